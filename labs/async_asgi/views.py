@@ -1,0 +1,55 @@
+"""Async views: requests share one thread, and waiting gives it away. Read beside labs/sync_wsgi/views.py."""
+
+import asyncio
+import time
+
+from django.http import HttpRequest, HttpResponse
+
+from labs.common.gauge import inside
+from labs.common.http import answer, number
+from labs.common.upstream_client import LoopThreadPool, ask_upstream_async, ask_upstream_in, async_client
+from labs.common.work import spend_cpu, whereabouts
+
+
+async def hello(request: HttpRequest) -> HttpResponse:
+    return answer(message="hello")
+
+
+async def wait(request: HttpRequest) -> HttpResponse:
+    ms = number(request, "ms")
+    with inside():
+        await asyncio.sleep(ms / 1000)
+    return answer(waited_ms=ms)
+
+
+async def blocking_wait(request: HttpRequest) -> HttpResponse:
+    ms = number(request, "ms")
+    with inside():
+        time.sleep(ms / 1000)
+    return answer(waited_ms=ms)
+
+
+async def fan_out(request: HttpRequest) -> HttpResponse:
+    n, ms = number(request, "n"), number(request, "ms")
+    with inside():
+        async with async_client(request) as client:
+            waited = await asyncio.gather(*(ask_upstream_async(client, ms) for _ in range(n)))
+    return answer(calls=n, waited_ms=sum(waited))
+
+
+async def fan_out_threads(request: HttpRequest) -> HttpResponse:
+    n, ms = number(request, "n"), number(request, "ms")
+    with inside(), LoopThreadPool(max_workers=n) as pool:
+        waited = await asyncio.gather(*(ask_upstream_in(pool, ms) for _ in range(n)))
+    return answer(calls=n, waited_ms=sum(waited))
+
+
+async def burn(request: HttpRequest) -> HttpResponse:
+    ms = number(request, "ms", default=10)
+    with inside():
+        spend_cpu(ms)
+    return answer(burned_ms=ms)
+
+
+async def whoami(request: HttpRequest) -> HttpResponse:
+    return answer(**whereabouts())

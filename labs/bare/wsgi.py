@@ -1,0 +1,14 @@
+"""WSGI without a framework: the server calls a function in one of its threads and sends what it returns."""
+
+import time
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from labs.common.plain import answer_to
+
+
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    answer = answer_to(environ["PATH_INFO"], environ.get("QUERY_STRING", "").encode("latin-1"))
+    if answer.wait_s:
+        time.sleep(answer.wait_s)
+    start_response(f"{answer.status.value} {answer.status.phrase}", answer.headers)
+    return [answer.body]

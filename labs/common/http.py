@@ -1,0 +1,23 @@
+"""What views take and give: a number out of the query, a JSON answer."""
+
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from labs.common.parameters import DEFAULTS, BadParameter, whole_number
+
+
+def number(request: HttpRequest, name: str, default: int | None = None) -> int:
+    text = request.GET.get(name)
+    if text is None:
+        return DEFAULTS[name] if default is None else default
+    try:
+        return whole_number(name, text)
+    except BadParameter as error:
+        raise BadRequest(str(error)) from None
+
+
+def answer(status: int = 200, /, **data: object) -> HttpResponse:
+    response = JsonResponse(data, status=status)
+    # Django leaves the length to CommonMiddleware; without it the servers would send chunks instead.
+    response.headers["Content-Length"] = str(len(response.content))
+    return response

@@ -1,0 +1,87 @@
+"""Middleware that does nothing but sign the answer, one per capability, and the names for LAB_MIDDLEWARE."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import async_only_middleware, sync_and_async_middleware, sync_only_middleware
+
+Handler = Callable[[HttpRequest], HttpResponse]
+AsyncHandler = Callable[[HttpRequest], Awaitable[HttpResponse]]
+
+STARTPROJECT = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+STARTPROJECT_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+]
+NAMES = {
+    "startproject": STARTPROJECT,
+    "sync_only": ["labs.common.middleware.sync_only"],
+    "async_only": ["labs.common.middleware.async_only"],
+    "both": ["labs.common.middleware.both"],
+}
+
+
+def middleware_from_names(names: str) -> list[str]:
+    """MIDDLEWARE for comma-separated names, outermost first; none for an empty string."""
+    return [path for name in names.split(",") if name.strip() for path in _paths(name.strip())]
+
+
+def apps_needed_by(middleware: list[str]) -> list[str]:
+    return STARTPROJECT_APPS if set(STARTPROJECT) & set(middleware) else []
+
+
+def _paths(name: str) -> list[str]:
+    if name not in NAMES:
+        raise ImproperlyConfigured(f"LAB_MIDDLEWARE does not know '{name}'; it knows {', '.join(NAMES)}.")
+    return NAMES[name]
+
+
+def _signed(response: HttpResponse, name: str) -> HttpResponse:
+    """The response with one more name in X-Lab-Middleware; the innermost signs first."""
+    earlier = response.headers.get("X-Lab-Middleware")
+    response.headers["X-Lab-Middleware"] = f"{earlier}, {name}" if earlier else name
+    return response
+
+
+def _sync(get_response: Handler, name: str) -> Handler:
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return _signed(get_response(request), name)
+
+    return middleware
+
+
+def _async(get_response: AsyncHandler, name: str) -> AsyncHandler:
+    async def middleware(request: HttpRequest) -> HttpResponse:
+        return _signed(await get_response(request), name)
+
+    return middleware
+
+
+@sync_only_middleware
+def sync_only(get_response: Handler) -> Handler:
+    return _sync(get_response, "sync_only")
+
+
+@async_only_middleware
+def async_only(get_response: AsyncHandler) -> AsyncHandler:
+    return _async(get_response, "async_only")
+
+
+@sync_and_async_middleware
+def both(get_response: Any) -> Any:
+    # Django hands over whichever kind the layer inside is; answering in the same kind is what saves the hop.
+    make = _async if iscoroutinefunction(get_response) else _sync
+    return make(get_response, "both")

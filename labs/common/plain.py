@@ -1,0 +1,50 @@
+"""What the labs without a framework answer, whichever interface they are asked through."""
+
+import json
+import os
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import parse_qsl
+
+from labs.common.parameters import DEFAULTS, BadParameter, whole_number
+
+INSTANCE = os.environ.get("LAB_INSTANCE", "")
+
+
+@dataclass(frozen=True)
+class Answer:
+    body: bytes
+    status: HTTPStatus = HTTPStatus.OK
+    wait_s: float = 0.0  # waiting is the interface's: one sleeps in its thread, the other in its loop
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        return [("Content-Type", "application/json"), ("Content-Length", str(len(self.body)))]
+
+
+def answer_to(path: str, query: bytes) -> Answer:
+    match path:
+        case "/hello":
+            return Answer(_json(message="hello"))
+        case "/wait":
+            return _wait(query)
+        case "/ready":
+            return Answer(_json(instance=INSTANCE))
+    return Answer(_json(error=nothing_here("hello", "wait", "ready")), HTTPStatus.NOT_FOUND)
+
+
+def nothing_here(*names: str) -> str:
+    return f"Nothing here; this lab answers {', '.join('/' + name for name in names)}."
+
+
+def _wait(query: bytes) -> Answer:
+    values = dict(parse_qsl(query.decode(errors="replace"), keep_blank_values=True))
+    try:
+        ms = whole_number("ms", values.get("ms", str(DEFAULTS["ms"])))
+    except BadParameter as error:
+        return Answer(_json(error=str(error)), HTTPStatus.BAD_REQUEST)
+    return Answer(_json(waited_ms=ms), wait_s=ms / 1000)
+
+
+def _json(**data: object) -> bytes:
+    return json.dumps(data).encode()

@@ -1,0 +1,31 @@
+"""The one list of workloads, their URLs, and the answers that are no workload."""
+
+from types import ModuleType
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+
+from labs.common.http import answer
+from labs.common.plain import INSTANCE, nothing_here
+
+WORKLOADS = ("hello", "wait", "blocking_wait", "fan_out", "fan_out_threads", "burn", "whoami")
+
+
+def workload_urls(views: ModuleType) -> list[URLPattern]:
+    return [*(path(name, getattr(views, name)) for name in WORKLOADS), path("ready", ready)]
+
+
+def ready(request: HttpRequest) -> HttpResponse:
+    return answer(instance=INSTANCE)
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return answer(400, error=str(exception))
+
+
+def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return answer(404, error=nothing_here(*WORKLOADS, "ready"))
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    return answer(500, error="The lab failed; the trace is in the server's log.")

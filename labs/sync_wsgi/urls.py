@@ -1,0 +1,5 @@
+from labs.common.urls import handler400, handler404, handler500, workload_urls  # noqa: F401
+
+from . import views
+
+urlpatterns = workload_urls(views)
