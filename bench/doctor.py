@@ -1,0 +1,118 @@
+"""What this machine has, what it lacks for honest measuring, and the command that mends it."""
+
+import importlib.util
+import os
+import resource
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench import cpus, environment
+from bench.stacks import SERVERS
+
+WANTED_DESCRIPTORS = 4096
+BUSY_LOAD_SHARE = 0.25
+State = Literal["fine", "warning", "missing"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor's: what was looked at, what was seen, and the remedy where one is needed."""
+
+    name: str
+    state: State
+    seen: str
+    remedy: str = ""
+
+
+def examine() -> list[Check]:
+    """All checks that need no trial."""
+    return [_cores(), _descriptors(), _ports(), _load(), _governor(), *_packages(), *_programs(), _python()]
+
+
+def _cores() -> Check:
+    where = cpus.plan(1)
+    if where.shared:
+        seen = f"{len(where.server) or psutil.cpu_count()} usable, server and load cannot be kept apart"
+        return Check("cores", "warning", seen, "measure on a machine with two cores or more, on Linux")
+    return Check("cores", "fine", f"server on {where.server}, load on {where.load} of {cpus.available()}")
+
+
+def _descriptors() -> Check:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    seen = f"{soft} (hard limit {hard})"
+    if soft != resource.RLIM_INFINITY and soft < WANTED_DESCRIPTORS:
+        return Check("file descriptors", "warning", seen, f"run `ulimit -n {WANTED_DESCRIPTORS}` before measuring")
+    return Check("file descriptors", "fine", seen)
+
+
+def _ports() -> Check:
+    text = environment.read_text("/proc/sys/net/ipv4/ip_local_port_range")
+    if text is None:
+        return Check("ephemeral ports", "fine", "not readable on this system")
+    low, high = map(int, text.split())
+    if high - low < 10_000:
+        remedy = "run `sysctl -w net.ipv4.ip_local_port_range='32768 60999'`"
+        return Check("ephemeral ports", "warning", f"{high - low + 1}", remedy)
+    return Check("ephemeral ports", "fine", f"{high - low + 1}")
+
+
+def _load() -> Check:
+    load, cores = os.getloadavg()[0], psutil.cpu_count() or 1
+    seen = f"{load:.2f} on {cores} cores over the last minute"
+    if load > BUSY_LOAD_SHARE * cores:
+        return Check("other load", "warning", seen, "close other programs, or wait; `top` shows who it is")
+    return Check("other load", "fine", seen)
+
+
+def _governor() -> Check:
+    governor = environment.read_text(environment.GOVERNOR)
+    if governor not in (None, "performance"):
+        remedy = "run `cpupower frequency-set -g performance` for steadier numbers"
+        return Check("CPU governor", "warning", str(governor), remedy)
+    return Check("CPU governor", "fine", governor or "not readable on this system")
+
+
+def _packages() -> Iterator[Check]:
+    found = environment.versions()
+    for package, version in found.items():
+        if version is None:
+            yield Check(package, "missing", "not installed", f"run `python -m pip install {package}`")
+        else:
+            yield Check(package, "fine", version)
+    for server in SERVERS.values():
+        absent = [module for module in server.modules if importlib.util.find_spec(module) is None]
+        if absent:
+            yield Check(f"server {server.name}", "missing", f"without {', '.join(absent)}", "see the lines above")
+
+
+def _programs() -> Iterator[Check]:
+    if shutil.which("wrk"):
+        yield Check("wrk", "fine", "present; checks the load generator")
+    else:
+        yield Check("wrk", "warning", "absent; only a test needs it", "run `./scripts/system-packages`")
+
+
+def _python() -> Check:
+    return Check("python", "fine", environment.python_version())
+
+
+def is_fit(checks: list[Check]) -> bool:
+    """False where something is missing without which measuring is not possible."""
+    return all(check.state != "missing" for check in checks)
+
+
+def show(checks: list[Check], console: Console) -> None:
+    """One line a check, the remedy behind an arrow."""
+    colours = {"fine": "green", "warning": "yellow", "missing": "red"}
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for check in checks:
+        remedy = f" → {check.remedy}" if check.remedy else ""
+        table.add_row(f"[{colours[check.state]}]{check.state}[/]", check.name, escape(check.seen + remedy))
+    console.print(table)

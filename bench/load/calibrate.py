@@ -1,0 +1,146 @@
+"""`scripts/calibrate`: what the load generator can do on this machine, and whether wrk, written in C, agrees with it.
+
+Two questions, both against the bare ASGI callable on a core of its own, the generator on another: how many requests
+per second does Locust sustain with recording on; and do both see the same rate and median with 100 users on a wait.
+"""
+
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from rich.progress import track
+
+from bench import cpus
+from bench.cli import Parser, console, guarded, print_json, seconds, whole
+from bench.errors import ExitCode, LabError, MissingDependency
+from bench.record import Trial
+from bench.servers import Process, serving_stack, start
+from bench.stacks import Stack, parse_stack
+from bench.trial import TrialPlan, run_trial
+from bench.workloads import Request, parse_request
+
+NULL_SERVER = "bare_asgi@uvicorn"
+PEAK_USERS, WAIT_USERS = 50, 100
+WAIT = "wait?ms=100"
+WRK_UNITS_US = {"us": 1.0, "ms": 1e3, "s": 1e6}
+WARMUP_S = 1.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a generator saw in one window."""
+
+    throughput_per_s: float
+    p50_us: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Medians over repeats; `*_ratio` is Locust's over wrk's."""
+
+    peak_per_s: float
+    peak_repeats_per_s: list[float]
+    locust: Seen
+    wrk: Seen
+    throughput_ratio: float
+    p50_ratio: float
+    repeats: int
+    duration_s: float
+
+
+def locust_sees(stack: Stack, request: Request, users: int, duration_s: float) -> Seen:
+    """One trial with the closed loop; LabError where it is invalid."""
+    trial: Trial = run_trial(
+        TrialPlan(stack, request, users, repeat=0, middleware=(), warmup_s=WARMUP_S, duration_s=duration_s)
+    )
+    if trial.throughput_per_s is None or trial.latency_us is None:
+        raise LabError("; ".join(reason.message for reason in trial.reasons))
+    return Seen(trial.throughput_per_s, trial.latency_us.p50)
+
+
+def wrk_sees(stack: Stack, request: Request, users: int, duration_s: float) -> Seen:
+    """One window with wrk on the load's core; MissingDependency where wrk is absent."""
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        raise MissingDependency("wrk is absent: run ./scripts/system-packages")
+    where = cpus.plan(stack.budget.processes)
+    with serving_stack(stack, cpus=where.server) as server, TemporaryDirectory(prefix="lab-wrk-") as folder:
+        command = [
+            wrk,
+            "-t1",
+            f"-c{users}",
+            f"-d{duration_s + WARMUP_S:g}s",
+            "--latency",
+            server.url + request.path,
+        ]
+        log = Path(folder) / "wrk.log"
+        process = Process(command, start(command, environment={}, cpus=where.load, log=log), log, where.load)
+        try:
+            process.popen.wait(timeout=duration_s + 30)
+        finally:
+            process.stop(within_s=0)
+        return read_wrk(log.read_text())
+
+
+def read_wrk(output: str) -> Seen:
+    """Rate and median out of what `wrk --latency` prints; LabError where they are not there."""
+    rate = re.search(r"Requests/sec:\s+([0-9.]+)", output)
+    middle = re.search(r"50%\s+([0-9.]+)(us|ms|s)\b", output)
+    if not rate or not middle or "Non-2xx" in output:
+        raise LabError(f"wrk did not measure: {output[-300:]}")
+    return Seen(float(rate[1]), float(middle[1]) * WRK_UNITS_US[middle[2]])
+
+
+def middle_of(seen: Sequence[Seen]) -> Seen:
+    """Medians over repeats."""
+    return Seen(median(one.throughput_per_s for one in seen), median(one.p50_us for one in seen))
+
+
+def calibrate(repeats: int, duration_s: float) -> Calibration:
+    """Interleave the three measurements `repeats` times."""
+    stack = parse_stack(NULL_SERVER)
+    hello, wait = parse_request("hello"), parse_request(WAIT)
+    peaks, locust, wrk = [], [], []
+    for _ in track(range(repeats), "calibrating", console=console(stderr=True)):
+        peaks.append(locust_sees(stack, hello, PEAK_USERS, duration_s).throughput_per_s)
+        locust.append(locust_sees(stack, wait, WAIT_USERS, duration_s))
+        wrk.append(wrk_sees(stack, wait, WAIT_USERS, duration_s))
+    ours, theirs = middle_of(locust), middle_of(wrk)
+    return Calibration(
+        peak_per_s=median(peaks),
+        peak_repeats_per_s=peaks,
+        locust=ours,
+        wrk=theirs,
+        throughput_ratio=ours.throughput_per_s / theirs.throughput_per_s,
+        p50_ratio=ours.p50_us / theirs.p50_us,
+        repeats=repeats,
+        duration_s=duration_s,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(prog="scripts/calibrate", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--repeats", type=whole(1, 100), default=5)
+    parser.add_argument("--duration", type=seconds, default=3.0, metavar="S")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    arguments = parser.parse_args(argv)
+    found = calibrate(arguments.repeats, arguments.duration)
+    if arguments.json:
+        return print_json(asdict(found))
+    out = console()
+    out.print(f"Locust, {PEAK_USERS} users, hello: {found.peak_per_s:.0f} requests/s with recording on")
+    out.print(
+        f"{WAIT_USERS} users, {WAIT}: Locust {found.locust.throughput_per_s:.1f}/s, p50 {found.locust.p50_us:.0f} us"
+    )
+    out.print(f"{WAIT_USERS} users, {WAIT}: wrk    {found.wrk.throughput_per_s:.1f}/s, p50 {found.wrk.p50_us:.0f} us")
+    out.print(f"Locust / wrk: rate {found.throughput_ratio:.3f}, median {found.p50_ratio:.3f}")
+    return ExitCode.FINE
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

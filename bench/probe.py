@@ -1,0 +1,50 @@
+"""The contract, asked of a live server through httpx before anything is timed (METHOD, item 1)."""
+
+import httpx
+
+from bench.errors import LabError
+from bench.stacks import Stack
+from bench.workloads import Request
+
+WHOAMI_KEYS = {
+    "pid",
+    "thread_name",
+    "thread_id",
+    "loop_running",
+    "threads_alive",
+    "inside_now",
+    "inside_most",
+}
+
+
+class ContractBroken(LabError):
+    """The server gives another answer than the workload promises."""
+
+
+def probe(url: str, request: Request, stack: Stack) -> None:
+    """Ask once; ContractBroken says what was expected and what came."""
+    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+        try:
+            answer = client.get(request.path)
+        except httpx.HTTPError as error:
+            raise ContractBroken(f"{stack.name} did not answer {request.path}: {error!r}.") from None
+    check(answer, request, stack)
+
+
+def check(answer: httpx.Response, request: Request, stack: Stack) -> None:
+    """Compare status, type, length and body with the promise."""
+    expected = request.body
+    promise = {
+        "status": (answer.status_code, 200),
+        "content-type": (answer.headers.get("content-type"), "application/json"),
+        "content-length": (answer.headers.get("content-length"), str(len(answer.content))),
+        "body": (answer.content, expected if expected is not None else answer.content),
+    }
+    for what, (seen, promised) in promise.items():
+        if seen != promised:
+            raise ContractBroken(
+                f"{stack.name} broke the contract of {request.name}: {what} is {str(seen)[:200]}, "
+                f"not {str(promised)[:200]}."
+            )
+    if expected is None and set(answer.json()) != WHOAMI_KEYS:
+        raise ContractBroken(f"{stack.name} answers whoami with the keys {sorted(answer.json())}.")

@@ -1,0 +1,212 @@
+"""`scripts/readme`: every table and every sentence with a number in the READMEs, rendered from `results/reference`.
+
+A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is one of `PARTS`. The test suite
+renders them all again and fails where a file says something else.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from bench import experiment, record, summary
+from bench.cli import Parser, guarded
+from bench.errors import ExitCode, LabError
+from bench.record import ROOT, Run
+from bench.stacks import LABS, SERVERS
+from bench.workloads import BOUNDS, WORKLOADS
+
+FILES = ("README.md", "results/README.md")
+PICTURE = ROOT / "results" / "reference" / "throughput.svg"
+SHOWN = {"experiment": "io_wait", "request": "wait?ms=100", "users": 200}
+PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
+
+
+def reference(name: str) -> Run:
+    """The committed run of an experiment."""
+    return record.load(record.REFERENCE / name)
+
+
+def shown_rows() -> list[summary.Row]:
+    """The rows of the README's table: one request and number of users, all stacks."""
+    rows = summary.rows_of(reference(str(SHOWN["experiment"])))
+    return [row for row in rows if row.request == SHOWN["request"] and row.users == SHOWN["users"]]
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def first_table() -> str:
+    """Each stack's throughput, share of the limit, median latency, threads and CPU, at one number of users."""
+    headings = ["stack", "what it is", "requests/s", "of the limit", "p50", "threads", "CPU per request"]
+    return table(headings, [_first_line(row) for row in shown_rows()])
+
+
+def _first_line(row: summary.Row) -> list[str]:
+    p50_us, cpu_us = row.median("latency_us.p50"), row.median("cpu_us_per_request")
+    return [
+        f"`{row.stack}`",
+        LABS[row.stack.partition("@")[0]].lesson,
+        f"{summary.number(row.median('throughput_per_s'))} ({summary.span(row.throughput_interval)})",
+        summary.percent(row.median("fraction_of_limit")),
+        f"{summary.number(None if p50_us is None else p50_us / 1000)} ms",
+        summary.whole(row.median("server.threads_max")),
+        f"{summary.whole(cpu_us)} µs",
+    ]
+
+
+def caption() -> str:
+    """What the table above it was made from."""
+    run = reference(str(SHOWN["experiment"]))
+    machine = run.environment
+    return (
+        f"{SHOWN['users']} users at once, each view waits 100 ms (`{SHOWN['request']}`), server on one core, "
+        f"load on another; medians over {run.plan.repeats} server restarts with 95 % intervals. "
+        f"Django {machine['packages']['django']}, {machine['python']}, gunicorn "
+        f"{machine['packages']['gunicorn']}, uvicorn {machine['packages']['uvicorn']}; {run.started_at[:10]}."
+    )
+
+
+def findings() -> str:
+    """What the reference runs say to the claims of their experiments."""
+    rows = []
+    for name in experiment.names():
+        for finding in summary.findings_of(reference(name)):
+            rows.append([f"`{name}`", finding.claim.says, f"**{finding.value}**", finding.text])
+    return table(["experiment", "claim", "finding", "ratio (95 % interval)"], rows)
+
+
+def runs() -> str:
+    """The committed runs and what they were made with."""
+    rows = []
+    for name in experiment.names():
+        run = reference(name)
+        measured = sum(trial.is_measured for trial in run.trials)
+        rows.append(
+            [
+                f"[`{name}`]({name}/report.html)",
+                run.started_at[:10],
+                f"{run.took_s / 60:.0f} min",
+                f"{measured} of {run.plan.trials}",
+                str(run.plan.repeats),
+                f"{run.plan.warmup_s:g} + {run.plan.duration_s:g} s",
+                str(run.plan.seed),
+                str(run.environment["python"]),
+                str(run.environment["packages"]["django"]),
+            ]
+        )
+    headings = ["run", "made", "took", "trials measured", "restarts", "warm-up + window", "seed", "python", "django"]
+    return table(headings, rows)
+
+
+def machine() -> str:
+    """The machine of the reference runs, in a sentence."""
+    seen = reference(str(SHOWN["experiment"])).environment
+    memory_gb = seen["memory_bytes"] / 2**30
+    apart = "shared a core" if seen["cores_shared"] else "had a core each"
+    return (
+        f"Machine: {seen['cores']} cores ({seen['cpu']}), {memory_gb:.0f} GiB, {seen['system']}; "
+        f"server and load {apart}."
+    )
+
+
+def labs() -> str:
+    """The map of labs."""
+    rows = [
+        [f"[`{lab.name}`]({_folder(lab.folder)})", lab.views, lab.interface.upper(), lab.lesson]
+        for lab in LABS.values()
+    ]
+    return table(["lab", "views", "interface", "lesson"], rows)
+
+
+def _folder(name: str) -> str:
+    return f"labs/{name}"
+
+
+def servers() -> str:
+    """The servers of the notation."""
+    rows = [
+        [f"`{server.name}{':T' if server.takes_threads else ''}`", server.interface.upper(), server.note]
+        for server in SERVERS.values()
+    ]
+    return table(["server", "interface", "what it is"], rows)
+
+
+def workloads() -> str:
+    """The workloads with the bounds of their parameters."""
+    rows = []
+    for workload in WORKLOADS.values():
+        bounds = [
+            f"`{name}` {BOUNDS[name][0]:,} to {BOUNDS[name][1]:,} ({default})"
+            for name, default in workload.defaults.items()
+        ]
+        rows.append([f"`/{workload.name}`", workload.does, ", ".join(bounds) or "none"])
+    return table(["URL", "a request", "parameters (default)"], rows)
+
+
+def experiments() -> str:
+    """The experiments and what they ask."""
+    found = {name: experiment.load(name) for name in experiment.names()}
+    return table(["experiment", "question"], [[f"`{name}`", one.question] for name, one in found.items()])
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    part.__name__: part
+    for part in (first_table, caption, findings, runs, machine, labs, servers, workloads, experiments)
+}
+
+
+def rendered(text: str) -> str:
+    """The text with all its generated parts made anew."""
+
+    def fill(match: re.Match[str]) -> str:
+        part = PARTS.get(match["name"])
+        if part is None:
+            raise LabError(f"A README asks for the generated part {match['name']!r}, which bench/readme.py lacks.")
+        return f"{match[1]}{part()}\n{match[4]}"
+
+    return PART.sub(fill, text)
+
+
+def picture() -> str:
+    """The README's picture as SVG, signed with the run it was drawn from."""
+    from bench.plots import throughput_vs_users
+
+    run = reference(str(SHOWN["experiment"]))
+    return f"<!-- drawn from run {run.sha256} -->\n{throughput_vs_users(run, str(SHOWN['request'])).svg()}"
+
+
+def is_picture_fresh() -> bool:
+    """True where the picture was drawn from the run that is there now."""
+    return PICTURE.exists() and reference(str(SHOWN["experiment"])).sha256 in PICTURE.read_text()[:200]
+
+
+def stale() -> list[str]:
+    """The files that do not say what the results say."""
+    files = [name for name in FILES if rendered((ROOT / name).read_text()) != (ROOT / name).read_text()]
+    return files if is_picture_fresh() else [*files, str(PICTURE.relative_to(ROOT))]
+
+
+def render_all() -> None:
+    """Write the picture and all generated parts."""
+    record.write_atomically(PICTURE, picture().encode())
+    for path in (ROOT / name for name in FILES):
+        record.write_atomically(path, rendered(path.read_text()).encode())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser: argparse.ArgumentParser = Parser(prog="scripts/readme", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where something is stale")
+    if not parser.parse_args(argv).check:
+        render_all()
+    old = stale()
+    if old:
+        raise LabError(f"Stale: {', '.join(old)}; run ./scripts/readme.")
+    return ExitCode.FINE
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

@@ -1,0 +1,58 @@
+"""`lab serve STACK`: one stack in the foreground, with the upstream service its `fan_out` calls, until Ctrl-C."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.errors import LabError
+from bench.servers import (
+    free_port,
+    require_free,
+    serving,
+    serving_upstream,
+    stack_environment,
+)
+from bench.stacks import HOST, Stack
+
+
+def serve(
+    stack: Stack, *, port: int, middleware: Sequence[str], cpus: Sequence[int], reload: bool, console: Console
+) -> None:
+    """Print the command, start it, and stay until it ends or is interrupted. NotRun where it cannot start."""
+    stack.require_installed()
+    require_free(port)
+    with ExitStack() as running:
+        upstream_url = None
+        if stack.lab.is_django:
+            upstream_port = free_port()
+            upstream_url = f"http://{HOST}:{upstream_port}"
+        environment = stack_environment(middleware, upstream_url)
+        command = stack.command(port, reload=reload)
+        print(copyable(command, environment, cpus), flush=True)
+        if upstream_url:
+            running.enter_context(serving_upstream(port=upstream_port))
+        server = running.enter_context(serving(command, port, environment=environment, cpus=cpus, inherit_output=True))
+        console.print(f"[green]ready[/] {server.url}/wait?ms=100 · Ctrl-C stops it")
+        status = server.popen.wait()
+        raise LabError(f"The server ended by itself with status {status}; its messages are above.")
+
+
+def copyable(command: Sequence[str], environment: dict[str, str], cpus: Sequence[int]) -> str:
+    """The command as one would type it in this folder: variables, cores, the interpreter, arguments."""
+    python, *arguments = command
+    words = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
+    if cpus:
+        words += ["taskset", "-c", ",".join(map(str, cpus))]
+    return " ".join([*words, shlex.quote(_interpreter(python)), *map(shlex.quote, arguments)])
+
+
+def _interpreter(python: str) -> str:
+    """The running interpreter, relative where it is below this folder."""
+    here = Path.cwd()
+    running = Path(sys.executable)
+    return os.path.relpath(running, here) if running.is_relative_to(here) else str(running)

@@ -1,0 +1,261 @@
+"""The one list of labs and servers, and the notation `lab@server[:budget]` that joins them into a stack.
+
+A budget is `T` threads, `xP` processes, or `TxP`: `sync_wsgi@gthread:64`, `async_asgi@uvicorn:x2`,
+`sync_wsgi@gthread:8x2`. Read `servers.py` next for how a stack is started.
+"""
+
+import importlib.util
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.errors import MissingDependency, UsageError, nearest
+
+HOST = "127.0.0.1"
+# What METHOD asks to be equal: one keep-alive for all that have one (gunicorn defaults to 2 s, uvicorn to 5 s),
+# longer than any pause of ours, so that no connection is closed under a client that is about to use it.
+KEEP_ALIVE_S = 75
+BACKLOG = 2048
+GRACEFUL_STOP_S = 1
+
+Views = Literal["sync", "async"]
+Interface = Literal["wsgi", "asgi"]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One folder of `labs/`, seen through one interface."""
+
+    name: str
+    folder: str
+    views: Views
+    interface: Interface
+    lesson: str
+
+    @property
+    def application(self) -> str:
+        """Import path of the callable, as gunicorn and uvicorn take it."""
+        return f"labs.{self.folder}.{self.interface}:application"
+
+    @property
+    def is_django(self) -> bool:
+        """False for the bare callables, which answer `hello` and `wait` only."""
+        return self.folder != "bare"
+
+
+LABS = {
+    lab.name: lab
+    for lab in (
+        Lab("sync_wsgi", "sync_wsgi", "sync", "wsgi", "thread per request"),
+        Lab("sync_asgi", "sync_asgi", "sync", "asgi", "async outside, sync inside"),
+        Lab("async_asgi", "async_asgi", "async", "asgi", "event loop"),
+        Lab("async_wsgi", "async_wsgi", "async", "wsgi", "a loop per request, in its thread"),
+        Lab("mixed_middleware", "mixed_middleware", "async", "asgi", "async views under mixed middleware"),
+        Lab("bare_wsgi", "bare", "sync", "wsgi", "the interface without a framework"),
+        Lab("bare_asgi", "bare", "async", "asgi", "the interface without a framework"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Concurrency a server is given: `threads` per process (None where the server takes none)."""
+
+    threads: int | None
+    processes: int
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server program: what it speaks, what it needs installed, and its arguments for a budget."""
+
+    name: str
+    interface: Interface
+    takes_threads: bool
+    modules: tuple[str, ...]
+    arguments: Callable[[Budget], list[str]]
+    note: str
+
+
+def _gunicorn(worker_class: str, budget: Budget, *more: str) -> list[str]:
+    return [
+        *("gunicorn", "--worker-class", worker_class, "--workers", str(budget.processes), *more),
+        *("--keep-alive", str(KEEP_ALIVE_S), "--backlog", str(BACKLOG)),
+        *("--graceful-timeout", str(GRACEFUL_STOP_S), "--http-parser", "python"),
+        *("--log-level", "warning", "--no-control-socket"),
+    ]
+
+
+def _gthread(budget: Budget) -> list[str]:
+    threads = budget.threads or 1
+    # With several processes the first one to wake takes every connection unless each may hold no more than it
+    # has threads for. With one process that limit would only starve clients, so it is far away.
+    connections = threads if budget.processes > 1 else max(10_000, 2 * threads)
+    return _gunicorn("gthread", budget, "--threads", str(threads), "--worker-connections", str(connections))
+
+
+def _uvicorn(budget: Budget) -> list[str]:
+    return [
+        *("uvicorn", "--workers", str(budget.processes), "--loop", "uvloop", "--http", "httptools"),
+        *("--ws", "none", "--lifespan", "off", "--no-access-log", "--log-level", "warning"),
+        *("--timeout-keep-alive", str(KEEP_ALIVE_S), "--backlog", str(BACKLOG)),
+        *("--timeout-graceful-shutdown", str(GRACEFUL_STOP_S)),
+    ]
+
+
+SERVERS = {
+    server.name: server
+    for server in (
+        Server(
+            "sync",
+            "wsgi",
+            False,
+            ("gunicorn",),
+            lambda budget: _gunicorn("sync", budget),
+            "one request at a time per process; no keep-alive",
+        ),
+        Server(
+            "gthread",
+            "wsgi",
+            True,
+            ("gunicorn",),
+            _gthread,
+            "a pool of T threads per process",
+        ),
+        Server(
+            "gunicorn_asgi",
+            "asgi",
+            False,
+            ("gunicorn", "uvloop"),
+            lambda budget: _gunicorn("asgi", budget, "--asgi-loop", "uvloop", "--asgi-lifespan", "off"),
+            "gunicorn's own ASGI worker, on uvloop",
+        ),
+        Server(
+            "uvicorn",
+            "asgi",
+            False,
+            ("uvicorn", "uvloop", "httptools"),
+            _uvicorn,
+            "uvloop and httptools, pinned",
+        ),
+        Server(
+            "uvicorn_worker",
+            "asgi",
+            False,
+            ("gunicorn", "uvicorn_worker", "uvloop", "httptools"),
+            lambda budget: _gunicorn("labs.common.workers.PinnedUvicornWorker", budget),
+            "uvicorn under gunicorn, uvloop and httptools pinned",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Lab + server + budget: the thing that is measured."""
+
+    lab: Lab
+    server: Server
+    budget: Budget
+
+    @property
+    def name(self) -> str:
+        """The notation `lab@server[:budget]`, which `parse_stack` reads back."""
+        threads = "" if self.budget.threads is None else str(self.budget.threads)
+        processes = f"x{self.budget.processes}" if self.budget.processes > 1 else ""
+        budget = threads + processes
+        return f"{self.lab.name}@{self.server.name}" + (f":{budget}" if budget else "")
+
+    @property
+    def request_slots(self) -> int | None:
+        """Requests the server lets into the application at once (W in the limit); None: no bound."""
+        if self.lab.interface == "asgi":
+            return None
+        return (self.budget.threads or 1) * self.budget.processes
+
+    def command(self, port: int, *, reload: bool = False) -> list[str]:
+        """The ordinary server command; `python` is to be the interpreter that runs the lab."""
+        program, *arguments = self.server.arguments(self.budget)
+        where = ["--host", HOST, "--port", str(port)] if program == "uvicorn" else ["--bind", f"{HOST}:{port}"]
+        again = ["--reload"] if reload else []
+        return ["python", "-m", program, *arguments, *where, *again, self.lab.application]
+
+    def require_installed(self) -> None:
+        """Raise MissingDependency, with the command that helps, where a module of the server is absent."""
+        for module in self.server.modules:
+            if importlib.util.find_spec(module) is None:
+                package = module.replace("_", "-")
+                raise MissingDependency(
+                    f"{self.name} needs the package {package}, which is not installed: "
+                    f"run `python -m pip install {package}`."
+                )
+
+
+_BUDGET = re.compile(r"(?P<threads>[1-9][0-9]{0,4})?(?:x(?P<processes>[1-9][0-9]{0,2}))?")
+
+
+def parse_stack(text: str) -> Stack:
+    """Read `lab@server[:budget]`; UsageError with the nearest names where a part is unknown."""
+    lab_name, _, rest = text.partition("@")
+    server_name, colon, budget_text = rest.partition(":")
+    lab = LABS.get(lab_name)
+    if lab is None:
+        raise UsageError(f"Unknown lab {lab_name!r} in stack {text!r}: {nearest(lab_name, LABS)}")
+    server = SERVERS.get(server_name)
+    if server is None:
+        fitting = [name for name, known in SERVERS.items() if known.interface == lab.interface]
+        raise UsageError(f"Unknown server {server_name!r} in stack {text!r}: {nearest(server_name, fitting)}")
+    if server.interface != lab.interface:
+        fitting = [name for name, known in SERVERS.items() if known.interface == lab.interface]
+        raise UsageError(
+            f"{server_name} speaks {server.interface.upper()} but {lab_name} is "
+            f"{lab.interface.upper()}: choose one of {', '.join(fitting)}."
+        )
+    return Stack(lab, server, _parse_budget(text, server, budget_text if colon else None))
+
+
+def _parse_budget(text: str, server: Server, budget_text: str | None) -> Budget:
+    match = _BUDGET.fullmatch(budget_text) if budget_text is not None else None
+    if budget_text is not None and (match is None or not budget_text):
+        raise UsageError(
+            f"Budget {budget_text!r} of stack {text!r} is not understood: write threads, "
+            f"threads x processes or processes alone, such as :64, :8x2 or :x2."
+        )
+    threads = int(match["threads"]) if match and match["threads"] else None
+    processes = int(match["processes"]) if match and match["processes"] else 1
+    if server.takes_threads and threads is None:
+        raise UsageError(f"Stack {text!r} needs a number of threads, such as {server.name}:64.")
+    if threads is not None and not server.takes_threads:
+        raise UsageError(
+            f"{server.name} takes no number of threads in stack {text!r}: leave it out, or write "
+            f":x{threads} for {threads} processes."
+        )
+    return Budget(threads, processes)
+
+
+# The representatives that the contract test asks for every workload and `lab list` shows.
+STACKS = tuple(
+    parse_stack(text)
+    for text in (
+        "sync_wsgi@sync",
+        "sync_wsgi@gthread:8",
+        "sync_wsgi@gthread:64",
+        "sync_wsgi@gthread:400",
+        "sync_wsgi@gthread:8x2",
+        "sync_asgi@uvicorn",
+        "sync_asgi@uvicorn_worker",
+        "sync_asgi@gunicorn_asgi",
+        "async_asgi@uvicorn",
+        "async_asgi@uvicorn:x2",
+        "async_asgi@uvicorn_worker",
+        "async_asgi@gunicorn_asgi",
+        "async_wsgi@sync",
+        "async_wsgi@gthread:64",
+        "mixed_middleware@uvicorn",
+        "bare_wsgi@sync",
+        "bare_wsgi@gthread:64",
+        "bare_asgi@uvicorn",
+        "bare_asgi@gunicorn_asgi",
+    )
+)

@@ -1,0 +1,35 @@
+"""Fixtures for tests with real processes. Helpers without state are in `processes.py`."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from bench import cpus
+from bench.servers import Server, serving_upstream
+from bench.tests.processes import MARK
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything that this test starts carries the mark; see `processes.left_of`."""
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv(MARK, mark)
+    return mark
+
+
+@pytest.fixture(autouse=True)
+def _unbound() -> Iterator[None]:
+    """`experiment.perform` binds the process it runs in to the load's cores; the next test starts unbound."""
+    everywhere = cpus.available()
+    yield
+    if everywhere:
+        os.sched_setaffinity(0, everywhere)
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[Server]:
+    """The slow service, once for all tests."""
+    with serving_upstream() as server:
+        yield server

@@ -1,0 +1,106 @@
+"""Helpers for tests with real processes: bursts of requests, `lab` as a subprocess, proof that nothing is left."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import httpx
+import psutil
+
+from bench.record import ROOT
+from bench.servers import require_free
+
+MARK = "TEST_MARK_OF_BENCH"  # an environment variable that every process of one test inherits
+TIME_LIMIT_S = 60
+
+
+@dataclass(frozen=True)
+class Burst:
+    """Answers to requests that were sent at once, in the order sent, and how long all of them took."""
+
+    answers: list[httpx.Response]
+    took_s: float
+
+
+def burst(url: str, paths: Sequence[str]) -> Burst:
+    """Ask all paths at once, each on a connection of its own."""
+    return asyncio.run(_burst(url, paths))
+
+
+async def _burst(url: str, paths: Sequence[str]) -> Burst:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30, trust_env=False) as client:
+        began_s = time.monotonic()
+        answers = await asyncio.gather(*(client.get(path) for path in paths))
+        return Burst(list(answers), time.monotonic() - began_s)
+
+
+def lab(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`lab ARGUMENTS` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *arguments],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT_S,
+    )
+
+
+@contextmanager
+def running(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python or shell command in the background with its output in pipes, killed on the way out."""
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as popen:
+        try:
+            yield popen
+        finally:
+            popen.kill()
+
+
+def end(popen: subprocess.Popen[str], how: signal.Signals) -> tuple[int, str, str]:
+    """Send the signal and wait: exit status, the rest of stdout, stderr."""
+    popen.send_signal(how)
+    out, err = popen.communicate(timeout=TIME_LIMIT_S)
+    return popen.returncode, out, err
+
+
+def eventually(holds: Callable[[], object], within_s: float) -> bool:
+    """Ask until it holds; False when the time is over."""
+    deadline = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """True also of a zombie: whoever adopts orphans here may never ask for their status."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def left_of(mark: str) -> list[psutil.Process]:
+    """Processes that are alive and inherited the mark, whoever is their parent by now."""
+    left = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if not is_gone(process) and process.environ().get(MARK) == mark:
+                left.append(process)
+    return left
+
+
+def assert_nothing_is_left(mark: str, *ports: int, within_s: float = 2.0) -> None:
+    """No process with the mark, and nobody who listens on the ports."""
+    eventually(lambda: not left_of(mark), within_s)
+    assert left_of(mark) == []
+    for port in ports:
+        require_free(port)

@@ -1,0 +1,233 @@
+"""Rows and findings come from the trials alone, and all their tables say the same."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench import stats, summary
+from bench.record import Claim, Run, Trial
+from bench.tests import runs
+
+EVENT_LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"
+
+
+def printed(run: Run, width: int = 100) -> str:
+    paper = io.StringIO()
+    summary.print_run(run, Console(file=paper, width=width, force_terminal=False))
+    return paper.getvalue()
+
+
+def row_of(run: Run, stack: str, users: int) -> summary.Row:
+    (row,) = [row for row in summary.rows_of(run) if (row.stack, row.users) == (stack, users)]
+    return row
+
+
+def rated(*rates: float, stack: str = EVENT_LOOP, **changes: Any) -> list[Trial]:
+    """Restarts that differ in throughput only."""
+    return [runs.trial_of(stack, repeat=i, throughput_per_s=rate, **changes) for i, rate in enumerate(rates)]
+
+
+def finding_of(trials: Sequence[Trial], **changes: Any) -> summary.Finding:
+    claim = replace(Claim("it is so", {"stack": EVENT_LOOP}, {"stack": THREADS}), **changes)
+    (finding,) = summary.findings_of(runs.run_of(trials, [claim]))
+    return finding
+
+
+def test_row_is_the_median_over_restarts_with_its_range() -> None:
+    (row,) = summary.rows_of(runs.run_of(rated(90.0, 110.0, 101.0)))
+    assert row.median("throughput_per_s") == 101.0
+    assert row.throughput_interval == stats.Interval(90.0, 101.0, 110.0)
+
+
+def test_two_restarts_have_a_median_and_no_interval() -> None:
+    (row,) = summary.rows_of(runs.run_of(rated(90.0, 110.0)))
+    assert (row.median("throughput_per_s"), row.throughput_interval) == (100.0, None)
+
+
+def test_rows_keep_the_order_of_the_plan_whatever_order_the_trials_were_made_in() -> None:
+    run = runs.sweep(users=(1, 50))
+    shuffled = replace(run, trials=run.trials[::-1])
+    assert [(row.users, row.stack) for row in summary.rows_of(shuffled)] == [
+        (users, stack) for users in (1, 50) for stack in runs.STACKS
+    ]
+
+
+def test_invalid_restart_gives_no_number_and_marks_the_row() -> None:
+    row = row_of(runs.flawed(), "sync_wsgi@gthread:64", 100)
+    assert len(row.measured) == len(row.values("throughput_per_s")) == 2
+    assert row.is_hollow
+    assert row.verdict_text == "1/3 invalid"
+
+
+def test_row_without_measured_restarts_has_no_number_at_all() -> None:
+    row = row_of(runs.flawed(), "sync_asgi@uvicorn", 400)
+    assert not row.measured
+    assert not row.is_hollow
+    assert row.median("throughput_per_s") is None
+    assert row.verdict_text == "invalid"
+    assert row.histogram.get_total_count() == 0
+
+
+def test_histograms_of_all_restarts_are_added_without_loss() -> None:
+    row = row_of(runs.sweep(), EVENT_LOOP, 100)
+    each = [summary.decode_histogram(trial.histogram) for trial in row.trials]
+    assert row.histogram.get_total_count() == sum(histogram.get_total_count() for histogram in each)
+    assert row.histogram.get_max_value() == max(histogram.get_max_value() for histogram in each)
+
+
+def test_reasons_of_one_code_are_told_once_with_their_count() -> None:
+    row = row_of(runs.flawed(), EVENT_LOOP, 200)
+    assert [(reason.code, count) for reason, count in row.reasons] == [("client-limited", 2)]
+    assert row.why.endswith("(2 of 3 restarts)")
+
+
+@pytest.mark.parametrize(
+    ("stack", "users", "limiter"),
+    [(THREADS, 400, "threads"), (EVENT_LOOP, 400, "server CPU"), (EVENT_LOOP, 10, "users")],
+)
+def test_limiter_is_the_smallest_of_the_bounds(stack: str, users: int, limiter: str) -> None:
+    assert row_of(runs.sweep(), stack, users).limiter == limiter
+
+
+@pytest.mark.parametrize(
+    ("stack", "processes"), [("a@uvicorn", 1), ("a@gthread:64", 1), ("a@uvicorn:x2", 2), ("a@gthread:8x12", 12)]
+)
+def test_processes_are_read_from_the_budget(stack: str, processes: int) -> None:
+    assert summary.processes_of(stack) == processes
+
+
+def test_claim_is_supported_refuted_or_open_as_its_interval_says() -> None:
+    slow, fast = rated(100.0, 101.0, 102.0, stack=THREADS), rated(300.0, 303.0, 306.0)
+    assert finding_of(fast + slow).value == "supported"
+    assert finding_of(fast + slow).text.startswith("3.0")
+    assert finding_of(fast + slow, expect="less").value == "refuted"
+    assert finding_of(fast + slow, than=3.0).value == "cannot tell"
+    assert finding_of(fast + slow, than=3.0).text.endswith("asked: more than 3×")
+    assert finding_of(rated(99.0, 101.0, 103.0) + slow).text.startswith("no difference detected")
+
+
+def test_claim_measures_any_number_of_a_trial_by_its_path() -> None:
+    trials = [runs.trial_of(stack, "wait?ms=100", 400, i) for stack in (EVENT_LOOP, THREADS) for i in range(3)]
+    assert finding_of(trials, measure="server.threads_max", expect="less").value == "supported"
+    assert finding_of(trials, measure="latency_us.p50", expect="less").value == "supported"
+
+
+def test_claim_about_what_is_not_in_the_run_cannot_be_told() -> None:
+    assert finding_of(rated(1.0, 1.0, 1.0)).text == f"not in this run: {THREADS}"
+
+
+def test_claim_that_fits_several_rows_cannot_be_told() -> None:
+    trials = [*rated(1.0, 2.0, 3.0), *rated(4.0, 5.0, 6.0, users=50), *rated(1.0, 2.0, 3.0, stack=THREADS)]
+    assert finding_of(trials).value == "cannot tell"
+    assert "must name" in finding_of(trials).text
+    assert finding_of(trials, left={"stack": EVENT_LOOP, "users": 50}).ratio is not None
+
+
+def test_claim_with_two_restarts_a_side_cannot_be_told() -> None:
+    finding = finding_of([*rated(1.0, 2.0), *rated(1.0, 2.0, stack=THREADS)])
+    assert (finding.value, finding.ratio) == ("cannot tell", None)
+    assert "fewer than 3 restarts" in finding.text
+
+
+def test_client_limited_restarts_decide_no_claim() -> None:
+    limited = rated(300.0, 303.0, 306.0, verdict="degraded", reasons=[runs.CLIENT_LIMITED])
+    finding = finding_of([*limited, *rated(1.0, 2.0, 3.0, stack=THREADS)])
+    assert finding.value == "cannot tell"
+    assert "client-limited" in finding.text
+
+
+def test_unsteady_restarts_decide_about_throughput_and_not_about_latency() -> None:
+    unsteady = replace(runs.CLIENT_LIMITED, code="unsteady")
+    trials = [
+        *rated(300.0, 303.0, 306.0, verdict="degraded", reasons=[unsteady]),
+        *rated(1.0, 2.0, 3.0, stack=THREADS),
+    ]
+    assert finding_of(trials).value == "supported"
+    assert finding_of(trials, measure="latency_us.p50").value == "cannot tell"
+
+
+def test_invalid_throughput_is_in_no_table() -> None:
+    run = runs.flawed()
+    for text in (printed(run, 200), summary.to_markdown(run), json.dumps(summary.to_json_rows(run))):
+        assert "987654" not in text.replace(",", "").replace(" ", "")
+
+
+def test_terminal_and_markdown_give_the_same_cells() -> None:
+    run = runs.flawed()
+    rows = summary.rows_of(run)
+    notes = summary.notes_of(rows)
+    terminal = [line.split() for line in printed(run, 200).splitlines()]
+    markdown = [line.split(" | ")[2:] for line in summary.to_markdown(run).splitlines()]
+    for row in rows:
+        cells = summary.cells(row, summary.COLUMNS, notes)
+        assert " ".join(cells).split() in terminal
+        assert [*cells[:-1], cells[-1] + " |"] in markdown
+
+
+def test_every_stack_and_every_reason_is_in_the_terminal() -> None:
+    text = " ".join(printed(runs.flawed()).split())
+    for stack in (*runs.STACKS, "async_asgi@gunicorn_asgi"):
+        assert stack in text
+    for reason in (runs.DIED, runs.NO_BOOT, runs.CLIENT_LIMITED):
+        assert reason.message.rstrip(".") in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_table_is_never_wider_than_the_terminal(width: int) -> None:
+    assert max(map(len, printed(runs.flawed(), width).splitlines())) <= width
+
+
+def test_interval_is_shown_in_a_hundred_columns() -> None:
+    assert "interval" in printed(runs.flawed(), 100)
+
+
+def test_markdown_has_as_many_cells_in_every_line() -> None:
+    lines = [line for line in summary.to_markdown(runs.flawed()).splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines}) == 1
+    assert "<b>" not in summary.to_markdown(runs.flawed())
+
+
+def test_middleware_separates_rows_and_is_named() -> None:
+    trials = [*rated(1.0, 2.0, 3.0), *rated(4.0, 5.0, 6.0, middleware=["sync", "async"])]
+    headings = [group.heading for group in summary.groups_of(summary.rows_of(runs.run_of(trials)))]
+    assert [heading.split(" · ")[2] for heading in headings] == ["no middleware", "sync, async"]
+
+
+def test_json_rows_are_plain_data_with_units_in_their_names() -> None:
+    row = json.loads(json.dumps(summary.to_json_rows(runs.sweep())))[0]
+    assert row["restarts"] == {"ok": 3}
+    assert row["throughput_interval_per_s"][0] <= row["throughput_per_s"] <= row["throughput_interval_per_s"][1]
+    assert {"latency_p99_us", "cpu_us_per_request", "rss_bytes_max", "threads_max"} <= set(row)
+
+
+def test_empty_run_is_said_to_be_empty() -> None:
+    empty = runs.run_of([])
+    assert "No trial was measured." in printed(empty)
+    assert "No trial was measured." in summary.to_markdown(empty)
+
+
+def test_stack_that_was_never_tried_is_named() -> None:
+    run = runs.run_of(rated(1.0))
+    run = replace(run, status="aborted", plan=replace(run.plan, stacks=[EVENT_LOOP, THREADS]))
+    assert f"{THREADS}: planned, not measured in this run (aborted)" in printed(run)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.824, "0.82"),
+        (7.912, "7.91"),
+        (9.996, "10.0"),
+        (79.12, "79.1"),
+        (99.96, "100"),
+        (7912.4, "7,912"),
+        (None, "–"),
+    ],
+)
+def test_numbers_have_three_digits_or_all_before_the_point(value: float | None, text: str) -> None:
+    assert summary.number(value) == text

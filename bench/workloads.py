@@ -1,0 +1,159 @@
+"""The workloads as the bench sees them: the URL, the one right answer, and how long a request must wait.
+
+`wait?ms=10` is the notation for a workload with parameters; what is left out has its default.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from bench.errors import UsageError, nearest
+from bench.stacks import Lab, Stack
+
+Parameters = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What one request does. `io_wait_s` is L, the wait that no amount of CPU can shorten, in a given lab."""
+
+    name: str
+    does: str
+    answer: Callable[[Parameters], dict[str, object]] | None
+    io_wait_s: Callable[[Parameters, Lab], float]
+    defaults: Parameters = field(default_factory=dict)
+    in_bare: bool = False
+    needs_upstream: bool = False
+    blocks_loop: bool = False
+
+
+def _no_wait(parameters: Parameters, lab: Lab) -> float:
+    return 0.0
+
+
+def _one_wait(parameters: Parameters, lab: Lab) -> float:
+    return parameters["ms"] / 1000
+
+
+def _fan_out_wait(parameters: Parameters, lab: Lab) -> float:
+    calls_in_a_row = parameters["n"] if lab.views == "sync" else 1
+    return calls_in_a_row * parameters["ms"] / 1000
+
+
+def _fan_out_answer(parameters: Parameters) -> dict[str, object]:
+    return {"calls": parameters["n"], "waited_ms": parameters["n"] * parameters["ms"]}
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("hello", "nothing", lambda p: {"message": "hello"}, _no_wait, in_bare=True),
+        Workload(
+            "wait",
+            "sleeps ms milliseconds",
+            lambda p: {"waited_ms": p["ms"]},
+            _one_wait,
+            {"ms": 100},
+            in_bare=True,
+        ),
+        Workload(
+            "blocking_wait",
+            "sleeps with time.sleep, also in an async view",
+            lambda p: {"waited_ms": p["ms"]},
+            _one_wait,
+            {"ms": 100},
+            blocks_loop=True,
+        ),
+        Workload(
+            "fan_out",
+            "n upstream calls of ms: one after another in sync code, gathered in async code",
+            _fan_out_answer,
+            _fan_out_wait,
+            {"n": 5, "ms": 100},
+            needs_upstream=True,
+        ),
+        Workload(
+            "fan_out_threads",
+            "n upstream calls of ms at once, in n threads",
+            _fan_out_answer,
+            _one_wait,
+            {"n": 5, "ms": 100},
+            needs_upstream=True,
+        ),
+        Workload(
+            "burn",
+            "ms milliseconds of CPU",
+            lambda p: {"burned_ms": p["ms"]},
+            _no_wait,
+            {"ms": 10},
+        ),
+        Workload("whoami", "thread, loop and callers inside", None, _no_wait),
+    )
+}
+
+BOUNDS = {"ms": (0, 10_000), "n": (1, 100)}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A workload with its parameters: what every user of a trial asks for."""
+
+    workload: Workload
+    parameters: Parameters
+
+    @property
+    def name(self) -> str:
+        """The notation that `parse_request` reads back."""
+        query = "&".join(f"{key}={value}" for key, value in self.parameters.items())
+        return self.workload.name + (f"?{query}" if query else "")
+
+    @property
+    def path(self) -> str:
+        return "/" + self.name
+
+    @property
+    def body(self) -> bytes | None:
+        """The exact bytes of a right answer; None where each answer differs (whoami)."""
+        if self.workload.answer is None:
+            return None
+        return json.dumps(self.workload.answer(self.parameters)).encode()
+
+    def io_wait_s(self, stack: Stack) -> float:
+        """L of this request in that stack, in seconds."""
+        return self.workload.io_wait_s(self.parameters, stack.lab)
+
+    def slots(self, stack: Stack) -> int | None:
+        """W: how many of these requests the stack can have waiting at once; None: no bound."""
+        if self.workload.blocks_loop and stack.lab.interface == "asgi" and stack.lab.views == "async":
+            return stack.budget.processes
+        return stack.request_slots
+
+    def is_answered_by(self, stack: Stack) -> bool:
+        return stack.lab.is_django or self.workload.in_bare
+
+
+def parse_request(text: str) -> Request:
+    """Read `workload[?name=value&...]`; UsageError where a name is unknown or a value out of bounds."""
+    name, _, query = text.partition("?")
+    workload = WORKLOADS.get(name)
+    if workload is None:
+        raise UsageError(f"Unknown workload {name!r}: {nearest(name, WORKLOADS)}")
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    unknown = [key for key in given if key not in workload.defaults]
+    if unknown:
+        takes = ", ".join(workload.defaults) or "no parameters"
+        raise UsageError(f"Workload {name} has no parameter {unknown[0]!r}: it takes {takes}.")
+    return Request(
+        workload,
+        {key: _number(text, key, given.get(key), default) for key, default in workload.defaults.items()},
+    )
+
+
+def _number(text: str, key: str, given: str | None, default: int) -> int:
+    if given is None:
+        return default
+    low, high = BOUNDS[key]
+    if not (given.isascii() and given.isdigit() and low <= int(given) <= high):
+        raise UsageError(f"{key} in {text!r} must be a whole number from {low} to {high}.")
+    return int(given)

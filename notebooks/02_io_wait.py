@@ -1,0 +1,191 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Waiting on I/O: threads, the loop, and the CPU in between
+#
+# **Question.** A view waits for something: a database, another service, a disk. It needs next to no CPU of its own. As more
+# users come at once, what bounds the throughput: the threads, the event loop, or what a request costs in CPU?
+#
+# Four ways to serve the same answer, each on one core:
+#
+# | stack | how a request waits |
+# |---|---|
+# | `sync_wsgi@gthread:T` | in one of T threads |
+# | `sync_asgi@uvicorn` | in a thread made for it, with an event loop outside |
+# | `async_asgi@uvicorn` | on the event loop |
+
+# %%
+from IPython.display import Markdown, display
+
+from bench import lessons, plots, summary, theory
+
+run = lessons.run_to_show("io_wait")
+rows = summary.rows_of(run)
+request = run.plan.requests[0]
+at = {(row.stack, row.request, row.users): row for row in rows}
+
+# %% [markdown]
+# ## Predict
+#
+# 200 users, each asks, waits for its answer and asks again at once. The view waits 100 ms. Commit to a number before you go
+# on: how many requests per second will 8 threads serve? And the event loop? Put your numbers in and run the cell.
+
+# %%
+my_prediction_8_threads = None
+my_prediction_event_loop = None
+
+# %% [markdown]
+# ## Run
+#
+# What you see below was measured by this command, with every server restarted for every repeat, in random order:
+#
+# ```sh
+# lab run io_wait --profile reference
+# ```
+#
+# `--profile standard` takes some minutes on your own machine; `LAB_RESULTS=results/local/latest` then shows your numbers here.
+
+# %%
+pool, loop = (at[stack, request, 200] for stack in ("sync_wsgi@gthread:8", "async_asgi@uvicorn"))
+for mine, row in ((my_prediction_8_threads, pool), (my_prediction_event_loop, loop)):
+    measured = row.median("throughput_per_s")
+    display(Markdown(f"`{row.stack}`: " + lessons.compare(mine, measured, "requests/s")))
+
+# %% [markdown]
+# ## See
+#
+# Each point is the median over server restarts, the bar its 95 % interval, faint dots the single restarts. The grey line is
+# what N users could reach if nothing but the wait took time. Hollow points carry a reservation, which the report spells out.
+
+# %%
+plots.throughput_vs_users(run, request)
+
+# %% [markdown]
+# The view itself, first sync and then async. This is the whole difference between the two labs for this workload.
+
+# %%
+# !lab diff sync_wsgi async_asgi | grep -A 8 "def wait"
+
+# %% [markdown]
+# ## Explain
+#
+# Three things can end the climb, and whichever is lowest wins (Denning and Buzen, 1978):
+#
+# - **users**: N users who each spend L waiting and S computing cannot ask more often than N / (L + S);
+# - **threads**: W threads that each hold one request for L + S cannot finish more than W / (L + S);
+# - **the CPU**: one core that needs S for each request cannot finish more than 1 / S.
+#
+# L we chose. S is measured: the server's CPU time in the window, divided by the answers in it.
+
+
+# %%
+def arithmetic(row):
+    """The three ceilings of a row, and what was measured, in requests/s."""
+    wait_s, cpu_s = row.io_wait_s, row.median("cpu_us_per_request") / 1e6
+    threads = f"{row.slots / (wait_s + cpu_s):,.0f}" if row.slots else "no bound"
+    users = f"{row.users / (wait_s + cpu_s):,.0f}"
+    measured = summary.number(row.median("throughput_per_s"))
+    return f"| `{row.stack}` | {users} | {threads} | {1 / cpu_s:,.0f} | {measured} | {row.limiter} |"
+
+
+crowd = [at[stack, request, 200] for stack in run.plan.stacks if at[stack, request, 200].measured]
+head = "| stack | N/(L+S) | W/(L+S) | 1/S | measured | lowest ceiling |\n|---|--:|--:|--:|--:|---|\n"
+display(Markdown(head + "\n".join(map(arithmetic, crowd))))
+
+# %% [markdown]
+# A pool that is too small is bounded by its threads, whatever the machine could do. With enough threads the bound moves to the
+# CPU, and there the price of a request decides. So the event loop is compared twice: with a pool that is too small for the crowd, and with
+# one that has a thread for everybody.
+
+# %%
+for finding in summary.findings_of(run):
+    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+
+# %% [markdown]
+# Why does an async view cost more CPU than a thread that sleeps? Look at the threads. Django's ASGI handler sends its
+# `request_started` signal and closes the response through a thread of the request's own, also where the view is async: every request in flight
+# parks one. The notebook about hops takes this apart.
+
+# %%
+plots.threads_and_memory(run, request)
+
+# %% [markdown]
+# A queueing model knows more than the three ceilings: it predicts the whole curve from L, S and W (exact mean value analysis,
+# Reiser and Lavenberg, 1980). Below, the model's number beside the measured one at every number of users.
+
+
+# %%
+def modelled(row):
+    """The model's throughput for a row, from its own measured S."""
+    cpu_s = row.median("cpu_us_per_request") / 1e6
+    (point,) = theory.thread_pool_curve([row.users], io_wait_s=row.io_wait_s, cpu_s=cpu_s, threads=row.slots)
+    return point.throughput_per_s
+
+
+head = "| stack | users | model | measured | measured / model |\n|---|--:|--:|--:|--:|\n"
+lines = [
+    f"| `{row.stack}` | {row.users} | {modelled(row):,.0f} | {x:,.0f} | {x / modelled(row):.2f} |"
+    for row in rows
+    if row.request == request and row.stack != "sync_wsgi@gthread:1" and (x := row.median("throughput_per_s"))
+]
+display(Markdown(head + "\n".join(lines)))
+
+# %% [markdown]
+# ## What this cannot tell
+#
+# - **Latency for visitors.** The load is a closed loop: a slow server is asked less often. Here latencies say how long these
+#   users waited, not what traffic that comes on its own schedule would meet.
+# - **Your service.** The wait is a sleep. A real one is a socket, with a driver that takes CPU and a pool that has an end.
+# - **More cores.** One process on one core each. Processes multiply both sides alike.
+
+# %% [markdown]
+# ## Exercise
+#
+# The wait is ten times shorter. Which stack gains most, and which does not gain at all? Write down, for 200 users, by which
+# factor each stack's throughput changes from 100 ms to 10 ms, then run the check. The three ceilings are all you need.
+
+# %%
+my_factors = {"sync_wsgi@gthread:8": None, "sync_wsgi@gthread:400": None, "async_asgi@uvicorn": None}
+
+# %% [markdown]
+# ## Check
+
+# %%
+shorter = "wait?ms=10"
+for stack, mine in my_factors.items():
+    if (stack, shorter, 200) not in at:
+        print(f"{stack}: this run has no {shorter}")
+        continue
+    before, after = (at[stack, name, 200].median("throughput_per_s") for name in (request, shorter))
+    verdict = "no answer yet" if mine is None else "about right" if abs(mine * before / after - 1) < 0.25 else "not yet"
+    print(f"{stack}: measured {after / before:.1f} times, you said {mine}: {verdict}")
+
+# %%
+if shorter in run.plan.requests:
+    display(plots.throughput_vs_users(run, shorter))
+
+# %% [markdown]
+# ## Live
+#
+# The same question, small and on this machine, with a progress bar: set `LAB_LIVE=1` before you start Jupyter.
+
+# %%
+mine = lessons.measure_live("io_wait", "--profile", "quick", "--users", "100", "--repeats", "3")
+if mine:
+    display(Markdown(summary.to_markdown(mine)))
+
+# %% [markdown]
+# ## In practice
+#
+# - **Count your concurrency first**: requests per second times seconds of wait. If the threads you can afford are more than that,
+#   threads serve it, and sync Django stays the cheaper choice in CPU.
+# - **The event loop wins** where the crowd is larger than any pool you would dare to configure, and where connections are
+#   held rather than answered.
+# - **Moving sync views behind ASGI** gives them a thread each without a bound: the crowd is served, each request costs more, and
+#   nothing limits how many reach your database at once.
