@@ -520,7 +520,7 @@ def _ideals(ax: Axes, rows: Sequence[Row]) -> None:
         ax.plot(users, users / wait_s, color=PALE, linewidth=1.0, zorder=1, label="limit")
         at = min(_levels(rows)[-1], high * wait_s) * 0.93
         ax.annotate(
-            f"N/L, L = {number(1000 * wait_s)} ms", (at, at / wait_s), (-9, 4), textcoords="offset points",
+            f"N/L, L = {1000 * wait_s:g} ms", (at, at / wait_s), (-9, 4), textcoords="offset points",
             size=8, color=GREY, ha="right", va="center",
         )  # fmt: skip
 

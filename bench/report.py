@@ -63,7 +63,7 @@ table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tab
 th, td { padding: .28rem .7rem .28rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 500; }
 th:first-child, td:first-child, td.text, th.text { text-align: left; }
-td.wrap { white-space: normal; text-align: left; }
+td.wrap { white-space: normal; text-align: left; min-width: 13rem; }
 tr.group td { font-weight: 600; padding-top: 1rem; text-align: left; }
 .hole { color: var(--hole); } .supported { color: var(--good); } .refuted, .invalid { color: var(--bad); }
 .supported, .refuted, .cannot-tell { font-weight: 600; }

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from bench import record, theory
@@ -54,6 +55,11 @@ NO_BOOT = Reason("not-run", "The server did not boot: ModuleNotFoundError: No mo
 
 def trial_of(stack: str, request: str = "wait?ms=100", users: int = 100, repeat: int = 0, **changes: Any) -> Trial:
     """One measured trial as queueing theory predicts it with the lab's CPU time, give or take 3 %."""
+    return replace(_predicted(stack, request, users, repeat), **changes)
+
+
+@cache
+def _predicted(stack: str, request: str, users: int, repeat: int) -> Trial:
     parsed, asked = parse_stack(stack), parse_request(request)
     chance = random.Random(f"{stack} {request} {users} {repeat}")
     blank = Trial(stack, asked.workload.name, dict(asked.parameters), [], users, repeat)
@@ -66,8 +72,7 @@ def trial_of(stack: str, request: str = "wait?ms=100", users: int = 100, repeat:
     }
     point = theory.thread_pool_curve([users], **network)[0]
     measured = _measured(blank, point, theory.limit_per_s(users=users, **network), cpu_us, chance)
-    measured = replace(measured, io_wait_s=network["io_wait_s"], slots=network["threads"])
-    return replace(measured, **changes)
+    return replace(measured, io_wait_s=network["io_wait_s"], slots=network["threads"])
 
 
 def _measured(blank: Trial, point: theory.Point, limit_per_s: float, cpu_us: float, chance: random.Random) -> Trial:

@@ -1,0 +1,113 @@
+"""Every gate, on both sides of its bound."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench.record import LoadUse, ServerUse, Trial
+from bench.verdict import judge
+
+SERVER = ServerUse(4, 50_000_000, 100, cpu_share=0.5, cpu_s=5.0, processes=1, cpus=[0])
+LOAD = LoadUse(cpu_share=0.2, processes=1, cpus=[1])
+# 100 users x 1000 answers/s x 0.1 s: the books agree.
+FLAWLESS = Trial(
+    "async_asgi@uvicorn",
+    "wait",
+    {"ms": 100},
+    [],
+    users=100,
+    repeat=0,
+    completed=10_000,
+    throughput_per_s=1000.0,
+    halves_per_s=[1000.0, 1000.0],
+    fraction_of_limit=0.9,
+    duration_s=10.0,
+    server=SERVER,
+    load=LOAD,
+)
+EVIDENCE: dict[str, Any] = {"lost": 0, "mean_latency_s": 0.1, "other_cores": 0.0, "restarted": False}
+
+
+def judged(**changes: Any) -> tuple[str, list[str]]:
+    """Verdict and reason codes of the flawless trial with these changes to it or to the evidence."""
+    evidence = EVIDENCE | {name: changes.pop(name) for name in EVIDENCE.keys() & changes.keys()}
+    verdict, reasons = judge(replace(FLAWLESS, **changes), **evidence)
+    assert all(reason.message for reason in reasons)
+    return verdict, [reason.code for reason in reasons]
+
+
+def test_a_flawless_trial_is_ok() -> None:
+    assert judged() == ("ok", [])
+
+
+@pytest.mark.parametrize(
+    ("code", "within", "beyond"),
+    [
+        ("accounting", {"lost": 0}, {"lost": 1}),
+        ("accounting", {"lost": 0}, {"lost": -1}),
+        ("wrong-answers", {}, {"failed": 1, "errors": {"wrong body": 1}}),
+        ("no-answers", {"completed": 1}, {"completed": 0}),
+        ("above-limit", {"fraction_of_limit": 1.05}, {"fraction_of_limit": 1.0501}),
+    ],
+)
+def test_a_number_that_would_be_wrong_is_invalid(
+    code: str, within: dict[str, Any], beyond: dict[str, Any]
+) -> None:
+    assert judged(**within) == ("ok", [])
+    assert judged(**beyond) == ("invalid", [code])
+
+
+@pytest.mark.parametrize(
+    ("code", "within", "beyond"),
+    [
+        (
+            "errors",
+            {"completed": 9990, "failed": 10, "errors": {"status 503": 10}},
+            {"completed": 9989, "failed": 11, "errors": {"status 503": 11}},
+        ),
+        ("unsteady", {"mean_latency_s": 0.0951}, {"mean_latency_s": 0.0949}),
+        ("unsteady", {"mean_latency_s": 0.1049}, {"mean_latency_s": 0.1051}),
+        ("drift", {"halves_per_s": [900.0, 1000.0]}, {"halves_per_s": [899.0, 1000.0]}),
+        ("drift", {"halves_per_s": [1000.0, 900.0]}, {"halves_per_s": [1000.0, 899.0]}),
+        ("server-restarted", {"restarted": False}, {"restarted": True}),
+        ("client-limited", {"load": replace(LOAD, cpu_share=0.70)}, {"load": replace(LOAD, cpu_share=0.71)}),
+        (
+            "client-limited",
+            {"load": replace(LOAD, cpu_share=1.40, processes=2)},
+            {"load": replace(LOAD, cpu_share=1.42, processes=2)},
+        ),
+        ("shared-cores", {"load": replace(LOAD, cpus=[1, 2])}, {"load": replace(LOAD, cpus=[0, 1])}),
+        ("other-load", {"other_cores": 0.30}, {"other_cores": 0.31}),
+    ],
+)
+def test_a_number_with_a_reservation_is_degraded(
+    code: str, within: dict[str, Any], beyond: dict[str, Any]
+) -> None:
+    assert judged(**within) == ("ok", [])
+    assert judged(**beyond) == ("degraded", [code])
+
+
+def test_few_answers_always_differ_between_the_halves() -> None:
+    few: dict[str, Any] = {"completed": 10, "throughput_per_s": 1000.0, "duration_s": 1.0}
+    assert judged(**few, halves_per_s=[8.0, 12.0]) == ("ok", [])
+    assert judged(**few, halves_per_s=[0.0, 20.0]) == ("degraded", ["drift"])
+
+
+def test_a_busy_client_is_itself_the_missing_time() -> None:
+    assert judged(load=replace(LOAD, cpu_share=0.95), mean_latency_s=0.05) == ("degraded", ["client-limited"])
+
+
+def test_invalid_says_only_what_makes_it_invalid() -> None:
+    assert judged(lost=1, restarted=True, other_cores=1.0) == ("invalid", ["accounting"])
+
+
+def test_all_reservations_are_told() -> None:
+    _, codes = judged(restarted=True, other_cores=1.0, mean_latency_s=0.2)
+    assert codes == ["unsteady", "server-restarted", "other-load"]
+
+
+def test_error_classes_are_told_with_their_counts() -> None:
+    failed = replace(FLAWLESS, completed=0, failed=5, errors={"status 503": 3, "ConnectionResetError": 2})
+    _, reasons = judge(failed, **EVIDENCE)
+    assert "(2 ConnectionResetError, 3 status 503)" in reasons[0].message
