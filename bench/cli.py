@@ -224,7 +224,7 @@ def report(arguments: argparse.Namespace) -> int:
     folder = record.find(arguments.run)
     loaded = record.load(folder)
     if arguments.markdown:
-        from bench.summary import to_markdown
+        from bench.tables import to_markdown
 
         print(to_markdown(loaded))
         return ExitCode.FINE
@@ -234,14 +234,14 @@ def report(arguments: argparse.Namespace) -> int:
 
 def show(finished: record.Run, folder: Path, *, as_json: bool) -> None:
     """The table on stdout (or the whole run as JSON), and the report beside the run."""
-    from bench import summary
     from bench.report import write_report
+    from bench.tables import print_run
 
     path = write_report(finished, folder)
     if as_json:
         sys.stdout.buffer.write(record.to_json(finished))
     else:
-        summary.print_run(finished, console())
+        print_run(finished, console())
     console(stderr=True).print(f"report: {shown(path)}", soft_wrap=True, highlight=False)
 
 

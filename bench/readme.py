@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from bench import experiment, record, summary
+from bench import experiment, record, summary, tables
 from bench.cli import Parser, guarded
 from bench.errors import ExitCode, LabError
 from bench.record import ROOT, Run
@@ -50,11 +50,11 @@ def _first_line(row: summary.Row) -> list[str]:
     return [
         f"`{row.stack}`",
         LABS[row.stack.partition("@")[0]].lesson,
-        f"{summary.number(row.median('throughput_per_s'))} ({summary.span(row.throughput_interval)})",
-        summary.percent(row.median("fraction_of_limit")),
-        f"{summary.number(None if p50_us is None else p50_us / 1000)} ms",
-        summary.whole(row.median("server.threads_max")),
-        f"{summary.whole(cpu_us)} µs",
+        f"{tables.number(row.median('throughput_per_s'))} ({tables.span(row.throughput_interval)})",
+        tables.percent(row.median("fraction_of_limit")),
+        f"{tables.number(None if p50_us is None else p50_us / 1000)} ms",
+        tables.whole(row.median("server.threads_max")),
+        f"{tables.whole(cpu_us)} µs",
     ]
 
 

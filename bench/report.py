@@ -11,11 +11,12 @@ from string import Template
 from textwrap import shorten
 from typing import Any
 
-from bench import plots, stats, summary
+from bench import plots, stats, summary, tables
 from bench.errors import UsageError
 from bench.record import Run, write_atomically
 from bench.stacks import parse_stack
-from bench.summary import COLUMNS, Column, Finding, Group, Row
+from bench.summary import Finding, Row
+from bench.tables import COLUMNS, Column, Group
 
 HOW_TO_READ = {
     "limit": "The throughput that no server can exceed here: min(N/(L+S), W/(L+S), 1/S), with N users, L the time "
@@ -182,9 +183,9 @@ def _figure(drawn: plots.Drawn) -> str:
 def _table(rows: Sequence[Row]) -> str:
     if not rows:
         return "<h2>All numbers</h2>\n<p>No trial was measured.</p>"
-    notes = summary.notes_of(rows)
+    notes = tables.notes_of(rows)
     head = "".join(map(_heading, COLUMNS))
-    body = "".join(_group(group, notes) for group in summary.groups_of(rows))
+    body = "".join(_group(group, notes) for group in tables.groups_of(rows))
     return "<h2>All numbers</h2>\n" + _wide_table(head, body)
 
 
@@ -208,14 +209,14 @@ def _row(row: Row, notes: dict[str, int]) -> str:
         why = f"{row.verdict} [{notes[row.why]}]: {shorten(row.why, 150)}"
         across = f'<td class="wrap hole" colspan="{len(COLUMNS) - 1}">{escape(why)}</td>'
         return f"<tr><td>{escape(row.stack)}</td>{across}</tr>\n"
-    *texts, verdict = summary.cells(row, COLUMNS, notes)
+    *texts, verdict = tables.cells(row, COLUMNS, notes)
     cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
     return f'<tr>{cells}<td class="text{" hole" if row.is_hollow else ""}">{escape(verdict)}</td></tr>\n'
 
 
 def _notes(run: Run, rows: Sequence[Row]) -> str:
     """Everything that is not plainly ok, with the rows it befell; and what was planned and never made."""
-    items = [_note(place, text, rows) for text, place in summary.notes_of(rows).items()]
+    items = [_note(place, text, rows) for text, place in tables.notes_of(rows).items()]
     items += [f"<li>{escape(stack)}: planned, not measured.</li>" for stack in summary.stacks_without_trials(run)]
     return f'<h2>What is not plainly ok</h2>\n<ul class="notes">{"".join(items)}</ul>' if items else ""
 

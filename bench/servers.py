@@ -74,10 +74,15 @@ class Process:
         if self._stopped:
             return
         family = self.family()
-        if within_s > 0 and self.exit_status is None:
-            self.popen.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self.popen.wait(within_s)
+        try:
+            if within_s > 0 and self.exit_status is None:
+                self.popen.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    self.popen.wait(within_s)
+        finally:  # a second Ctrl-C cuts the waiting short, not the killing
+            self._kill(family)
+
+    def _kill(self, family: Sequence[psutil.Process]) -> None:
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -174,6 +179,7 @@ def serving(
     inherit_output: bool = False,
 ) -> Iterator[Server]:
     """A running server that has answered with our nonce; stopped on the way out, whatever happened."""
+    require_free(port)  # else a stranger's socket reads as a server that does not boot
     nonce = secrets.token_hex(8)
     secret = {"LAB_INSTANCE": nonce, "LAB_SECRET_KEY": secrets.token_urlsafe(40)}
     with tempfile.TemporaryDirectory(prefix="lab-") as folder:

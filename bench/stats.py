@@ -123,14 +123,25 @@ def finding_equal_within(interval: Interval | None, factor: float) -> Finding:
 
 
 def describe_ratio(interval: Interval | None) -> str:
-    """Say a ratio with its interval, "3.2× (2.9 to 3.4)", or say why there is none to tell."""
+    """Say a ratio with its interval, "3.2× (2.9 to 3.4)", or say why there is none to tell.
+
+    A ratio below 0.1 is said as a fraction, "1/199× (1/210 to 1/190)".
+    """
     if interval is None:
         return f"cannot tell: fewer than {MIN_RESTARTS} restarts"
+    if interval.low > 0 and interval.estimate < 0.1 and not interval.includes(1.0):
+        return _describe_fraction(Interval(1 / interval.high, 1 / interval.estimate, 1 / interval.low))
     decimals = _decimals(interval)
     bounds = f"({interval.low:.{decimals}f} to {interval.high:.{decimals}f})"
     if interval.includes(1.0):
         return f"no difference detected {bounds}"
     return f"{interval.estimate:.{decimals}f}× {bounds}"
+
+
+def _describe_fraction(inverse: Interval) -> str:
+    decimals = _decimals(inverse)
+    largest, estimate, smallest = (f"1/{x:.{decimals}f}" for x in (inverse.low, inverse.estimate, inverse.high))
+    return f"{estimate}× ({smallest} to {largest})"
 
 
 def halves_differ(first: float, second: float, tolerance: float) -> bool:

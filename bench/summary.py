@@ -1,33 +1,25 @@
-"""A run as rows (one per stack x request x users, over restarts) and findings: in a terminal, Markdown, JSON.
+"""A run as rows (one per stack x request x users, over restarts), and its claims judged: findings.
 
-`COLUMNS` is the one list of what is shown and how it is written, so every table says the same numbers. Draws
-nothing; `plots.py` and `report.py` start from the same rows.
+Writes and draws nothing; `tables.py`, `plots.py` and `report.py` all start from these rows.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, reduce
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench import stats, theory
 from bench.record import Claim, Reason, Run, Trial, Verdict, decode_histogram, new_histogram
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
 ONLY_LATENCY_SUFFERS = {"unsteady", "errors"}
 """Reasons under which a degraded trial still decides claims, but none about latency. Under any other it is
 shown, hollow, and proves nothing."""
-
-HOLLOW = "○"
-HOLE = "–"
 
 
 @dataclass(frozen=True)
@@ -256,290 +248,11 @@ def _hindrance(selector: dict[str, Any], trials: Sequence[Trial], measure: str) 
 
 def selector_text(selector: dict[str, Any]) -> str:
     """One side of a claim in words: `async_asgi@uvicorn, wait?ms=100, 400 users`."""
-    parts = [selector["stack"], selector.get("request"), _users_text(selector.get("users"))]
+    users = selector.get("users")
+    parts = [selector["stack"], selector.get("request"), None if users is None else users_text(users)]
     return ", ".join(part for part in [*parts, "+".join(selector.get("middleware") or [])] if part)
 
 
-def _users_text(users: int | None) -> str | None:
-    return None if users is None else f"{users:,} user{'' if users == 1 else 's'}"
-
-
-def number(value: float | None) -> str:
-    """Three digits or all before the point: 0.82, 7.91, 79.1, 791, 7,912; a dash for None."""
-    if value is None:
-        return HOLE
-    decimals = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
-    return f"{value:,.{decimals}f}"
-
-
-def percent(share: float | None) -> str:
-    return HOLE if share is None else f"{100 * share:.0f} %"
-
-
-def whole(value: float | None) -> str:
-    return HOLE if value is None else f"{value:,.0f}"
-
-
-def span(interval: stats.Interval | None) -> str:
-    return HOLE if interval is None else f"{number(interval.low)}–{number(interval.high)}"
-
-
-def _scaled(measure: str, factor: float, text: Callable[[float | None], str]) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
-        value = row.median(measure)
-        return text(None if value is None else value * factor)
-
-    return cell
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of every table. `rank` says how late it is dropped where the terminal is narrow: 0 never."""
-
-    heading: str
-    text: Callable[[Row], str]
-    rank: int
-    help: str
-
-
-COLUMNS = (
-    Column("stack", lambda row: row.stack, 0, "lab @ server : budget (threads, x processes)"),
-    Column(
-        "req/s",
-        lambda row: (HOLLOW + " " if row.is_hollow else "") + number(row.median("throughput_per_s")),
-        0,
-        "right answers per second, median over restarts; ○ where some restart is not ok",
-    ),
-    Column(
-        "interval",
-        lambda row: span(row.throughput_interval),
-        2,
-        "95 % bootstrap interval of that median; with fewer than six restarts, their range",
-    ),
-    Column(
-        "limit",
-        _scaled("limit_per_s", 1, number),
-        4,
-        "requests/s that no server can exceed here: min(N/(L+S), W/(L+S), 1/S)",
-    ),
-    Column("of limit", _scaled("fraction_of_limit", 1, percent), 1, "share of the limit that was reached"),
-    Column("p50 ms", _scaled("latency_us.p50", 1e-3, number), 1, "half of the answers came within"),
-    Column("p99 ms", _scaled("latency_us.p99", 1e-3, number), 1, "99 of 100 answers came within"),
-    Column("threads", _scaled("server.threads_max", 1, whole), 1, "most threads seen in the server's processes"),
-    Column("MB", _scaled("server.rss_bytes_max", 1e-6, whole), 3, "most resident memory of the server, 10⁶ bytes"),
-    Column("CPU µs", _scaled("cpu_us_per_request", 1, whole), 3, "S: CPU time of the server per request"),
-    Column("verdict", lambda row: row.verdict_text, 0, "ok, or what happened to some or all restarts"),
-)
-
-
-@dataclass(frozen=True)
-class Group:
-    """The rows that share a request, middleware and a number of users: what may be compared at a glance."""
-
-    heading: str
-    rows: tuple[Row, ...]
-
-
-def groups_of(rows: Sequence[Row]) -> list[Group]:
-    """Rows by heading, in their order; the middleware is named where any row has some."""
-    names_middleware = any(row.middleware for row in rows)
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(_heading(row, names_middleware), []).append(row)
-    return [Group(heading, tuple(members)) for heading, members in groups.items()]
-
-
-def _heading(row: Row, names_middleware: bool) -> str:
-    middleware = [", ".join(row.middleware) or "no middleware"] if names_middleware else []
-    return " · ".join([row.request, f"{_users_text(row.users)}", *middleware])
-
-
-def notes_of(rows: Sequence[Row]) -> dict[str, int]:
-    """Every different explanation of a verdict that is not ok, numbered from 1 in the order of the rows."""
-    texts = dict.fromkeys(row.why for row in rows if row.verdict != "ok")
-    return {text: place for place, text in enumerate(texts, start=1)}
-
-
-def cells(row: Row, columns: Sequence[Column], notes: dict[str, int]) -> list[str]:
-    """The row's texts; a verdict that is not ok refers to its note, as in `degraded [1]`."""
-    texts = [column.text(row) for column in columns]
-    if columns[-1].heading == "verdict" and row.why in notes and row.verdict != "ok":
-        texts[-1] += f" [{notes[row.why]}]"
-    return texts
-
-
-_JSON_MEASURES = {
-    "limit_per_s": "limit_per_s",
-    "fraction_of_limit": "fraction_of_limit",
-    "latency_p50_us": "latency_us.p50",
-    "latency_p99_us": "latency_us.p99",
-    "cpu_us_per_request": "cpu_us_per_request",
-    "threads_max": "server.threads_max",
-    "rss_bytes_max": "server.rss_bytes_max",
-    "connections_max": "server.connections_max",
-    "server_cpu_share": "server.cpu_share",
-    "load_cpu_share": "load.cpu_share",
-}
-
-
-def to_json_rows(run: Run) -> list[dict[str, Any]]:
-    """The rows as plain data: medians over restarts, throughput with its interval where there is one."""
-    return [_json_row(row) for row in rows_of(run)]
-
-
-def _json_row(row: Row) -> dict[str, Any]:
-    interval = row.throughput_interval
-    return {
-        "stack": row.stack,
-        "request": row.request,
-        "middleware": list(row.middleware),
-        "users": row.users,
-        "verdict": row.verdict,
-        "restarts": dict(row.verdicts),
-        "reasons": [{"code": it.code, "message": it.message, "restarts": count} for it, count in row.reasons],
-        "throughput_per_s": row.median("throughput_per_s"),
-        "throughput_interval_per_s": None if interval is None else [interval.low, interval.high],
-        **{key: row.median(measure) for key, measure in _JSON_MEASURES.items()},
-    }
-
-
-def to_json_findings(run: Run) -> list[dict[str, Any]]:
-    """The findings as plain data."""
-    return [
-        {
-            "says": finding.claim.says,
-            "finding": finding.value,
-            "text": finding.text,
-            "ratio": None if finding.ratio is None else finding.ratio.estimate,
-            "ratio_interval": None if finding.ratio is None else [finding.ratio.low, finding.ratio.high],
-        }
-        for finding in findings_of(run)
-    ]
-
-
-def to_markdown(run: Run) -> str:
-    """Table, notes and findings as Markdown; a row without measured restarts shows its verdict and why."""
-    rows = rows_of(run)
-    notes = notes_of(rows)
-    names_middleware = any(row.middleware for row in rows)
-    lead = ["request", "users", *(["middleware"] if names_middleware else [])]
-    lines = [
-        _markdown_line([*lead, *(column.heading for column in COLUMNS)]),
-        _markdown_line([":--", "--:", *[":--"] * (len(lead) - 2), ":--", *["--:"] * (len(COLUMNS) - 2), ":--"]),
-        *(_markdown_line([*_lead(row, names_middleware), *cells(row, COLUMNS, notes)]) for row in rows),
-    ]
-    parts = [
-        "\n".join(lines) if rows else "No trial was measured.",
-        _markdown_notes(notes),
-        _markdown_findings(run),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _lead(row: Row, names_middleware: bool) -> list[str]:
-    middleware = ["+".join(row.middleware) or HOLE] if names_middleware else []
-    return [f"`{row.request}`", f"{row.users:,}", *middleware]
-
-
-def _markdown_line(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(_one_line(text).replace("|", "\\|") for text in texts) + " |"
-
-
-def _markdown_notes(notes: dict[str, int]) -> str:
-    return "\n".join(f"- [{place}] {_one_line(text)}" for text, place in notes.items())
-
-
-def _markdown_findings(run: Run) -> str:
-    return "\n".join(f"- **{finding.value}**: {finding.claim.says}: {finding.text}" for finding in findings_of(run))
-
-
-def _one_line(text: str) -> str:
-    """Without line breaks, and without what Markdown would take for HTML."""
-    return " ".join(text.split()).replace("<", "&lt;")
-
-
-_COLOURS = {"supported": "green", "refuted": "red", "cannot tell": "yellow"}
-_VERDICT_COLOURS: dict[Verdict, str] = {
-    "ok": "",
-    "degraded": "yellow",
-    "aborted": "yellow",
-    "not-run": "magenta",
-}
-
-
-def print_run(run: Run, console: Console) -> None:
-    """The run's table, its notes and its findings, no wider than the console."""
-    rows = rows_of(run)
-    print_rows(rows, console)
-    for stack in stacks_without_trials(run):
-        console.print(f"{stack}: planned, not measured in this run ({run.status})", highlight=False, markup=False)
-    print_findings(findings_of(run), console)
-
-
-def print_rows(rows: Sequence[Row], console: Console) -> None:
-    """One aligned table for each request and number of users, then the numbered notes."""
-    if not rows:
-        console.print("No trial was measured.", highlight=False)
-        return
-    notes = notes_of(rows)
-    columns = fitting_columns(rows, notes, console.width)
-    widths = _widths(rows, columns, notes)
-    for place, group in enumerate(groups_of(rows)):
-        console.print(f"\n{group.heading}", style="bold", highlight=False, markup=False)
-        console.print(_table(group.rows, columns, widths, notes, show_header=place == 0))
-    if notes:
-        console.print()
-    for text, place in notes.items():
-        console.print(f"[{place}] {text}", style="dim", highlight=False, markup=False)
-
-
-def fitting_columns(rows: Sequence[Row], notes: dict[str, int], width: int) -> list[Column]:
-    """All columns, less the most dispensable ones until the table fits into `width` characters."""
-    columns = list(COLUMNS)
-    while sum(_widths(rows, columns, notes)) + 2 * (len(columns) - 1) > width:
-        dispensable = max(columns, key=lambda column: column.rank)
-        if dispensable.rank == 0:
-            break
-        columns.remove(dispensable)
-    return columns
-
-
-def _widths(rows: Sequence[Row], columns: Sequence[Column], notes: dict[str, int]) -> list[int]:
-    lines = [[column.heading for column in columns], *(cells(row, columns, notes) for row in rows)]
-    return [max(map(len, texts)) for texts in zip(*lines, strict=True)]
-
-
-def _table(
-    rows: Sequence[Row],
-    columns: Sequence[Column],
-    widths: Sequence[int],
-    notes: dict[str, int],
-    show_header: bool,
-) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=show_header, header_style="dim")
-    for column, width in zip(columns, widths, strict=True):
-        is_text = column.heading in ("stack", "verdict")
-        table.add_column(column.heading, justify="left" if is_text else "right", min_width=width, no_wrap=True)
-    for row in rows:
-        style = _VERDICT_COLOURS.get(row.verdict, "red")
-        texts = cells(row, columns, notes)
-        table.add_row(*(Text(text) for text in texts[:-1]), Text(texts[-1], style=style))
-    return table
-
-
-def print_findings(findings: Sequence[Finding], console: Console) -> None:
-    """One claim a line: the finding, what was claimed, the ratio with its interval."""
-    from rich.table import Table
-    from rich.text import Text
-
-    if not findings:
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    for finding in findings:
-        claim = Text(finding.claim.says + ": ").append(finding.text, style="bold")
-        table.add_row(Text(finding.value, style=_COLOURS[finding.value]), claim)
-    console.print("\nFindings", style="bold")
-    console.print(table)
+def users_text(users: int) -> str:
+    """`1 user`, `1,000 users`."""
+    return f"{users:,} user{'' if users == 1 else 's'}"

@@ -23,7 +23,7 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import lessons, plots, summary, theory
+from bench import lessons, plots, summary, tables, theory
 
 run = lessons.run_to_show("io_wait")
 rows = summary.rows_of(run)
@@ -90,7 +90,7 @@ def arithmetic(row):
     wait_s, cpu_s = row.io_wait_s, row.median("cpu_us_per_request") / 1e6
     threads = f"{row.slots / (wait_s + cpu_s):,.0f}" if row.slots else "no bound"
     users = f"{row.users / (wait_s + cpu_s):,.0f}"
-    measured = summary.number(row.median("throughput_per_s"))
+    measured = tables.number(row.median("throughput_per_s"))
     return f"| `{row.stack}` | {users} | {threads} | {1 / cpu_s:,.0f} | {measured} | {row.limiter} |"
 
 
@@ -178,7 +178,7 @@ if shorter in run.plan.requests:
 # %%
 mine = lessons.measure_live("io_wait", "--profile", "quick", "--users", "100", "--repeats", "3")
 if mine:
-    display(Markdown(summary.to_markdown(mine)))
+    display(Markdown(tables.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice

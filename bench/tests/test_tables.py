@@ -1,0 +1,102 @@
+"""All tables of a run say the same, hide nothing and fit where they are printed."""
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from bench import summary, tables
+from bench.record import Run
+from bench.tests import runs
+
+EVENT_LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"
+
+
+def printed(run: Run, width: int = 100) -> str:
+    paper = io.StringIO()
+    tables.print_run(run, Console(file=paper, width=width, force_terminal=False))
+    return paper.getvalue()
+
+
+def test_invalid_throughput_is_in_no_table() -> None:
+    run = runs.flawed()
+    for text in (printed(run, 200), tables.to_markdown(run), json.dumps(tables.to_json_rows(run))):
+        assert "987654" not in text.replace(",", "").replace(" ", "")
+
+
+def test_terminal_and_markdown_give_the_same_cells() -> None:
+    run = runs.flawed()
+    rows = summary.rows_of(run)
+    notes = tables.notes_of(rows)
+    terminal = [line.split() for line in printed(run, 200).splitlines()]
+    markdown = [line.split(" | ")[2:] for line in tables.to_markdown(run).splitlines()]
+    for row in rows:
+        cells = tables.cells(row, tables.COLUMNS, notes)
+        assert " ".join(cells).split() in terminal
+        assert [*cells[:-1], cells[-1] + " |"] in markdown
+
+
+def test_every_stack_and_every_reason_is_in_the_terminal() -> None:
+    text = " ".join(printed(runs.flawed()).split())
+    for stack in (*runs.STACKS, "async_asgi@gunicorn_asgi"):
+        assert stack in text
+    for reason in (runs.DIED, runs.NO_BOOT, runs.CLIENT_LIMITED):
+        assert reason.message.rstrip(".") in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_table_is_never_wider_than_the_terminal(width: int) -> None:
+    assert max(map(len, printed(runs.flawed(), width).splitlines())) <= width
+
+
+def test_interval_is_shown_in_a_hundred_columns() -> None:
+    assert "interval" in printed(runs.flawed(), 100)
+
+
+def test_markdown_has_as_many_cells_in_every_line() -> None:
+    lines = [line for line in tables.to_markdown(runs.flawed()).splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines}) == 1
+    assert "<b>" not in tables.to_markdown(runs.flawed())
+
+
+def test_middleware_separates_rows_and_is_named() -> None:
+    trials = [runs.trial_of(EVENT_LOOP, middleware=middleware) for middleware in ([], ["sync", "async"])]
+    headings = [group.heading for group in tables.groups_of(summary.rows_of(runs.run_of(trials)))]
+    assert [heading.split(" · ")[2] for heading in headings] == ["no middleware", "sync, async"]
+
+
+def test_json_rows_are_plain_data_with_units_in_their_names() -> None:
+    row = json.loads(json.dumps(tables.to_json_rows(runs.sweep())))[0]
+    assert row["restarts"] == {"ok": 3}
+    assert row["throughput_interval_per_s"][0] <= row["throughput_per_s"] <= row["throughput_interval_per_s"][1]
+    assert {"latency_p99_us", "cpu_us_per_request", "rss_bytes_max", "threads_max"} <= set(row)
+
+
+def test_empty_run_is_said_to_be_empty() -> None:
+    empty = runs.run_of([])
+    assert "No trial was measured." in printed(empty)
+    assert "No trial was measured." in tables.to_markdown(empty)
+
+
+def test_stack_that_was_never_tried_is_named() -> None:
+    run = runs.run_of([runs.trial_of(EVENT_LOOP)])
+    run = replace(run, status="aborted", plan=replace(run.plan, stacks=[EVENT_LOOP, THREADS]))
+    assert f"{THREADS}: planned, not measured in this run (aborted)" in printed(run)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.824, "0.82"),
+        (7.912, "7.91"),
+        (9.996, "10.0"),
+        (79.12, "79.1"),
+        (99.96, "100"),
+        (7912.4, "7,912"),
+        (None, "–"),
+    ],
+)
+def test_numbers_have_three_digits_or_all_before_the_point(value: float | None, text: str) -> None:
+    assert tables.number(value) == text
