@@ -191,21 +191,19 @@ def perform(
 ) -> Run:
     """Make all trials, saving the run after each. Interrupted, it keeps what there is as `aborted`."""
     cpus.stay_with_the_load(cpus.plan(1, run.plan.load_processes))
-    began_s = time.monotonic()
-    for plan in ordered:
-        before(plan)
-        started_s = time.monotonic()
-        try:
-            trial = run_trial(plan)
-        except KeyboardInterrupt:
-            trial = replace(blank(plan), verdict="aborted")
-            run = _with(run, trial, began_s, started_s, "aborted")
+    began_s = started_s = time.monotonic()
+    try:
+        for plan in ordered:
+            started_s = time.monotonic()
+            before(plan)
+            run = _with(run, run_trial(plan), began_s, started_s, "running")
             record.save(run, folder)
-            return run
-        run = _with(run, trial, began_s, started_s, "running")
-        record.save(run, folder)
-        after(run.trials[-1])
-    run = replace(run, status="complete")
+            after(run.trials[-1])
+        run = replace(run, status="complete")
+    except KeyboardInterrupt:
+        run = replace(run, status="aborted")
+        for plan in ordered[len(run.trials) :][:1]:
+            run = _with(run, replace(blank(plan), verdict="aborted"), began_s, started_s, "aborted")
     record.save(run, folder)
     return run
 

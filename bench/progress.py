@@ -41,7 +41,7 @@ class RunProgress:
 
     def before(self, plan: TrialPlan) -> None:
         """A trial begins."""
-        trial_s = plan.warmup_s + plan.duration_s + ASSUMED_OVERHEAD_S
+        trial_s = plan.full_warmup_s + plan.duration_s + ASSUMED_OVERHEAD_S
         if self.done:
             trial_s = (time.monotonic() - self.began_s) / self.done
         left_s = round(trial_s * (self.trials - self.done))

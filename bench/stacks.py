@@ -179,6 +179,8 @@ class Stack:
         program, *arguments = self.server.arguments(self.budget)
         where = ["--host", HOST, "--port", str(port)] if program == "uvicorn" else ["--bind", f"{HOST}:{port}"]
         again = ["--reload"] if reload else []
+        if reload and program == "uvicorn":
+            again += ["--reload-dir", "labs"]  # else it looks through all of .venv, seconds for each round
         return ["python", "-m", program, *arguments, *where, *again, self.lab.application]
 
     def require_installed(self) -> None:

@@ -17,7 +17,7 @@ from bench import stats, theory
 from bench.record import Claim, Reason, Run, Trial, Verdict, decode_histogram, new_histogram
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
-ONLY_LATENCY_SUFFERS = {"unsteady", "errors"}
+ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift"}
 """Reasons under which a degraded trial still decides claims, but none about latency. Under any other it is
 shown, hollow, and proves nothing."""
 

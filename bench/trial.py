@@ -25,6 +25,7 @@ from bench.workloads import Request
 SAMPLE_EVERY_S = 0.2
 LOOK_EVERY_S = 0.02
 LOAD_WITHIN_S = 60.0
+MAX_ROUND_S = 5.0  # beyond it a trial is left to be called unsteady
 RECORDED_WITHIN_S = 10.0
 
 
@@ -40,6 +41,17 @@ class TrialPlan:
     warmup_s: float
     duration_s: float
     load_processes: int = 1
+
+    @property
+    def full_warmup_s(self) -> float:
+        """The warm-up, longer by one round where users queue for slots: N L / W.
+
+        Before everybody has been served once the queue still grows, and answers come sooner than they will.
+        """
+        slots = self.request.slots(self.stack)
+        if slots is None or self.users <= slots:
+            return self.warmup_s
+        return self.warmup_s + min(self.users * self.request.io_wait_s(self.stack) / slots, MAX_ROUND_S)
 
 
 @dataclass(frozen=True)
@@ -115,7 +127,7 @@ def _measured(trial: Trial, plan: TrialPlan) -> Trial:
     commands = {"server": server.command, "load": _without_folder(load.command, folder)}
     if upstream:
         commands["upstream"] = upstream.command
-    return _judged(replace(trial, commands=commands, warmup_s=plan.warmup_s), plan, where, evidence)
+    return _judged(replace(trial, commands=commands, warmup_s=plan.full_warmup_s), plan, where, evidence)
 
 
 def ask_of(plan: TrialPlan, port: int) -> Ask:
@@ -125,7 +137,7 @@ def ask_of(plan: TrialPlan, port: int) -> Ask:
         path=plan.request.path,
         body=plan.request.body,
         users=plan.users,
-        warmup_s=plan.warmup_s,
+        warmup_s=plan.full_warmup_s,
         duration_s=plan.duration_s,
         spread_s=min(plan.request.io_wait_s(plan.stack), plan.warmup_s / 2),
     )
@@ -244,7 +256,7 @@ def _numbers(trial: Trial, plan: TrialPlan, where: cpus.CpuPlan, seen: Evidence)
     duration_s = recording.end_s - recording.start_s
     throughput_per_s = books.completed / duration_s
     server = _server_use(seen.server, plan, where)
-    cpu_s = server.cpu_s / books.completed if books.completed else None
+    cpu_s = server.cpu_s / books.completed if books.completed and not seen.restarted else None
     limit_per_s = theory.limit_per_s(
         users=plan.users,
         io_wait_s=trial.io_wait_s,

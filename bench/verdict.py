@@ -28,16 +28,18 @@ def judge(
     trial: Trial, *, lost: int, mean_latency_s: float, other_cores: float, restarted: bool
 ) -> tuple[Verdict, list[Reason]]:
     """`invalid` where a number would be wrong, `degraded` where it stands with a reservation, else `ok`."""
-    invalid = list(_invalid(trial, lost))
+    invalid = list(_invalid(trial, lost, restarted))
     if invalid:
         return "invalid", invalid
-    degraded = [*_books(trial, mean_latency_s), *_machine(trial, other_cores, restarted)]
+    degraded = [*_books(trial, mean_latency_s), *_machine(trial, other_cores)]
     return ("degraded" if degraded else "ok"), degraded
 
 
-def _invalid(trial: Trial, lost: int) -> Iterator[Reason]:
+def _invalid(trial: Trial, lost: int, restarted: bool) -> Iterator[Reason]:
     answered = trial.completed + trial.failed
     wrong = trial.errors.get("wrong body", 0)
+    if restarted:  # the CPU time of a process that has ended cannot be read any more, so S is unknown
+        yield Reason("server-restarted", "A process of the server ended or was started in the window.")
     if lost:
         yield Reason("accounting", f"{lost} requests are missing from the load's books.")
     if wrong:
@@ -74,9 +76,7 @@ def _noise(trial: Trial) -> float:
     return 3 * float(trial.completed) ** 0.5 / half_s if half_s else 0.0
 
 
-def _machine(trial: Trial, other_cores: float, restarted: bool) -> Iterator[Reason]:
-    if restarted:
-        yield Reason("server-restarted", "The server's processes changed during the window.")
+def _machine(trial: Trial, other_cores: float) -> Iterator[Reason]:
     if trial.load and _is_client_limited(trial):
         yield Reason(
             "client-limited",

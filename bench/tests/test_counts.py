@@ -24,8 +24,9 @@ async def wait_and_look(server: Server, ms: int) -> list[dict[str, Any]]:
     """What `whoami` says while 20 callers wait, seen by three more in the middle of it."""
     async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as client:
         waits = [asyncio.create_task(client.get(f"/wait?ms={ms}")) for _ in range(CALLERS)]
-        while (await client.get("/whoami")).json()["inside_now"] < CALLERS and not waits[0].done():
-            await asyncio.sleep(0.02)
+        while not waits[0].done():
+            if (await client.get("/whoami")).json()["inside_now"] == CALLERS:
+                break
         looks = await asyncio.gather(*(client.get("/whoami") for _ in range(3)))
         assert {answer.status_code for answer in await asyncio.gather(*waits)} == {200}
     return [look.json() for look in looks]
@@ -42,9 +43,8 @@ def test_20_waits_in_sync_views_under_asgi_are_inside_at_once_on_20_threads() ->
     assert min(look["threads_alive"] for look in looks) >= 1 + CALLERS + 1
 
 
-@pytest.mark.parametrize("server_name", ["uvicorn", "gunicorn_asgi"])
-def test_20_waits_in_async_views_are_inside_at_once_on_one_loop(server_name: str) -> None:
-    with serving_stack(parse_stack(f"async_asgi@{server_name}")) as server:
+def test_20_waits_in_async_views_are_inside_at_once_on_one_loop() -> None:
+    with serving_stack(parse_stack("async_asgi@uvicorn")) as server:
         looks = asyncio.run(wait_and_look(server, 1000))
         assert whoami(server)["inside_most"] == CALLERS
     assert {look["inside_now"] for look in looks} == {CALLERS}
@@ -67,9 +67,8 @@ def test_20_waits_on_the_bare_loop_need_no_more_threads_than_one() -> None:
     [
         ("sync_wsgi@gthread:4", "/wait?ms=100", 4),
         ("async_wsgi@gthread:4", "/wait?ms=100", 4),  # an async view under WSGI holds its thread all the same
-        ("sync_wsgi@gthread:64", "/wait?ms=1000", 20),
-        ("sync_wsgi@sync", "/wait?ms=50", 1),
-        ("async_wsgi@sync", "/wait?ms=50", 1),
+        ("sync_wsgi@gthread:64", "/wait?ms=800", 20),
+        ("sync_wsgi@sync", "/wait?ms=20", 1),
     ],
 )
 def test_under_wsgi_no_more_are_inside_than_there_are_threads(stack: str, path: str, inside: int) -> None:
@@ -79,13 +78,6 @@ def test_under_wsgi_no_more_are_inside_than_there_are_threads(stack: str, path: 
         assert whoami(server)["inside_most"] == inside
     assert {answer.status_code for answer in waited.answers} == {200}
     assert waited.took_s >= CALLERS / inside * wait_s
-
-
-def test_two_processes_let_twice_as_many_inside_and_share_them() -> None:
-    with serving_stack(parse_stack("sync_wsgi@gthread:4x2")) as server:
-        waited = burst(server.url, ["/wait?ms=200"] * CALLERS)
-    assert {answer.status_code for answer in waited.answers} == {200}
-    assert waited.took_s >= CALLERS / 8 * 0.2
 
 
 async def hello_behind(server: Server, path: str) -> tuple[bool, float]:
@@ -114,7 +106,7 @@ def test_the_same_blocking_call_in_a_sync_view_under_asgi_stalls_nobody() -> Non
     with serving_stack(parse_stack("sync_asgi@uvicorn")) as server:
         waited = burst(server.url, ["/blocking_wait?ms=500"] * CALLERS)
         assert whoami(server)["inside_most"] == CALLERS
-        first_still_waits, _ = asyncio.run(hello_behind(server, "/blocking_wait?ms=2000"))
+        first_still_waits, _ = asyncio.run(hello_behind(server, "/blocking_wait?ms=1500"))
     assert {answer.status_code for answer in waited.answers} == {200}
     assert 0.5 <= waited.took_s < CALLERS * 0.5 / 2
     assert first_still_waits

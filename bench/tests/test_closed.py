@@ -1,0 +1,182 @@
+"""The closed loop: its books balance, its parts merge exactly, only the window counts, and wrk sees the same."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from bench import cpus, record
+from bench.load.process import Ask, Recording, closed_load, merge
+from bench.record import latency_of
+from bench.servers import Server, serving_stack
+from bench.stacks import parse_stack
+from bench.tests.processes import eventually
+
+SERVER = "bare_asgi@uvicorn"
+WHERE = cpus.plan(1)
+MAX_DISAGREEMENT = 0.03
+WRK_WINDOW_S = 3
+# Users of wrk all start at once and would march in step: the first request of each waits another time.
+WRK_SPREAD = """
+local asked = 0
+function request()
+    asked = asked + 1
+    return wrk.format("GET", asked <= 100 and "/wait?ms=" .. asked or "/wait?ms=100")
+end
+"""
+RECORDER = """
+import time
+from bench.load import closed
+from bench.load.closed import Recorder, error_class
+
+class Response:
+    def __init__(self, status_code, content=b"right"):
+        self.status_code, self.content = status_code, content
+
+now_ns = time.monotonic_ns()
+clock = iter([now_ns - 1, now_ns + 1, now_ns + 59, now_ns + 60, now_ns + 61, now_ns + 100, now_ns + 101])
+time.monotonic_ns = lambda: next(clock)
+recorder = Recorder(now_ns, now_ns + 100, b"right")
+for sent_ns in (now_ns - 5, now_ns - 5, now_ns + 2, now_ns + 3, now_ns + 4, now_ns + 5, now_ns + 101):
+    recorder.issue(sent_ns)
+    recorder.answer(sent_ns, 5.0, Response(200), None)
+books = recorder.recording([now_ns + 90, now_ns + 103])
+del books["histogram"], books["start_s"], books["end_s"]
+assert books == {
+    "carried_in": 1, "issued": 4, "completed_halves": [1, 3], "errors": {}, "in_flight": 2,
+    "in_flight_oldest_us": 0,
+}, books
+assert recorder.histogram.get_total_count() == 4
+assert error_class(Response(200), None, b"right") is None
+assert error_class(Response(200), None, None) is None
+assert error_class(Response(200, b"other"), None, b"right") == "wrong body"
+assert error_class(Response(302), None, b"right") == "status 302"
+assert error_class(Response(503), OSError(), b"right") == "status 503"
+assert error_class(Response(0), ConnectionRefusedError(), b"right") == "ConnectionRefusedError"
+"""
+
+
+def recorded(
+    server: Server, folder: Path, path: str, body: bytes | None, processes: int = 1, **load: Any
+) -> tuple[Recording, list[dict[str, Any]]]:
+    """What the load recorded, merged and in parts."""
+    window: dict[str, Any] = {"users": 10, "warmup_s": 0.3, "duration_s": 1.0} | load
+    ask = Ask(server.url, path, body, **window)
+    with closed_load(ask, folder, processes=processes, cpus=WHERE.load) as running:
+        running.go()
+        assert eventually(running.is_recorded, within_s=60), running.processes[0].log_tail()
+        assert running.window()
+        return merge(running.parts()), running.parts()
+
+
+def test_several_load_processes_merge_exactly(tmp_path: Path) -> None:
+    with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
+        whole, parts = recorded(server, tmp_path, "/hello", b'{"message": "hello"}', processes=2)
+    counts = [record.decode_histogram(part["histogram"]).get_total_count() for part in parts]
+    assert len(parts) == 2
+    assert min(counts) > 0
+    assert whole.completed == sum(counts) == sum(sum(part["completed_halves"]) for part in parts)
+    assert whole.histogram.get_total_count() == whole.completed
+    assert bars(whole.histogram) == sum((bars(record.decode_histogram(part["histogram"])) for part in parts), Counter())
+    for name in ("issued", "carried_in", "in_flight"):
+        assert getattr(whole, name) == sum(part[name] for part in parts)
+    assert {(part["start_s"], part["end_s"]) for part in parts} == {(whole.start_s, whole.end_s)}
+    assert (whole.failed, whole.errors, whole.lost) == (0, {}, 0)
+
+
+def bars(histogram: Any) -> Counter[int]:
+    """How many latencies there are of each value."""
+    return Counter(
+        {bar.value_iterated_to: bar.count_added_in_this_iter_step for bar in histogram.get_recorded_iterator()}
+    )
+
+
+def test_only_the_window_is_recorded(tmp_path: Path) -> None:
+    with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
+        seen, _ = recorded(server, tmp_path, "/wait?ms=100", b'{"waited_ms": 100}', warmup_s=0.5)
+    latency_us = latency_of(seen.histogram)
+    assert latency_us
+    assert seen.end_s - seen.start_s == pytest.approx(1.0)
+    # Answers to one user are at least 100 ms apart, so 11 are the most that fit into the window of 1 s.
+    assert 0 < seen.completed <= 10 * 11
+    assert seen.carried_in <= 10
+    assert seen.in_flight <= 10
+    assert latency_us.p50 >= 100_000
+    assert seen.lost == 0
+
+
+def test_the_recorder_counts_completions_inside_its_window_whatever_their_start() -> None:
+    done = subprocess.run([sys.executable, "-c", RECORDER], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("path", "error"), [("/hello", "wrong body"), ("/nothing", "status 404")])
+def test_an_answer_that_is_not_right_is_counted_by_class_and_has_no_latency(
+    path: str, error: str, tmp_path: Path
+) -> None:
+    with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
+        seen, _ = recorded(server, tmp_path, path, b'{"message": "hullo"}', users=2, duration_s=0.3)
+    assert seen.errors.keys() == {error}
+    assert seen.failed > 0
+    assert (seen.completed, seen.histogram.get_total_count(), seen.lost) == (0, 0, 0)
+
+
+def test_connections_that_are_refused_are_failures_and_not_answers(tmp_path: Path) -> None:
+    with serving_stack(parse_stack(SERVER)) as server:
+        pass
+    seen, _ = recorded(server, tmp_path, "/hello", None, users=1, warmup_s=0.1, duration_s=0.3)
+    assert seen.errors.keys() == {"ConnectionRefusedError"}
+    assert (seen.completed, seen.lost) == (0, 0)
+
+
+def wrk_sees(server: Server, script: Path) -> tuple[float, float]:
+    """Requests per second and the median in ms, as wrk prints them."""
+    command = ["wrk", "-t1", "-c100", f"-d{WRK_WINDOW_S}s", "--latency", "-s", str(script), server.url]
+    bound = ["taskset", "-c", ",".join(map(str, WHERE.load)), *command] if WHERE.load else command
+    printed = subprocess.run(bound, capture_output=True, text=True, timeout=60, check=True).stdout
+    rate, p50 = re.search(r"Requests/sec:\s+([\d.]+)", printed), re.search(r"50%\s+([\d.]+)ms", printed)
+    assert rate, printed
+    assert p50, printed
+    assert "Non-2xx" not in printed
+    return float(rate[1]), float(p50[1])
+
+
+def locust_sees(server: Server, folder: Path) -> tuple[float, float]:
+    """The same two numbers out of our recording."""
+    folder.mkdir()
+    load: dict[str, Any] = {"users": 100, "warmup_s": 0.3, "duration_s": float(WRK_WINDOW_S), "spread_s": 0.1}
+    seen, _ = recorded(server, folder, "/wait?ms=100", b'{"waited_ms": 100}', **load)
+    latency_us = latency_of(seen.histogram)
+    assert latency_us
+    assert seen.lost == 0
+    return seen.completed / (seen.end_s - seen.start_s), latency_us.p50 / 1000
+
+
+def disagreement(server: Server, script: Path, folder: Path) -> list[float]:
+    """How far apart the medians over three interleaved windows are: of the rates, and of the median latencies."""
+    both = [(wrk_sees(server, script), locust_sees(server, folder / str(turn))) for turn in range(3)]
+    wrk, locust = ([median(column) for column in zip(*seen, strict=True)] for seen in zip(*both, strict=True))
+    return [abs(ours / theirs - 1) for ours, theirs in zip(locust, wrk, strict=True)]
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is absent: run ./scripts/system-packages")
+@pytest.mark.skipif(WHERE.shared, reason="server and load have to share a core here")
+def test_locust_and_wrk_agree_within_3_percent(tmp_path: Path) -> None:
+    script = tmp_path / "spread.lua"
+    script.write_text(WRK_SPREAD)
+    seen = []
+    with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
+        for attempt in range(3):  # other programs may disturb a comparison, but not three in a row
+            (tmp_path / str(attempt)).mkdir()
+            seen.append(disagreement(server, script, tmp_path / str(attempt)))
+            if max(seen[-1]) <= MAX_DISAGREEMENT:
+                return
+            time.sleep(1)
+    pytest.fail(f"rates and medians are apart by {seen}")
