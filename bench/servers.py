@@ -89,8 +89,18 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)  # whoever was started after we looked
         self.popen.wait()
-        psutil.wait_procs(family[1:], timeout=STOP_WITHIN_S)
+        deadline = time.monotonic() + STOP_WITHIN_S
+        while not all(map(_has_ended, family)) and time.monotonic() < deadline:
+            time.sleep(0.005)
         self._stopped = True
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """True for a zombie too: an orphan is init's to bury, and not every init is quick."""
+    try:
+        return not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 @dataclass
@@ -177,8 +187,12 @@ def serving(
     environment: Mapping[str, str],
     cpus: Sequence[int] = (),
     inherit_output: bool = False,
+    grace_s: float = STOP_WITHIN_S,
 ) -> Iterator[Server]:
-    """A running server that has answered with our nonce; stopped on the way out, whatever happened."""
+    """A running server that has answered with our nonce; stopped on the way out, whatever happened.
+
+    `grace_s` 0 ends it at once, as after a window: gunicorn would first answer the queue of clients long gone.
+    """
     require_free(port)  # else a stranger's socket reads as a server that does not boot
     nonce = secrets.token_hex(8)
     secret = {"LAB_INSTANCE": nonce, "LAB_SECRET_KEY": secrets.token_urlsafe(40)}
@@ -190,7 +204,7 @@ def serving(
             _wait_until_ready(server, nonce)
             yield server
         finally:
-            server.stop()
+            server.stop(grace_s)
 
 
 def _wait_until_ready(server: Server, nonce: str) -> None:
@@ -236,12 +250,13 @@ def serving_stack(
     upstream_url: str | None = None,
     cpus: Sequence[int] = (),
     port: int | None = None,
+    grace_s: float = STOP_WITHIN_S,
 ) -> Iterator[Server]:
     """The stack on a free loopback port (or the one asked for), ready."""
     stack.require_installed()
     port = port or free_port()
     environment = stack_environment(middleware, upstream_url)
-    with serving(stack.command(port), port, environment=environment, cpus=cpus) as server:
+    with serving(stack.command(port), port, environment=environment, cpus=cpus, grace_s=grace_s) as server:
         yield server
 
 

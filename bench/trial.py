@@ -25,6 +25,7 @@ from bench.workloads import Request
 SAMPLE_EVERY_S = 0.2
 LOOK_EVERY_S = 0.02
 LOAD_WITHIN_S = 60.0
+FIRST_REQUEST_S = 0.005  # of a user: its connection, its thread, its place in the queue
 MAX_ROUND_S = 5.0  # beyond it a trial is left to be called unsteady
 RECORDED_WITHIN_S = 10.0
 
@@ -44,14 +45,18 @@ class TrialPlan:
 
     @property
     def full_warmup_s(self) -> float:
-        """The warm-up, longer by one round where users queue for slots: N L / W.
+        """The warm-up, with time for every user's first request, and one round where users queue for slots, N L / W.
 
-        Before everybody has been served once the queue still grows, and answers come sooner than they will.
+        Until everybody has been served once, connections and threads are being made and the queue still grows.
         """
         slots = self.request.slots(self.stack)
-        if slots is None or self.users <= slots:
-            return self.warmup_s
-        return self.warmup_s + min(self.users * self.request.io_wait_s(self.stack) / slots, MAX_ROUND_S)
+        round_s = self.users * self.request.io_wait_s(self.stack) / slots if slots and slots < self.users else 0.0
+        return self.warmup_s + self.users * FIRST_REQUEST_S + min(round_s, MAX_ROUND_S)
+
+    @property
+    def arrive_within_s(self) -> float:
+        """Users arrive at random in the first half of the warm-up: in step they would come in waves for ever."""
+        return self.warmup_s / 2
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,7 @@ def _measured(trial: Trial, plan: TrialPlan) -> Trial:
                 upstream_url=upstream.url if upstream else None,
                 cpus=where.server,
                 port=port,
+                grace_s=0,
             )
         )
         probe(server.url, plan.request, plan.stack)
@@ -131,7 +137,7 @@ def _measured(trial: Trial, plan: TrialPlan) -> Trial:
 
 
 def ask_of(plan: TrialPlan, port: int) -> Ask:
-    """What the load is to do; users spread over one wait, so that they do not march in step."""
+    """What the load is to do."""
     return Ask(
         url=f"http://{HOST}:{port}",
         path=plan.request.path,
@@ -139,7 +145,7 @@ def ask_of(plan: TrialPlan, port: int) -> Ask:
         users=plan.users,
         warmup_s=plan.full_warmup_s,
         duration_s=plan.duration_s,
-        spread_s=min(plan.request.io_wait_s(plan.stack), plan.warmup_s / 2),
+        spread_s=plan.arrive_within_s,
     )
 
 

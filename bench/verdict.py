@@ -58,8 +58,8 @@ def _books(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
     if little > MAX_LITTLE_ERROR and not _is_client_limited(trial):  # a busy client is itself the missing time
         yield Reason(
             "unsteady",
-            f"Throughput x latency is {little:.0%} off the number of users: the queue was still growing, "
-            f"so latencies are at least what is shown.",
+            f"Throughput x latency is {little:.0%} off the number of users: the queue had not settled, "
+            f"so latencies are not those of a steady state.",
         )
     first, second = trial.halves_per_s or [0.0, 0.0]
     if halves_differ(first, second, MAX_DRIFT) and abs(first - second) > _noise(trial):
@@ -71,9 +71,11 @@ def _is_client_limited(trial: Trial) -> bool:
 
 
 def _noise(trial: Trial) -> float:
-    """Three standard deviations of the difference of two counts, per second: few answers always differ."""
+    """By how much the halves may differ by chance, per second: three standard deviations of the difference of two
+    counts, or one round of all users, who may come in step and fall on either side of the middle.
+    """
     half_s = trial.duration_s / 2
-    return 3 * float(trial.completed) ** 0.5 / half_s if half_s else 0.0
+    return max(3 * float(trial.completed) ** 0.5, trial.users) / half_s if half_s else 0.0
 
 
 def _machine(trial: Trial, other_cores: float) -> Iterator[Reason]:

@@ -85,9 +85,15 @@ def test_a_number_with_a_reservation_is_degraded(code: str, within: dict[str, An
 
 
 def test_few_answers_always_differ_between_the_halves() -> None:
-    few: dict[str, Any] = {"completed": 10, "throughput_per_s": 1000.0, "duration_s": 1.0}
+    few: dict[str, Any] = {"completed": 10, "users": 1, "mean_latency_s": 0.001, "duration_s": 1.0}
     assert judged(**few, halves_per_s=[8.0, 12.0]) == ("ok", [])
     assert judged(**few, halves_per_s=[0.0, 20.0]) == ("degraded", ["drift"])
+
+
+def test_one_round_of_all_users_may_fall_on_either_side_of_the_middle() -> None:
+    in_step: dict[str, Any] = {"completed": 1000, "users": 100, "duration_s": 1.0}
+    assert judged(**in_step, halves_per_s=[900.0, 1100.0]) == ("ok", [])
+    assert judged(**in_step, halves_per_s=[890.0, 1110.0]) == ("degraded", ["drift"])
 
 
 def test_a_busy_client_is_itself_the_missing_time() -> None:
