@@ -29,9 +29,9 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             known = re.findall(r"[a-z_-]+", unknown[2])
             message = f"Unknown command {unknown[1]!r}: {nearest(unknown[1], known)}"
-        raise UsageError(
-            f"{message[0].upper()}{message[1:]}. See `{self.prog} --help`.".replace("?.", "?").replace("..", ".")
-        )
+        sentence = message[0].upper() + message[1:].rstrip(".")
+        stop = "" if sentence.endswith("?") else "."
+        raise UsageError(f"{sentence}{stop} See `{self.prog} --help`.")
 
 
 def words(text: str) -> list[str]:

@@ -1,18 +1,30 @@
 """What the notebooks share: the run they show, the learner's prediction beside the measured number, the live cell."""
 
 import os
+import re
 import subprocess
 import sys
+from datetime import datetime
+from pathlib import Path
 
-from bench import record
+from bench import labdiff, record
+from bench.errors import UsageError
 from bench.record import ROOT, Run
 
 RESULTS_VARIABLE, LIVE_VARIABLE = "LAB_RESULTS", "LAB_LIVE"
+BAR_COLUMNS = 24
 
 
 def run_to_show(experiment: str) -> Run:
     """The reference run of the experiment, or the reader's own where LAB_RESULTS names a run of it."""
-    return record.load(record.find(os.environ.get(RESULTS_VARIABLE) or experiment))
+    named = os.environ.get(RESULTS_VARIABLE)
+    run = record.load(record.find(named or experiment))
+    if run.experiment != experiment:
+        raise UsageError(
+            f"{RESULTS_VARIABLE}={named} is a run of {run.experiment}, this lesson needs one of {experiment}: "
+            f"measure it with `lab run {experiment} --profile standard`."
+        )
+    return run
 
 
 def compare(prediction: float | None, measured: float, unit: str) -> str:
@@ -23,10 +35,36 @@ def compare(prediction: float | None, measured: float, unit: str) -> str:
     return f"You said {prediction:,.0f} {unit}; measured: {measured:,.0f} {unit}. Yours is {factor:.2f} times that."
 
 
-def measure_live(experiment: str, *options: str) -> Run | None:
-    """Measure here and now where LAB_LIVE is set, with Locust's own process and a progress bar; else None."""
+def difference_in(view: str, left: str, right: str) -> str:
+    """The part of `lab diff` that is about one view."""
+    lines = list(labdiff.difference(left, right))
+    starts = [place for place, line in enumerate(lines) if re.search(rf"def {view}\b", line)]
+    ends = [place for place, line in enumerate(lines) if re.match(r"@@|.(async )?def ", line) and place > starts[-1]]
+    return "\n".join(lines[starts[0] : ends[0] if ends else None]).rstrip()
+
+
+def measure_live(experiment: str, *options: str, folder: Path | None = None) -> Run | None:
+    """Measure here and now where LAB_LIVE is set, in processes of its own, with a progress bar; else None."""
     if not os.environ.get(LIVE_VARIABLE):
         print(f"Set {LIVE_VARIABLE}=1 before you start Jupyter and run this cell again to measure on your machine.")
         return None
-    subprocess.run([sys.executable, "-m", "bench", "run", experiment, *options], cwd=ROOT, check=True)
-    return record.load(record.find("latest"))
+    folder = folder or record.LOCAL / f"{experiment}-live-{datetime.now():%Y%m%d-%H%M%S}"
+    command = [sys.executable, "-m", "bench", "run", experiment, *options, "--out", str(folder)]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in running.stderr or ():
+            print(f"\r{_bar(line):<100}", end="", flush=True)
+    except BaseException:  # the reader stopped the cell: SIGTERM lets the run keep what it has
+        running.terminate()
+        raise
+    finally:
+        running.wait()
+    return record.load(folder)
+
+
+def _bar(line: str) -> str:
+    """A line of progress such as `3/24 stack: ok 80/s` with a bar before it."""
+    count = re.match(r"(\d+)/(\d+) ", line)
+    done = round(BAR_COLUMNS * int(count[1]) / int(count[2])) if count else 0
+    bar = "█" * done + "░" * (BAR_COLUMNS - done) if count else ""
+    return f"{bar} {line.strip()}"[:100]

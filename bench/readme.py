@@ -9,14 +9,17 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
+
 from bench import experiment, record, summary, tables
 from bench.cli import Parser, guarded
 from bench.errors import ExitCode, LabError
+from bench.load.calibrate import Calibration
 from bench.record import ROOT, Run
 from bench.stacks import LABS, SERVERS
 from bench.workloads import BOUNDS, WORKLOADS
 
-FILES = ("README.md", "results/README.md")
+FILES = ("README.md", "results/reference/README.md")
 PICTURE = ROOT / "results" / "reference" / "throughput.svg"
 SHOWN = {"experiment": "io_wait", "request": "wait?ms=100", "users": 200}
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
@@ -103,13 +106,21 @@ def runs() -> str:
 
 
 def machine() -> str:
-    """The machine of the reference runs, in a sentence."""
+    """The machine of the reference runs and what the load generator can do there, in two sentences."""
     seen = reference(str(SHOWN["experiment"])).environment
     memory_gb = seen["memory_bytes"] / 2**30
     apart = "shared a core" if seen["cores_shared"] else "had a core each"
     return (
         f"Machine: {seen['cores']} cores ({seen['cpu']}), {memory_gb:.0f} GiB, {seen['system']}; "
-        f"server and load {apart}."
+        f"server and load {apart}. {_calibrated()}"
+    )
+
+
+def _calibrated() -> str:
+    found = msgspec.json.decode((record.REFERENCE / "calibration.json").read_bytes(), type=Calibration)
+    return (
+        f"Against the bare ASGI callable Locust sustained {found.peak_per_s:,.0f} requests/s with recording on; with "
+        f"100 users on a wait its rate was {found.throughput_ratio:.3f} times wrk's and its median {found.p50_ratio:.3f} times."
     )
 
 

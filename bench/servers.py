@@ -90,12 +90,12 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)  # whoever was started after we looked
         self.popen.wait()
         deadline = time.monotonic() + STOP_WITHIN_S
-        while not all(map(_has_ended, family)) and time.monotonic() < deadline:
+        while not all(map(has_ended, family)) and time.monotonic() < deadline:
             time.sleep(0.005)
         self._stopped = True
 
 
-def _has_ended(process: psutil.Process) -> bool:
+def has_ended(process: psutil.Process) -> bool:
     """True for a zombie too: an orphan is init's to bury, and not every init is quick."""
     try:
         return not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)

@@ -18,8 +18,8 @@ from bench.record import Claim, Reason, Run, Trial, Verdict, decode_histogram, n
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
 ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift"}
-"""Reasons under which a degraded trial still decides claims, but none about latency. Under any other it is
-shown, hollow, and proves nothing."""
+SATURATED = 0.9
+"""Of its limit: a server this busy bounds the throughput itself, also when the client had little headroom left."""
 
 
 @dataclass(frozen=True)
@@ -227,9 +227,20 @@ def _deciding(trials: Sequence[Trial], measure: str) -> list[float]:
 
 
 def _decides(trial: Trial, measure: str) -> bool:
-    codes = {reason.code for reason in trial.reasons}
-    stands = codes <= ONLY_LATENCY_SUFFERS and not measure.startswith("latency")
-    return trial.verdict == "ok" or (trial.verdict == "degraded" and stands)
+    """True where the number may stand for its stack: no reason against the trial touches that measure."""
+    if trial.verdict == "degraded":
+        return not any(_touches(reason.code, trial, measure) for reason in trial.reasons)
+    return trial.verdict == "ok"
+
+
+def _touches(code: str, trial: Trial, measure: str) -> bool:
+    if code in ONLY_LATENCY_SUFFERS:
+        return measure.startswith("latency")
+    if code == "client-limited":  # what the server spends on a request does not depend on who asks
+        is_the_server_s = measure.startswith("server.") or measure == "cpu_us_per_request"
+        is_bounded_by_server = measure == "throughput_per_s" and (trial.fraction_of_limit or 0.0) >= SATURATED
+        return not (is_the_server_s or is_bounded_by_server)
+    return True
 
 
 def _hindrance(selector: dict[str, Any], trials: Sequence[Trial], measure: str) -> str:

@@ -11,7 +11,7 @@ from bench.stats import halves_differ, littles_law_error
 MAX_ERROR_SHARE = 0.001  # above it there is no latency claim (METHOD, item 12)
 MAX_CLIENT_SHARE = 0.70  # of the load's cores; above it the tail is the client's own (item 10)
 MAX_LITTLE_ERROR = 0.05  # item 15
-MAX_OVER_LIMIT = 1.05  # the window's edges cut requests, so a little over 1 can be seen
+MAX_OVER_LIMIT = 1.02  # beside the one request of every slot that the window's edge may cut in our favour
 MAX_DRIFT = 0.10  # between the halves of the window (item 6)
 MAX_OTHER_CORES = 0.30  # kept busy by programs that are not ours
 
@@ -48,6 +48,13 @@ def _invalid(trial: Trial, lost: int, restarted: bool) -> Iterator[Reason]:
         yield Reason("no-answers", f"No request was answered rightly in the window{_classes(trial)}.")
     if trial.fraction_of_limit is not None and trial.fraction_of_limit > MAX_OVER_LIMIT:
         yield Reason("above-limit", f"{trial.fraction_of_limit:.0%} of the physical limit: the measurement is wrong.")
+
+
+def _is_above_limit(trial: Trial) -> bool:
+    if not trial.fraction_of_limit:
+        return False
+    cut = min(trial.users, trial.slots or trial.users)
+    return trial.completed > MAX_OVER_LIMIT * trial.completed / trial.fraction_of_limit + cut
 
 
 def _books(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:

@@ -70,7 +70,7 @@ plots.throughput_vs_users(run, request)
 # The view itself, first sync and then async. This is the whole difference between the two labs for this workload.
 
 # %%
-# !lab diff sync_wsgi async_asgi | grep -A 8 "def wait"
+print(lessons.difference_in("wait", "sync_wsgi", "async_asgi"))
 
 # %% [markdown]
 # ## Explain

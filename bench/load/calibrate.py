@@ -27,6 +27,14 @@ from bench.workloads import Request, parse_request
 NULL_SERVER = "bare_asgi@uvicorn"
 PEAK_USERS, WAIT_USERS = 50, 100
 WAIT = "wait?ms=100"
+# wrk's users all start at once and would march in step: the first request of each waits another time.
+WRK_SPREAD = f"""
+local asked = 0
+function request()
+    asked = asked + 1
+    return wrk.format("GET", asked <= {WAIT_USERS} and "/wait?ms=" .. asked or "/{WAIT}")
+end
+"""
 WRK_UNITS_US = {"us": 1.0, "ms": 1e3, "s": 1e6}
 WARMUP_S = 1.0
 
@@ -63,28 +71,28 @@ def locust_sees(stack: Stack, request: Request, users: int, duration_s: float) -
     return Seen(trial.throughput_per_s, trial.latency_us.p50)
 
 
-def wrk_sees(stack: Stack, request: Request, users: int, duration_s: float) -> Seen:
-    """One window with wrk on the load's core; MissingDependency where wrk is absent."""
+def wrk_sees(url: str, on_cpus: Sequence[int], duration_s: float) -> Seen:
+    """One window with wrk, 100 users on a wait of 100 ms; MissingDependency where wrk is absent."""
     wrk = shutil.which("wrk")
     if wrk is None:
         raise MissingDependency("wrk is absent: run ./scripts/system-packages")
-    where = cpus.plan(stack.budget.processes)
-    with serving_stack(stack, cpus=where.server) as server, TemporaryDirectory(prefix="lab-wrk-") as folder:
-        command = [
-            wrk,
-            "-t1",
-            f"-c{users}",
-            f"-d{duration_s + WARMUP_S:g}s",
-            "--latency",
-            server.url + request.path,
-        ]
-        log = Path(folder) / "wrk.log"
-        process = Process(command, start(command, environment={}, cpus=where.load, log=log), log, where.load)
+    with TemporaryDirectory(prefix="lab-wrk-") as folder:
+        script, log = Path(folder) / "spread.lua", Path(folder) / "wrk.log"
+        script.write_text(WRK_SPREAD)
+        command = [wrk, "-t1", f"-c{WAIT_USERS}", f"-d{duration_s:g}s", "--latency", "-s", str(script), url]
+        process = Process(command, start(command, environment={}, cpus=on_cpus, log=log), log, list(on_cpus))
         try:
             process.popen.wait(timeout=duration_s + 30)
         finally:
             process.stop(within_s=0)
         return read_wrk(log.read_text())
+
+
+def wrk_trial(stack: Stack, duration_s: float) -> Seen:
+    """wrk against a server of its own, on the cores that a trial would use."""
+    where = cpus.plan(stack.budget.processes)
+    with serving_stack(stack, cpus=where.server) as server:
+        return wrk_sees(server.url, where.load, duration_s + WARMUP_S)
 
 
 def read_wrk(output: str) -> Seen:
@@ -109,7 +117,7 @@ def calibrate(repeats: int, duration_s: float) -> Calibration:
     for _ in track(range(repeats), "calibrating", console=console(stderr=True)):
         peaks.append(locust_sees(stack, hello, PEAK_USERS, duration_s).throughput_per_s)
         locust.append(locust_sees(stack, wait, WAIT_USERS, duration_s))
-        wrk.append(wrk_sees(stack, wait, WAIT_USERS, duration_s))
+        wrk.append(wrk_trial(stack, duration_s))
     ours, theirs = middle_of(locust), middle_of(wrk)
     return Calibration(
         peak_per_s=median(peaks),

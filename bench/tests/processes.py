@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 from bench.record import ROOT
-from bench.servers import require_free
+from bench.servers import has_ended, require_free
 
 MARK = "TEST_MARK_OF_BENCH"  # an environment variable that every process of one test inherits
 TIME_LIMIT_S = 60
@@ -80,20 +80,12 @@ def eventually(holds: Callable[[], object], within_s: float) -> bool:
     return True
 
 
-def is_gone(process: psutil.Process) -> bool:
-    """True also of a zombie: whoever adopts orphans here may never ask for their status."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def left_of(mark: str) -> list[psutil.Process]:
     """Processes that are alive and inherited the mark, whoever is their parent by now."""
     left = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if not is_gone(process) and process.environ().get(MARK) == mark:
+            if not has_ended(process) and process.environ().get(MARK) == mark:
                 left.append(process)
     return left
 

@@ -1,18 +1,17 @@
 """The closed loop: its books balance, its parts merge exactly, only the window counts, and wrk sees the same."""
 
-import re
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
 
 from bench import cpus, record
+from bench.load.calibrate import Seen, middle_of, wrk_sees
 from bench.load.process import Ask, Recording, closed_load, merge
 from bench.record import latency_of
 from bench.servers import Server, serving_stack
@@ -22,15 +21,7 @@ from bench.tests.processes import eventually
 SERVER = "bare_asgi@uvicorn"
 WHERE = cpus.plan(1)
 MAX_DISAGREEMENT = 0.03
-WRK_WINDOW_S = 3
-# Users of wrk all start at once and would march in step: the first request of each waits another time.
-WRK_SPREAD = """
-local asked = 0
-function request()
-    asked = asked + 1
-    return wrk.format("GET", asked <= 100 and "/wait?ms=" .. asked or "/wait?ms=100")
-end
-"""
+WRK_WINDOW_S = 3.0
 RECORDER = """
 import time
 from bench.load import closed
@@ -136,46 +127,35 @@ def test_connections_that_are_refused_are_failures_and_not_answers(tmp_path: Pat
     assert (seen.completed, seen.lost) == (0, 0)
 
 
-def wrk_sees(server: Server, script: Path) -> tuple[float, float]:
-    """Requests per second and the median in ms, as wrk prints them."""
-    command = ["wrk", "-t1", "-c100", f"-d{WRK_WINDOW_S}s", "--latency", "-s", str(script), server.url]
-    bound = ["taskset", "-c", ",".join(map(str, WHERE.load)), *command] if WHERE.load else command
-    printed = subprocess.run(bound, capture_output=True, text=True, timeout=60, check=True).stdout
-    rate, p50 = re.search(r"Requests/sec:\s+([\d.]+)", printed), re.search(r"50%\s+([\d.]+)ms", printed)
-    assert rate, printed
-    assert p50, printed
-    assert "Non-2xx" not in printed
-    return float(rate[1]), float(p50[1])
-
-
-def locust_sees(server: Server, folder: Path) -> tuple[float, float]:
-    """The same two numbers out of our recording."""
+def locust_sees(server: Server, folder: Path) -> Seen:
+    """Rate and median out of our recording."""
     folder.mkdir()
-    load: dict[str, Any] = {"users": 100, "warmup_s": 0.3, "duration_s": float(WRK_WINDOW_S), "spread_s": 0.1}
+    load: dict[str, Any] = {"users": 100, "warmup_s": 0.3, "duration_s": WRK_WINDOW_S, "spread_s": 0.1}
     seen, _ = recorded(server, folder, "/wait?ms=100", b'{"waited_ms": 100}', **load)
     latency_us = latency_of(seen.histogram)
     assert latency_us
     assert seen.lost == 0
-    return seen.completed / (seen.end_s - seen.start_s), latency_us.p50 / 1000
+    return Seen(seen.completed / (seen.end_s - seen.start_s), latency_us.p50)
 
 
-def disagreement(server: Server, script: Path, folder: Path) -> list[float]:
+def disagreement(server: Server, folder: Path) -> list[float]:
     """How far apart the medians over three interleaved windows are: of the rates, and of the median latencies."""
-    both = [(wrk_sees(server, script), locust_sees(server, folder / str(turn))) for turn in range(3)]
-    wrk, locust = ([median(column) for column in zip(*seen, strict=True)] for seen in zip(*both, strict=True))
-    return [abs(ours / theirs - 1) for ours, theirs in zip(locust, wrk, strict=True)]
+    wrk, locust = [], []
+    for turn in range(3):
+        wrk.append(wrk_sees(server.url, WHERE.load, WRK_WINDOW_S))
+        locust.append(locust_sees(server, folder / str(turn)))
+    theirs, ours = middle_of(wrk), middle_of(locust)
+    return [abs(ours.throughput_per_s / theirs.throughput_per_s - 1), abs(ours.p50_us / theirs.p50_us - 1)]
 
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is absent: run ./scripts/system-packages")
 @pytest.mark.skipif(WHERE.shared, reason="server and load have to share a core here")
 def test_locust_and_wrk_agree_within_3_percent(tmp_path: Path) -> None:
-    script = tmp_path / "spread.lua"
-    script.write_text(WRK_SPREAD)
     seen = []
     with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
         for attempt in range(3):  # other programs may disturb a comparison, but not three in a row
             (tmp_path / str(attempt)).mkdir()
-            seen.append(disagreement(server, script, tmp_path / str(attempt)))
+            seen.append(disagreement(server, tmp_path / str(attempt)))
             if max(seen[-1]) <= MAX_DISAGREEMENT:
                 return
             time.sleep(1)

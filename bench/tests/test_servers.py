@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from bench.errors import MissingDependency, NotRun
-from bench.servers import clean_environment, free_port, serving, serving_stack
+from bench.servers import clean_environment, free_port, has_ended, serving, serving_stack
 from bench.stacks import HOST, SERVERS, parse_stack
-from bench.tests.processes import assert_nothing_is_left, eventually, is_gone, running
+from bench.tests.processes import assert_nothing_is_left, eventually, running
 
 SERVE_AND_TELL = """
 import sys, time
@@ -156,7 +156,7 @@ def test_the_server_ends_by_itself_when_the_one_who_started_it_is_killed(
         family = [psutil.Process(pid) for pid in pids]
         assert len(family) >= 2
         parent.send_signal(signal.SIGKILL)
-        assert eventually(lambda: all(map(is_gone, family)), within_s=5)
+        assert eventually(lambda: all(map(has_ended, family)), within_s=5)
     assert_nothing_is_left(mark, port)
 
 

@@ -125,11 +125,22 @@ def test_claim_with_two_restarts_a_side_cannot_be_told() -> None:
     assert "fewer than 3 restarts" in finding.text
 
 
-def test_client_limited_restarts_decide_no_claim() -> None:
-    limited = rated(300.0, 303.0, 306.0, verdict="degraded", reasons=[runs.CLIENT_LIMITED])
-    finding = finding_of([*limited, *rated(1.0, 2.0, 3.0, stack=THREADS)])
-    assert finding.value == "cannot tell"
-    assert "client-limited" in finding.text
+@pytest.mark.parametrize(
+    ("measure", "of_limit", "decides"),
+    [
+        ("throughput_per_s", 0.5, False),
+        ("throughput_per_s", 0.95, True),  # the server had no more to give
+        ("latency_us.p50", 0.95, False),
+        ("cpu_us_per_request", 0.5, True),
+        ("server.threads_max", 0.5, True),
+    ],
+)
+def test_client_limited_restarts_decide_only_what_the_client_does_not_bound(
+    measure: str, of_limit: float, decides: bool
+) -> None:
+    limited = rated(300.0, 303.0, 306.0, verdict="degraded", reasons=[runs.CLIENT_LIMITED], fraction_of_limit=of_limit)
+    finding = finding_of([*limited, *rated(1.0, 2.0, 3.0, stack=THREADS)], measure=measure)
+    assert ("client-limited" in finding.text) is not decides
 
 
 def test_unsteady_restarts_decide_about_throughput_and_not_about_latency() -> None:

@@ -1,0 +1,67 @@
+"""What the READMEs say is what the results say, and what they point at exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bench import experiment, readme, record
+from bench.errors import LabError
+from bench.record import ROOT
+
+READMES = sorted(path for path in ROOT.glob("**/README.md") if ".venv" not in path.parts and "local" not in path.parts)
+LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
+
+
+def test_generated_parts_are_fresh() -> None:
+    assert readme.stale() == []
+
+
+def test_a_changed_number_is_noticed(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    changed = re.sub(r"\d(?= ms \|)", lambda digit: str((int(digit[0]) + 1) % 10), text, count=1)
+    assert changed != text
+    assert readme.rendered(changed) == text
+
+
+def test_an_unknown_part_is_refused() -> None:
+    with pytest.raises(LabError, match="'nonsense'"):
+        readme.rendered("<!-- generated: nonsense -->\n<!-- end -->")
+
+
+def test_the_picture_is_drawn_from_the_run_that_is_there() -> None:
+    assert readme.is_picture_fresh()
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    assert [link for link in LINK.findall(path.read_text()) if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", [path for path in READMES if path.parent != ROOT and path.parent.name != "results"])
+def test_a_folder_s_readme_is_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 15
+
+
+@pytest.mark.parametrize("name", experiment.names())
+def test_every_experiment_has_a_whole_reference_run(name: str) -> None:
+    run = record.load(record.REFERENCE / name)
+    assert run.profile == "reference"
+    assert run.status == "complete"
+    assert len(run.trials) == run.plan.trials
+    assert run.plan.repeats >= 5
+    assert run.environment["git"]["dirty"] is False
+
+
+@pytest.mark.parametrize("name", experiment.names())
+def test_a_reference_run_holds_all_that_its_experiment_plans_and_claims(name: str) -> None:
+    run, found = record.load(record.REFERENCE / name), experiment.load(name)
+    planned = experiment.trials_of(found, "reference", experiment.Wishes())
+    asked = {(plan.stack.name, plan.request.name, plan.users, plan.middleware) for plan in planned}
+    assert asked == {(trial.stack, trial.request, trial.users, tuple(trial.middleware)) for trial in run.trials}
+    assert run.plan.claims == found.claims
+
+
+def test_no_run_tells_where_it_was_made() -> None:
+    for path in record.REFERENCE.glob("*/*"):
+        assert str(ROOT) not in path.read_text(), path
