@@ -14,7 +14,7 @@ import msgspec
 from bench import experiment, record, summary, tables
 from bench.cli import Parser, guarded
 from bench.errors import ExitCode, LabError
-from bench.load.calibrate import Calibration
+from bench.load.calibrate import WAIT, WAIT_USERS, Calibration
 from bench.record import ROOT, Run
 from bench.stacks import LABS, SERVERS
 from bench.workloads import BOUNDS, WORKLOADS
@@ -53,7 +53,7 @@ def _first_line(row: summary.Row) -> list[str]:
     return [
         f"`{row.stack}`",
         LABS[row.stack.partition("@")[0]].lesson,
-        f"{tables.number(row.median('throughput_per_s'))} ({tables.span(row.throughput_interval)})",
+        f"{tables.HOLLOW + ' ' if row.is_hollow else ''}{tables.number(row.median('throughput_per_s'))} ({tables.span(row.throughput_interval)})",
         tables.percent(row.median("fraction_of_limit")),
         f"{tables.number(None if p50_us is None else p50_us / 1000)} ms",
         tables.whole(row.median("server.threads_max")),
@@ -69,7 +69,8 @@ def caption() -> str:
         f"{SHOWN['users']} users at once, each view waits 100 ms (`{SHOWN['request']}`), server on one core, "
         f"load on another; medians over {run.plan.repeats} server restarts with 95 % intervals. "
         f"Django {machine['packages']['django']}, {machine['python']}, gunicorn "
-        f"{machine['packages']['gunicorn']}, uvicorn {machine['packages']['uvicorn']}; {run.started_at[:10]}."
+        f"{machine['packages']['gunicorn']}, uvicorn {machine['packages']['uvicorn']}; {run.started_at[:10]}. "
+        f"○: some restart carries a reservation, spelt out in the [report](results/reference/{run.experiment}/report.html)."
     )
 
 
@@ -120,7 +121,8 @@ def _calibrated() -> str:
     found = msgspec.json.decode((record.REFERENCE / "calibration.json").read_bytes(), type=Calibration)
     return (
         f"Against the bare ASGI callable Locust sustained {found.peak_per_s:,.0f} requests/s with recording on; with "
-        f"100 users on a wait its rate was {found.throughput_ratio:.3f} times wrk's and its median {found.p50_ratio:.3f} times."
+        f"{WAIT_USERS} users on `{WAIT}` its rate was {found.throughput_ratio:.3f} times wrk's and its median "
+        f"{found.p50_ratio:.3f} times."
     )
 
 

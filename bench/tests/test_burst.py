@@ -1,15 +1,14 @@
 """N requests at once, through real servers: the waves of a pool beside the loop's single one."""
 
 import json
-
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bench.load import burst, calibrate
 from bench.errors import LabError
+from bench.load import burst, calibrate
 from bench.plots import waves_of
 from bench.stacks import parse_stack
 from bench.workloads import parse_request
