@@ -273,18 +273,27 @@ def levels_of(rows: Sequence[Row]) -> list[int]:
     return sorted({row.users for row in rows})
 
 
-def top_of(rows: Sequence[Row]) -> list[Row]:
-    """The rows with the most users that were measured: of these the plainly ok ones, if any."""
+def top_of(rows: Sequence[Row], measure: Measure) -> list[Row]:
+    """The rows with the most users that were measured: of these the ones whose number stands, if any."""
     measured = [row for row in rows if row.measured]
     level = max((row.users for row in measured), default=0)
     top = [row for row in measured if row.users == level]
-    return [row for row in top if row.verdict == "ok"] or top
+    return [row for row in top if row.stands(measure.path)] or top
 
 
 def extremes_of(rows: Sequence[Row], measure: Measure) -> list[Row]:
     """The rows with the most and the least of a measure, the most first; one row where there is only one."""
     known = sorted((row for row in rows if row.values(measure.path)), key=lambda row: measure.of(row) or 0.0)
     return [known[-1], known[0]] if len(known) > 1 else known
+
+
+def best_of_each_lab(rows: Sequence[Row], measure: Measure) -> list[Row]:
+    """Each lab's row with the most of a measure, the most first; of more than three labs the most and two least."""
+    best: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: measure.of(row) or 0.0, reverse=True):
+        best.setdefault(row.stack.partition("@")[0], row)
+    ordered = [row for row in best.values() if row.values(measure.path)]
+    return ordered if len(ordered) <= 3 else [ordered[0], *ordered[-2:]]
 
 
 def at_users(rows: Sequence[Row]) -> str:

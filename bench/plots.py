@@ -27,6 +27,7 @@ from bench.page import (
     Picture,
     Series,
     at_users,
+    best_of_each_lab,
     draw_curve,
     draw_markers,
     end_of,
@@ -89,14 +90,14 @@ def throughput_vs_users(run: Run, request: str) -> Picture:
 
 
 def throughput_title(rows: Sequence[Row]) -> str:
-    """The most and the least requests/s at the most users, and how near each is to its own limit."""
-    extremes = extremes_of(top_of(rows), THROUGHPUT)
-    if not extremes:
+    """The most requests/s that each lab reaches at the most users, and how near that is to the stack's own limit."""
+    best = best_of_each_lab(top_of(rows, THROUGHPUT), THROUGHPUT)
+    if not best:
         return "No throughput was measured"
-    most, *least = extremes
+    most, *others = best
     first = f"{most.stack} answers {number(THROUGHPUT.of(most))} requests/s{_of_limit(most)}"
-    others = [f"{row.stack} {number(THROUGHPUT.of(row))}{_of_limit(row)}" for row in least]
-    return f"{at_users(extremes)} {'; '.join([first, *others])}"
+    texts = [f"{row.stack} {number(THROUGHPUT.of(row))}{_of_limit(row)}" for row in others]
+    return f"{at_users(best)} {'; '.join([first, *texts])}"
 
 
 def _of_limit(row: Row) -> str:
@@ -187,7 +188,7 @@ def latency_distributions(run: Run, request: str, users: int) -> Picture:
 def latency_title(rows: Sequence[Row]) -> str:
     """The slowest and the quickest p99."""
     p99 = Measure("latency_us.p99", 1e-3, "", number)
-    extremes = list(reversed(extremes_of(top_of(rows), p99)))
+    extremes = list(reversed(extremes_of(top_of(rows, p99), p99)))
     if not extremes:
         return "No latency was measured"
     texts = [f"{number(p99.of(row))} ms from {row.stack}" for row in extremes]
@@ -265,7 +266,7 @@ def threads_and_memory(run: Run, request: str) -> Picture:
 
 def threads_title(rows: Sequence[Row]) -> str:
     """Threads and memory of the stack with the most and of the one with the fewest threads."""
-    extremes = extremes_of(top_of(rows), THREADS)
+    extremes = extremes_of(top_of(rows, THREADS), THREADS)
     if not extremes:
         return "No threads were counted"
     texts = [f"{whole(THREADS.of(row))} threads and {whole(MEMORY.of(row))} MB" for row in extremes]
@@ -284,7 +285,7 @@ def cpu_per_request(run: Run, request: str, users: int | None = None) -> Picture
 
 def cpu_title(rows: Sequence[Row]) -> str:
     """The least and the most CPU per request, and the throughput that goes with each."""
-    extremes = list(reversed(extremes_of(top_of(rows), CPU)))
+    extremes = list(reversed(extremes_of(top_of(rows, CPU), CPU)))
     if not extremes:
         return "No CPU time was measured"
     texts = [

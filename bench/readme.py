@@ -49,11 +49,12 @@ def first_table() -> str:
 
 
 def _first_line(row: summary.Row) -> list[str]:
+    hollow = f"{tables.HOLLOW} " if row.is_hollow else ""
     p50_us, cpu_us = row.median("latency_us.p50"), row.median("cpu_us_per_request")
     return [
         f"`{row.stack}`",
         LABS[row.stack.partition("@")[0]].lesson,
-        f"{tables.HOLLOW + ' ' if row.is_hollow else ''}{tables.number(row.median('throughput_per_s'))} ({tables.span(row.throughput_interval)})",
+        f"{hollow}{tables.number(row.median('throughput_per_s'))} ({tables.span(row.throughput_interval)})",
         tables.percent(row.median("fraction_of_limit")),
         f"{tables.number(None if p50_us is None else p50_us / 1000)} ms",
         tables.whole(row.median("server.threads_max")),
@@ -70,7 +71,8 @@ def caption() -> str:
         f"load on another; medians over {run.plan.repeats} server restarts with 95 % intervals. "
         f"Django {machine['packages']['django']}, {machine['python']}, gunicorn "
         f"{machine['packages']['gunicorn']}, uvicorn {machine['packages']['uvicorn']}; {run.started_at[:10]}. "
-        f"○: some restart carries a reservation, spelt out in the [report](results/reference/{run.experiment}/report.html)."
+        f"{tables.HOLLOW}: some restart carries a reservation, spelt out in the "
+        f"[report](results/reference/{run.experiment}/report.html)."
     )
 
 

@@ -92,6 +92,10 @@ class Row:
         values = self.values(measure)
         return _median_interval(tuple(values)) if values else None
 
+    def stands(self, measure: str) -> bool:
+        """True where most restarts may stand for this measure, as `ok` ones do."""
+        return 2 * sum(_decides(trial, measure) for trial in self.trials) > len(self.trials)
+
     @cached_property
     def throughput_interval(self) -> stats.Interval | None:
         return self.interval("throughput_per_s")
