@@ -1,5 +1,7 @@
 """What the notebooks share: the run they show, the learner's prediction beside the measured number, the live cell."""
 
+import ast
+import difflib
 import os
 import re
 import subprocess
@@ -36,11 +38,15 @@ def compare(prediction: float | None, measured: float, unit: str) -> str:
 
 
 def difference_in(view: str, left: str, right: str) -> str:
-    """The part of `lab diff` that is about one view."""
-    lines = list(labdiff.difference(left, right))
-    starts = [place for place, line in enumerate(lines) if re.search(rf"def {view}\b", line)]
-    ends = [place for place, line in enumerate(lines) if re.match(r"@@|.(async )?def ", line) and place > starts[-1]]
-    return "\n".join(lines[starts[0] : ends[0] if ends else None]).rstrip()
+    """What differs in one view between two labs, line by line as in `lab diff`."""
+    lines = difflib.ndiff(_source_of(view, left).splitlines(), _source_of(view, right).splitlines())
+    return "\n".join(line.rstrip() for line in lines if not line.startswith("?"))
+
+
+def _source_of(view: str, lab: str) -> str:
+    text = (labdiff.LABS / lab / "views.py").read_text()
+    (found,) = (part for part in ast.parse(text).body if getattr(part, "name", "") == view)
+    return ast.get_source_segment(text, found) or ""
 
 
 def measure_live(experiment: str, *options: str, folder: Path | None = None) -> Run | None:
@@ -50,15 +56,13 @@ def measure_live(experiment: str, *options: str, folder: Path | None = None) -> 
         return None
     folder = folder or record.LOCAL / f"{experiment}-live-{datetime.now():%Y%m%d-%H%M%S}"
     command = [sys.executable, "-m", "bench", "run", experiment, *options, "--out", str(folder)]
-    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        for line in running.stderr or ():
-            print(f"\r{_bar(line):<100}", end="", flush=True)
-    except BaseException:  # the reader stopped the cell: SIGTERM lets the run keep what it has
-        running.terminate()
-        raise
-    finally:
-        running.wait()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            for line in running.stderr or ():
+                print(f"\r{_bar(line):<100}", end="", flush=True)
+        except BaseException:  # the reader stopped the cell: SIGTERM lets the run keep what it has
+            running.terminate()
+            raise
     return record.load(folder)
 
 

@@ -46,7 +46,7 @@ def _invalid(trial: Trial, lost: int, restarted: bool) -> Iterator[Reason]:
         yield Reason("wrong-answers", f"{wrong} of {answered} answers had another body than the contract's.")
     if not trial.completed:
         yield Reason("no-answers", f"No request was answered rightly in the window{_classes(trial)}.")
-    if trial.fraction_of_limit is not None and trial.fraction_of_limit > MAX_OVER_LIMIT:
+    if _is_above_limit(trial):
         yield Reason("above-limit", f"{trial.fraction_of_limit:.0%} of the physical limit: the measurement is wrong.")
 
 

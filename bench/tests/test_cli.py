@@ -109,7 +109,7 @@ def test_a_run_is_looked_for_by_the_nearest_name(
     (tmp_path / "io_wait" / "run.json").write_text("{}")
     monkeypatch.setattr(record, "LOCAL", tmp_path)
     assert main(["report", "io_wiat"]) == ExitCode.USAGE
-    assert_one_sentence(capsys.readouterr().err, "did you mean io_wait?")
+    assert_one_sentence(capsys.readouterr().err, "did you mean io_wait")
 
 
 def test_lab_list_shows_every_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,8 +60,8 @@ def test_a_run_of_another_experiment_is_refused_in_a_sentence(monkeypatch: pytes
 
 def test_the_difference_of_one_view_is_shown_alone() -> None:
     shown = lessons.difference_in("wait", "sync_wsgi", "async_asgi")
-    assert "-        time.sleep(ms / 1000)" in shown
-    assert "+        await asyncio.sleep(ms / 1000)" in shown
+    assert "-         time.sleep(ms / 1000)" in shown
+    assert "+         await asyncio.sleep(ms / 1000)" in shown
     assert "fan_out" not in shown
 
 

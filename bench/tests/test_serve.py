@@ -29,7 +29,9 @@ def serving(stack: str, port: int, *options: str) -> Iterator[tuple[Popen[str], 
     with running(sys.executable, "-m", "bench", "serve", stack, "--port", str(port), *options) as popen:
         assert popen.stdout
         first = popen.stdout.readline().strip()
-        assert eventually(lambda: asked(port, "/hello"), within_s=30)
+        assert popen.stderr
+        assert any("ready" in line for line in popen.stderr)  # before that `lab` still waits for its server
+        assert asked(port, "/hello")
         yield popen, first
 
 
