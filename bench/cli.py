@@ -310,7 +310,8 @@ def shown(path: Path) -> Path:
 
 
 def console(*, stderr: bool = False) -> Console:
-    return Console(stderr=stderr)
+    """A terminal without emoji codes: `gthread:100:` is a stack and a colon."""
+    return Console(stderr=stderr, emoji=False)
 
 
 def print_json(data: Any) -> int:

@@ -209,3 +209,8 @@ def run_with(status: Any, *verdicts: Any) -> record.Run:
 )
 def test_the_exit_code_says_the_worst(status: str, verdicts: list[str], code: int) -> None:
     assert exit_code_of(run_with(status, *verdicts)) == code
+
+
+def test_a_budget_between_colons_is_no_emoji(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print("sync_wsgi@gthread:100: planned")
+    assert capsys.readouterr().out == "sync_wsgi@gthread:100: planned\n"
