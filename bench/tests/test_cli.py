@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench import record
-from bench.cli import exit_code_of, main
+from bench.cli import console, exit_code_of, main
 from bench.errors import ExitCode
 from bench.experiment import Wishes, new_run
 from bench.stacks import LABS, SERVERS, STACKS
