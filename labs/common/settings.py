@@ -8,7 +8,7 @@ from labs.common.middleware import apps_needed_by, middleware_from_names
 
 DEBUG = False
 SECRET_KEY = os.environ.get("LAB_SECRET_KEY") or get_random_secret_key()
-ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", *filter(None, [os.environ.get("LAB_ALLOWED_HOST")])]
 USE_TZ = True
 
 MIDDLEWARE = middleware_from_names(os.environ.get("LAB_MIDDLEWARE", ""))
