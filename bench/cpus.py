@@ -30,12 +30,13 @@ def available() -> list[int]:
 def plan(processes: int, load_processes: int = 1) -> CpuPlan:
     """One core for each server process from below, one for each load process from above.
 
-    With too few cores for both, server processes share what is left of the load's one core.
+    With too few cores for both, server processes share what is left of the load's one core. Where the load is made on
+    other machines (`load_processes` 0) one core remains to those who watch here.
     """
     cores = available()
     if len(cores) < 2:
         return CpuPlan(cores, cores)
-    load = cores[-min(load_processes, len(cores) - 1) :]
+    load = cores[-min(max(1, load_processes), len(cores) - 1) :]
     rest = [core for core in cores if core not in load]
     return CpuPlan(rest[:processes], load)
 

@@ -81,10 +81,11 @@ def cpu_model() -> str:
 
 
 def git_state() -> dict[str, Any] | None:
-    """The commit, and whether tracked files differ from it; None outside a checkout."""
+    """The commit, and whether tracked files differ from it, results left out; None outside a checkout."""
     try:
         commit = _git("rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+        return {"commit": commit, "dirty": bool(changed)}
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -44,6 +44,14 @@ class DamagedRun(LabError):
     exit_code = ExitCode.USAGE
 
 
+class NotKept(LabError):
+    """The disk did not take what was measured."""
+
+
+class SecondInterrupt(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM once more while the first was being seen to: end at once."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A half sentence that leads from a misspelt word to the names that exist."""
     names = sorted(known)

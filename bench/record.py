@@ -7,6 +7,7 @@ whole after each trial and moved into place, so that a reader never meets half a
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,12 +17,16 @@ import msgspec
 
 from bench.errors import DamagedRun, UsageError, nearest
 
-SCHEMA = 1
+SCHEMA = 2
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
 LOCAL = Path(os.environ.get("LAB_RESULTS_DIR", ROOT / "results" / "local"))
 
 Verdict = Literal["ok", "degraded", "invalid", "aborted", "not-run"]
+Status = Literal["running", "complete", "aborted"]
+ANSWERED_EVERY_S = 0.2
+MOST_COLUMNS = 120
+"""Samples and columns of a window, so that a long one still fits into 12 kB of run.json."""
 HISTOGRAM_LOWEST_US, HISTOGRAM_HIGHEST_US, HISTOGRAM_DIGITS = 1, 600_000_000, 3
 
 
@@ -45,6 +50,16 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class Event:
+    """Something that befell the window: when it began, counted from the window's start, and how long it lasted."""
+
+    code: str
+    at_s: float
+    for_s: float
+    message: str
+
+
+@dataclass(frozen=True)
 class ServerUse:
     """What the server's process tree used in the window. `cpu_share` 1.0 is one core kept busy."""
 
@@ -59,11 +74,21 @@ class ServerUse:
 
 @dataclass(frozen=True)
 class LoadUse:
-    """What the load processes used in the window."""
+    """What the load processes used in the window; `busiest_share` is that of the one with the most CPU time."""
 
     cpu_share: float
     processes: int
     cpus: list[int]
+    busiest_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class MachineUse:
+    """Cores kept busy in the window by whatever is neither server nor load nor lab, and cores lost to the host."""
+
+    other_cores: float
+    stolen_cores: float
+    upstream_cores: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,43 +99,67 @@ class Samples:
     cpu_share: list[float] = field(default_factory=list)
     rss_bytes: list[int] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
-    connections: list[int] = field(default_factory=list)
+    accept_queue: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One stack x request x load on a freshly started server. None stands for what was not measured."""
+    """One stack x request x load on a freshly started server. None stands for what was not measured.
+
+    The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate.
+    `issued` requests belong to the window; in an open loop issued = completed + failed + timed_out + dropped +
+    in_flight, and `completed` counts answers until the end of the drain, of which `throughput_per_s` knows only those
+    inside the window. Latencies of an open loop run from the intended send, `latency_from_send_us` from the actual one;
+    a percentile named in `latency_at_least` is a lower bound, because unanswered requests reach down to it.
+    """
 
     stack: str
     workload: str
     parameters: dict[str, int]
     middleware: list[str]
-    users: int
+    users: int | None
     repeat: int
+    rate_per_s: float | None = None
+    capacity_share: float | None = None
     verdict: Verdict = "not-run"
     reasons: list[Reason] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    issued: int = 0
+    carried_in: int = 0
     completed: int = 0
     failed: int = 0
     errors: dict[str, int] = field(default_factory=dict)
+    timed_out: int = 0
+    dropped: int = 0
     in_flight: int = 0
     in_flight_oldest_us: int = 0
     throughput_per_s: float | None = None
     halves_per_s: list[float] | None = None
+    answered: list[int] = field(default_factory=list)
+    answered_every_s: float = ANSWERED_EVERY_S
     latency_us: Latency | None = None
+    latency_from_send_us: Latency | None = None
+    latency_at_least: list[str] = field(default_factory=list)
+    lateness_us: Latency | None = None
     io_wait_s: float = 0.0
     slots: int | None = None
     limit_per_s: float | None = None
     fraction_of_limit: float | None = None
+    limiter: str | None = None
+    utilisation: dict[str, float] = field(default_factory=dict)
     cpu_us_per_request: float | None = None
     server: ServerUse | None = None
     load: LoadUse | None = None
+    machine: MachineUse | None = None
     warmup_s: float = 0.0
     duration_s: float = 0.0
     started_s: float = 0.0
     took_s: float = 0.0
+    window_at_s: float | None = None
     commands: dict[str, list[str]] = field(default_factory=dict)
     samples: Samples = field(default_factory=Samples)
     histogram: str | None = None
+    histogram_from_send: str | None = None
 
     @property
     def request(self) -> str:
@@ -119,24 +168,58 @@ class Trial:
         return self.workload + (f"?{query}" if query else "")
 
     @property
+    def is_open(self) -> bool:
+        """True where requests left on a schedule whatever happened."""
+        return self.users is None
+
+    @property
+    def load_text(self) -> str:
+        return load_text(self.users, self.rate_per_s, self.capacity_share)
+
+    @property
     def is_measured(self) -> bool:
         """True where the numbers may be shown; `degraded` ones are shown hollow, with their reasons."""
         return self.verdict in ("ok", "degraded")
 
 
+def column_s(window_s: float) -> float:
+    """Width of the columns in which answers are counted and the server is sampled, in seconds."""
+    return max(ANSWERED_EVERY_S, window_s / MOST_COLUMNS)
+
+
+def load_text(users: int | None, rate_per_s: float | None, capacity_share: float | None = None) -> str:
+    """A load in words: `200 users`, `100 requests/s`, `10 users held to 100/s`, `50 % of capacity`."""
+    if users is None and capacity_share is not None:
+        return f"{100 * capacity_share:.0f} % of capacity"
+    if users is None:
+        return f"{rate_per_s:,.4g} requests/s" if rate_per_s else "no load"
+    held = "" if rate_per_s is None else f" held to {rate_per_s:,.4g}/s"
+    return users_text(users or 0) + held
+
+
+def users_text(users: int) -> str:
+    """`1 user`, `1,000 users`."""
+    return f"{users:,} user{'' if users == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class Claim:
-    """A sentence that a run can support or refute: measure of `left` over measure of `right`, against `than`.
+    """A sentence that a run can support or refute, about one measure of its trials.
 
-    `left` and `right` each pick trials by stack, and by request, users and middleware where those differ.
+    With `left` and `right` it is about their ratio: `greater` or `less` than `than`, or `between` the two numbers of
+    `within`. With `left` alone it is about the number itself in every restart, which is for counts. With `order` each
+    selector has more of the measure than the next. A selector picks trials by stack, and by request, middleware
+    and load where those differ: users, rate_per_s (with users: a closed loop held to it), or capacity_share.
     """
 
     says: str
-    left: dict[str, Any]
-    right: dict[str, Any]
+    left: dict[str, Any] = field(default_factory=dict)
+    right: dict[str, Any] | None = None
+    order: list[dict[str, Any]] = field(default_factory=list)
     measure: str = "throughput_per_s"
-    expect: Literal["greater", "less"] = "greater"
+    expect: Literal["greater", "less", "between"] = "greater"
     than: float = 1.0
+    within: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -145,7 +228,7 @@ class Plan:
 
     stacks: list[str]
     requests: list[str]
-    users: list[int]
+    loads: list[str]
     middleware: list[str]
     repeats: int
     trials: int
@@ -153,6 +236,9 @@ class Plan:
     duration_s: float
     load_processes: int
     seed: int
+    schedule: str = "poisson"
+    expect_workers: int = 0
+    target: str | None = None
     claims: list[Claim] = field(default_factory=list)
 
 
@@ -165,7 +251,7 @@ class Run:
     title: str
     question: str
     profile: str
-    status: Literal["running", "complete", "aborted"]
+    status: Status
     started_at: str
     took_s: float
     environment: dict[str, Any]
@@ -207,16 +293,20 @@ def latency_of(histogram: Any) -> Latency | None:
     return Latency(p50, p90, p99, p999, int(histogram.get_max_value()))
 
 
-def digest_of(run: Run) -> str:
-    """SHA-256 over everything in the run but the digest itself."""
-    return hashlib.sha256(msgspec.json.encode(replace(run, sha256=""))).hexdigest()
+def digest_of(content: bytes) -> str:
+    """SHA-256 over the text of a run.json, its own digest left out: any change of the file changes it."""
+    return hashlib.sha256(_DIGEST.sub(b'"sha256":""', content, count=1)).hexdigest()
+
+
+_DIGEST = re.compile(rb'"sha256":"[0-9a-f]{64}"')
 
 
 def to_json(run: Run) -> bytes:
     """The run as one JSON document with its digest, one trial a line."""
-    head = msgspec.json.encode(replace(run, trials=[], sha256=digest_of(run)))
+    head = msgspec.json.encode(replace(run, trials=[], sha256=""))
     trials = b",\n".join(msgspec.json.encode(trial) for trial in run.trials)
-    return head.replace(b'"trials":[]', b'"trials":[\n' + trials + b"\n]") + b"\n"
+    blank = head.replace(b'"trials":[]', b'"trials":[\n' + trials + b"\n]") + b"\n"
+    return blank.replace(b'"sha256":""', f'"sha256":"{digest_of(blank)}"'.encode(), 1)
 
 
 def from_json(content: bytes, where: str) -> Run:
@@ -227,12 +317,16 @@ def from_json(content: bytes, where: str) -> Run:
             raise DamagedRun(
                 f"{where} has schema {schema}, this program reads up to {SCHEMA}: update the lab to read it."
             )
+        if schema < SCHEMA:
+            raise DamagedRun(
+                f"{where} has schema {schema}, which this program no longer reads ({SCHEMA}): measure again."
+            )
         run = msgspec.json.decode(content, type=Run)
     except msgspec.ValidationError as error:
         raise DamagedRun(f"{where} is not a run of this lab ({error}): measure again with `lab run`.") from None
     except msgspec.DecodeError as error:
         raise DamagedRun(f"{where} is damaged ({error}): measure again with `lab run`.") from None
-    if digest_of(run) != run.sha256:
+    if digest_of(content) != run.sha256:
         raise DamagedRun(f"{where} was changed after it was written: measure again with `lab run`.")
     return run
 

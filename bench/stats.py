@@ -9,7 +9,8 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,21 +168,25 @@ def _percentile_bootstrap(
     resamples: int,
     seed: int,
 ) -> tuple[float, float]:
+    """What scipy.stats.bootstrap(method="percentile") finds for the seed, without its second of import."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}.")
     import numpy as np
-    from scipy.stats import bootstrap  # takes more than a second to import: only where it is needed
 
-    result: Any = bootstrap(
-        [np.asarray(sample, dtype=float) for sample in samples],
-        statistic,
-        n_resamples=resamples,
-        confidence_level=confidence,
-        method="percentile",
-        vectorized=True,
-        rng=np.random.default_rng(seed),
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+    drawn = _resamples(tuple(map(len, samples)), resamples, seed)
+    found = statistic(*(np.asarray(sample, dtype=float)[at] for sample, at in zip(samples, drawn, strict=True)))
+    tail = (1 - confidence) / 2
+    low, high = sorted(np.percentile(found, (tail * 100, (1 - tail) * 100)).tolist())  # interpolation may swap equals
+    return low, high
+
+
+@cache
+def _resamples(sizes: tuple[int, ...], resamples: int, seed: int) -> list[NDArray[np.int64]]:
+    """Which values are drawn, for each sample: the same for all samples of these sizes."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, size, (resamples, size)) for size in sizes]
 
 
 def _medians(values: Array, axis: int = -1) -> Array:

@@ -83,12 +83,16 @@ def newer(content: bytes) -> bytes:
     return content.replace(b'"schema":%d,' % record.SCHEMA, b'"schema":%d,' % (record.SCHEMA + 1))
 
 
+def older(content: bytes) -> bytes:
+    return content.replace(b'"schema":%d,' % record.SCHEMA, b'"schema":1,')
+
+
 def no_json(content: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n not JSON"
 
 
 def another_json(content: bytes) -> bytes:
-    return b'{"schema": 1, "trials": "none"}'
+    return b'{"schema": %d, "trials": "none"}' % record.SCHEMA
 
 
 def no_object(content: bytes) -> bytes:
@@ -103,6 +107,7 @@ DAMAGES = [
     (truncated, "is damaged"),
     (edited, "was changed after it was written"),
     (newer, f"has schema {record.SCHEMA + 1}, this program reads up to {record.SCHEMA}"),
+    (older, "has schema 1, which this program no longer reads (2): measure again"),
     (no_json, "is damaged"),
     (another_json, "is not a run of this lab"),
     (no_object, "is not a run of this lab"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap
 
 from bench.stats import (
     Finding,
@@ -192,6 +194,18 @@ def test_littles_law_holds_for_numbers_that_agree_and_shows_those_that_do_not() 
     assert littles_law_error(90, 0.1, users=10) == pytest.approx(0.1)
     with pytest.raises(ValueError, match="users"):
         littles_law_error(1, 1, users=0)
+
+
+@pytest.mark.parametrize("left", [FAST, FAST[:3], SLOW])
+def test_the_bootstrap_is_scipys(left: list[float]) -> None:
+    def ratio(x: Any, y: Any, axis: int = -1) -> Any:
+        return np.median(x, axis=axis) / np.median(y, axis=axis)
+
+    ours = ratio_interval(left, SLOW, seed=3)
+    how: dict[str, Any] = {"method": "percentile", "n_resamples": 9999, "vectorized": True}
+    theirs = bootstrap((left, SLOW), ratio, rng=np.random.default_rng(3), **how).confidence_interval
+    assert ours is not None
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
 
 
 def test_importing_stats_and_theory_does_not_load_scipy_or_numpy() -> None:

@@ -1,0 +1,88 @@
+"""Percentiles over what was answered and what was not; gaps told apart."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench import record
+from bench.gaps import gap_events
+from bench.load.process import Recording, in_all, merge
+from bench.numbers import at_least
+from bench.record import Event, Trial
+from bench.watch import Evidence
+
+TRIAL = Trial("async_asgi@uvicorn", "wait", {"ms": 100}, [], 10, 0, io_wait_s=0.1, duration_s=5.0, answered=[20] * 25)
+
+
+def histogram_of(*latencies_us: int) -> Any:
+    histogram = record.new_histogram()
+    for latency_us in latencies_us:
+        histogram.record_value(latency_us)
+    return histogram
+
+
+def books(**changes: Any) -> Recording:
+    plain = Recording(5.0, 0, 500, 500, [250, 250], [20] * 25, {}, 0, 0, histogram_of(1000))
+    return replace(plain, **changes)
+
+
+def seen(events: list[Event] | None = None, **changes: Any) -> Evidence:
+    return Evidence(books(**changes), [], [], [], events or [], 0.0)
+
+
+def test_everything_answered_bounds_nothing() -> None:
+    assert at_least(histogram_of(1000, 2000), record.new_histogram()) == []
+
+
+def test_what_was_not_answered_makes_percentiles_lower_bounds() -> None:
+    answered = histogram_of(*range(1000, 96_000, 1000))
+    censored = histogram_of(*[3_000_000] * 5)
+    assert at_least(answered, censored) == ["p99", "p999", "max"]
+
+
+def test_a_young_unanswered_request_could_have_stood_anywhere_above_its_age() -> None:
+    assert at_least(histogram_of(1000, 5000, 5000, 5000), histogram_of(2000)) == ["p50", "p90", "p99", "p999", "max"]
+
+
+def test_a_silence_while_the_client_ran_is_the_servers() -> None:
+    (event,) = gap_events(TRIAL, seen(silences=[(1.0, 2.5)]))
+    assert (event.code, event.at_s, event.for_s) == ("server-gap", 1.0, 1.5)
+    assert event.message == "While the client was running nothing was answered for 1.5 s from 1.0 s into the window on."
+
+
+def test_a_silence_while_the_client_stood_still_is_the_clients() -> None:
+    (event,) = gap_events(TRIAL, seen(silences=[(1.0, 2.5)], stalls=[(1.02, 2.5)]))
+    assert (event.code, event.for_s) == ("client-gap", 1.48)
+
+
+def test_a_freeze_that_was_asked_for_is_no_gap() -> None:
+    assert gap_events(TRIAL, seen([Event("frozen", 1.0, 1.5, "")], silences=[(1.0, 2.52)])) == []
+
+
+@pytest.mark.parametrize("wait_s", [0.3, 10.0])
+def test_a_silence_as_long_as_a_few_waits_is_nothing(wait_s: float) -> None:
+    assert gap_events(replace(TRIAL, io_wait_s=wait_s), seen(silences=[(1.0, 1.8)])) == []
+
+
+def test_few_answers_leave_silences_between_them() -> None:
+    assert gap_events(replace(TRIAL, answered=[1] * 10), seen(silences=[(1.0, 2.2)])) == []
+
+
+def test_silent_is_when_no_load_process_had_an_answer() -> None:
+    assert in_all([[(0.0, 2.0), (3.0, 4.0)], [(1.0, 3.5)]]) == [(1.0, 2.0), (3.0, 3.5)]
+    assert in_all([[(0.0, 2.0)], []]) == []
+
+
+def test_merged_books_are_those_of_all_parts_together() -> None:
+    part = {
+        "duration_s": 5.0, "carried_in": 1, "issued": 10, "completed": 9, "answered_halves": [4, 5],
+        "answered": [4, 5], "answered_every_s": 0.2, "errors": {"status 503": 1}, "in_flight": 1,
+        "in_flight_oldest_us": 7,
+        "histogram": record.encode_histogram(histogram_of(*range(100, 1000, 100))), "silences": [[0.0, 1.0]],
+        "stalls": [], "cpu_s": 0.5,
+    }  # fmt: skip
+    both = merge([part, part | {"answered": [1], "cpu_s": 1.0}])
+    assert (both.issued, both.completed, both.failed, both.in_flight, both.lost) == (20, 18, 2, 2, 0)
+    assert (both.answered, both.cpu_s, both.silences) == ([5, 5], [0.5, 1.0], [(0.0, 1.0)])
+    assert both.histogram.get_total_count() == 18
