@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench import cpus, meter, record
-from bench.cli import Parser, console, guarded, print_json, shown, whole, words
+from bench.arguments import Parser, whole, words
 from bench.errors import ExitCode
 from bench.plots import burst_timeline, waves_of
 from bench.probe import probe
 from bench.servers import Server, serving_stack, serving_upstream
 from bench.stacks import Stack, parse_stack
+from bench.terminal import console, guarded, print_json, shown
 from bench.workloads import Request, parse_request
 
 MAX_REQUESTS = 100

@@ -1,7 +1,8 @@
-"""`scripts/calibrate`: what the load generator can do on this machine, and whether wrk, written in C, agrees with it.
+"""`scripts/calibrate`: what the load generators can do on this machine, and whether wrk, written in C, agrees.
 
-Two questions, both against the bare ASGI callable on a core of its own, the generator on another: how many requests
-per second does Locust sustain with recording on; and do both see the same rate and median with 100 users on a wait.
+Three questions, all against the bare ASGI callable on a core of its own, the generator on another: how many requests
+per second does Locust sustain with recording on; do Locust and wrk see the same rate and median with 100 users on a
+wait; and does the open loop keep its schedule at 2,000 requests/s.
 """
 
 import re
@@ -13,19 +14,22 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+import msgspec
 from rich.progress import track
 
 from bench import cpus
-from bench.cli import Parser, console, guarded, print_json, seconds, whole
+from bench.arguments import Parser, seconds, whole
 from bench.errors import ExitCode, LabError, MissingDependency
-from bench.record import Trial
+from bench.record import REFERENCE, Trial
 from bench.servers import Process, serving_stack, start
 from bench.stacks import Stack, parse_stack
+from bench.terminal import console, guarded, print_json
 from bench.trial import TrialPlan, run_trial
 from bench.workloads import Request, parse_request
 
 NULL_SERVER = "bare_asgi@uvicorn"
 PEAK_USERS, WAIT_USERS = 50, 100
+OPEN_RATE_PER_S = 2000.0
 WAIT = "wait?ms=100"
 # wrk's users all start at once and would march in step: the first request of each waits another time.
 WRK_SPREAD = f"""
@@ -48,8 +52,17 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """How the open loop kept its schedule in one window: p99 of how late requests left, and its share of its core."""
+
+    answered_per_s: float
+    lateness_p99_us: float
+    cpu_share: float
+
+
+@dataclass(frozen=True)
 class Calibration:
-    """Medians over repeats; `*_ratio` is Locust's over wrk's."""
+    """Medians over repeats; `*_ratio` is Locust's over wrk's. The open loop was asked for `open_rate_per_s`."""
 
     peak_per_s: float
     peak_repeats_per_s: list[float]
@@ -57,18 +70,54 @@ class Calibration:
     wrk: Seen
     throughput_ratio: float
     p50_ratio: float
+    open_rate_per_s: float
+    open_repeats: list[Kept]
     repeats: int
     duration_s: float
+
+    @property
+    def open_lateness_p99_us(self) -> float:
+        return median(kept.lateness_p99_us for kept in self.open_repeats)
+
+
+def calibrated() -> Calibration:
+    """The calibration that is committed with the reference runs."""
+    return msgspec.json.decode((REFERENCE / "calibration.json").read_bytes(), type=Calibration)
 
 
 def locust_sees(stack: Stack, request: Request, users: int, duration_s: float) -> Seen:
     """One trial with the closed loop; LabError where it is invalid."""
-    trial: Trial = run_trial(
-        TrialPlan(stack, request, users, repeat=0, middleware=(), warmup_s=WARMUP_S, duration_s=duration_s)
+    trial = measured(stack, request, duration_s, users=users)
+    assert trial.throughput_per_s
+    assert trial.latency_us
+    return Seen(trial.throughput_per_s, trial.latency_us.p50)
+
+
+def open_loop_keeps(stack: Stack, request: Request, duration_s: float) -> Kept:
+    """One trial with the open loop; LabError where it is invalid."""
+    trial = measured(stack, request, duration_s, rate_per_s=OPEN_RATE_PER_S)
+    assert trial.throughput_per_s
+    assert trial.lateness_us
+    assert trial.load
+    return Kept(trial.throughput_per_s, trial.lateness_us.p99, trial.load.busiest_share)
+
+
+def measured(
+    stack: Stack, request: Request, duration_s: float, users: int | None = None, rate_per_s: float | None = None
+) -> Trial:
+    """One trial; LabError where it has no numbers."""
+    plan = TrialPlan(
+        *(stack, request, users),
+        repeat=0,
+        middleware=(),
+        warmup_s=WARMUP_S,
+        duration_s=duration_s,
+        rate_per_s=rate_per_s,
     )
+    trial = run_trial(plan)
     if trial.throughput_per_s is None or trial.latency_us is None:
         raise LabError("; ".join(reason.message for reason in trial.reasons))
-    return Seen(trial.throughput_per_s, trial.latency_us.p50)
+    return trial
 
 
 def wrk_sees(url: str, on_cpus: Sequence[int], duration_s: float) -> Seen:
@@ -110,14 +159,15 @@ def middle_of(seen: Sequence[Seen]) -> Seen:
 
 
 def calibrate(repeats: int, duration_s: float) -> Calibration:
-    """Interleave the three measurements `repeats` times."""
+    """Interleave the four measurements `repeats` times."""
     stack = parse_stack(NULL_SERVER)
     hello, wait = parse_request("hello"), parse_request(WAIT)
-    peaks, locust, wrk = [], [], []
+    peaks, locust, wrk, kept = [], [], [], []
     for _ in track(range(repeats), "calibrating", console=console(stderr=True)):
         peaks.append(locust_sees(stack, hello, PEAK_USERS, duration_s).throughput_per_s)
         locust.append(locust_sees(stack, wait, WAIT_USERS, duration_s))
         wrk.append(wrk_trial(stack, duration_s))
+        kept.append(open_loop_keeps(stack, hello, duration_s))
     ours, theirs = middle_of(locust), middle_of(wrk)
     return Calibration(
         peak_per_s=median(peaks),
@@ -126,6 +176,8 @@ def calibrate(repeats: int, duration_s: float) -> Calibration:
         wrk=theirs,
         throughput_ratio=ours.throughput_per_s / theirs.throughput_per_s,
         p50_ratio=ours.p50_us / theirs.p50_us,
+        open_rate_per_s=OPEN_RATE_PER_S,
+        open_repeats=kept,
         repeats=repeats,
         duration_s=duration_s,
     )
@@ -147,6 +199,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     out.print(f"{WAIT_USERS} users, {WAIT}: wrk    {found.wrk.throughput_per_s:.1f}/s, p50 {found.wrk.p50_us:.0f} us")
     out.print(f"Locust / wrk: rate {found.throughput_ratio:.3f}, median {found.p50_ratio:.3f}")
+    late_us = [round(kept.lateness_p99_us) for kept in found.open_repeats]
+    out.print(f"open loop at {OPEN_RATE_PER_S:.0f} requests/s: 99 of 100 left within {late_us} us of their time")
     return ExitCode.FINE
 
 

@@ -1,18 +1,19 @@
 """The closed loop, a Locust file: N users, each asks, waits for the answer and asks again.
 
-Run by `trial.py` as a subprocess and never imported by it, because importing Locust patches the process:
+Run by `process.py` as a subprocess and never imported by it, because importing Locust patches the process:
 
     python -m locust -f bench/load/closed.py --headless --host URL --users N --spawn-rate N \
         --lab-path /wait?ms=100 --lab-warmup 1 --lab-duration 3 --lab-folder FOLDER
 
 Every answer that completes inside the window is recorded in microseconds, whenever it was asked for; ramp-up and
 warm-up are not. Files in FOLDER: `go` (made by the caller: the server is ready), `window.json` (start and end in
-monotonic seconds, written when all users are there), one `recording-PID.json` per process that runs users.
+monotonic seconds, written when all users are there), `stop` (made by the caller: end the window now), one
+`recording-N.json` per process that runs users. Workers, here or on other machines, get all of it from the master and
+hand their recording to it as a message; only the master writes: see `distributed.py`.
 """
 
+import errno
 import gc
-import json
-import os
 import random
 import time
 from collections import Counter
@@ -20,14 +21,19 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-from locust import FastHttpUser, events, task
+import geventhttpclient.client
+import locust.runners
+from locust import FastHttpUser, constant_throughput, events, task
 from locust.runners import MasterRunner, WorkerRunner
 
-from bench.record import encode_histogram, new_histogram
+from bench.load.distributed import Master, Worker, wait_for, write
+from bench.record import column_s, encode_histogram, new_histogram
 
 NS_PER_S = 1_000_000_000
 TIMEOUT_S = 60.0
-GO_POLL_S = 0.005
+HEARTBEAT_S = 0.02
+STALL_NS = 100_000_000  # this much later than meant, the process itself was held up
+SILENCE_NS = 200_000_000  # this long without any answer is written down; whose fault it was is judged later
 
 
 class Recorder:
@@ -37,10 +43,19 @@ class Recorder:
         self.start_ns, self.middle_ns, self.end_ns = start_ns, (start_ns + end_ns) // 2, end_ns
         self.body = body
         self.histogram = new_histogram()
-        self.completed_halves = [0, 0]
+        self.every_ns = int(column_s((end_ns - start_ns) / NS_PER_S) * NS_PER_S)
+        self.answered = [0] * self._columns()
+        self.answered_halves = [0, 0]
         self.errors: Counter[str] = Counter()
         self.issued = self.carried_in = 0
         self.late_sent_ns: list[int] = []
+        self.last_ns = start_ns
+        self.silences: list[list[float]] = []
+        self.stalls: list[list[float]] = []
+        self.cpu_from_s = self.cpu_to_s = 0.0
+
+    def _columns(self) -> int:
+        return -((self.start_ns - self.end_ns) // self.every_ns)
 
     def issue(self, sent_ns: int) -> None:
         """A request is about to leave."""
@@ -59,23 +74,49 @@ class Recorder:
         error = error_class(response, exception, self.body)
         if error:
             self.errors[error] += 1
-        else:
-            self.completed_halves[now_ns >= self.middle_ns] += 1
-            self.histogram.record_value(max(1, round(latency_ms * 1000)))
+            return
+        self._note_silence(now_ns)
+        self.answered[(now_ns - self.start_ns) // self.every_ns] += 1
+        self.answered_halves[now_ns >= self.middle_ns] += 1
+        self.histogram.record_value(max(1, round(latency_ms * 1000)))
+
+    def _note_silence(self, now_ns: int) -> None:
+        if now_ns - self.last_ns > SILENCE_NS:
+            self.silences.append(self._stretch(self.last_ns, now_ns))
+        self.last_ns = now_ns
+
+    def beat(self, meant_ns: int, now_ns: int) -> None:
+        """The heartbeat came at `now_ns` instead of `meant_ns`."""
+        if now_ns - meant_ns > STALL_NS and now_ns > self.start_ns and meant_ns < self.end_ns:
+            self.stalls.append(self._stretch(max(meant_ns, self.start_ns), min(now_ns, self.end_ns)))
+
+    def _stretch(self, from_ns: int, to_ns: int) -> list[float]:
+        return [round((at_ns - self.start_ns) / NS_PER_S, 3) for at_ns in (from_ns, to_ns)]
+
+    def cut(self, now_ns: int) -> None:
+        """End the window early."""
+        if now_ns < self.end_ns:
+            self.end_ns = max(now_ns, self.start_ns + 1)
 
     def recording(self, open_sent_ns: list[int]) -> dict[str, Any]:
         """All of it as JSON data. What was still open at the end is kept with the age of the oldest."""
+        self._note_silence(self.end_ns)
         in_flight = [sent_ns for sent_ns in self.late_sent_ns + open_sent_ns if sent_ns < self.end_ns]
         return {
-            "start_s": self.start_ns / NS_PER_S,
-            "end_s": self.end_ns / NS_PER_S,
+            "duration_s": (self.end_ns - self.start_ns) / NS_PER_S,
             "carried_in": self.carried_in + sum(sent_ns < self.start_ns for sent_ns in in_flight),
             "issued": self.issued,
-            "completed_halves": self.completed_halves,
+            "completed": sum(self.answered),
+            "answered_halves": self.answered_halves,
+            "answered": self.answered[: self._columns()],
+            "answered_every_s": self.every_ns / NS_PER_S,
             "errors": dict(self.errors),
             "in_flight": len(in_flight),
             "in_flight_oldest_us": (self.end_ns - min(in_flight, default=self.end_ns)) // 1000,
             "histogram": encode_histogram(self.histogram),
+            "silences": self.silences,
+            "stalls": self.stalls,
+            "cpu_s": self.cpu_to_s - self.cpu_from_s,
         }
 
 
@@ -85,15 +126,21 @@ def error_class(response: Any, exception: BaseException | None, body: bytes | No
     if status and status != 200:
         return f"status {status}"
     if exception is not None:
-        return type(exception).__name__
+        symbol = errno.errorcode.get(getattr(exception, "errno", None) or 0)
+        return type(exception).__name__ + (f" {symbol}" if symbol else "")
     return "wrong body" if body is not None and response.content != body else None
 
 
+# There is no public way to keep a GET from being sent again when its connection was closed under it, which would hide
+# the failure; `max_retries` is about something else. `test_faults` notices should the name go.
+geventhttpclient.client._may_retry_after_send_error = lambda method: False
+
+
 class Closed(FastHttpUser):
-    """One user with a connection of its own and no think time."""
+    """One user with a connection of its own: no think time, or held back to a rate."""
 
     network_timeout = connection_timeout = TIMEOUT_S
-    max_retries = 0  # a retry would hide a closed connection
+    max_retries = 0
     sent_ns = 0
 
     def context(self) -> dict[str, Any]:
@@ -104,7 +151,7 @@ class Closed(FastHttpUser):
         self.sent_ns = time.monotonic_ns()
         if load.recorder:
             load.recorder.issue(self.sent_ns)
-        self.client.get(load.path, name="request", allow_redirects=False)
+        self.client.get(load.options.lab_path, name="request", allow_redirects=False)
         self.sent_ns = 0
 
     def on_start(self) -> None:
@@ -113,60 +160,86 @@ class Closed(FastHttpUser):
 
 
 class Load:
-    """The state of this load process: when all users are there, measure one window, write it down, leave."""
+    """The state of this load process: when all users are there, measure one window, hand it in, leave."""
 
-    path: str
     recorder: Recorder | None = None
+    master: Master | None = None
+    worker: Worker | None = None
 
     def __init__(self) -> None:
         self.users: list[Closed] = []
-        self.waiting_for = 0
+        self.is_open = False
 
     def set_up(self, environment: Any, **_: Any) -> None:
         """Wire this process as the only one, the master, or a worker."""
-        self.environment, self.options = environment, environment.parsed_options
-        self.runner = environment.runner
-        self.path = self.options.lab_path
-        self.folder = Path(self.options.lab_folder)
+        self.options, self.runner = environment.parsed_options, environment.runner
         if isinstance(self.runner, WorkerRunner):
-            self.runner.register_message("lab_window", self.on_window)
+            self.worker = Worker(self.runner, self.measure_from_now, self.cut)
             return
-        if isinstance(self.runner, MasterRunner):
-            self.runner.register_message("lab_recorded", self.on_recorded)
+        self.folder = Path(self.options.lab_folder)
         environment.events.spawning_complete.add_listener(self.on_all_users_there)
+        if isinstance(self.runner, MasterRunner):
+            self.master = Master(self.runner, self.options, self.folder)
         wait_for(self.folder / "go")
+        if self.master:
+            self.master.wait_for_workers()
+
+    def on_test_start(self, environment: Any, **_: Any) -> None:
+        """On a worker the master's options and host are known from here on."""
+        if self.worker:
+            self.worker.check_target(environment.host or "")
+        if self.options.lab_rate_each:
+            Closed.wait_time = constant_throughput(self.options.lab_rate_each)
 
     def on_all_users_there(self, user_count: int, **_: Any) -> None:
-        """Fix the window for everybody."""
-        start_ns = time.monotonic_ns() + int(self.options.lab_warmup * NS_PER_S)
-        end_ns = start_ns + int(self.options.lab_duration * NS_PER_S)
+        """Fix the window, once: Locust says it again where it moves the users of a worker that has left."""
+        if self.is_open:
+            return
+        self.is_open = True
+        start_ns, end_ns = self.window_from_now()
         write(self.folder / "window.json", {"start_s": start_ns / NS_PER_S, "end_s": end_ns / NS_PER_S})
-        if isinstance(self.runner, MasterRunner):
-            self.waiting_for = self.runner.worker_count
-            self.runner.send_message("lab_window", {"start_ns": start_ns, "end_ns": end_ns})
+        if self.master:
+            self.master.open_window()
         else:
             gevent.spawn(self.measure, start_ns, end_ns)
 
-    def on_window(self, environment: Any, msg: Any, **_: Any) -> None:
-        gevent.spawn(self.measure, msg.data["start_ns"], msg.data["end_ns"])
+    def window_from_now(self) -> tuple[int, int]:
+        """Start and end by this process's clock."""
+        start_ns = time.monotonic_ns() + int(self.options.lab_warmup * NS_PER_S)
+        return start_ns, start_ns + int(self.options.lab_duration * NS_PER_S)
 
-    def on_recorded(self, environment: Any, msg: Any, **_: Any) -> None:
-        self.waiting_for -= 1
-        if self.waiting_for == 0:
-            self.runner.quit()
+    def measure_from_now(self) -> None:
+        self.measure(*self.window_from_now())
+
+    def cut(self) -> None:
+        """End the window now."""
+        if self.recorder:
+            self.recorder.cut(time.monotonic_ns())
 
     def measure(self, start_ns: int, end_ns: int) -> None:
-        """Record until the end of the window, then write the recording and leave."""
+        """Record until the end of the window, then hand in the recording and leave."""
         spare_the_collector()
         body = self.options.lab_body.encode() if self.options.lab_body else None
         self.recorder = recorder = Recorder(start_ns, end_ns, body)
-        gevent.sleep((end_ns - time.monotonic_ns()) / NS_PER_S)
-        open_sent_ns = [user.sent_ns for user in self.users if user.sent_ns]
-        write(self.folder / f"recording-{os.getpid()}.json", recorder.recording(open_sent_ns))
-        if isinstance(self.runner, WorkerRunner):
-            self.runner.send_message("lab_recorded", {})
+        self.beat_through(recorder)
+        recording = recorder.recording([user.sent_ns for user in self.users if user.sent_ns])
+        if self.worker:
+            self.worker.hand_in(recording)
         else:
+            write(self.folder / "recording-1.json", recording)
             self.runner.quit()
+
+    def beat_through(self, recorder: Recorder) -> None:
+        """Wake often to the end of the window: a late wake-up shows that this process was held up."""
+        gevent.sleep(max(0.0, (recorder.start_ns - time.monotonic_ns()) / NS_PER_S))
+        recorder.cpu_from_s = time.process_time()
+        beat_ns = int(HEARTBEAT_S * NS_PER_S)
+        while (now_ns := time.monotonic_ns()) < recorder.end_ns:
+            gevent.sleep(min(HEARTBEAT_S, (recorder.end_ns - now_ns) / NS_PER_S))
+            recorder.beat(now_ns + beat_ns, time.monotonic_ns())
+            if not self.worker and (self.folder / "stop").exists():
+                self.cut()
+        recorder.cpu_to_s = time.process_time()
 
     def on_request(
         self, context: dict[str, Any], response_time: float, response: Any, exception: Any, **_: Any
@@ -183,31 +256,22 @@ def spare_the_collector() -> None:
     gc.freeze()
 
 
-def wait_for(path: Path) -> None:
-    """Until the file exists. Locust is loaded while the server boots, so that a trial takes less time."""
-    while not path.exists():
-        gevent.sleep(GO_POLL_S)
-
-
-def write(path: Path, data: dict[str, Any]) -> None:
-    """Write a file that is either absent or whole."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(data))
-    partial.rename(path)
-
-
 load = Load()
 
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
-    parser.add_argument("--lab-path", required=True, help="path and query that every user asks for")
+    parser.add_argument("--lab-path", default="", help="path and query that every user asks for")
     parser.add_argument("--lab-body", default="", help="the one right answer; empty: any")
-    parser.add_argument("--lab-warmup", type=float, required=True, help="seconds before the window")
-    parser.add_argument("--lab-duration", type=float, required=True, help="seconds of the window")
+    parser.add_argument("--lab-rate-each", type=float, default=0.0, help="requests/s each user is held back to; 0: not")
+    parser.add_argument("--lab-warmup", type=float, default=0.0, help="seconds before the window")
+    parser.add_argument("--lab-duration", type=float, default=0.0, help="seconds of the window")
     parser.add_argument("--lab-spread", type=float, default=0.0, help="users start at random within so many seconds")
-    parser.add_argument("--lab-folder", required=True, help="where go, window and recordings are")
+    parser.add_argument("--lab-folder", default="", help="where go, window, stop and recordings are")
 
 
+# Locust's own measure of this goes by the wall clock, which may step; `distributed.Worker` looks after it.
+locust.runners.MASTER_HEARTBEAT_TIMEOUT = 10**9
 events.init.add_listener(load.set_up)
+events.test_start.add_listener(load.on_test_start)
 events.request.add_listener(load.on_request)

@@ -1,111 +1,215 @@
-"""The closed loop from the outside: start the Locust processes, give the go, gather and merge what they recorded."""
+"""The load from the outside: start its processes, give the go, gather and merge what they recorded.
+
+A closed loop is Locust (`closed.py`), alone or as a master with workers here or on other machines; an open loop is
+`open.py`. Both speak through files in one folder: see the head of `closed.py`.
+"""
 
 import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from bench.record import decode_histogram, new_histogram
-from bench.servers import Process, free_port, start
-from bench.stacks import HOST
+from bench.record import ANSWERED_EVERY_S, Latency, decode_histogram, new_histogram
+from bench.servers import Process, free_port, require_free, start
+from bench.stacks import HOST, OWN_HOST_VARIABLE
 
 LOCUST = ("python", "-m", "locust", "-f", "bench/load/closed.py", "--headless", "--only-summary")
+OPEN_LOOP = ("python", "-m", "bench.load.open")
 QUIET = ("--loglevel", "WARNING", "--stop-timeout", "0")
+MASTER_PORT = 5557  # Locust's own, where workers on other machines look for their master
+TIMEOUT_S = 30.0  # of a request of the open loop
+DRAIN_S = 3.0  # after an open loop's window; what is unanswered then is censored
+POLL_S = 0.01
+FAREWELL_S = 1.5
+
+Stretch = tuple[float, float]
+"""From and to, in seconds since the window's start."""
 
 
 @dataclass(frozen=True)
 class Ask:
     """What the load does. `body` is the one right answer, None for any.
 
-    Users start at random within `spread_s`, so that they do not march in step through the window.
+    With `users` the loop is closed, held back to `rate_per_s` where that is given too; without it is open. Users start
+    at random within `spread_s`, so that they do not march in step through the window.
     """
 
     url: str
     path: str
     body: bytes | None
-    users: int
+    users: int | None
     warmup_s: float
     duration_s: float
     spread_s: float = 0.0
+    rate_per_s: float | None = None
+    schedule: str = "poisson"
+    seed: int = 0
+    max_in_flight: int = 1000
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Who makes the load: processes here, and workers expected from other machines, who find us at `bind` and `port`.
+
+    Alone it is one process; otherwise a Locust master, who makes no load, and its workers.
+    """
+
+    processes: int = 1
+    expect_workers: int = 0
+    bind: str = HOST
+    port: int = MASTER_PORT
+
+    @property
+    def recordings(self) -> int:
+        """How many processes hand in a recording."""
+        return self.processes + self.expect_workers
+
+    @property
+    def is_distributed(self) -> bool:
+        return self.expect_workers > 0 or self.processes > 1
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Counts and latencies of one window, over all load processes. Times are monotonic seconds."""
+    """Counts and latencies of one window, over all load processes; `record.Trial` says what the counts mean.
 
-    start_s: float
-    end_s: float
+    `silences` are stretches without any answer, `stalls` those in which a load process itself was held up.
+    """
+
+    duration_s: float
     carried_in: int
     issued: int
-    completed_halves: list[int]
+    completed: int
+    answered_halves: list[int]
+    answered: list[int]
     errors: dict[str, int]
     in_flight: int
     in_flight_oldest_us: int
     histogram: Any
-
-    @property
-    def completed(self) -> int:
-        return sum(self.completed_halves)
+    timed_out: int = 0
+    dropped: int = 0
+    histogram_from_send: Any = None
+    histogram_censored: Any = None
+    lateness_us: Latency | None = None
+    silences: list[Stretch] = field(default_factory=list)
+    stalls: list[Stretch] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+    answered_every_s: float = ANSWERED_EVERY_S
 
     @property
     def failed(self) -> int:
         return sum(self.errors.values())
 
     @property
+    def answered_in_window(self) -> int:
+        return sum(self.answered_halves)
+
+    @property
     def lost(self) -> int:
-        """What the books do not account for: carried in + issued - completed - failed - in flight; exactly 0."""
-        return self.carried_in + self.issued - self.completed - self.failed - self.in_flight
+        """What the books do not account for; exactly 0 unless the load is broken (METHOD, item 11)."""
+        ended = self.completed + self.failed + self.timed_out + self.dropped + self.in_flight
+        return self.carried_in + self.issued - ended
 
 
 def merge(parts: Sequence[dict[str, Any]]) -> Recording:
     """One recording out of those of all load processes; histograms are added count by count."""
-    histogram, errors = new_histogram(), Counter[str]()
-    for part in parts:
-        histogram.add(decode_histogram(part["histogram"]))
-        errors.update(part["errors"])
     return Recording(
-        start_s=min(part["start_s"] for part in parts),
-        end_s=max(part["end_s"] for part in parts),
-        carried_in=sum(part["carried_in"] for part in parts),
-        issued=sum(part["issued"] for part in parts),
-        completed_halves=[sum(part["completed_halves"][half] for part in parts) for half in (0, 1)],
-        errors=dict(errors),
-        in_flight=sum(part["in_flight"] for part in parts),
+        duration_s=max(part["duration_s"] for part in parts),
+        **{name: sum(part.get(name, 0) for part in parts) for name in SUMMED},
+        answered_halves=[sum(part["answered_halves"][half] for part in parts) for half in (0, 1)],
+        answered=[sum(column) for column in zip_longest(*(part["answered"] for part in parts), fillvalue=0)],
+        answered_every_s=parts[0]["answered_every_s"],
+        errors=dict(sum((Counter(part["errors"]) for part in parts), Counter[str]())),
         in_flight_oldest_us=max(part["in_flight_oldest_us"] for part in parts),
-        histogram=histogram,
+        histogram=_added(parts, "histogram"),
+        histogram_from_send=_added(parts, "histogram_from_send"),
+        histogram_censored=_added(parts, "histogram_censored"),
+        lateness_us=next((Latency(**part["lateness_us"]) for part in parts if part.get("lateness_us")), None),
+        silences=in_all([[(at, to) for at, to in part["silences"]] for part in parts]),
+        stalls=sorted((at, to) for part in parts for at, to in part["stalls"]),
+        cpu_s=[part["cpu_s"] for part in parts],
     )
 
 
-class ClosedLoad:
-    """Running Locust processes: one on its own, or a master and its workers."""
+SUMMED = ("carried_in", "issued", "completed", "timed_out", "dropped", "in_flight")
 
-    def __init__(self, folder: Path, processes: list[Process], recordings: int) -> None:
-        self.folder, self.processes, self.expected = folder, processes, recordings
+
+def _added(parts: Sequence[dict[str, Any]], name: str) -> Any:
+    if not any(name in part for part in parts):
+        return None
+    histogram = new_histogram()
+    for part in parts:
+        histogram.add(decode_histogram(part[name]))
+    return histogram
+
+
+def in_all(stretches: Sequence[Sequence[Stretch]]) -> list[Stretch]:
+    """The stretches of time that every one of the lists covers."""
+    common = list(stretches[0]) if stretches else []
+    for other in stretches[1:]:
+        both = [(max(a, c), min(b, d)) for a, b in common for c, d in other]
+        common = [(at, to) for at, to in both if to > at]
+    return common
+
+
+class RunningLoad:
+    """Running load processes: one on its own, or a master and its workers."""
+
+    def __init__(self, folder: Path, processes: list[Process], engine: Engine) -> None:
+        self.folder, self.processes, self.engine = folder, processes, engine
+        self.expected = engine.recordings
 
     @property
     def command(self) -> list[str]:
         return self.processes[0].command
 
+    @property
+    def requests_file(self) -> Path:
+        """Every single request of an open loop, as gzipped CSV; absent for a closed one."""
+        return self.folder / "requests.csv.gz"
+
     def go(self) -> None:
-        """The server is ready: let the users in."""
+        """The server is ready: let the load in."""
         (self.folder / "go").touch()
+
+    def hand_in(self, within_s: float) -> Recording | None:
+        """End the window now and merge what was recorded; None where not all is there in time."""
+        (self.folder / "stop").touch()
+        return merge(self.parts()) if self._settled(within_s) else None
 
     def stop(self) -> None:
         """End the load at once: what it had to say is in its recordings."""
         for process in self.processes:
             process.stop(within_s=0)
 
-    def window(self) -> tuple[float, float] | None:
+    def window(self) -> Stretch | None:
         """Start and end of the window in monotonic seconds, once all users are there."""
         path = self.folder / "window.json"
         if not path.exists():
             return None
         window = json.loads(path.read_text())
         return window["start_s"], window["end_s"]
+
+    def missing(self) -> str | None:
+        """A sentence about workers that have not found the master, if there are any."""
+        arrived = len(list(self.folder.glob("worker-*")))
+        if not self.engine.is_distributed or arrived == self.expected:
+            return None
+        there = f"only {arrived} of {self.expected} load processes had arrived"
+        if not self.engine.expect_workers:
+            return f"{there}. The end of the last one's log:\n{self.processes[-1].log_tail()}".rstrip()
+        master = f"{self.engine.bind}:{self.engine.port}"
+        return f"{there}: start `lab load-worker --master {master}` where the others are to run."
+
+    def refusal(self) -> str | None:
+        """The sentence of a worker that does not load our host, if there is one."""
+        path = self.folder / "refused"
+        return json.loads(path.read_text())["sentence"] if path.exists() else None
 
     def parts(self) -> list[dict[str, Any]]:
         """The recordings that have been written so far."""
@@ -115,56 +219,92 @@ class ClosedLoad:
         return len(list(self.folder.glob("recording-*.json"))) == self.expected
 
     def lost_process(self) -> str | None:
-        """A sentence about a load process that ended without having recorded, if there is one."""
+        """A sentence about a load process that ended, or left the master, without having recorded, if there is one."""
+        lost = len(list(self.folder.glob("lost-*")))
+        if lost and not self._settled(0.0):
+            return f"{lost} of {self.expected} load processes went silent or left before the window was recorded."
         for process in self.processes:
-            if process.exit_status is not None and not self._settled():
+            if process.exit_status is not None and not self._settled(0.5):
                 return (
-                    f"a load process ended with status {process.exit_status} before it had recorded. "
+                    f"a load process ended with status {process.exit_status} before it had recorded "
+                    f"({len(self.parts())} of {self.expected} recordings are here). "
                     f"The end of its log:\n{process.log_tail()}"
                 )
         return None
 
-    def _settled(self, within_s: float = 0.5) -> bool:
+    def _settled(self, within_s: float) -> bool:
         """True when all recordings are there; a file may appear just after its process was seen to end."""
         deadline = time.monotonic() + within_s
         while not self.is_recorded() and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(POLL_S)
         return self.is_recorded()
 
 
-def _arguments(ask: Ask, folder: Path) -> list[str]:
+def commands(ask: Ask, folder: Path, engine: Engine) -> list[list[str]]:
+    """The load's command lines: one alone, or the Locust master's first and then one for each worker here."""
+    if ask.users is None:
+        return [[*OPEN_LOOP, *_open_arguments(ask, folder)]]
+    if not engine.is_distributed:
+        return [[*LOCUST, *_closed_arguments(ask, folder)]]
+    port = str(engine.port if engine.expect_workers else free_port(engine.bind))
+    master = ["--master", "--master-bind-host", engine.bind, "--master-bind-port", port]
+    worker = worker_command(engine.bind, port)
     return [
-        *(*QUIET, "--host", ask.url, "--users", str(ask.users), "--spawn-rate", str(ask.users)),
-        *("--lab-path", ask.path, "--lab-body", (ask.body or b"").decode()),
-        *("--lab-warmup", str(ask.warmup_s), "--lab-duration", str(ask.duration_s)),
-        *("--lab-spread", str(ask.spread_s)),
-        *("--lab-folder", str(folder)),
+        [*LOCUST, *_closed_arguments(ask, folder), *master, "--expect-workers", str(engine.recordings)],
+        *(worker for _ in range(engine.processes)),
     ]
 
 
-def commands(ask: Ask, folder: Path, processes: int) -> list[list[str]]:
-    """The Locust command lines: one alone, or the master's first and then one for each worker."""
-    if processes == 1:
-        return [[*LOCUST, *_arguments(ask, folder)]]
-    port = str(free_port())
-    master = ["--master", "--master-bind-host", HOST, "--master-bind-port", port]
-    worker = ["--worker", "--master-host", HOST, "--master-port", port]
-    waits = ["--expect-workers", str(processes)]
+def worker_command(master: str, port: int | str) -> list[str]:
+    """A Locust worker, who learns everything else from its master."""
+    return [*LOCUST, *QUIET, "--worker", "--master-host", master, "--master-port", str(port)]
+
+
+def _closed_arguments(ask: Ask, folder: Path) -> list[str]:
+    users = ask.users or 1
     return [
-        [*LOCUST, *_arguments(ask, folder), *master, *waits],
-        *([*LOCUST, *_arguments(ask, folder), *worker] for _ in range(processes)),
+        *(*QUIET, "--host", ask.url, "--users", str(users), "--spawn-rate", str(users)),
+        *_arguments(ask, folder, "--lab-"),
+        *("--lab-spread", str(ask.spread_s)),
+        *(("--lab-rate-each", str(ask.rate_per_s / users)) if ask.rate_per_s else ()),
+    ]
+
+
+def _open_arguments(ask: Ask, folder: Path) -> list[str]:
+    return [
+        *("--url", ask.url, "--rate", str(ask.rate_per_s), "--schedule", ask.schedule, "--seed", str(ask.seed)),
+        *_arguments(ask, folder, "--"),
+        *("--timeout", str(TIMEOUT_S), "--drain", str(DRAIN_S), "--max-in-flight", str(ask.max_in_flight)),
+    ]
+
+
+def _arguments(ask: Ask, folder: Path, prefix: str) -> list[str]:
+    return [
+        *(f"{prefix}path", ask.path, f"{prefix}body", (ask.body or b"").decode()),
+        *(f"{prefix}warmup", str(ask.warmup_s), f"{prefix}duration", str(ask.duration_s)),
+        *(f"{prefix}folder", str(folder)),
     ]
 
 
 @contextmanager
-def closed_load(ask: Ask, folder: Path, *, processes: int, cpus: Sequence[int]) -> Iterator[ClosedLoad]:
-    """Locust processes that load and then wait for `go`; stopped on the way out, whatever happened."""
+def running_load(
+    ask: Ask, folder: Path, *, engine: Engine, cpus: Sequence[int], allowed: bool = False
+) -> Iterator[RunningLoad]:
+    """Load processes that boot and then wait for `go`; stopped on the way out, whatever happened.
+
+    `allowed`: the user said that a target beyond loopback is theirs.
+    """
+    engine = engine if ask.users is not None else Engine()
+    if engine.expect_workers:
+        require_free(engine.port, engine.bind, option="--bind ADDRESS:PORT")
+    environment = {OWN_HOST_VARIABLE: "1"} if allowed else {}
     with ExitStack() as stack:
         running = []
-        for index, command in enumerate(commands(ask, folder, processes)):
+        for index, command in enumerate(commands(ask, folder, engine)):
             log = folder / f"load-{index}.log"
-            popen = start(command, environment={}, cpus=cpus, log=log)
+            popen = start(command, environment=environment, cpus=cpus, log=log)
             process = Process(command, popen, log, list(cpus))
-            stack.callback(process.stop, within_s=0)
+            # A master that is asked to end tells workers elsewhere, who would find out by themselves seconds later.
+            stack.callback(process.stop, within_s=FAREWELL_S if engine.expect_workers else 0)
             running.append(process)
-        yield ClosedLoad(folder, running, recordings=processes)
+        yield RunningLoad(folder, running, engine)
