@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench import cpus, environment
+from bench import environment
+from bench.checklist import CHECKLIST
 from bench.stacks import SERVERS
 
 WANTED_DESCRIPTORS = 4096
@@ -33,15 +34,8 @@ class Check:
 
 def examine() -> list[Check]:
     """All checks that need no trial."""
-    return [_cores(), _descriptors(), _ports(), _load(), _governor(), *_packages(), *_programs(), _python()]
-
-
-def _cores() -> Check:
-    where = cpus.plan(1)
-    if where.shared:
-        seen = f"{len(where.server) or psutil.cpu_count()} usable, server and load cannot be kept apart"
-        return Check("cores", "warning", seen, "measure on a machine with two cores or more, on Linux")
-    return Check("cores", "fine", f"server on {where.server}, load on {where.load} of {cpus.available()}")
+    machine = [_descriptors(), _ports(), other_load(), _governor()]
+    return [*machine, *_packages(), *_programs(), _python(), *_checklist()]
 
 
 def _descriptors() -> Check:
@@ -63,7 +57,8 @@ def _ports() -> Check:
     return Check("ephemeral ports", "fine", f"{high - low + 1}")
 
 
-def _load() -> Check:
+def other_load() -> Check:
+    """Whether other programs keep the machine busy."""
     load, cores = os.getloadavg()[0], psutil.cpu_count() or 1
     seen = f"{load:.2f} on {cores} cores over the last minute"
     if load > BUSY_LOAD_SHARE * cores:
@@ -101,6 +96,15 @@ def _programs() -> Iterator[Check]:
 
 def _python() -> Check:
     return Check("python", "fine", environment.python_version())
+
+
+def _checklist() -> Iterator[Check]:
+    """Whatever of the checklist can be looked at without a trial."""
+    for item in CHECKLIST:
+        if item.check:
+            holds, seen = item.check()
+            remedy = "" if holds else f"see item {item.number} of bench/README.md"
+            yield Check(f"checklist {item.number}", "fine" if holds else "warning", seen, remedy)
 
 
 def is_fit(checks: list[Check]) -> bool:

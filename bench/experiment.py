@@ -6,20 +6,25 @@ what drifts on the machine meets all stacks alike and repeats are restarts (METH
 
 import random
 import secrets
+import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from bench import cpus, environment, record
-from bench.errors import UsageError, nearest
-from bench.record import Claim, Plan, Run, Trial
+from bench import cpus, environment, preflight, record, unfinished
+from bench.errors import NotKept, NotRun, SecondInterrupt, UsageError, nearest
+from bench.load.process import Engine
+from bench.record import Claim, Plan, Reason, Run, Status, Trial
 from bench.stacks import parse_stack
-from bench.trial import TrialPlan, blank, run_trial
+from bench.summary import claims_about
+from bench.trial import INTERRUPTED, TrialPlan, blank, run_trial
+from bench.watch import Freeze
 from bench.workloads import parse_request
 
 FOLDER = Path(__file__).parent / "experiments"
@@ -36,22 +41,32 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A full cross of stacks, requests, numbers of users and middleware, for the profiles named."""
+    """A full cross of stacks, requests, loads and middleware, for the profiles named.
+
+    Loads: `users` make closed loops, held back together to each of `held_to_per_s` where given; `rates_per_s` make
+    open loops, and so do `capacity_shares`, rates relative to what the stack could do in this run. `freeze` pauses the
+    server: seconds from the window's start, and for how long.
+    """
 
     stacks: list[str]
     requests: list[str]
-    users: list[int]
+    users: list[int] = []
+    held_to_per_s: list[float] = []
+    rates_per_s: list[float] = []
+    capacity_shares: list[float] = []
+    freeze: tuple[float, float] | None = None
     middleware: list[list[str]] = msgspec.field(default_factory=lambda: [[]])
     profiles: list[ProfileName] = msgspec.field(default_factory=lambda: list(PROFILES))
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file of `experiments/`."""
+    """One file of `experiments/`. `capacity_users`: the closed loop in which a stack's capacity is measured."""
 
     title: str
     question: str
     profiles: dict[ProfileName, Profile]
     matrix: list[Block]
+    capacity_users: int = 200
     claims: list[Claim] = []
 
 
@@ -62,10 +77,13 @@ class Wishes:
     stacks: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
     users: tuple[int, ...] = ()
+    rates_per_s: tuple[float, ...] = ()
+    schedule: str = "poisson"
     middleware: tuple[str, ...] | None = None
     repeats: int | None = None
     duration_s: float | None = None
-    load_processes: int = 1
+    engine: Engine = field(default_factory=Engine)
+    target: str | None = None
     seed: int = field(default_factory=lambda: secrets.randbelow(2**31))
 
 
@@ -94,21 +112,61 @@ def trials_of(experiment: Experiment, profile_name: str, wishes: Wishes) -> list
     profile = profile_of(experiment, profile_name)
     blocks = [block for block in experiment.matrix if profile_name in block.profiles]
     crossed = [plan for block in blocks for plan in _cross(_wished(block, wishes), profile, wishes)]
-    once = {(plan.stack.name, plan.request.name, plan.users, plan.middleware): plan for plan in crossed}
-    answerable = [plan for plan in once.values() if plan.request.is_answered_by(plan.stack)]
+    if wishes.engine.is_distributed and any(plan.users is None for plan in crossed):
+        raise UsageError(
+            "An open loop is made by one process: leave out --load-processes and --expect-workers, or give --users."
+        )
+    answerable = [plan for plan in _once(crossed) if plan.request.is_answered_by(plan.stack)]
     if not answerable:
         raise UsageError("None of these stacks answers that workload: bare callables answer hello and wait only.")
     return answerable
 
 
+def _once(trials: Iterable[TrialPlan]) -> list[TrialPlan]:
+    """Each different trial once."""
+    return list({_identity(trial): trial for trial in trials}.values())
+
+
+def _identity(trial: TrialPlan) -> tuple[object, ...]:
+    """What makes a trial the same as another."""
+    load = (trial.users, trial.rate_per_s, trial.capacity_share, trial.freeze)
+    return (trial.stack.name, trial.request.name, load, trial.middleware)
+
+
 def _wished(block: Block, wishes: Wishes) -> Block:
-    return msgspec.structs.replace(
+    """The block with what the command line puts in its place; a wished load replaces every load of the block.
+
+    Users wished beside rates are held back to these, so that both loops are asked for the same.
+    """
+    changed = msgspec.structs.replace(
         block,
         stacks=list(wishes.stacks) or block.stacks,
         requests=list(wishes.requests) or block.requests,
-        users=list(wishes.users) or block.users,
         middleware=block.middleware if wishes.middleware is None else [list(wishes.middleware)],
     )
+    if not wishes.users and not wishes.rates_per_s:
+        return changed
+    rates = list(wishes.rates_per_s)
+    return msgspec.structs.replace(
+        changed, users=list(wishes.users), rates_per_s=rates, capacity_shares=[], held_to_per_s=rates
+    )
+
+
+class LoadOf(NamedTuple):
+    """The load of one trial, as the fields of its plan."""
+
+    users: int | None = None
+    rate_per_s: float | None = None
+    capacity_share: float | None = None
+
+
+def _loads(block: Block) -> list[LoadOf]:
+    return [
+        *(LoadOf(users) for users in block.users if not block.held_to_per_s),
+        *(LoadOf(users, held_to) for users in block.users for held_to in block.held_to_per_s),
+        *(LoadOf(rate_per_s=rate) for rate in block.rates_per_s),
+        *(LoadOf(capacity_share=share) for share in block.capacity_shares),
+    ]
 
 
 def _cross(block: Block, profile: Profile, wishes: Wishes) -> list[TrialPlan]:
@@ -116,18 +174,54 @@ def _cross(block: Block, profile: Profile, wishes: Wishes) -> list[TrialPlan]:
         TrialPlan(
             stack=parse_stack(stack),
             request=parse_request(request),
-            users=users,
             repeat=0,
             middleware=tuple(middleware),
             warmup_s=profile.warmup_s,
             duration_s=wishes.duration_s or profile.duration_s,
-            load_processes=wishes.load_processes,
+            schedule=wishes.schedule,
+            seed=wishes.seed,
+            freeze=Freeze(*block.freeze) if block.freeze else None,
+            engine=wishes.engine,
+            target=wishes.target,
+            **load._asdict(),
         )
         for request in block.requests
-        for users in block.users
+        for load in _loads(block)
         for middleware in block.middleware
         for stack in block.stacks
     ]
+
+
+def capacity_trials(experiment: Experiment, trials: Sequence[TrialPlan]) -> list[TrialPlan]:
+    """The closed loops that must be measured first, because some rate is a share of what they show."""
+    relative = [trial for trial in trials if trial.capacity_share is not None]
+    return _once(_capacity_trial(trial, experiment.capacity_users) for trial in relative)
+
+
+def _capacity_trial(trial: TrialPlan, users: int) -> TrialPlan:
+    return replace(trial, users=users, capacity_share=None, rate_per_s=None, freeze=None)
+
+
+def resolved(plan: TrialPlan, trials: Iterable[Trial], capacity_users: int) -> TrialPlan:
+    """The plan with its rate, where that is a share of the capacity measured in the trials made so far.
+
+    The capacity is the median throughput over restarts, rounded to three digits with the share. Raises NotRun where
+    none was measured.
+    """
+    if plan.capacity_share is None:
+        return plan
+    like = blank(_capacity_trial(plan, capacity_users))
+    found = [
+        trial.throughput_per_s
+        for trial in trials
+        if trial.throughput_per_s
+        and (trial.stack, trial.request, trial.middleware, trial.users, trial.rate_per_s)
+        == (like.stack, like.request, like.middleware, like.users, None)
+    ]
+    if not found:
+        raise NotRun(f"The capacity of {plan.stack.name} was not measured, so its rates are not known.")
+    rate_per_s = plan.capacity_share * statistics.median(found)
+    return replace(plan, rate_per_s=float(f"{rate_per_s:.3g}"))
 
 
 def in_random_order(trials: Sequence[TrialPlan], repeats: int, seed: int) -> list[TrialPlan]:
@@ -147,19 +241,24 @@ def new_run(name: str, profile_name: str, wishes: Wishes) -> tuple[Run, list[Tri
     profile = profile_of(experiment, profile_name)
     trials = trials_of(experiment, profile_name, wishes)
     repeats = wishes.repeats or profile.repeats
-    ordered = in_random_order(trials, repeats, wishes.seed)
+    first = capacity_trials(experiment, trials)
+    rest = [trial for trial in trials if _identity(trial) not in set(map(_identity, first))]
+    ordered = [*in_random_order(first, repeats, wishes.seed), *in_random_order(rest, repeats, wishes.seed)]
     plan = Plan(
         stacks=_each_once(trial.stack.name for trial in trials),
         requests=_each_once(trial.request.name for trial in trials),
-        users=sorted({trial.users for trial in trials}),
+        loads=_each_once(blank(trial).load_text for trial in [*first, *rest]),
         middleware=_each_once(",".join(trial.middleware) for trial in trials),
         repeats=repeats,
         trials=len(ordered),
         warmup_s=profile.warmup_s,
         duration_s=wishes.duration_s or profile.duration_s,
-        load_processes=wishes.load_processes,
+        load_processes=wishes.engine.processes,
         seed=wishes.seed,
-        claims=experiment.claims,
+        schedule=wishes.schedule,
+        expect_workers=wishes.engine.expect_workers,
+        target=wishes.target,
+        claims=claims_about(experiment.claims, [blank(trial) for trial in [*first, *rest]]),
     )
     run = Run(
         schema=record.SCHEMA,
@@ -189,26 +288,84 @@ def perform(
     before: Callable[[TrialPlan], None] = lambda plan: None,
     after: Callable[[Trial], None] = lambda trial: None,
 ) -> Run:
-    """Make all trials, saving the run after each. Interrupted, it keeps what there is as `aborted`."""
+    """Make all trials, saving the run after each. Interrupted, it keeps what there is as `aborted`.
+
+    Raises NotKept where the disk does not take it, and, once what there is has been saved, SecondInterrupt.
+    """
     cpus.stay_with_the_load(cpus.plan(1, run.plan.load_processes))
+    preflight.raise_descriptor_limit()
+    with unfinished.announced(folder):
+        return _performed(run, ordered, folder, before, after)
+
+
+def _performed(
+    run: Run,
+    ordered: Sequence[TrialPlan],
+    folder: Path,
+    before: Callable[[TrialPlan], None],
+    after: Callable[[Trial], None],
+) -> Run:
     began_s = started_s = time.monotonic()
+    capacity_users = load(run.experiment).capacity_users
     try:
-        for plan in ordered:
+        for number, plan in enumerate(ordered):
             started_s = time.monotonic()
             before(plan)
-            run = _with(run, run_trial(plan), began_s, started_s, "running")
+            with _kept_or_told(number, len(ordered), folder):
+                trial = _one(plan, run.trials, capacity_users, folder / "requests" / f"{number:04}.csv.gz")
+                run = _with(run, trial, began_s, started_s)
+                record.save(run, folder)
+            if run.status == "aborted":
+                break
+            after(trial)
+    except KeyboardInterrupt as interruption:  # between two trials, or the second one
+        run = _cut_short(run, ordered, began_s, started_s)
+        with _kept_or_told(len(run.trials) - 1, len(ordered), folder):
             record.save(run, folder)
-            after(run.trials[-1])
-        run = replace(run, status="complete")
-    except KeyboardInterrupt:
-        run = replace(run, status="aborted")
-        for plan in ordered[len(run.trials) :][:1]:
-            run = _with(run, replace(blank(plan), verdict="aborted"), began_s, started_s, "aborted")
-    record.save(run, folder)
+        if isinstance(interruption, SecondInterrupt):
+            raise
     return run
 
 
-def _with(run: Run, trial: Trial, began_s: float, started_s: float, status: Literal["running", "aborted"]) -> Run:
+@contextmanager
+def _kept_or_told(kept: int, planned: int, folder: Path) -> Iterator[None]:
+    """The disk's refusal as a sentence: so many trials are kept, the next one is not."""
+    try:
+        yield
+    except OSError as error:
+        shows = f"`lab report {folder}` shows the {kept} before it, " if kept else ""
+        raise NotKept(
+            f"Trial {kept + 1} of {planned} and those after it could not be kept "
+            f"({error.strerror or error}: {error.filename or folder}): {shows}make room there and run again."
+        ) from None
+
+
+def _cut_short(run: Run, ordered: Sequence[TrialPlan], began_s: float, started_s: float) -> Run:
+    """The run with the trial that was not to be, unless it has one."""
+    left = ordered[len(run.trials) :]
+    if run.status == "aborted" or not left:
+        return run
+    return _with(run, replace(blank(left[0]), verdict="aborted", reasons=[INTERRUPTED]), began_s, started_s)
+
+
+def _one(plan: TrialPlan, trials: Sequence[Trial], capacity_users: int, keep: Path) -> Trial:
+    try:
+        return run_trial(resolved(plan, trials, capacity_users), keep)
+    except NotRun as error:
+        return replace(blank(plan), reasons=[Reason("not-run", str(error))])
+
+
+def _with(run: Run, trial: Trial, began_s: float, started_s: float) -> Run:
+    """The run with one more trial, its times counted from the run's beginning."""
     now_s = time.monotonic()
-    timed = replace(trial, started_s=round(started_s - began_s, 3), took_s=round(now_s - started_s, 3))
-    return replace(run, trials=[*run.trials, timed], took_s=round(now_s - began_s, 3), status=status)
+    timed = replace(
+        trial,
+        started_s=round(started_s - began_s, 3),
+        took_s=round(now_s - started_s, 3),
+        window_at_s=None if trial.window_at_s is None else round(trial.window_at_s - began_s, 3),
+    )
+    trials = [*run.trials, timed]
+    status: Status = "complete" if len(trials) == run.plan.trials else "running"
+    if trial.verdict == "aborted":
+        status = "aborted"
+    return replace(run, trials=trials, status=status, took_s=round(now_s - began_s, 3))

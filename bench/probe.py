@@ -1,11 +1,16 @@
 """The contract, asked of a live server through httpx before anything is timed (METHOD, item 1)."""
 
+import socket
+from urllib.parse import urlsplit
+
 import httpx
 
-from bench.errors import LabError
+from bench.errors import LabError, NotRun
 from bench.stacks import Stack
 from bench.workloads import Request
 
+CONNECT_WITHIN_S = 5.0
+PROBED_WITHIN_S = 30.0
 WHOAMI_KEYS = {
     "pid",
     "thread_name",
@@ -21,9 +26,21 @@ class ContractBroken(LabError):
     """The server gives another answer than the workload promises."""
 
 
+def require_reachable(url: str, stack: Stack) -> None:
+    """Raise NotRun where nobody listens at the address."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port or 80), timeout=CONNECT_WITHIN_S).close()
+    except OSError as error:
+        raise NotRun(
+            f"Nobody listens at {url} ({error.strerror or error}): start the server there, "
+            f"for instance with `lab serve {stack.name} --bind ADDRESS --i-own-this-host`."
+        ) from None
+
+
 def probe(url: str, request: Request, stack: Stack) -> None:
     """Ask once; ContractBroken says what was expected and what came."""
-    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=url, timeout=PROBED_WITHIN_S, trust_env=False) as client:
         try:
             answer = client.get(request.path)
         except httpx.HTTPError as error:

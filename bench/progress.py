@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bench.record import Trial
-from bench.trial import TrialPlan
+from bench.trial import TrialPlan, blank
 
 ASSUMED_OVERHEAD_S = 1.5  # of the first trial; later the mean of what was seen is used
 
@@ -47,7 +47,7 @@ class RunProgress:
         left_s = round(trial_s * (self.trials - self.done))
         self.bar.update(
             self.task,
-            description=f"{plan.stack.name} {plan.request.name} {plan.users} users",
+            description=f"{plan.stack.name} {plan.request.name} {blank(plan).load_text}",
             left=f"{left_s // 60}:{left_s % 60:02} left",
         )
 
@@ -55,7 +55,7 @@ class RunProgress:
         """A trial has ended; what is not plainly ok is said at once."""
         self.done += 1
         self.bar.update(self.task, completed=self.done)
-        what = f"{trial.stack} {trial.request} {trial.users} users"
+        what = f"{trial.stack} {trial.request} {trial.load_text}"
         if not self.console.is_terminal:
             rate = f" {trial.throughput_per_s:.0f}/s" if trial.throughput_per_s is not None else ""
             self.console.print(f"{self.done}/{self.trials} {what}: {trial.verdict}{rate}", highlight=False)

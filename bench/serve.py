@@ -9,34 +9,39 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench import preflight
 from bench.errors import LabError
-from bench.servers import (
-    free_port,
-    require_free,
-    serving,
-    serving_upstream,
-    stack_environment,
-)
+from bench.servers import free_port, require_free, serving, serving_upstream, stack_environment
 from bench.stacks import HOST, Stack
 
 
 def serve(
-    stack: Stack, *, port: int, middleware: Sequence[str], cpus: Sequence[int], reload: bool, console: Console
+    stack: Stack,
+    *,
+    port: int,
+    middleware: Sequence[str],
+    cpus: Sequence[int],
+    reload: bool,
+    console: Console,
+    host: str = HOST,
 ) -> None:
     """Print the command, start it, and stay until it ends or is interrupted. NotRun where it cannot start."""
     stack.require_installed()
-    require_free(port)
+    require_free(port, host)
+    preflight.raise_descriptor_limit()
     with ExitStack() as running:
         upstream_url = None
         if stack.lab.is_django:
             upstream_port = free_port()
             upstream_url = f"http://{HOST}:{upstream_port}"
-        environment = stack_environment(middleware, upstream_url)
-        command = stack.command(port, reload=reload)
+        environment = stack_environment(middleware, upstream_url, host)
+        command = stack.command(port, host=host, reload=reload)
         print(copyable(command, environment, cpus), flush=True)
         if upstream_url:
             running.enter_context(serving_upstream(port=upstream_port))
-        server = running.enter_context(serving(command, port, environment=environment, cpus=cpus, inherit_output=True))
+        server = running.enter_context(
+            serving(command, port, environment=environment, cpus=cpus, host=host, inherit_output=True)
+        )
         console.print(f"[green]ready[/] {server.url}/wait?ms=100 · Ctrl-C stops it")
         status = server.popen.wait()
         raise LabError(f"The server ended by itself with status {status}; its messages are above.")

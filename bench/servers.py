@@ -6,6 +6,7 @@ Readiness is asked, not slept for: each server is given a nonce and answers it a
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,12 +23,13 @@ from pathlib import Path
 import psutil
 
 from bench import launch
-from bench.errors import NotRun
+from bench.errors import NotRun, UsageError
 from bench.record import ROOT
-from bench.stacks import HOST, Stack
+from bench.stacks import HOST, LOOPBACK, Stack
 
 READY_WITHIN_S = 30.0
 STOP_WITHIN_S = 3.0
+LOOK_AT_CHILDREN_EVERY_S = 0.2
 # Variables that silently change what gunicorn, uvicorn and Locust do; a measured command says all it means.
 FOREIGN_VARIABLES = (
     "GUNICORN_CMD_ARGS",
@@ -80,7 +82,14 @@ class Process:
                 with suppress(subprocess.TimeoutExpired):
                     self.popen.wait(within_s)
         finally:  # a second Ctrl-C cuts the waiting short, not the killing
+            self._kill_surely(family)
+
+    def _kill_surely(self, family: Sequence[psutil.Process]) -> None:
+        try:
             self._kill(family)
+        except KeyboardInterrupt:
+            self._kill(family)
+            raise
 
     def _kill(self, family: Sequence[psutil.Process]) -> None:
         for process in family:
@@ -108,16 +117,32 @@ class Server(Process):
     """A process that answers HTTP on a loopback port."""
 
     port: int = 0
+    host: str = HOST
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
 
-def free_port() -> int:
+@contextmanager
+def work_folder(what: str) -> Iterator[Path]:
+    """A temporary folder named after this process, so that the next start knows what a killed one left behind."""
+    with tempfile.TemporaryDirectory(prefix=f"lab-{os.getpid()}-{what}-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def remove_work_of_the_dead() -> None:
+    """Remove temporary folders whose process has ended without doing so itself, as after kill -9."""
+    for folder in Path(tempfile.gettempdir()).glob("lab-*-*-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port(host: str = HOST) -> int:
     """A port nobody listens on now. Somebody may take it before we do: the nonce would notice."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
 
@@ -131,16 +156,28 @@ def owner_of(port: int) -> str:
     return ""
 
 
-def require_free(port: int) -> None:
-    """Raise NotRun where somebody listens on the port already."""
+def own_address(host: str) -> str:
+    """The IPv4 address of this machine that is meant; UsageError where it has none such."""
+    try:
+        address = socket.gethostbyname(host)
+        free_port(address)
+    except OSError as error:
+        raise UsageError(f"{host} is no IPv4 address of this machine ({error.strerror or error}).") from None
+    if address == "0.0.0.0":
+        raise UsageError(f"{host} stands for every address: name the one by which others reach this machine.")
+    return address
+
+
+def require_free(port: int, host: str = HOST, *, option: str = "--port") -> None:
+    """Raise NotRun where somebody listens on the port already; `option` is where the user may choose another."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             raise NotRun(
-                f"Port {port} on {HOST} is taken{owner_of(port)} ({error.strerror}): "
-                f"stop that program or choose another port with --port."
+                f"Port {port} on {host} is taken{owner_of(port)} ({error.strerror}): "
+                f"stop that program or choose another port with {option}."
             ) from None
 
 
@@ -186,6 +223,7 @@ def serving(
     *,
     environment: Mapping[str, str],
     cpus: Sequence[int] = (),
+    host: str = HOST,
     inherit_output: bool = False,
     grace_s: float = STOP_WITHIN_S,
 ) -> Iterator[Server]:
@@ -193,13 +231,13 @@ def serving(
 
     `grace_s` 0 ends it at once, as after a window: gunicorn would first answer the queue of clients long gone.
     """
-    require_free(port)  # else a stranger's socket reads as a server that does not boot
+    require_free(port, host)  # else a stranger's socket reads as a server that does not boot
     nonce = secrets.token_hex(8)
     secret = {"LAB_INSTANCE": nonce, "LAB_SECRET_KEY": secrets.token_urlsafe(40)}
-    with tempfile.TemporaryDirectory(prefix="lab-") as folder:
-        log = Path(folder) / "server.log"
+    with work_folder("server") as folder:
+        log = folder / "server.log"
         popen = start(command, environment={**environment, **secret}, cpus=cpus, log=log, inherit_output=inherit_output)
-        server = Server(list(command), popen, log, list(cpus), port=port)
+        server = Server(list(command), popen, log, list(cpus), port=port, host=host)
         try:
             _wait_until_ready(server, nonce)
             yield server
@@ -209,12 +247,13 @@ def serving(
 
 def _wait_until_ready(server: Server, nonce: str) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
-    answer = None
+    answer, boot = None, _Boot(server)
     while time.monotonic() < deadline:
-        if server.exit_status is not None:
+        failure = boot.failure()
+        if failure:
             raise NotRun(
-                f"The server did not boot: `{' '.join(server.command)}` ended with status "
-                f"{server.exit_status}. The end of its log:\n{server.log_tail()}"
+                f"The server did not boot: `{' '.join(server.command)}` {failure}. "
+                f"The end of its log:\n{server.log_tail()}"
             )
         answer = _instance_at(server.url)
         if answer == nonce:
@@ -226,6 +265,25 @@ def _wait_until_ready(server: Server, nonce: str) -> None:
         f"The server did not answer within {READY_WITHIN_S:.0f} s: `{' '.join(server.command)}`. "
         f"The end of its log:\n{server.log_tail()}"
     )
+
+
+class _Boot:
+    """Looks whether a server is failing to boot; uvicorn with several processes starts failing ones for ever again."""
+
+    def __init__(self, server: Server) -> None:
+        self.server, self.children, self.looked_s = server, set[psutil.Process](), 0.0
+
+    def failure(self) -> str | None:
+        """How the command failed, as the end of a sentence about it."""
+        if self.server.exit_status is not None:
+            return f"ended with status {self.server.exit_status}"
+        if time.monotonic() - self.looked_s < LOOK_AT_CHILDREN_EVERY_S:
+            return None
+        self.looked_s = time.monotonic()
+        self.children.update(self.server.family()[1:])
+        ended = [child.pid for child in self.children if has_ended(child)]
+        # Who ends without a word may be a helper that some import needed.
+        return f"lost its process {min(ended)} while it started" if ended and self.server.log_tail() else None
 
 
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -250,19 +308,21 @@ def serving_stack(
     upstream_url: str | None = None,
     cpus: Sequence[int] = (),
     port: int | None = None,
+    host: str = HOST,
     grace_s: float = STOP_WITHIN_S,
 ) -> Iterator[Server]:
-    """The stack on a free loopback port (or the one asked for), ready."""
+    """The stack on a free port of loopback (or the one asked for), ready."""
     stack.require_installed()
-    port = port or free_port()
-    environment = stack_environment(middleware, upstream_url)
-    with serving(stack.command(port), port, environment=environment, cpus=cpus, grace_s=grace_s) as server:
+    port = port or free_port(host)
+    environment = stack_environment(middleware, upstream_url, host)
+    command = stack.command(port, host=host)
+    with serving(command, port, environment=environment, cpus=cpus, host=host, grace_s=grace_s) as server:
         yield server
 
 
-def stack_environment(middleware: Sequence[str], upstream_url: str | None) -> dict[str, str]:
+def stack_environment(middleware: Sequence[str], upstream_url: str | None, host: str = HOST) -> dict[str, str]:
     """The lab's settings as environment variables."""
-    environment = {}
+    environment = {} if host in LOOPBACK else {"LAB_ALLOWED_HOST": host}
     if middleware:
         environment["LAB_MIDDLEWARE"] = ",".join(middleware)
     if upstream_url:
@@ -281,7 +341,7 @@ def upstream_command(port: int) -> list[str]:
 
 @contextmanager
 def serving_upstream(*, cpus: Sequence[int] = (), port: int | None = None) -> Iterator[Server]:
-    """The upstream service on a free loopback port, ready."""
+    """The upstream service on a free loopback port, ready. Nobody misses what it has not answered."""
     port = port or free_port()
-    with serving(upstream_command(port), port, environment={}, cpus=cpus) as server:
+    with serving(upstream_command(port), port, environment={}, cpus=cpus, grace_s=0) as server:
         yield server

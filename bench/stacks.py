@@ -13,6 +13,8 @@ from typing import Literal
 from bench.errors import MissingDependency, UsageError, nearest
 
 HOST = "127.0.0.1"
+LOOPBACK = (HOST, "localhost", "::1")
+OWN_HOST_VARIABLE = "LAB_I_OWN_THIS_HOST"
 # What METHOD asks to be equal: one keep-alive for all that have one (gunicorn defaults to 2 s, uvicorn to 5 s),
 # longer than any pause of ours, so that no connection is closed under a client that is about to use it.
 KEEP_ALIVE_S = 75
@@ -121,7 +123,7 @@ SERVERS = {
             True,
             ("gunicorn",),
             _gthread,
-            "a pool of T threads per process",
+            "a pool of T threads per process; with several processes no keep-alive",
         ),
         Server(
             "gunicorn_asgi",
@@ -174,10 +176,10 @@ class Stack:
             return None
         return (self.budget.threads or 1) * self.budget.processes
 
-    def command(self, port: int, *, reload: bool = False) -> list[str]:
+    def command(self, port: int, *, host: str = HOST, reload: bool = False) -> list[str]:
         """The ordinary server command; `python` is to be the interpreter that runs the lab."""
         program, *arguments = self.server.arguments(self.budget)
-        where = ["--host", HOST, "--port", str(port)] if program == "uvicorn" else ["--bind", f"{HOST}:{port}"]
+        where = ["--host", host, "--port", str(port)] if program == "uvicorn" else ["--bind", f"{host}:{port}"]
         again = ["--reload"] if reload else []
         if reload and program == "uvicorn":
             again += ["--reload-dir", "labs"]  # else it looks through all of .venv, seconds for each round

@@ -1,47 +1,55 @@
 """One trial: a fresh server, the probe, warm-up, the window, and a verdict from what was seen.
 
-The whole trial is watched by one loop in one thread, so that a server that dies is noticed at once.
+The phases are here; `watch.py` looks at the window, `numbers.py` makes numbers of what it saw, `verdict.py` judges.
 """
 
-import tempfile
-import time
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import psutil
-
-from bench import cpus, meter, theory
-from bench.errors import NotRun
-from bench.load.process import Ask, ClosedLoad, Recording, closed_load, merge
-from bench.probe import ContractBroken, probe
-from bench.record import LoadUse, Reason, ServerUse, Trial, encode_histogram, latency_of
-from bench.servers import Server, free_port, serving_stack, serving_upstream
-from bench.stacks import HOST, Stack
+from bench import cpus, preflight, servers, watch
+from bench.errors import NotRun, SecondInterrupt
+from bench.load.process import Ask, Engine, Recording, RunningLoad, running_load
+from bench.numbers import numbers_of
+from bench.probe import PROBED_WITHIN_S, ContractBroken, probe, require_reachable
+from bench.record import Reason, Trial, write_atomically
+from bench.servers import Server, free_port, serving_stack, serving_upstream, work_folder
+from bench.stacks import LOOPBACK, Stack
 from bench.verdict import TrialInvalid, judge
+from bench.watch import Evidence, Freeze, Watch
 from bench.workloads import Request
 
-SAMPLE_EVERY_S = 0.2
-LOOK_EVERY_S = 0.02
-LOAD_WITHIN_S = 60.0
 FIRST_REQUEST_S = 0.005  # of a user: its connection, its thread, its place in the queue
 MAX_ROUND_S = 5.0  # beyond it a trial is left to be called unsteady
-RECORDED_WITHIN_S = 10.0
+HAND_IN_WITHIN_S = 1.0  # after Ctrl-C: what the load has recorded so far
+STOPS_WITHIN_S = 10.0  # everything that was started, also when it hangs
+INTERRUPTED = Reason("interrupted", "Interrupted; no number is claimed.")
 
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """What one trial is to be, decided before it starts."""
+    """What one trial is to be, decided before it starts.
+
+    The load: closed with `users`, open with `rate_per_s`, closed and held back with both. `capacity_share` stands for
+    a rate that is known once the stack's capacity has been measured: see `experiment.resolved`. `target` is the
+    address of a server that is there already; without it each trial starts its own.
+    """
 
     stack: Stack
     request: Request
-    users: int
+    users: int | None
     repeat: int
     middleware: tuple[str, ...]
     warmup_s: float
     duration_s: float
-    load_processes: int = 1
+    rate_per_s: float | None = None
+    capacity_share: float | None = None
+    schedule: str = "poisson"
+    seed: int = 0
+    freeze: Freeze | None = None
+    engine: Engine = field(default_factory=Engine)
+    target: str | None = None
 
     @property
     def full_warmup_s(self) -> float:
@@ -49,32 +57,27 @@ class TrialPlan:
 
         Until everybody has been served once, connections and threads are being made and the queue still grows.
         """
-        slots = self.request.slots(self.stack)
-        round_s = self.users * self.request.io_wait_s(self.stack) / slots if slots and slots < self.users else 0.0
-        return self.warmup_s + self.users * FIRST_REQUEST_S + min(round_s, MAX_ROUND_S)
+        slots, users = self.request.slots(self.stack), self.users or 0
+        round_s = users * self.request.io_wait_s(self.stack) / slots if slots and slots < users else 0.0
+        return self.warmup_s + users * FIRST_REQUEST_S + min(round_s, MAX_ROUND_S)
 
     @property
     def arrive_within_s(self) -> float:
         """Users arrive at random in the first half of the warm-up: in step they would come in waves for ever."""
         return self.warmup_s / 2
 
-
-@dataclass(frozen=True)
-class Evidence:
-    """What was seen in the window: the load's books, and readings of both process trees at its edges and between."""
-
-    recording: Recording
-    server: list[meter.Reading]
-    load: list[meter.Reading]
-    ours: list[meter.Reading]
-    restarted: bool
+    @property
+    def deadline_s(self) -> float:
+        """The longest that the trial takes, whatever hangs: the sum of what each phase is given."""
+        boots = 1 + self.request.workload.needs_upstream
+        until_go_s = boots * servers.READY_WITHIN_S + PROBED_WITHIN_S + watch.LOAD_WITHIN_S
+        return until_go_s + self.full_warmup_s + self.duration_s + watch.RECORDED_WITHIN_S + STOPS_WITHIN_S
 
     @property
-    def other_cores(self) -> float:
-        """Cores kept busy in the window by programs that are neither server nor load nor the lab itself."""
-        first, last = self.ours[0], self.ours[-1]
-        used_by_us_s = last.cpu_s - first.cpu_s + self.server[-1].cpu_s - self.server[0].cpu_s
-        return max(0.0, (last.machine_s - first.machine_s - used_by_us_s) / (last.at_s - first.at_s))
+    def drives_others(self) -> bool:
+        """True where the load goes to an address that is not loopback."""
+        host = urlsplit(self.target).hostname if self.target else self.engine.bind
+        return host not in LOOPBACK
 
 
 def blank(plan: TrialPlan) -> Trial:
@@ -85,220 +88,169 @@ def blank(plan: TrialPlan) -> Trial:
         parameters=dict(plan.request.parameters),
         middleware=list(plan.middleware),
         users=plan.users,
+        rate_per_s=plan.rate_per_s,
+        capacity_share=plan.capacity_share,
         repeat=plan.repeat,
         io_wait_s=plan.request.io_wait_s(plan.stack),
         slots=plan.request.slots(plan.stack),
     )
 
 
-def run_trial(plan: TrialPlan) -> Trial:
-    """Measure once. Every end but an interruption is a Trial with a verdict; nothing keeps running."""
+def run_trial(plan: TrialPlan, keep: Path | None = None) -> Trial:
+    """Measure once. Every end is a Trial with a verdict; nothing keeps running.
+
+    `keep`: where an open loop's single requests are to be kept. Interrupted, the trial is `aborted` with what was
+    counted so far; a second interruption goes through as SecondInterrupt.
+    """
     trial = blank(plan)
     try:
-        return _measured(trial, plan)
+        return _measured(trial, plan, keep)
     except NotRun as error:
         return replace(trial, verdict="not-run", reasons=[Reason("not-run", str(error))])
     except ContractBroken as error:
         return replace(trial, verdict="invalid", reasons=[Reason("contract", str(error))])
     except TrialInvalid as error:
         return replace(trial, verdict="invalid", reasons=[error.reason])
+    except SecondInterrupt:
+        raise
+    except KeyboardInterrupt:
+        return _aborted(trial, None)
 
 
-def _measured(trial: Trial, plan: TrialPlan) -> Trial:
-    plan.stack.require_installed()
-    where = cpus.plan(plan.stack.budget.processes, plan.load_processes)
-    port = free_port()
-    with ExitStack() as running, tempfile.TemporaryDirectory(prefix="lab-load-") as folder:
-        upstream = None
-        if plan.request.workload.needs_upstream:
-            upstream = running.enter_context(serving_upstream(cpus=where.load))
+def _measured(trial: Trial, plan: TrialPlan, keep: Path | None) -> Trial:
+    _require_what_it_needs(plan)
+    where = cpus.plan(plan.stack.budget.processes, plan.engine.processes)
+    with ExitStack() as running:
+        folder = running.enter_context(work_folder("load"))
+        port = free_port(plan.engine.bind)
         # Locust takes as long to load as the server to boot, so both start together.
+        ask = ask_of(plan, plan.target or f"http://{plan.engine.bind}:{port}")
         load = running.enter_context(
-            closed_load(ask_of(plan, port), Path(folder), processes=plan.load_processes, cpus=where.load)
+            running_load(ask, folder, engine=plan.engine, cpus=where.load, allowed=plan.drives_others)
         )
-        server = running.enter_context(
-            serving_stack(
-                plan.stack,
-                middleware=plan.middleware,
-                upstream_url=upstream.url if upstream else None,
-                cpus=where.server,
-                port=port,
-                grace_s=0,
-            )
-        )
-        probe(server.url, plan.request, plan.stack)
+        server, upstream = _served(plan, port, where, running)
+        probe(ask.url, plan.request, plan.stack)
         load.go()
-        evidence = Watch(server, load, upstream).through_the_window()
+        try:
+            evidence = Watch(server, load, upstream, plan.freeze).through_the_window()
+        except KeyboardInterrupt:
+            return _aborted(trial, load.hand_in(HAND_IN_WITHIN_S))
         load.stop()
-    commands = {"server": server.command, "load": _without_folder(load.command, folder)}
-    if upstream:
-        commands["upstream"] = upstream.command
-    return _judged(replace(trial, commands=commands, warmup_s=plan.full_warmup_s), plan, where, evidence)
+        _keep_requests(load, keep)
+        trial = replace(trial, commands=_commands(server, load, upstream), warmup_s=plan.full_warmup_s)
+    return _judged(trial, plan, where, evidence)
 
 
-def ask_of(plan: TrialPlan, port: int) -> Ask:
+def _require_what_it_needs(plan: TrialPlan) -> None:
+    """Raise NotRun where it cannot begin."""
+    if plan.target and plan.freeze:
+        raise NotRun(f"The server at {plan.target} is not ours to freeze: leave out --target.")
+    if plan.target:
+        require_reachable(plan.target, plan.stack)
+    else:
+        plan.stack.require_installed()
+    preflight.require_room(plan.users or 0)
+
+
+def _served(plan: TrialPlan, port: int, where: cpus.CpuPlan, running: ExitStack) -> tuple[Server | None, Server | None]:
+    """The server and the upstream service it needs; no server where the target is elsewhere."""
+    if plan.target:
+        return None, None
+    upstream = None
+    if plan.request.workload.needs_upstream:
+        upstream = running.enter_context(serving_upstream(cpus=where.load))
+    server = running.enter_context(
+        serving_stack(
+            plan.stack,
+            middleware=plan.middleware,
+            upstream_url=upstream.url if upstream else None,
+            cpus=where.server,
+            port=port,
+            host=plan.engine.bind,
+            grace_s=0,
+        )
+    )
+    return server, upstream
+
+
+def ask_of(plan: TrialPlan, url: str) -> Ask:
     """What the load is to do."""
     return Ask(
-        url=f"http://{HOST}:{port}",
+        url=url,
         path=plan.request.path,
         body=plan.request.body,
         users=plan.users,
         warmup_s=plan.full_warmup_s,
         duration_s=plan.duration_s,
         spread_s=plan.arrive_within_s,
+        rate_per_s=plan.rate_per_s,
+        schedule=plan.schedule,
+        seed=plan.seed + plan.repeat,
+        max_in_flight=preflight.most_in_flight(),
     )
 
 
-def _without_folder(command: list[str], folder: str) -> list[str]:
-    """The command as it is kept: the temporary folder is nobody's business."""
-    return ["FOLDER" if word == folder else word for word in command]
+def _keep_requests(load: RunningLoad, keep: Path | None) -> None:
+    if keep and load.requests_file.exists():
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(keep, load.requests_file.read_bytes())
 
 
-class Watch:
-    """Looks at server and load through the window, without a thread of its own."""
+def _commands(server: Server | None, load: RunningLoad, upstream: Server | None) -> dict[str, list[str]]:
+    """The commands as they are kept: a temporary folder is nobody's business."""
+    folder = str(load.folder)
+    commands = {"load": ["FOLDER" if word == folder else word for word in load.command]}
+    commands |= {"server": server.command} if server else {}
+    return commands | ({"upstream": upstream.command} if upstream else {})
 
-    def __init__(self, server: Server, load: ClosedLoad, upstream: Server | None) -> None:
-        self.server, self.load, self.upstream = server, load, upstream
-        self.start_s = 0.0
 
-    def through_the_window(self) -> Evidence:
-        """Wait for the window, read at both edges and in between, and gather the recording."""
-        self.start_s, end_s = self._wait_for_window()
-        self._sleep_until(self.start_s)
-        server_family, load_family = self.server.family(), self._load_family()
-        ours = [*load_family, psutil.Process(), *(self.upstream.family() if self.upstream else [])]
-        server_readings, load_readings, our_readings = [], [], []
-        at_s = self.start_s
-        while True:
-            server_readings.append(meter.read(server_family, self.server.port))
-            if at_s in (self.start_s, end_s):
-                load_readings.append(meter.read(load_family))
-                our_readings.append(meter.read(ours))
-            if at_s >= end_s:
-                break
-            at_s = min(at_s + SAMPLE_EVERY_S, end_s)
-            self._sleep_until(at_s)
-        restarted = {p.pid for p in self.server.family()} != {p.pid for p in server_family}
-        return Evidence(self._wait_for_recording(), server_readings, load_readings, our_readings, restarted)
-
-    def _load_family(self) -> list[psutil.Process]:
-        return [member for process in self.load.processes for member in process.family()]
-
-    def _wait_for_window(self) -> tuple[float, float]:
-        deadline = time.monotonic() + LOAD_WITHIN_S
-        while (window := self.load.window()) is None:
-            self._look()
-            if time.monotonic() > deadline:
-                raise NotRun(f"The load did not have all its users within {LOAD_WITHIN_S:.0f} s.")
-            time.sleep(LOOK_EVERY_S)
-        return window
-
-    def _wait_for_recording(self) -> Recording:
-        deadline = time.monotonic() + RECORDED_WITHIN_S
-        while not self.load.is_recorded():
-            self._look()
-            if time.monotonic() > deadline:
-                raise TrialInvalid(
-                    "load-lost",
-                    f"{len(self.load.parts())} of {self.load.expected} load processes handed in a recording.",
-                )
-            time.sleep(LOOK_EVERY_S)
-        return merge(self.load.parts())
-
-    def _sleep_until(self, at_s: float) -> None:
-        """Sleep to a monotonic time, looking after the processes on the way."""
-        while (left_s := at_s - time.monotonic()) > 0:
-            time.sleep(min(left_s, LOOK_EVERY_S))
-            self._look()
-
-    def _look(self) -> None:
-        """Raise TrialInvalid where a process of ours has ended."""
-        for server in filter(None, (self.server, self.upstream)):
-            if server.exit_status is not None:
-                since_s = time.monotonic() - self.start_s if self.start_s else 0.0
-                when = f"{since_s:.1f} s into the window" if since_s > 0 else "before the window"
-                raise TrialInvalid(
-                    "server-died",
-                    f"The server ended with status {server.exit_status}, {when}. "
-                    f"The end of its log:\n{server.log_tail()}".rstrip(),
-                )
-        lost = self.load.lost_process()
-        if lost:
-            raise TrialInvalid("load-lost", lost[0].upper() + lost[1:])
+def _aborted(trial: Trial, seen: Recording | None) -> Trial:
+    """The interrupted trial with its counts, which are of a window cut short."""
+    aborted = replace(trial, verdict="aborted", reasons=[INTERRUPTED])
+    if seen is None:
+        return aborted
+    return replace(
+        aborted,
+        issued=seen.issued,
+        carried_in=seen.carried_in,
+        completed=seen.completed,
+        failed=seen.failed,
+        errors=seen.errors,
+        timed_out=seen.timed_out,
+        dropped=seen.dropped,
+        in_flight=seen.in_flight,
+        answered=seen.answered,
+        answered_every_s=seen.answered_every_s,
+        duration_s=seen.duration_s,
+    )
 
 
 def _judged(trial: Trial, plan: TrialPlan, where: cpus.CpuPlan, seen: Evidence) -> Trial:
     """Numbers out of the evidence, then the verdict; where that is `invalid` the numbers go again."""
-    measured = _numbers(trial, plan, where, seen)
-    verdict, reasons = judge(
-        measured,
-        lost=seen.recording.lost,
-        mean_latency_s=seen.recording.histogram.get_mean_value() / 1e6,
-        other_cores=seen.other_cores,
-        restarted=seen.restarted,
-    )
+    cores = cpus.cores_of(where.server, plan.stack.budget.processes)
+    measured = numbers_of(trial, seen, where, cores=cores, engine=plan.engine)
+    verdict, reasons = judge(measured, lost=seen.recording.lost, mean_latency_s=seen.mean_latency_s)
     if verdict == "invalid":
         return replace(_without_numbers(measured), verdict=verdict, reasons=reasons)
     if any(reason.code == "errors" for reason in reasons):
-        measured = replace(measured, latency_us=None, histogram=None)
+        measured = replace(_without_latencies(measured), histogram=None, histogram_from_send=None)
     return replace(measured, verdict=verdict, reasons=reasons)
+
+
+def _without_latencies(trial: Trial) -> Trial:
+    return replace(trial, latency_us=None, latency_from_send_us=None, latency_at_least=[])
 
 
 def _without_numbers(trial: Trial) -> Trial:
     return replace(
-        trial,
+        _without_latencies(trial),
         throughput_per_s=None,
         halves_per_s=None,
-        latency_us=None,
         histogram=None,
+        histogram_from_send=None,
         limit_per_s=None,
         fraction_of_limit=None,
+        limiter=None,
+        utilisation={},
         cpu_us_per_request=None,
-    )
-
-
-def _numbers(trial: Trial, plan: TrialPlan, where: cpus.CpuPlan, seen: Evidence) -> Trial:
-    recording, books = seen.recording, seen.recording
-    duration_s = recording.end_s - recording.start_s
-    throughput_per_s = books.completed / duration_s
-    server = _server_use(seen.server, plan, where)
-    cpu_s = server.cpu_s / books.completed if books.completed and not seen.restarted else None
-    limit_per_s = theory.limit_per_s(
-        users=plan.users,
-        io_wait_s=trial.io_wait_s,
-        cpu_s=cpu_s or 0.0,
-        threads=trial.slots,
-        cores=cpus.cores_of(where.server, plan.stack.budget.processes),
-    )
-    return replace(
-        trial,
-        completed=books.completed,
-        failed=books.failed,
-        errors=books.errors,
-        in_flight=books.in_flight,
-        in_flight_oldest_us=books.in_flight_oldest_us,
-        throughput_per_s=throughput_per_s,
-        halves_per_s=[count / (duration_s / 2) for count in books.completed_halves],
-        latency_us=latency_of(recording.histogram),
-        limit_per_s=limit_per_s if cpu_s else None,
-        fraction_of_limit=throughput_per_s / limit_per_s if cpu_s else None,
-        cpu_us_per_request=cpu_s * 1e6 if cpu_s else None,
-        server=server,
-        load=LoadUse(meter.cpu_share(seen.load[0], seen.load[-1]), plan.load_processes, where.load),
-        duration_s=duration_s,
-        samples=meter.samples_of(seen.server, recording.start_s),
-        histogram=encode_histogram(recording.histogram),
-    )
-
-
-def _server_use(readings: Sequence[meter.Reading], plan: TrialPlan, where: cpus.CpuPlan) -> ServerUse:
-    first, last = readings[0], readings[-1]
-    return ServerUse(
-        threads_max=max(reading.threads for reading in readings),
-        rss_bytes_max=max(reading.rss_bytes for reading in readings),
-        connections_max=max(reading.connections for reading in readings),
-        cpu_share=meter.cpu_share(first, last),
-        cpu_s=last.cpu_s - first.cpu_s,
-        processes=plan.stack.budget.processes,
-        cpus=where.server,
     )

@@ -1,19 +1,20 @@
-"""The gates: from a trial's own evidence to its verdict and the reasons for it.
+"""The gates: from a trial's own evidence to its verdict and the reasons for it. `checklist.py` says which is which.
 
 Locust's exit status is not asked: it is 0 also when a worker was killed or every connection refused.
 """
 
 from collections.abc import Iterator
 
+from bench.limits import CLIENT_FULL
 from bench.record import Reason, Trial, Verdict
 from bench.stats import halves_differ, littles_law_error
 
 MAX_ERROR_SHARE = 0.001  # above it there is no latency claim (METHOD, item 12)
-MAX_CLIENT_SHARE = 0.70  # of the load's cores; above it the tail is the client's own (item 10)
+MAX_LATENESS_US, MAX_LATENESS_SHARE = 2000, 0.05  # p99 of an open loop's sends, or of the median latency (item 9)
 MAX_LITTLE_ERROR = 0.05  # item 15
 MAX_OVER_LIMIT = 1.02  # beside the one request of every slot that the window's edge may cut in our favour
 MAX_DRIFT = 0.10  # between the halves of the window (item 6)
-MAX_OTHER_CORES = 0.30  # kept busy by programs that are not ours
+MAX_OTHER_CORES = 0.30  # kept busy by programs that are not ours, or kept by the machine's host
 
 
 class TrialInvalid(Exception):
@@ -24,57 +25,72 @@ class TrialInvalid(Exception):
         super().__init__(message)
 
 
-def judge(
-    trial: Trial, *, lost: int, mean_latency_s: float, other_cores: float, restarted: bool
-) -> tuple[Verdict, list[Reason]]:
+def judge(trial: Trial, *, lost: int, mean_latency_s: float) -> tuple[Verdict, list[Reason]]:
     """`invalid` where a number would be wrong, `degraded` where it stands with a reservation, else `ok`."""
-    invalid = list(_invalid(trial, lost, restarted))
+    invalid = list(_invalid(trial, lost))
     if invalid:
         return "invalid", invalid
-    degraded = [*_books(trial, mean_latency_s), *_machine(trial, other_cores)]
+    degraded = [*_books(trial, mean_latency_s), *_load(trial), *_machine(trial)]
     return ("degraded" if degraded else "ok"), degraded
 
 
-def _invalid(trial: Trial, lost: int, restarted: bool) -> Iterator[Reason]:
+def _invalid(trial: Trial, lost: int) -> Iterator[Reason]:
     answered = trial.completed + trial.failed
     wrong = trial.errors.get("wrong body", 0)
-    if restarted:  # the CPU time of a process that has ended cannot be read any more, so S is unknown
-        yield Reason("server-restarted", "A process of the server ended or was started in the window.")
+    yield from _events(trial, "server-restarted")  # the CPU time of a process that has ended cannot be read any more
     if lost:
         yield Reason("accounting", f"{lost} requests are missing from the load's books.")
     if wrong:
         yield Reason("wrong-answers", f"{wrong} of {answered} answers had another body than the contract's.")
-    if not trial.completed:
+    if not trial.throughput_per_s:
         yield Reason("no-answers", f"No request was answered rightly in the window{_classes(trial)}.")
     if _is_above_limit(trial):
         yield Reason("above-limit", f"{trial.fraction_of_limit:.0%} of the physical limit: the measurement is wrong.")
 
 
+def _events(trial: Trial, code: str) -> Iterator[Reason]:
+    """One reason for all events of a code: the first one's message, and how many followed."""
+    found = [event.message for event in trial.events if event.code == code]
+    if found:
+        yield Reason(code, found[0] + (f" It happened {len(found)} times." if len(found) > 1 else ""))
+
+
 def _is_above_limit(trial: Trial) -> bool:
-    if not trial.fraction_of_limit:
+    if not trial.fraction_of_limit or not trial.throughput_per_s:
         return False
-    cut = min(trial.users, trial.slots or trial.users)
-    return trial.completed > MAX_OVER_LIMIT * trial.completed / trial.fraction_of_limit + cut
+    answered = trial.throughput_per_s * trial.duration_s
+    cut = min(count for count in (trial.users, trial.slots, answered) if count is not None)
+    return answered > MAX_OVER_LIMIT * answered / trial.fraction_of_limit + cut
 
 
 def _books(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
     answered = trial.completed + trial.failed
-    if trial.failed > MAX_ERROR_SHARE * answered:
+    if _has_errors(trial):
         yield Reason("errors", f"{trial.failed} of {answered} requests failed{_classes(trial)}: no latency is claimed.")
-    little = littles_law_error(trial.throughput_per_s or 0.0, mean_latency_s, trial.users)
-    if little > MAX_LITTLE_ERROR and not _is_client_limited(trial):  # a busy client is itself the missing time
+    waiting = trial.timed_out + trial.dropped + trial.in_flight
+    if trial.is_open and waiting:
+        yield Reason(
+            "overload",
+            f"{waiting} of {trial.issued} requests were not answered until the end of the drain "
+            f"({trial.timed_out} timed out, {trial.dropped} never sent): percentiles say at least.",
+        )
+    little = 0.0
+    if trial.users and not trial.rate_per_s and not _has_errors(trial):  # a failed request has no latency to count
+        little = littles_law_error(trial.throughput_per_s or 0.0, mean_latency_s, trial.users)
+    if little > MAX_LITTLE_ERROR and not _is_client_busy(trial):  # a busy client is itself the missing time
         yield Reason(
             "unsteady",
             f"Throughput x latency is {little:.0%} off the number of users: the queue had not settled, "
             f"so latencies are not those of a steady state.",
         )
     first, second = trial.halves_per_s or [0.0, 0.0]
-    if halves_differ(first, second, MAX_DRIFT) and abs(first - second) > _noise(trial):
+    is_steady = not any(event.code == "frozen" for event in trial.events)  # else the experiment asks for unlike halves
+    if is_steady and halves_differ(first, second, MAX_DRIFT) and abs(first - second) > _noise(trial):
         yield Reason("drift", f"The window's halves differ: {first:.0f} and {second:.0f} requests/s.")
 
 
-def _is_client_limited(trial: Trial) -> bool:
-    return trial.load is not None and trial.load.cpu_share > MAX_CLIENT_SHARE * trial.load.processes
+def _has_errors(trial: Trial) -> bool:
+    return trial.failed > MAX_ERROR_SHARE * (trial.completed + trial.failed)
 
 
 def _noise(trial: Trial) -> float:
@@ -82,20 +98,50 @@ def _noise(trial: Trial) -> float:
     counts, or one round of all users, who may come in step and fall on either side of the middle.
     """
     half_s = trial.duration_s / 2
-    return max(3 * float(trial.completed) ** 0.5, trial.users) / half_s if half_s else 0.0
+    return max(3 * float(sum(trial.answered)) ** 0.5, trial.users or 0) / half_s if half_s else 0.0
 
 
-def _machine(trial: Trial, other_cores: float) -> Iterator[Reason]:
-    if trial.load and _is_client_limited(trial):
+def _is_client_busy(trial: Trial) -> bool:
+    return trial.load is not None and trial.load.busiest_share > CLIENT_FULL
+
+
+def _is_late(trial: Trial) -> bool:
+    """True where an open loop did not keep its schedule."""
+    if trial.lateness_us is None:
+        return False
+    median_us = trial.latency_us.p50 if trial.latency_us else 0
+    return trial.lateness_us.p99 > max(MAX_LATENESS_US, MAX_LATENESS_SHARE * median_us)
+
+
+def _load(trial: Trial) -> Iterator[Reason]:
+    """What the load generator itself did to the numbers."""
+    yield from _events(trial, "client-gap")
+    if trial.lateness_us and _is_late(trial):
         yield Reason(
             "client-limited",
-            f"The load generator used {trial.load.cpu_share / trial.load.processes:.0%} of its core: "
-            f"a faster one might show more.",
+            f"The load generator did not keep its schedule: 1 of 100 requests left {trial.lateness_us.p99 / 1000:.1f} "
+            f"ms late or more. Ask for a lower rate, or give it a core of its own.",
         )
+    elif trial.load and _is_client_busy(trial):
+        yield Reason(
+            "client-limited",
+            f"The load generator used {trial.load.busiest_share:.0%} of its core: a faster one might show more. "
+            f"Spread the load with --load-processes or on other machines.",
+        )
+
+
+def _machine(trial: Trial) -> Iterator[Reason]:
+    yield from _events(trial, "server-gap")
+    if trial.server is None:
+        yield Reason("not-restarted", "The server was not started by this run, so repeats are no restarts.")
     if trial.server and trial.load and not set(trial.server.cpus).isdisjoint(trial.load.cpus):
         yield Reason("shared-cores", "Server and load had to share a core.")
-    if other_cores > MAX_OTHER_CORES:
-        yield Reason("other-load", f"Other programs kept {other_cores:.1f} cores busy during the window.")
+    if trial.machine and trial.machine.other_cores + trial.machine.stolen_cores > MAX_OTHER_CORES:
+        yield Reason(
+            "other-load",
+            f"Other programs kept {trial.machine.other_cores:.1f} cores busy during the window, "
+            f"and the machine's host kept {trial.machine.stolen_cores:.1f}.",
+        )
 
 
 def _classes(trial: Trial) -> str:

@@ -1,0 +1,310 @@
+"""The one list of what makes a number honest (METHOD, 1 to 21): what is asked, where it is a gate, what proves it.
+
+`bench/README.md` is rendered from it, a test checks that every place named exists, and `lab doctor` runs the checks
+that need no trial.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bench import cpus, environment, experiment, theory
+from bench.stacks import parse_stack
+
+TIMER_LOOKS, TIMER_STEP_S, TIMER_LATE_US = 200, 0.002, 2000
+SHAPES = ("latency_us", "latency_from_send_us", "server.", "issued", "completed", "failed", "dropped")
+Seen = tuple[bool, str]
+"""Whether it holds here, and what was seen."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item: `gates` are names in bench, `tests` are files and names under bench/tests; `check` needs no trial."""
+
+    number: int
+    asks: str
+    gates: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    check: Callable[[], Seen] | None = None
+
+
+def cores_apart() -> Seen:
+    """2: server and load on cores of their own."""
+    where = cpus.plan(1)
+    return not where.shared, f"server on {where.server}, load on {where.load}"
+
+
+@cache
+def _experiments() -> dict[str, experiment.Experiment]:
+    return {name: experiment.load(name) for name in experiment.names()}
+
+
+def _lacking(holds: Callable[[experiment.Experiment], bool], good: str) -> Seen:
+    """Whether it holds for every experiment, naming those for which it does not."""
+    lacking = [name for name, one in _experiments().items() if not holds(one)]
+    return not lacking, f"not in {', '.join(lacking)}" if lacking else good
+
+
+def threads_swept() -> Seen:
+    """3: wherever threads are compared with an event loop at N users, some pool has N threads."""
+    return _lacking(_has_enough_threads, "every experiment that compares pools with loops has a pool large enough")
+
+
+def _has_enough_threads(one: experiment.Experiment) -> bool:
+    return all(map(_block_has_enough_threads, one.matrix))
+
+
+def _block_has_enough_threads(block: experiment.Block) -> bool:
+    stacks = [parse_stack(name) for name in block.stacks]
+    pools = [stack.request_slots or 0 for stack in stacks if stack.lab.interface == "wsgi"]
+    compares = (
+        bool(pools) and len(pools) < len(stacks) and any(request.startswith("wait") for request in block.requests)
+    )
+    return not compares or max(pools) >= max(block.users, default=0)
+
+
+def sync_in_asgi_shown() -> Seen:
+    """4: wherever async views are compared with sync ones, sync views behind ASGI are an arm of their own."""
+    return _lacking(_has_sync_in_asgi, "every experiment that compares labs has the arm sync_asgi")
+
+
+def _has_sync_in_asgi(one: experiment.Experiment) -> bool:
+    labs = {parse_stack(name).lab.name for block in one.matrix for name in block.stacks}
+    return not {"sync_wsgi", "async_asgi"} <= labs or "sync_asgi" in labs
+
+
+def restarts_enough() -> Seen:
+    """7: the reference profile restarts every server five times or more."""
+    return _lacking(
+        lambda one: one.profiles["reference"].repeats >= 5, "five restarts or more in every reference profile"
+    )
+
+
+def timers_sharp() -> Seen:
+    """9: how late this machine wakes a process that sleeps, beside what the open loop may be late."""
+    late_us = sorted(_lateness_us() for _ in range(TIMER_LOOKS))
+    p99_us = late_us[int(0.99 * TIMER_LOOKS)]
+    return p99_us < TIMER_LATE_US, f"99 of 100 wake-ups come within {p99_us:,.0f} µs"
+
+
+def _lateness_us() -> float:
+    meant_s = time.monotonic() + TIMER_STEP_S
+    time.sleep(TIMER_STEP_S)
+    return 1e6 * (time.monotonic() - meant_s)
+
+
+def clock_monotonic() -> Seen:
+    """14: durations come from a clock that nobody sets."""
+    info = time.get_clock_info("monotonic")
+    return info.monotonic and not info.adjustable, f"{info.implementation}, resolution {info.resolution:g} s"
+
+
+def limit_bounds() -> Seen:
+    """15: a queueing model's best case stays below the limit that gates every trial."""
+    limit_per_s = theory.limit_per_s(users=50, io_wait_s=0.1, cpu_s=0.001, threads=8)
+    (point,) = theory.thread_pool_curve([50], io_wait_s=0.1, cpu_s=0.001, threads=8)
+    return point.throughput_per_s <= limit_per_s, f"a pool of 8 at 50 users: {point.throughput_per_s / limit_per_s:.0%}"
+
+
+def environment_told() -> Seen:
+    """18: what a run will say about this machine."""
+    unknown = [name for name, value in environment.describe().items() if value is None]
+    return len(unknown) < 4, f"not readable here: {', '.join(unknown)}" if unknown else "everything readable"
+
+
+def losses_shown() -> Seen:
+    """19: CPU work, tiny views and a blocking call are asked for by some experiment or counted by a test."""
+    asked = {request.partition("?")[0] for one in _experiments().values() for b in one.matrix for request in b.requests}
+    missing = {"hello", "burn"} - asked
+    return (
+        not missing,
+        f"no experiment asks for {', '.join(sorted(missing))}" if missing else "hello and burn are asked",
+    )
+
+
+def claims_relative() -> Seen:
+    """21: no claim is about an absolute rate."""
+    return _lacking(_claims_no_rate, "all claims are ratios, orderings, shapes, counts or forced latencies")
+
+
+def _claims_no_rate(one: experiment.Experiment) -> bool:
+    alone = (claim for claim in one.claims if claim.right is None and not claim.order)
+    return all(claim.measure.startswith(SHAPES) for claim in alone)
+
+
+def client_headroom() -> Seen:
+    """10: the generator's share of its core, above which a trial is client-limited."""
+    from bench.load.calibrate import calibrated
+
+    peak_per_s = calibrated().peak_per_s
+    return peak_per_s > 0, f"Locust sustained {peak_per_s:,.0f} requests/s where the reference runs were made"
+
+
+CHECKLIST = (
+    Item(
+        1,
+        "Equal work: the same bytes from every stack, probed on the live server before timing.",
+        ("probe.check",),
+        ("test_contract.py::test_every_stack_answers_every_workload",),
+    ),
+    Item(
+        2,
+        "Equal processes and cores, read from the running process; server and load apart, or the run says so.",
+        ("cpus.plan", "verdict._machine"),
+        (
+            "test_contract.py::test_as_many_processes_answer_as_the_budget_says",
+            "test_contract.py::test_every_thread_of_the_server_is_bound_to_its_cores",
+        ),
+        cores_apart,
+    ),
+    Item(
+        3,
+        "The thread budget is swept: some WSGI arm has a thread for every request in flight.",
+        ("checklist.threads_swept",),
+        ("test_checklist.py::test_what_needs_no_trial_holds",),
+        threads_swept,
+    ),
+    Item(
+        4,
+        "Sync views behind ASGI are an arm of their own; threads are sampled and stand beside every throughput.",
+        ("checklist.sync_in_asgi_shown", "tables.COLUMNS"),
+        ("test_checklist.py::test_what_needs_no_trial_holds",),
+        sync_in_asgi_shown,
+    ),
+    Item(
+        5,
+        "Readiness is asked of our own instance, by a nonce, never slept for.",
+        ("servers._wait_until_ready",),
+        ("test_servers.py::test_a_stranger_who_came_between_is_told_by_the_nonce",),
+    ),
+    Item(
+        6,
+        "The warm-up follows a rule fixed beforehand; the window's halves are compared.",
+        ("trial.TrialPlan", "verdict._books"),
+        ("test_verdict.py::test_a_number_with_a_reservation_is_degraded",),
+    ),
+    Item(
+        7,
+        "Repeats are server restarts, shuffled and interleaved by a stored seed; intervals by bootstrap over them.",
+        ("experiment.in_random_order", "stats.ratio_interval"),
+        ("test_experiment.py::test_each_repeat_is_one_pass_over_all_trials_in_an_order_of_its_own",),
+        restarts_enough,
+    ),
+    Item(
+        8,
+        "Open-loop latency runs from the intended send; the uncorrected distribution stands beside it.",
+        ("load.open.schedule", "record.Trial"),
+        ("test_freeze.py::test_the_open_loop_sees_a_freeze_that_the_closed_loop_hides",),
+    ),
+    Item(
+        9,
+        "Dispatch lateness p99 is below 2 ms or 5 % of the median latency, else the point is client-limited.",
+        ("verdict._is_late",),
+        ("test_verdict.py::test_a_number_with_a_reservation_is_degraded",),
+        timers_sharp,
+    ),
+    Item(
+        10,
+        "The generator stays below 70 % of its core; it was calibrated against a null server.",
+        ("verdict._is_client_busy", "load.calibrate.calibrate"),
+        ("test_closed.py::test_locust_and_wrk_agree_within_3_percent",),
+        client_headroom,
+    ),
+    Item(
+        11,
+        "The books balance exactly: scheduled = completed + failed + timed out + dropped + in flight.",
+        ("load.process.Recording", "verdict._invalid"),
+        ("test_closed.py::test_several_load_processes_merge_exactly",),
+    ),
+    Item(
+        12,
+        "Errors never enter latencies; above 0.1 % of them no latency is claimed.",
+        ("verdict._books", "load.closed.Recorder"),
+        ("test_closed.py::test_an_answer_that_is_not_right_is_counted_by_class_and_has_no_latency",),
+    ),
+    Item(
+        13,
+        "No survivorship: what is unanswered after the drain is kept with its age, percentiles say at least.",
+        ("numbers.at_least",),
+        ("test_numbers.py::test_what_was_not_answered_makes_percentiles_lower_bounds",),
+    ),
+    Item(
+        14,
+        "Durations and rates come from monotonic clocks.",
+        ("watch.Watch",),
+        ("test_faults_of_lab.py::test_a_wall_clock_that_steps_by_an_hour_changes_no_number",),
+        clock_monotonic,
+    ),
+    Item(
+        15,
+        "Little's law is an audit, a point above its limit a bug; completions count whatever their start.",
+        ("verdict._is_above_limit", "stats.littles_law_error"),
+        (
+            "test_closed.py::test_the_recorder_counts_completions_inside_its_window_whatever_their_start",
+            "test_verdict.py::test_the_window_may_cut_one_request_of_every_slot_in_our_favour",
+        ),
+        limit_bounds,
+    ),
+    Item(
+        16,
+        "S, the CPU per request, is the server's CPU time divided by its answers, never fitted.",
+        ("meter.cpu_time_s", "numbers._against_limit"),
+        ("test_trial.py::test_a_good_trial_is_below_its_limit_with_a_measured_cpu_time",),
+    ),
+    Item(
+        17,
+        "The limiter of every plateau is named: threads, server CPU, client, upstream, backlog.",
+        ("limits.limiter_of", "plateaus.plateaus_of"),
+        ("test_limits.py::test_the_fullest_is_the_limiter",),
+    ),
+    Item(
+        18,
+        "The run says what it was made on: CPU, kernel, limits, load before, versions, commands, lock, git, seed.",
+        ("environment.describe",),
+        ("test_checklist.py::test_what_needs_no_trial_holds",),
+        environment_told,
+    ),
+    Item(
+        19,
+        "Where async loses is shown: CPU work, tiny views, a blocking call in an async view.",
+        ("checklist.losses_shown",),
+        ("test_counts.py::test_a_blocking_call_in_an_async_view_lets_one_inside_and_stalls_every_request",),
+        losses_shown,
+    ),
+    Item(
+        20,
+        "What a client that leaves wastes, and what SIGTERM loses, is measured.",
+        (),
+        (
+            "test_leaving.py::test_a_client_that_leaves_cancels_an_async_view_and_nothing_else",
+            "test_leaving.py::test_sigterm_loses_what_takes_longer_than_the_grace",
+        ),
+    ),
+    Item(
+        21,
+        "CI asserts counts, shapes, orderings and ratios with intervals, never absolute rates.",
+        ("checklist.claims_relative",),
+        ("test_checklist.py::test_what_needs_no_trial_holds",),
+        claims_relative,
+    ),
+)
+
+
+def unknown_places() -> list[str]:
+    """Names in the list that lead nowhere: no such thing in bench, no such test."""
+    return [place for one in CHECKLIST for place in (*one.gates, *one.tests) if not _exists(place)]
+
+
+def _exists(place: str) -> bool:
+    if "::" in place:
+        file, _, test = place.partition("::")
+        path = Path(__file__).parent / "tests" / file
+        return path.exists() and f"def {test}(" in path.read_text()
+    module, _, name = place.rpartition(".")
+    path = Path(__file__).parent / f"{module.replace('.', '/')}.py"
+    return path.exists() and bool(re.search(rf"^(def|class) {name}\b|^{name}\b", path.read_text(), re.MULTILINE))

@@ -1,0 +1,50 @@
+"""Stretches without an answer: was the server silent, or was the client itself held up? (METHOD, faults)"""
+
+from bench.load.process import Stretch
+from bench.record import Event, Trial
+from bench.watch import Evidence
+
+SILENT_S = 0.3
+TIMES_THE_USUAL = 3.0
+SLACK_S = 0.05
+MOST_LISTED = 20
+
+
+def gap_events(trial: Trial, seen: Evidence) -> list[Event]:
+    """The client's stalls, and the server's silences that no stall and no planned freeze explains, longest first."""
+    stalls = seen.recording.stalls
+    planned = [(event.at_s, event.at_s + event.for_s) for event in seen.events if event.code == "frozen"]
+    silences = [
+        stretch
+        for stretch in seen.recording.silences
+        if _length(stretch) > silent_s(trial) and not any(_explains(known, stretch) for known in [*stalls, *planned])
+    ]
+    events = [
+        *(_event("client-gap", stall, "The load generator itself was held up for") for stall in stalls),
+        *(
+            _event("server-gap", silence, "While the client was running nothing was answered for")
+            for silence in silences
+        ),
+    ]
+    return sorted(events, key=lambda event: -event.for_s)[:MOST_LISTED]
+
+
+def silent_s(trial: Trial) -> float:
+    """From what length on a silence is remarkable: longer than three waits, and than three usual spacings."""
+    spacing_s = trial.duration_s / max(1, sum(trial.answered))
+    return max(SILENT_S, TIMES_THE_USUAL * trial.io_wait_s, TIMES_THE_USUAL * spacing_s)
+
+
+def _length(stretch: Stretch) -> float:
+    return stretch[1] - stretch[0]
+
+
+def _explains(known: Stretch, silence: Stretch) -> bool:
+    """True where what is left of the silence outside of the known stretch is not remarkable."""
+    common_s = min(known[1] + SLACK_S, silence[1]) - max(known[0] - SLACK_S, silence[0])
+    return _length(silence) - max(0.0, common_s) < SILENT_S
+
+
+def _event(code: str, stretch: Stretch, what: str) -> Event:
+    at_s, for_s = round(stretch[0], 3), round(_length(stretch), 3)
+    return Event(code, at_s, for_s, f"{what} {for_s:.1f} s from {at_s:.1f} s into the window on.")

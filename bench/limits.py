@@ -1,0 +1,48 @@
+"""What a trial used to the full: the limiter of a plateau, named from samples and counts (METHOD, item 17)."""
+
+from bench.record import Trial
+from bench.stacks import BACKLOG
+
+FULL = 0.85
+"""From this share on something counts as used to the full."""
+CLIENT_FULL = 0.70
+"""Of a load process's core: above it the generator's tail latencies are its own (METHOD, item 10)."""
+UNBOUNDED = 10**9
+"""A number of users that bounds nothing, for an open loop."""
+
+
+def utilisation_of(trial: Trial, cpu_s: float, cores: int) -> dict[str, float]:
+    """Share used of everything that could bound the trial; `cpu_s` is the measured CPU time per request.
+
+    users: of what N users can ask for, X (L+S) / N. rate: of the rate that was asked for. threads: of the requests
+    that the server lets in at once, X (L+S) / W, where more than W are there. server CPU and client: of their cores.
+    upstream: of its core. backlog: of the queue of connections to be accepted, at its longest.
+    """
+    rate = trial.throughput_per_s or 0.0
+    inside = rate * (trial.io_wait_s + cpu_s)
+    used: dict[str, float] = {}
+    if trial.users and not trial.rate_per_s:
+        used["users"] = inside / trial.users
+    if trial.rate_per_s:
+        used["rate"] = rate / trial.rate_per_s
+    if trial.slots and (trial.users is None or trial.users > trial.slots):
+        used["threads"] = inside / trial.slots
+    if trial.server:
+        used["server CPU"] = trial.server.cpu_share / cores
+        used["backlog"] = max(trial.samples.accept_queue, default=0) / BACKLOG
+    if trial.machine and trial.machine.upstream_cores:
+        used["upstream"] = trial.machine.upstream_cores
+    if trial.load:
+        used["client"] = trial.load.busiest_share
+    return {name: round(share, 3) for name, share in used.items()}
+
+
+def limiter_of(utilisation: dict[str, float]) -> str | None:
+    """What is used most where that is nearly to the full; else the client, where it was too busy to ask more.
+
+    None: nothing was, as where users march in step or a request waits for something that is not sampled.
+    """
+    full = {name: share for name, share in utilisation.items() if share >= FULL and name != "client"}
+    if full:
+        return max(full, key=full.__getitem__)
+    return "client" if utilisation.get("client", 0.0) > CLIENT_FULL else None

@@ -1,0 +1,204 @@
+"""Looking at a trial's window: readings of every process tree, and whatever befalls them, by one loop in one thread."""
+
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import psutil
+
+from bench import meter
+from bench.errors import NotRun
+from bench.load.process import DRAIN_S, Recording, RunningLoad, Stretch, merge
+from bench.record import Event, column_s
+from bench.servers import Server, has_ended
+from bench.verdict import TrialInvalid
+
+LOOK_EVERY_S = 0.02
+LOAD_WITHIN_S = 60.0
+RECORDED_WITHIN_S = 10.0 + DRAIN_S
+CLOCK_STEP_S = 1.0
+PREPARE_S = 0.1  # before the window: what takes long to look up would hold up the load, on whose core we run
+HAND_IN_WITHIN_S = 1.0
+
+
+class Freeze(NamedTuple):
+    """A pause of the server that the experiment asks for, in seconds from the window's start."""
+
+    at_s: float
+    for_s: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was seen in the window: the load's books, readings of the server, and of all of ours at its edges; how many
+    connections there were when it began.
+    """
+
+    recording: Recording
+    server: list[meter.Reading]
+    ours: list[meter.Reading]
+    upstream: list[meter.Reading]
+    events: list[Event]
+    start_s: float
+    connections: int = 0
+
+    @property
+    def mean_latency_s(self) -> float:
+        return float(self.recording.histogram.get_mean_value()) / 1e6
+
+    @property
+    def other_cores(self) -> float:
+        """Cores kept busy in the window by programs that are neither server nor load nor the lab itself."""
+        first, last = self.ours[0], self.ours[-1]
+        return max(0.0, (last.machine_s - first.machine_s - last.cpu_s + first.cpu_s) / (last.at_s - first.at_s))
+
+    @property
+    def stolen_cores(self) -> float:
+        """Cores that the machine's host kept for others."""
+        first, last = self.ours[0], self.ours[-1]
+        return (last.stolen_s - first.stolen_s) / (last.at_s - first.at_s)
+
+
+class Watch:
+    """Looks at server, load and upstream through the window, and does to the server what the experiment asks for."""
+
+    def __init__(
+        self, server: Server | None, load: RunningLoad, upstream: Server | None, freeze: Freeze | None = None
+    ) -> None:
+        self.server, self.load, self.upstream, self.freeze = server, load, upstream, freeze
+        self.start_s = 0.0
+        self.events: list[Event] = []
+        self.members: list[psutil.Process] = []
+        self.frozen_at_s: float | None = None
+
+    def through_the_window(self) -> Evidence:
+        """Wait for the window, read at both edges and in between, and gather the recording."""
+        wall_ahead_s = time.time() - time.monotonic()
+        self.start_s, end_s = self._wait_for_window()
+        self._sleep_until(self.start_s - PREPARE_S)
+        connections = meter.established(self.server.port) if self.server else 0
+        self.members = self.server.family() if self.server else []
+        upstream = self.upstream.family() if self.upstream else []
+        ours = [*self.members, *upstream, *self._load_family(), psutil.Process()]
+        readings: list[list[meter.Reading]] = [[], [], []]
+        for at_s in sample_times_s(self.start_s, end_s):
+            self._sleep_until(at_s)
+            self._look_at_members()
+            readings[0].append(meter.read(self.members, self.server.port if self.server else None))
+            if at_s in (self.start_s, end_s):
+                readings[1].append(meter.read(ours))
+                readings[2].append(meter.read(upstream))
+        self._note_replacements()
+        recording = self._wait_for_recording()
+        self._note_clock(wall_ahead_s)
+        server, all_of_ours, upstream_readings = readings
+        return Evidence(recording, server, all_of_ours, upstream_readings, self.events, self.start_s, connections)
+
+    def _load_family(self) -> list[psutil.Process]:
+        return [member for process in self.load.processes for member in process.family()]
+
+    def _wait_for_window(self) -> Stretch:
+        deadline = time.monotonic() + LOAD_WITHIN_S
+        while (window := self.load.window()) is None:
+            self._look()
+            refusal = self.load.refusal()
+            if refusal:
+                raise NotRun(f"{refusal}: say --i-own-this-host to `lab load-worker` there.")
+            if time.monotonic() > deadline:
+                raise NotRun(self._not_there())
+            time.sleep(LOOK_EVERY_S)
+        return window
+
+    def _not_there(self) -> str:
+        missing = self.load.missing()
+        if missing:
+            return f"After {LOAD_WITHIN_S:.0f} s {missing}"
+        return f"The load did not have all its users within {LOAD_WITHIN_S:.0f} s."
+
+    def _wait_for_recording(self) -> Recording:
+        deadline = time.monotonic() + RECORDED_WITHIN_S
+        while not self.load.is_recorded():
+            self._look()
+            if time.monotonic() > deadline:
+                there = f"{len(self.load.parts())} of {self.load.expected}"
+                raise TrialInvalid("load-lost", f"{there} load processes handed in a recording.")
+            time.sleep(LOOK_EVERY_S)
+        return merge(self.load.parts())
+
+    def _sleep_until(self, at_s: float) -> None:
+        """Sleep to a monotonic time, looking after the processes on the way."""
+        while (left_s := at_s - time.monotonic()) > 0:
+            time.sleep(min(left_s, LOOK_EVERY_S))
+            self._look()
+
+    def _look(self) -> None:
+        """Raise TrialInvalid where a process of ours has ended; freeze and thaw when it is time."""
+        for server in filter(None, (self.server, self.upstream)):
+            if server.exit_status is not None:
+                raise TrialInvalid("server-died", self._how_it_died(server))
+        lost = self.load.lost_process()
+        if lost:
+            raise TrialInvalid("load-lost", lost[0].upper() + lost[1:])
+        if self.freeze:
+            self._freeze_and_thaw(self.freeze)
+
+    def _look_at_members(self) -> None:
+        """Note processes of the server that have ended: less often than the rest, because it takes longer."""
+        for member in [member for member in self.members if has_ended(member)]:
+            self.members.remove(member)
+            self._note("server-restarted", f"Process {member.pid} of the server ended", 0.0)
+
+    def _how_it_died(self, server: Server) -> str:
+        who = "upstream service" if server is self.upstream else "server"
+        log = f" The end of its log:\n{server.log_tail()}" if server.log_tail() else ""
+        return f"The {who} ended with status {server.exit_status}, {self._how_far()}.{log}"
+
+    def _how_far(self) -> str:
+        """How much of the window there was; ends it."""
+        into_s = time.monotonic() - self.start_s
+        if not self.start_s or into_s < 0:
+            return "before the window"
+        recording = self.load.hand_in(HAND_IN_WITHIN_S)
+        answered = "an unknown number of" if recording is None else str(recording.completed)
+        return f"{into_s:.1f} s into the window, after {answered} answers in it"
+
+    def _note(self, code: str, message: str, for_s: float) -> None:
+        at_s = round(time.monotonic() - self.start_s - for_s, 3)
+        self.events.append(Event(code, at_s, round(for_s, 3), f"{message} {at_s:.1f} s into the window."))
+
+    def _note_replacements(self) -> None:
+        """A process that was started in the window leaves nothing to see but itself."""
+        if self.server and {p.pid for p in self.server.family()} - {p.pid for p in self.members}:
+            self._note("server-restarted", "A process of the server was seen that had been started", 0.0)
+
+    def _note_clock(self, wall_ahead_s: float) -> None:
+        step_s = time.time() - time.monotonic() - wall_ahead_s
+        if abs(step_s) > CLOCK_STEP_S:
+            self._note("clock-stepped", f"The wall clock moved by {step_s:,.0f} s; no number uses it. Seen", 0.0)
+
+    def _freeze_and_thaw(self, freeze: Freeze) -> None:
+        into_s = time.monotonic() - self.start_s
+        if self.frozen_at_s is None and self.members and freeze.at_s <= into_s:
+            self.frozen_at_s = time.monotonic()
+            self._signal(signal.SIGSTOP)
+        elif self.frozen_at_s and freeze.for_s and time.monotonic() - self.frozen_at_s >= freeze.for_s:
+            self._signal(signal.SIGCONT)
+            self._note("frozen", "The server was frozen, as the experiment asks,", time.monotonic() - self.frozen_at_s)
+            self.freeze = None
+
+    def _signal(self, number: signal.Signals) -> None:
+        for member in self.members:
+            with suppress(psutil.NoSuchProcess):
+                member.send_signal(number)
+
+
+def sample_times_s(start_s: float, end_s: float) -> list[float]:
+    """The window's edges, and a moment in every column of it between them."""
+    every_s = column_s(end_s - start_s)
+    steps = int((end_s - start_s) / every_s)
+    times_s = [start_s + step * every_s for step in range(steps + 1)]
+    if end_s - times_s[-1] < every_s / 2:
+        times_s.pop()
+    return [*times_s, end_s]
