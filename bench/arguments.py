@@ -1,0 +1,224 @@
+"""The words that `lab` understands: its commands, their options, and readers that say what is wrong with a word."""
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+from urllib.parse import urlsplit
+
+from bench.errors import UsageError, nearest
+from bench.stacks import HOST
+
+MAX_USERS, MAX_REPEATS, MAX_DURATION_S, MAX_PROCESSES = 10_000, 100, 3600.0, 64
+MAX_RATE_PER_S = 100_000.0
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one sentence like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = re.search(r"invalid choice: '?([^' ]*)'? \(choose from (.*)\)", message)
+        if unknown:
+            known = re.findall(r"[a-z_-]+", unknown[2])
+            message = f"Unknown command {unknown[1]!r}: {nearest(unknown[1], known)}"
+        sentence = message[0].upper() + message[1:].rstrip(".")
+        stop = "" if sentence.endswith("?") else "."
+        raise UsageError(f"{sentence}{stop} See `{self.prog} --help`.")
+
+
+def words(text: str) -> list[str]:
+    """A comma-separated list, empty words left out."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A reader of whole numbers within bounds."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def wholes(low: int, high: int) -> Callable[[str], list[int]]:
+    """A reader of comma-separated whole numbers within bounds."""
+    return lambda text: [whole(low, high)(word) for word in words(text)]
+
+
+def seconds(text: str) -> float:
+    """A duration above 0 s and up to an hour."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= MAX_DURATION_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to {MAX_DURATION_S:.0f}")
+    return value
+
+
+def positive_numbers(text: str) -> list[float]:
+    """A comma-separated list of requests per second."""
+    try:
+        values = [float(word) for word in words(text)]
+    except ValueError:
+        values = [-1.0]
+    if not values or not all(0 < value <= MAX_RATE_PER_S for value in values):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of requests/s up to {MAX_RATE_PER_S:,.0f}")
+    return values
+
+
+class Address(NamedTuple):
+    """HOST or HOST:PORT, as typed."""
+
+    host: str
+    port: int | None
+
+
+def address(text: str) -> Address:
+    """A reader of HOST and HOST:PORT."""
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+    if not host or parts.netloc != text or "@" in text or port == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: write HOST or HOST:PORT")
+    return Address(host, port)
+
+
+def build_parser() -> Parser:
+    """All commands of `lab` with their options; the namespace names one in `command`."""
+    parser = Parser(prog="lab", description="Django under WSGI and ASGI, measured.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_list(commands)
+    _add_serve(commands)
+    _add_diff(commands)
+    _add_run(commands)
+    _add_load_worker(commands)
+    _add_report(commands)
+    _add_compare(commands)
+    _add_verify(commands)
+    _add_doctor(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, help_: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help_, description=help_)
+    return parser
+
+
+def _json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
+
+
+def _add_list(commands: Any) -> None:
+    _json_option(_command(commands, "list", "show labs, servers, stacks, workloads and experiments"))
+
+
+def _add_serve(commands: Any) -> None:
+    parser = _command(commands, "serve", "serve a stack in the foreground until Ctrl-C")
+    parser.add_argument("stack", metavar="STACK", help="such as sync_wsgi@gthread:64 or async_asgi@uvicorn")
+    parser.add_argument("--port", type=whole(1, 65535), default=8000)
+    parser.add_argument("--bind", metavar="ADDRESS", default=HOST, help="of this machine (default: loopback)")
+    _own_host_option(parser)
+    _middleware_option(parser)
+    parser.add_argument("--cpus", type=wholes(0, 4095), default=[], help="core numbers, such as 0 or 0,1")
+    parser.add_argument("--reload", action="store_true", help="start again when a file changes")
+
+
+def _middleware_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--middleware",
+        type=words,
+        help="startproject for the seven of a new project, or names of: sync_only, async_only, both",
+    )
+
+
+def _add_diff(commands: Any) -> None:
+    parser = _command(commands, "diff", "show what differs between two labs")
+    parser.add_argument("left", metavar="LAB")
+    parser.add_argument("right", metavar="LAB")
+
+
+def _add_run(commands: Any) -> None:
+    parser = _command(commands, "run", "measure an experiment and write its report")
+    parser.add_argument("experiment", metavar="EXPERIMENT", help="see `lab list`")
+    parser.add_argument("--profile", default="quick", help="quick (default), standard or reference")
+    listed: dict[str, Any] = {"action": "extend", "type": words, "default": []}
+    parser.add_argument("--stack", **listed, metavar="STACK", help="instead of the experiment's; repeat or use commas")
+    parser.add_argument("--workload", **listed, metavar="WORKLOAD", help="instead of the experiment's: 'wait?ms=10'")
+    parser.add_argument(
+        "--users",
+        action="extend",
+        type=wholes(1, MAX_USERS),
+        default=[],
+        metavar="N",
+        help="users at once: 1,10,100",
+    )
+    _middleware_option(parser)
+    parser.add_argument("--repeats", type=whole(1, MAX_REPEATS), help="server restarts per trial")
+    parser.add_argument("--duration", type=seconds, metavar="S", help="seconds of each window")
+    parser.add_argument("--seed", type=whole(0, 2**31 - 1), help="of the order of trials")
+    _engine_options(parser)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the run is kept (default: results/local/)")
+    _json_option(parser)
+
+
+def _engine_options(parser: argparse.ArgumentParser) -> None:
+    engine = parser.add_argument_group("the load, and where it comes from and goes to")
+    engine.add_argument(
+        *("--rate",), dest="rates", action="extend", type=positive_numbers, default=[], metavar="R",
+        help="an open loop: requests/s on a schedule, whatever happens: 100,200",
+    )  # fmt: skip
+    engine.add_argument("--schedule", choices=["poisson", "constant"], default="poisson", help="of an open loop")
+    processes = whole(1, MAX_PROCESSES)
+    engine.add_argument("--load-processes", type=processes, metavar="N", help="Locust processes on this machine")
+    engine.add_argument("--expect-workers", type=processes, metavar="N", help="on others: see `lab load-worker`")
+    engine.add_argument(
+        *("--bind",), type=address, metavar="ADDRESS[:PORT]", help="of this machine, where those workers find it"
+    )
+    engine.add_argument("--target", metavar="URL", help="a server that is there already, instead of one of ours")
+    _own_host_option(engine)
+
+
+def _own_host_option(parser: Any) -> None:
+    parser.add_argument("--i-own-this-host", action="store_true", help="needed for every address beyond loopback")
+
+
+def _add_load_worker(commands: Any) -> None:
+    parser = _command(commands, "load-worker", "make load for a run on another machine, until Ctrl-C")
+    parser.add_argument(
+        *("--master",), type=address, required=True, metavar="HOST[:PORT]", help="where `lab run --bind` listens"
+    )
+    parser.add_argument("--cpus", type=wholes(0, 4095), default=[], help="core numbers, such as 0 or 0,1")
+    _own_host_option(parser)
+
+
+def _add_report(commands: Any) -> None:
+    parser = _command(commands, "report", "show a run again and redraw its report")
+    parser.add_argument("run", metavar="RUN", help="a folder, the name of a run, or latest")
+    parser.add_argument("--markdown", action="store_true", help="the table as Markdown")
+    _json_option(parser)
+
+
+def _add_compare(commands: Any) -> None:
+    parser = _command(commands, "compare", "set two runs side by side: the second over the first")
+    parser.add_argument("first", metavar="RUN", help="a folder, the name of a run, or latest")
+    parser.add_argument("second", metavar="RUN")
+    parser.add_argument("--anyway", action="store_true", help="also where machine, versions or capabilities differ")
+    parser.add_argument("--markdown", action="store_true", help="for a pull request")
+    _json_option(parser)
+
+
+def _add_verify(commands: Any) -> None:
+    parser = _command(commands, "verify", "judge the claims of a run")
+    parser.epilog = "Exit codes: 0 all supported, 1 one refuted, 4 none refuted but some cannot be told."
+    parser.add_argument("run", metavar="RUN", nargs="?", default="latest", help="as for report (default: latest)")
+    _json_option(parser)
+
+
+def _add_doctor(commands: Any) -> None:
+    _json_option(_command(commands, "doctor", "look at this machine and say what is missing"))
