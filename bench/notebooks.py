@@ -15,9 +15,10 @@ from nbclient import NotebookClient
 from rich.progress import track
 
 from bench import record
-from bench.cli import Parser, console, guarded
+from bench.arguments import Parser
 from bench.errors import ExitCode, LabError
 from bench.record import ROOT
+from bench.terminal import console, guarded
 
 FOLDER = ROOT / "notebooks"
 CELL_WITHIN_S = 120

@@ -23,7 +23,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from bench.looks import GREY, INK, Look, look_of, styled
 from bench.record import Run
-from bench.summary import Row, rows_of, users_text
+from bench.summary import Row, rows_of
 from bench.tables import number, whole
 
 WIDTH_IN, PANEL_IN = 9.0, 3.9
@@ -64,17 +64,22 @@ def new_page(
     notes: Sequence[str] = (),
     panel_in: float = PANEL_IN,
     rows: int = 1,
+    ratios: Sequence[float] | None = None,
+    row_gap_in: float = 0.45,
     left_in: float = 0.75,
     gap_in: float = 0.65,
     width_in: float = WIDTH_IN,
     heading_in: float = 0.25,
     axis_in: float = 0.5,
 ) -> tuple[Picture, list[Axes]]:
-    """A figure with its finding above and notes below; the margins are as wide as the labels need."""
+    """A figure with its finding above and notes below; the margins are as wide as the labels need.
+
+    `panel_in` is the height of a row of panels, of the mean one where `ratios` makes them differ.
+    """
     title = textwrap.wrap(finding, int(width_in * 9.6))
     foot = [line for note in notes for line in textwrap.wrap(note, int(width_in * 15.5))]
     top_in, bottom_in = 0.45 + 0.22 * len(title) + heading_in, 0.18 + axis_in + 0.17 * len(foot)
-    height_in = top_in + bottom_in + rows * panel_in + (rows - 1) * 0.45
+    height_in = top_in + bottom_in + rows * panel_in + (rows - 1) * row_gap_in
     figure = Picture(figsize=(width_in, height_in))
     figure.finding = finding
     FigureCanvasAgg(figure)
@@ -83,16 +88,16 @@ def new_page(
     _write(figure, 0.12, height_in - 0.38 - 0.22 * len(title), subtitle, size=9, color=GREY)
     for place, line in enumerate(reversed(foot)):
         _write(figure, 0.12, 0.10 + 0.17 * place, line, size=8, color=GREY)
-    right_in = 0.2 + max((_text_width_in(figure, label) + 0.25 for label in labels), default=0.0)
+    right_in = 0.2 + max((text_width_in(figure, label) + 0.25 for label in labels), default=0.0)
     figure.subplots_adjust(
         left=left_in / width_in,
         right=1 - right_in / width_in,
         bottom=bottom_in / height_in,
         top=1 - top_in / height_in,
         wspace=gap_in * panels / max(0.1, width_in - left_in - right_in - gap_in * (panels - 1)),
-        hspace=0.45 / panel_in,
+        hspace=row_gap_in / panel_in,
     )
-    axes = figure.subplots(rows, panels, squeeze=False)
+    axes = figure.subplots(rows, panels, squeeze=False, height_ratios=ratios)
     return figure, list(axes.flat)
 
 
@@ -101,7 +106,7 @@ def _write(figure: Picture, x_in: float, y_in: float, text: str, **how: Any) -> 
     figure.text(x_in / width_in, y_in / height_in, text, va="bottom", ha="left", parse_math=False, **how)
 
 
-def _text_width_in(figure: Picture, text: str, size: float = 8.5) -> float:
+def text_width_in(figure: Picture, text: str, size: float = 8.5) -> float:
     probe = figure.text(0, 0, text, size=size, parse_math=False)
     width_px = probe.get_window_extent(figure.canvas.get_renderer()).width  # type: ignore[attr-defined]
     probe.remove()
@@ -173,14 +178,14 @@ def scale_users(ax: Axes, levels: Sequence[int]) -> None:
     ends = (at[0] - pad, at[-1] + pad)
     ax.set_xlim(*((10**end for end in ends) if is_log else ends))
     room = (at[-1] - at[0]) * 38 / (ax.get_window_extent().width * 100 / ax.figure.dpi)
-    kept = _apart(at, room)
+    kept = apart(at, room)
     ax.xaxis.set_major_locator(FixedLocator(levels))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, place: _plain(round(value)) if place in kept else ""))
     ax.set_xlabel("users (each waits for its answer)")
 
 
-def _apart(at: Sequence[float], room: float) -> set[int]:
+def apart(at: Sequence[float], room: float) -> set[int]:
     """Which of the positions to label so that labels do not touch: the last, then leftwards what has room."""
     kept = [len(at) - 1]
     for place in reversed(range(len(at) - 1)):
@@ -196,12 +201,19 @@ def scale_values(ax: Axes, values: Sequence[float], *, log: bool | None = None) 
     if log if log is not None else high >= 20 * low:
         ax.set_yscale("log")
         ax.set_ylim(low / 1.5, high * 1.6)
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 300 * low else (1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_locator(LogLocator(subs=_steps(low, high)))
     else:
         ax.set_ylim(0, high * 1.12)
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+
+
+def _steps(low: float, high: float) -> tuple[float, ...]:
+    """Ticks within a decade: the narrower the span the more, so that there are some to read off."""
+    if high > 300 * low:
+        return (1.0,)
+    return (1.0, 2.0, 5.0) if high > 3 * low or low < 10 else (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -242,6 +254,7 @@ class Series:
 
     @property
     def measured(self) -> list[Row]:
+        """The rows with numbers."""
         return [row for row in self.rows if row.measured]
 
     @property
@@ -252,7 +265,13 @@ class Series:
 
 
 def rows_for(run: Run, request: str) -> list[Row]:
-    return [row for row in rows_of(run) if row.request == request]
+    """The rows of closed loops without a rate: what can be drawn against users."""
+    return [row for row in rows_of(run) if row.request == request and is_plainly_closed(row)]
+
+
+def is_plainly_closed(row: Row) -> bool:
+    """True where users ask as fast as they are answered."""
+    return not row.is_open and row.load.rate_per_s is None
 
 
 def series_of(rows: Sequence[Row]) -> list[Series]:
@@ -296,8 +315,8 @@ def best_of_each_lab(rows: Sequence[Row], measure: Measure) -> list[Row]:
     return ordered if len(ordered) <= 3 else [ordered[0], *ordered[-2:]]
 
 
-def at_users(rows: Sequence[Row]) -> str:
-    return f"At {users_text(rows[0].users)}"
+def at_load(rows: Sequence[Row]) -> str:
+    return f"At {rows[0].load_text}"
 
 
 def subtitle_of(rows: Sequence[Row], what: str) -> str:
@@ -307,43 +326,61 @@ def subtitle_of(rows: Sequence[Row], what: str) -> str:
 
 def holes_in(rows: Sequence[Row]) -> list[str]:
     """What is missing from the drawing, so that a hole does not look like a choice."""
-    gone: dict[str, list[str]] = {}
+    gone: dict[str, list[Row]] = {}
     for row in rows:
         if not row.measured:
-            gone.setdefault(f"{row.stack} {row.verdict}", []).append(f"{row.users:,}")
-    return (
-        [f"Not drawn: {'; '.join(f'{what} at {_listed(users)} users' for what, users in gone.items())}."]
-        if gone
-        else []
-    )
+            gone.setdefault(f"{row.stack} {row.verdict}", []).append(row)
+    texts = [f"{what} at {_loads_text(members)}" for what, members in gone.items()]
+    return [f"Not drawn: {'; '.join(texts)}."] if texts else []
+
+
+def _loads_text(rows: Sequence[Row]) -> str:
+    """The loads with their unit once: `200 and 400 users`, `90 % and 120 % of capacity`."""
+    if len(rows) > 1 and all(map(is_plainly_closed, rows)):
+        return _listed([f"{row.users:,}" for row in rows]) + " users"
+    texts = [row.load_text for row in rows]
+    for unit in (" requests/s", " of capacity"):
+        if len(texts) > 1 and all(text.endswith(unit) for text in texts):
+            return _listed([text.removesuffix(unit) for text in texts]) + unit
+    return _listed(texts)
 
 
 def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def draw_curve(ax: Axes, series: Series, measure: Measure) -> None:
+def users_of(row: Row) -> float:
+    return row.users
+
+
+def draw_curve(ax: Axes, series: Series, measure: Measure, x_of: Callable[[Row], float] = users_of) -> None:
     """Median line, broken where nothing was measured; single restarts, interval, marker."""
     look = series.look
     values = [measure.of(row) for row in series.rows]
-    users = [row.users for row in series.rows]
     ax.plot(
-        users,
+        [x_of(row) for row in series.rows],
         [np.nan if value is None else value for value in values],
         color=look.colour,
         linestyle=look.line,
     )
+    _draw_spread(ax, series, measure, x_of)
     for row, value in zip(series.rows, values, strict=True):
-        if value is None:
-            continue
-        restarts = measure.restarts(row)
-        ax.plot([row.users] * len(restarts), restarts, ".", color=look.colour, alpha=0.35, markersize=4)
-        if bounds := measure.bounds(row):
-            ax.plot([row.users] * 2, bounds, color=look.colour, linewidth=1.1)
-        draw_markers(ax, row, [row.users], [value])
+        if value is not None:
+            draw_markers(ax, row, [x_of(row)], [value], f"{x_of(row):g}")
 
 
-def draw_markers(ax: Axes, row: Row, xs: Sequence[float], ys: Sequence[float]) -> None:
+def _draw_spread(ax: Axes, series: Series, measure: Measure, x_of: Callable[[Row], float]) -> None:
+    """Single restarts and intervals, each as one line for all rows: an artist for each would take seconds."""
+    colour = series.look.colour
+    dots = [(x_of(row), value) for row in series.rows for value in measure.restarts(row)]
+    bounds = [(x_of(row), found) for row in series.rows if (found := measure.bounds(row))]
+    bars = [point for x, (low, high) in bounds for point in ((x, low), (x, high), (np.nan, np.nan))]
+    for points, how in ((dots, {"marker": ".", "ls": "", "alpha": 0.35, "ms": 4}), (bars, {"lw": 1.1})):
+        if points:
+            ax.plot(*zip(*points, strict=True), color=colour, **how)
+
+
+def draw_markers(ax: Axes, row: Row, xs: Sequence[float], ys: Sequence[float], load: str | None = None) -> None:
     look = look_of(row.stack)
     face, edge = ("white", look.colour) if row.is_hollow else (look.colour, "white")
     ax.plot(
@@ -353,7 +390,7 @@ def draw_markers(ax: Axes, row: Row, xs: Sequence[float], ys: Sequence[float]) -
         markeredgecolor=edge,
         markeredgewidth=1.3 if row.is_hollow else 0.6,
         zorder=4,
-        label=f"{'hollow' if row.is_hollow else 'full'}-{row.stack}-{row.users}",
+        label=f"{'hollow' if row.is_hollow else 'full'}-{row.stack}-{load or row.users}",
     )
 
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import log10
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from bench import summary, theory
+from bench import plots_open, summary, theory, timeline
 from bench.looks import FAILED, GREY, INK, PALE, look_of, styled
 from bench.page import (
     CPU,
@@ -26,10 +24,9 @@ from bench.page import (
     Measure,
     Picture,
     Series,
-    at_users,
+    at_load,
     best_of_each_lab,
     draw_curve,
-    draw_markers,
     end_of,
     extremes_of,
     holes_in,
@@ -44,8 +41,10 @@ from bench.page import (
     subtitle_of,
     top_of,
 )
-from bench.record import Run
-from bench.summary import Row, users_text
+from bench.percentiles import CLOSED_KEY, OPEN_KEY, distributions
+from bench.plateaus import plateaus_of
+from bench.record import Run, Trial, users_text
+from bench.summary import Row
 from bench.tables import number, percent, whole
 
 BAR_IN = 0.34
@@ -56,6 +55,7 @@ LIMITED_BY = {
     "server CPU": "what its CPU allows",
 }
 KEY = "Hollow: degraded. Faint dots: single restarts. Vertical bars: interval of the median."
+PLATEAU_KEY = "Beside the last number: what limits the plateau, from samples."
 LIMITS_KEY = (
     "Grey: N/L, what N users can ask for when a request only waits. Dotted: the stack's ceiling "
     "min(W/(L+S), 1/S) with W threads and measured CPU time S. Thin line: predicted from L, S and W alone "
@@ -70,12 +70,13 @@ def throughput_vs_users(run: Run, request: str) -> Picture:
     if len(levels_of(rows)) < 2:
         return _bars(rows, [THROUGHPUT], throughput_title(rows))
     lines = series_of(rows)
-    ends = [end for series in lines if (end := end_of(series, THROUGHPUT))]
+    limiters = {(it.stack, it.middleware): it.limiter for it in plateaus_of(run) if it.request == request}
+    ends = [_named_limiter(end, series, limiters) for series in lines if (end := end_of(series, THROUGHPUT))]
     figure, (ax,) = new_page(
         throughput_title(rows),
-        subtitle_of(rows, "requests/s against users"),
+        subtitle_of(rows, "closed loop, requests/s against users"),
         labels=[end.text for end in ends],
-        notes=[KEY, LIMITS_KEY, *holes_in(rows)],
+        notes=[KEY, LIMITS_KEY, *([PLATEAU_KEY] if any(limiters.values()) else []), *holes_in(rows)],
         heading_in=0.12,
     )
     scale_users(ax, levels_of(rows))
@@ -89,6 +90,12 @@ def throughput_vs_users(run: Run, request: str) -> Picture:
     return figure
 
 
+def _named_limiter(end: End, series: Series, limiters: Mapping[tuple[str, tuple[str, ...]], str | None]) -> End:
+    """The label with what holds its plateau down."""
+    limiter = limiters.get((series.rows[0].stack, series.rows[0].middleware))
+    return end._replace(text=f"{end.text}, {limiter}") if limiter else end
+
+
 def throughput_title(rows: Sequence[Row]) -> str:
     """The most requests/s that each lab reaches at the most users, and how near that is to the stack's own limit."""
     best = best_of_each_lab(top_of(rows, THROUGHPUT), THROUGHPUT)
@@ -97,11 +104,11 @@ def throughput_title(rows: Sequence[Row]) -> str:
     most, *others = best
     first = f"{most.stack} answers {number(THROUGHPUT.of(most))} requests/s{_of_limit(most)}"
     texts = [f"{row.stack} {number(THROUGHPUT.of(row))}{_of_limit(row)}" for row in others]
-    return f"{at_users(best)} {'; '.join([first, *texts])}"
+    return f"{at_load(best)} {'; '.join([first, *texts])}"
 
 
 def _of_limit(row: Row) -> str:
-    share, limiter = row.median("fraction_of_limit"), row.limiter
+    share, limiter = row.median("fraction_of_limit"), row.ceiling
     return "" if share is None or limiter is None else f", {percent(share)} of {LIMITED_BY[limiter]}"
 
 
@@ -156,82 +163,11 @@ def _theory(ax: Axes, series: Series, levels: Sequence[int]) -> None:
     )  # fmt: skip
 
 
-PERCENTILES = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
-BEYOND = 5  # answers that must lie beyond the last percentile drawn; fewer say nothing about it
-LATENCY_KEY = (
-    "All restarts merged without loss, drawn as far as at least five answers lie beyond. Hollow: degraded. "
-    "Closed loop: users wait for a slow server and ask it less, so tails read as lower bounds."
-)
-
-
 @styled
 def latency_distributions(run: Run, request: str, users: int) -> Picture:
-    """Latency in ms at each percentile for every stack; the tail is stretched."""
+    """Latency in ms at each percentile for every stack in the closed loop of so many users; the tail is stretched."""
     rows = [row for row in rows_for(run, request) if row.users == users]
-    drawn = [row for row in rows if row.measured and row.histogram.get_total_count() >= 2 * BEYOND]
-    curves = [(row, _percentile_curve(row)) for row in drawn]
-    ends = [_latency_end(row, rows, curve) for row, curve in curves]
-    figure, (ax,) = new_page(
-        latency_title(rows),
-        f"{request} · {users:,} users · latency within which that share of the answers came",
-        labels=[end.text for end in ends],
-        notes=[LATENCY_KEY, *holes_in(rows)],
-        heading_in=0.12,
-    )
-    _scale_percentiles(ax, [curve for _, curve in curves])
-    for row, curve in curves:
-        _draw_percentiles(ax, row, curve)
-    label_ends(ax, ends)
-    return figure
-
-
-def latency_title(rows: Sequence[Row]) -> str:
-    """The slowest and the quickest p99."""
-    p99 = Measure("latency_us.p99", 1e-3, "", number)
-    extremes = list(reversed(extremes_of(top_of(rows, p99), p99)))
-    if not extremes:
-        return "No latency was measured"
-    texts = [f"{number(p99.of(row))} ms from {row.stack}" for row in extremes]
-    return f"{at_users(extremes)} 99 of 100 answers come within {', within '.join(texts)}"
-
-
-def _percentile_curve(row: Row) -> dict[float, float]:
-    """Percentile -> ms, from the merged histogram, denser towards the tail."""
-    last = max(0.5, log10(row.histogram.get_total_count() / BEYOND))
-    percentiles = {round(100 * (1 - 10**-nines), 6) for nines in np.linspace(0.02, last, 80)}
-    marks = {mark for mark in PERCENTILES if -log10(1 - mark / 100) <= last}
-    values: dict[float, int] = row.histogram.get_percentile_to_value_dict(sorted(percentiles | marks))
-    return {percentile: values[percentile] / 1000 for percentile in sorted(values)}
-
-
-def _odds(percentile: float) -> float:
-    """1 in how many answers is slower: on a log axis of this, 90, 99 and 99.9 are equally far apart."""
-    return 1 / (1 - percentile / 100)
-
-
-def _latency_end(row: Row, rows: Sequence[Row], curve: dict[float, float]) -> End:
-    percentile, value_ms = list(curve.items())[-1]
-    return End(_odds(percentile), value_ms, name_of(row, rows), look_of(row.stack).text_colour)
-
-
-def _draw_percentiles(ax: Axes, row: Row, curve: dict[float, float]) -> None:
-    look = look_of(row.stack)
-    ax.plot([_odds(at) for at in curve], list(curve.values()), color=look.colour, linestyle=look.line)
-    marks = [at for at in PERCENTILES if at in curve]
-    draw_markers(ax, row, [_odds(at) for at in marks], [curve[at] for at in marks])
-
-
-def _scale_percentiles(ax: Axes, curves: Sequence[dict[float, float]]) -> None:
-    last = max((max(curve) for curve in curves), default=99.0)
-    marks = [mark for mark in PERCENTILES if mark <= last]
-    ax.set_xscale("log")
-    ax.set_xlim(1, _odds(last) * 1.05)
-    ax.xaxis.set_major_locator(FixedLocator([_odds(mark) for mark in marks]))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda _, place: f"{marks[place]:g} %" if place is not None else ""))
-    scale_values(ax, [value for curve in curves for value in curve.values()], log=True)
-    ax.set_xlabel("share of answers (the tail is stretched)")
-    ax.set_ylabel("latency, ms")
+    return distributions(rows, CLOSED_KEY)
 
 
 @styled
@@ -271,7 +207,7 @@ def threads_title(rows: Sequence[Row]) -> str:
         return "No threads were counted"
     texts = [f"{whole(THREADS.of(row))} threads and {whole(MEMORY.of(row))} MB" for row in extremes]
     pairs = [f"{row.stack} {text}" for row, text in zip(extremes, texts, strict=True)]
-    return f"{at_users(extremes)} the server takes: {'; '.join(pairs)}"
+    return f"{at_load(extremes)} the server takes: {'; '.join(pairs)}"
 
 
 @styled
@@ -292,7 +228,7 @@ def cpu_title(rows: Sequence[Row]) -> str:
         f"{row.stack} spends {whole(CPU.of(row))} µs of CPU a request, answers {number(THROUGHPUT.of(row))}/s"
         for row in extremes
     ]
-    return f"{at_users(extremes)} {'; '.join(texts)}"
+    return f"{at_load(extremes)} {'; '.join(texts)}"
 
 
 def _bars(rows: Sequence[Row], measures: Sequence[Measure], finding: str) -> Picture:
@@ -439,38 +375,66 @@ class Drawn(NamedTuple):
 
 
 def figures_for(run: Run) -> list[Drawn]:
-    """Every figure for which the run has numbers, request by request. Empty for a run without any."""
+    """Every figure for which the run has numbers, request by request, then the windows that something befell."""
     requests = dict.fromkeys(row.request for row in summary.rows_of(run) if row.measured)
-    return [drawn for request in requests for drawn in _figures_for(run, request)]
+    return [
+        *(drawn for request in requests for drawn in _figures_for(run, request)),
+        *(_timeline(place, trials) for place, trials in enumerate(timeline.frozen_pairs(run), start=1)),
+        *(_timeline(f"event-{place}", [trial]) for place, trial in enumerate(timeline.eventful(run), start=1)),
+    ]
+
+
+def _timeline(name: object, trials: Sequence[Trial]) -> Drawn:
+    trial = trials[0]
+    caption = f"{trial.request}: what befell the window of {trial.stack}, {trial.load_text}, marked on the timeline."
+    return Drawn(f"timeline-{name}", timeline.timeline(trials), caption)
 
 
 def _figures_for(run: Run, request: str) -> list[Drawn]:
     rows = rows_for(run, request)
-    slug = re.sub(r"[^a-z0-9]+", "-", request.lower()).strip("-")
+    closed = _closed_figures(run, request) if any(row.measured for row in rows) else []
+    return [*_open_figures(run, request), *closed]
+
+
+def _slug(request: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", request.lower()).strip("-")
+
+
+def _open_figures(run: Run, request: str) -> list[Drawn]:
+    """Latency against load where there are several loads, both loops where they can be set side by side."""
+    rows, slug = plots_open.open_rows_for(run, request), _slug(request)
+    measured = [row for row in rows if row.values("latency_us.p99")]
+    pairs = plots_open.telling_pairs(run, request)
+    figures = []
+    if len(plots_open.loads_of(measured)) > 1:
+        caption = f"{request}: open loop, latency against the load asked for."
+        figures.append(Drawn(f"load-{slug}", plots_open.latency_against_load(run, request), caption))
+    elif measured and not pairs:
+        caption = f"{request}: open loop, latency at {measured[0].load_text}."
+        figures.append(Drawn(f"open-{slug}", distributions(rows, OPEN_KEY), caption))
+    for place, pair in enumerate(pairs, start=1):
+        caption = f"{request}: {pair.open.stack}, both loops asked for {pair.open.load_text}."
+        figures.append(
+            Drawn(f"loops-{place}-{slug}", plots_open.both_distributions(run, request, pair.open.stack), caption)
+        )
+    return figures
+
+
+def _closed_figures(run: Run, request: str) -> list[Drawn]:
+    rows, slug = rows_for(run, request), _slug(request)
     users = max(row.users for row in rows if row.measured)
     is_sweep, waits = len(levels_of(rows)) > 1, bool(_waits_s(rows))
     figures = []
     if is_sweep:
-        figures.append(
-            Drawn(
-                f"throughput-{slug}",
-                throughput_vs_users(run, request),
-                f"{request}: throughput against users, with the limits.",
-            )
-        )
+        caption = f"{request}: throughput against users, with the limits."
+        figures.append(Drawn(f"throughput-{slug}", throughput_vs_users(run, request), caption))
     if not is_sweep or not waits:
-        figures.append(
-            Drawn(f"cpu-{slug}", cpu_per_request(run, request), f"{request}: throughput, and what a request costs.")
-        )
+        caption = f"{request}: throughput, and what a request costs."
+        figures.append(Drawn(f"cpu-{slug}", cpu_per_request(run, request), caption))
     if any(row.values("latency_us.p99") for row in rows if row.users == users):
-        latency = latency_distributions(run, request, users)
-        figures.append(Drawn(f"latency-{slug}", latency, f"{request}: latency at {users:,} users."))
+        caption = f"{request}: latency in the closed loop of {users_text(users)}."
+        figures.append(Drawn(f"latency-{slug}", latency_distributions(run, request, users), caption))
     if any(row.values(THREADS.path) for row in rows):
-        figures.append(
-            Drawn(
-                f"threads-{slug}",
-                threads_and_memory(run, request),
-                f"{request}: what the server takes beside what it answers.",
-            )
-        )
+        caption = f"{request}: what the server takes beside what it answers."
+        figures.append(Drawn(f"threads-{slug}", threads_and_memory(run, request), caption))
     return figures

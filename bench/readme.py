@@ -9,17 +9,17 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-import msgspec
-
 from bench import experiment, record, summary, tables
-from bench.cli import Parser, guarded
+from bench.arguments import Parser
+from bench.checklist import CHECKLIST
 from bench.errors import ExitCode, LabError
-from bench.load.calibrate import WAIT, WAIT_USERS, Calibration
+from bench.load.calibrate import WAIT, WAIT_USERS, calibrated
 from bench.record import ROOT, Run
 from bench.stacks import LABS, SERVERS
+from bench.terminal import guarded
 from bench.workloads import BOUNDS, WORKLOADS
 
-FILES = ("README.md", "results/reference/README.md")
+FILES = ("README.md", "bench/README.md", "results/reference/README.md")
 PICTURE = ROOT / "results" / "reference" / "throughput.svg"
 SHOWN = {"experiment": "io_wait", "request": "wait?ms=100", "users": 200}
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
@@ -120,12 +120,23 @@ def machine() -> str:
 
 
 def _calibrated() -> str:
-    found = msgspec.json.decode((record.REFERENCE / "calibration.json").read_bytes(), type=Calibration)
+    found = calibrated()
     return (
         f"Against the bare ASGI callable Locust sustained {found.peak_per_s:,.0f} requests/s with recording on; with "
         f"{WAIT_USERS} users on `{WAIT}` its rate was {found.throughput_ratio:.3f} times wrk's and its median "
-        f"{found.p50_ratio:.3f} times."
+        f"{found.p50_ratio:.3f} times. Asked for {found.open_rate_per_s:,.0f} requests/s the open loop let 99 of 100 "
+        f"requests leave within {found.open_lateness_p99_us / 1000:.1f} ms of their time (median of "
+        f"{found.repeats} restarts)."
     )
+
+
+def checklist() -> str:
+    """What makes a number honest, and the place of each: gates in bench, tests beside them."""
+    rows = []
+    for item in CHECKLIST:
+        tests = ", ".join(f"[{name}](tests/{file})" for file, _, name in (test.partition("::") for test in item.tests))
+        rows.append([str(item.number), item.asks, ", ".join(f"`{gate}`" for gate in item.gates) or "a test", tests])
+    return table(["", "what is asked", "gate", "proved by"], rows)
 
 
 def labs() -> str:
@@ -170,7 +181,7 @@ def experiments() -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
-    for part in (first_table, caption, findings, runs, machine, labs, servers, workloads, experiments)
+    for part in (first_table, caption, findings, runs, machine, checklist, labs, servers, workloads, experiments)
 }
 
 

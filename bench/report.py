@@ -13,11 +13,13 @@ from typing import Any
 
 from bench import plots, stats, summary, tables
 from bench.errors import UsageError
-from bench.record import Run, write_atomically
+from bench.plateaus import plateaus_of
+from bench.record import Run, Trial, write_atomically
 from bench.stacks import parse_stack
 from bench.summary import Finding, Row
 from bench.tables import COLUMNS, Column, Group
 
+EVENTS_SHOWN = 5
 HOW_TO_READ = {
     "limit": "The throughput that no server can exceed here: min(N/(L+S), W/(L+S), 1/S), with N users, L the time "
     "a request waits, S the server CPU time it takes as measured in the same trial, and W the requests that the "
@@ -28,6 +30,17 @@ HOW_TO_READ = {
     "and decides no claim that the reservation touches. invalid: the number would be wrong and is not shown. "
     "aborted: interrupted. not-run: this machine did not allow it.",
     "finding": "supported or refuted only where the whole interval of the ratio lies on one side; else cannot tell.",
+    "open loop": "Requests leave on a schedule that was fixed beforehand, whatever becomes of those before them, and "
+    "latency counts from the intended send: so it holds the time in which a slow server or client kept them waiting. "
+    "p99 sent is the uncorrected number, from the actual send of those that were answered.",
+    "≥ (at least)": "Some requests were never answered: they would have taken longer than they were waited for, so "
+    "a percentile that they reach down to is a lower bound.",
+    "client-limited": "The load generator did not keep its schedule, or was too busy to ask for more: the number may "
+    "be its own. Drawn hollow and left out of titles and findings.",
+    "plateau": "Neighbouring numbers of users, three or more being measured, at which throughput is within 10 % of "
+    "the most. Limited by what most of its trials had used to the full.",
+    "held": "A closed loop whose users together ask for no more than a rate. While they wait they do not ask, and "
+    "what they did not ask for is not made up for.",
     "closed loop": "Every user waits for its answer before asking again. A slow server is therefore asked less, and "
     "latencies read as lower bounds for people who do not wait for each other.",
 }
@@ -106,6 +119,8 @@ def to_html(run: Run) -> str:
         "<h2>In pictures</h2>" if drawn else "",
         *(_figure(one) for one in drawn),
         _table(rows),
+        _plateaus(run),
+        _accounts(rows),
         _notes(run, rows),
         _definitions("How to read it", {column.heading: column.help for column in COLUMNS} | HOW_TO_READ),
         _environment(run),
@@ -160,17 +175,12 @@ def _findings(findings: Sequence[Finding]) -> str:
         return ""
     body = "".join(
         f'<tr><td class="{finding.value.replace(" ", "-")}">{finding.value}</td>'
-        f'<td class="wrap">{escape(finding.claim.says)}</td><td class="text">{escape(finding.text)}</td>'
-        f'<td class="wrap note">{escape(_compared(finding))}</td></tr>\n'
+        f'<td class="wrap">{escape(finding.claim.says)}</td><td class="wrap">{escape(finding.text)}</td>'
+        f'<td class="wrap note">{escape(summary.compared_text(finding.claim))}</td></tr>\n'
         for finding in findings
     )
     head = "".join(f'<th class="text">{word}</th>' for word in ("finding", "claim", "ratio", "of what to what"))
     return "<h2>Findings</h2>\n" + _wide_table(head, body)
-
-
-def _compared(finding: Finding) -> str:
-    left, right = summary.selector_text(finding.claim.left), summary.selector_text(finding.claim.right)
-    return f"{finding.claim.measure}: {left} / {right}"
 
 
 def _figure(drawn: plots.Drawn) -> str:
@@ -183,9 +193,9 @@ def _figure(drawn: plots.Drawn) -> str:
 def _table(rows: Sequence[Row]) -> str:
     if not rows:
         return "<h2>All numbers</h2>\n<p>No trial was measured.</p>"
-    notes = tables.notes_of(rows)
-    head = "".join(map(_heading, COLUMNS))
-    body = "".join(_group(group, notes) for group in tables.groups_of(rows))
+    notes, columns = tables.notes_of(rows), tables.columns_of(rows)
+    head = "".join(map(_heading, columns))
+    body = "".join(_group(group, columns, notes) for group in tables.groups_of(rows))
     return "<h2>All numbers</h2>\n" + _wide_table(head, body)
 
 
@@ -198,25 +208,56 @@ def _wide_table(head: str, body: str) -> str:
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
 
 
-def _group(group: Group, notes: dict[str, int]) -> str:
-    heading = f'<tr class="group"><td colspan="{len(COLUMNS)}">{escape(group.heading)}</td></tr>\n'
-    return heading + "".join(_row(row, notes) for row in group.rows)
+def _group(group: Group, columns: Sequence[Column], notes: dict[str, int]) -> str:
+    heading = f'<tr class="group"><td colspan="{len(columns)}">{escape(group.heading)}</td></tr>\n'
+    return heading + "".join(_row(row, columns, notes) for row in group.rows)
 
 
-def _row(row: Row, notes: dict[str, int]) -> str:
+def _row(row: Row, columns: Sequence[Column], notes: dict[str, int]) -> str:
     """Numbers with their verdict; where nothing was measured, the verdict and why across all columns."""
     if not row.measured:
         why = f"{row.verdict} [{notes[row.why]}]: {shorten(row.why, 150)}"
-        across = f'<td class="wrap hole" colspan="{len(COLUMNS) - 1}">{escape(why)}</td>'
+        across = f'<td class="wrap hole" colspan="{len(columns) - 1}">{escape(why)}</td>'
         return f"<tr><td>{escape(row.stack)}</td>{across}</tr>\n"
-    *texts, verdict = tables.cells(row, COLUMNS, notes)
+    *texts, verdict = tables.cells(row, columns, notes)
     cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
     return f'<tr>{cells}<td class="text{" hole" if row.is_hollow else ""}">{escape(verdict)}</td></tr>\n'
+
+
+def _plateaus(run: Run) -> str:
+    """What holds each plateau down."""
+    plateaus = plateaus_of(run)
+    lines = [
+        (tables.plateau_name(it, plateaus), it.users_text, tables.number(it.throughput_per_s), it.limiter_text)
+        for it in plateaus
+    ]
+    headings = ("stack", "users", "requests/s", "limited by")
+    return _small_table("Where more users bring no more", headings, lines) if lines else ""
+
+
+def _accounts(rows: Sequence[Row]) -> str:
+    """Where the requests of each open loop went: what was issued is the sum of the rest."""
+    lines = [_account(row) for row in rows if row.is_open and row.measured]
+    issued, first, *others = tables.ACCOUNT
+    headings = ("stack", "load", f"{issued} =", first, *(f"+ {name}" for name in others), "sent late, p99 ms")
+    return _small_table("Where the requests of the open loops went", headings, lines) if lines else ""
+
+
+def _account(row: Row) -> Sequence[str]:
+    counts = [f"{count:,}" for count in tables.account_of(row).values()]
+    return (row.stack, f"{row.request}, {row.load_text}", *counts, tables.milliseconds(row, "p99", "lateness_us"))
+
+
+def _small_table(title: str, headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>\n" for line in lines)
+    return f"<h2>{escape(title)}</h2>\n" + _wide_table(head, body)
 
 
 def _notes(run: Run, rows: Sequence[Row]) -> str:
     """Everything that is not plainly ok, with the rows it befell; and what was planned and never made."""
     items = [_note(place, text, rows) for text, place in tables.notes_of(rows).items()]
+    items += [_befell(row) for row in rows if any(trial.events for trial in row.trials)]
     items += [f"<li>{escape(stack)}: planned, not measured.</li>" for stack in summary.stacks_without_trials(run)]
     return f'<h2>What is not plainly ok</h2>\n<ul class="notes">{"".join(items)}</ul>' if items else ""
 
@@ -225,9 +266,23 @@ def _note(place: int, text: str, rows: Sequence[Row]) -> str:
     where: dict[str, list[str]] = {}
     for row in rows:
         if row.verdict != "ok" and row.why == text:
-            where.setdefault(f"{row.stack}, {row.request}", []).append(f"{row.users:,}")
-    shown = "; ".join(f"{what} at {', '.join(users)} users" for what, users in where.items())
+            where.setdefault(f"{row.stack}, {row.request}", []).append(row.load_text)
+    shown = "; ".join(f"{what} at {', '.join(loads)}" for what, loads in where.items())
     return f'<li>[{place}] {escape(text)}. <span class="note">{escape(shown)}</span></li>\n'
+
+
+def _befell(row: Row) -> str:
+    """The events of a row's windows, restart by restart."""
+    texts = [f"restart {trial.repeat + 1}: {_events_text(trial)}" for trial in row.trials if trial.events]
+    where = f"{row.stack}, {row.request} at {row.load_text}"
+    return f'<li>{escape(where)}: <span class="note">{escape(" ".join(texts))}</span></li>\n'
+
+
+def _events_text(trial: Trial) -> str:
+    """The messages, of many the first ones."""
+    shown = " ".join(event.message for event in trial.events[:EVENTS_SHOWN])
+    more = len(trial.events) - EVENTS_SHOWN
+    return f"{shown} And {more} more." if more > 0 else shown
 
 
 def _definitions(heading: str, items: Mapping[str, str]) -> str:
@@ -241,11 +296,18 @@ def _environment(run: Run) -> str:
         "seed": str(plan.seed),
         "restarts": f"{plan.repeats}, in random order",
         "window": f"{plan.duration_s:g} s after {plan.warmup_s:g} s of warm-up",
-        "load processes": str(plan.load_processes),
+        "load processes": f"{plan.load_processes} on this machine, {plan.expect_workers} on others",
+        "server": f"elsewhere, at {plan.target}" if plan.target else "started anew for each trial",
         "took": f"{run.took_s:,.0f} s",
+        "between two windows": _between(run),
         "cores shared by server and load": _text(run.environment.get("cores_shared")),
     }
     return _definitions("The machine and the run", made | dict(_flat(run.environment)))
+
+
+def _between(run: Run) -> str:
+    pause_s = summary.between_windows_s(run)
+    return "not known" if pause_s is None else f"{pause_s:.2f} s at the median, warm-up not counted"
 
 
 def _flat(values: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, str]]:

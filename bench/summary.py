@@ -8,29 +8,52 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, reduce
+from itertools import pairwise
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from bench import stats, theory
-from bench.record import Claim, Reason, Run, Trial, Verdict, decode_histogram, new_histogram
+from bench import limits, stats, theory
+from bench.record import Claim, Reason, Run, Trial, Verdict, decode_histogram, load_text, new_histogram
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
-ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift"}
+ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload"}
+LOADS = ("users", "rate_per_s", "capacity_share")
 SATURATED = 0.9
 """Of its limit: a server this busy bounds the throughput itself, also when the client had little headroom left."""
 
 
+class Load(NamedTuple):
+    """What the load of a row was: see `record.Trial`."""
+
+    users: int | None
+    rate_per_s: float | None
+    capacity_share: float | None
+
+
 @dataclass(frozen=True)
 class Row:
-    """All restarts of one stack x request x middleware x users; numbers are medians over those measured."""
+    """All restarts of one stack x request x middleware x load; numbers are medians over those measured."""
 
     stack: str
     request: str
     middleware: tuple[str, ...]
-    users: int
+    load: Load
     trials: tuple[Trial, ...]
+
+    @property
+    def users(self) -> int:
+        """N of a closed loop, 0 for an open one."""
+        return self.load.users or 0
+
+    @property
+    def is_open(self) -> bool:
+        return self.load.users is None
+
+    @property
+    def load_text(self) -> str:
+        return self.trials[0].load_text
 
     @cached_property
     def measured(self) -> tuple[Trial, ...]:
@@ -92,6 +115,14 @@ class Row:
         values = self.values(measure)
         return _median_interval(tuple(values)) if values else None
 
+    def deciding(self, measure: str) -> list[float]:
+        """One number per restart that may stand for this measure; claims and comparisons go by these."""
+        return _deciding(self.trials, measure)
+
+    def why_not(self, measure: str) -> str:
+        """Why this row cannot be one side of a ratio of this measure; empty where it can."""
+        return _why_not(self.trials, measure)
+
     def stands(self, measure: str) -> bool:
         """True where most restarts may stand for this measure, as `ok` ones do."""
         return 2 * sum(_decides(trial, measure) for trial in self.trials) > len(self.trials)
@@ -109,13 +140,19 @@ class Row:
         return self.trials[0].slots
 
     @property
-    def limiter(self) -> theory.Limiter | None:
+    def limiter(self) -> str | None:
+        """What most measured restarts had used to the full, from samples; None where nothing was."""
+        found = Counter(trial.limiter for trial in self.measured)
+        return found.most_common(1)[0][0] if found else None
+
+    @property
+    def ceiling(self) -> theory.Limiter | None:
         """Which of users, threads and server CPU gives the limit, with the measured CPU per request."""
         cpu_us = self.median("cpu_us_per_request")
         if cpu_us is None:
             return None
         return theory.limiter(
-            users=self.users,
+            users=self.users or limits.UNBOUNDED,
             io_wait_s=self.io_wait_s,
             cpu_s=cpu_us / 1e6,
             threads=self.slots,
@@ -154,25 +191,41 @@ def _follow(start: object, path: Sequence[str]) -> Any:
 
 
 def rows_of(run: Run) -> list[Row]:
-    """The run's rows in the plan's order: request, middleware, users, stack."""
-    groups: dict[tuple[str, str, tuple[str, ...], int], list[Trial]] = {}
+    """The run's rows in the plan's order: request, middleware, load, stack."""
+    groups: dict[tuple[str, str, tuple[str, ...], Load], list[Trial]] = {}
     for trial in sorted(run.trials, key=attrgetter("repeat")):
-        key = (trial.stack, trial.request, tuple(trial.middleware), trial.users)
-        groups.setdefault(key, []).append(trial)
+        load = Load(trial.users, trial.rate_per_s, trial.capacity_share)
+        groups.setdefault((trial.stack, trial.request, tuple(trial.middleware), load), []).append(trial)
     rows = [Row(*key, tuple(trials)) for key, trials in groups.items()]
     return sorted(rows, key=lambda row: _place(run, row))
 
 
 def _place(run: Run, row: Row) -> tuple[object, ...]:
+    load = (row.is_open, row.users, row.load.capacity_share or 0.0, row.load.rate_per_s or 0.0)
+    if row.load.capacity_share is not None:
+        load = (*load[:3], 0.0)  # the same share is another rate for every stack
     return (
         *_rank(run.plan.requests, row.request),
-        *(len(row.middleware), row.middleware, row.users),
+        *(len(row.middleware), row.middleware, *load),
         *_rank(run.plan.stacks, row.stack),
     )
 
 
 def _rank(order: Sequence[str], name: str) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order), name)
+
+
+def between_windows_s(run: Run) -> float | None:
+    """What a trial costs beside its window and warm-up: stop, start, ready, probe; the median, None for no two.
+
+    From the end of one measured window to the beginning of the next trial's, less that trial's warm-up.
+    """
+    pauses_s = [
+        after.window_at_s - after.warmup_s - (before.window_at_s + before.duration_s)
+        for before, after in pairwise(run.trials)
+        if before.window_at_s is not None and after.window_at_s is not None
+    ]
+    return stats.median_of(pauses_s) if pauses_s else None
 
 
 def stacks_without_trials(run: Run) -> list[str]:
@@ -193,10 +246,24 @@ class Finding:
 
 def findings_of(run: Run) -> list[Finding]:
     """One finding for each of the plan's claims, in its order."""
-    return [_judge(claim, run.trials) for claim in run.plan.claims]
+    return [judge(claim, run.trials) for claim in run.plan.claims]
 
 
-def _judge(claim: Claim, trials: Sequence[Trial]) -> Finding:
+def claims_about(claims: Iterable[Claim], trials: Sequence[Trial]) -> list[Claim]:
+    """The claims all of whose sides are among these trials, measured or only planned."""
+    return [claim for claim in claims if all(_pick(trials, side) for side in _sides(claim))]
+
+
+def _sides(claim: Claim) -> list[dict[str, Any]]:
+    return claim.order or [side for side in (claim.left, claim.right) if side is not None]
+
+
+def judge(claim: Claim, trials: Sequence[Trial]) -> Finding:
+    """What these trials say to a claim, whoever made it."""
+    if claim.order:
+        return _judge_order(claim, trials)
+    if claim.right is None:
+        return _judge_count(claim, trials)
     left, right = _pick(trials, claim.left), _pick(trials, claim.right)
     hindrance = _hindrance(claim.left, left, claim.measure) or _hindrance(claim.right, right, claim.measure)
     if hindrance:
@@ -204,13 +271,58 @@ def _judge(claim: Claim, trials: Sequence[Trial]) -> Finding:
     ratio = stats.ratio_interval(_deciding(left, claim.measure), _deciding(right, claim.measure))
     if ratio is None:
         return Finding(claim, "cannot tell", f"fewer than {stats.MIN_RESTARTS} restarts on a side")
-    judge = stats.finding_greater if claim.expect == "greater" else stats.finding_less
-    return Finding(claim, judge(ratio, claim.than), _ratio_text(claim, ratio), ratio)
+    return Finding(claim, _side(claim, ratio), _ratio_text(claim, ratio), ratio)
+
+
+def _side(claim: Claim, interval: stats.Interval) -> stats.Finding:
+    match claim.expect:
+        case "between":
+            return stats.finding_between(interval, *claim.within)
+        case "less":
+            return stats.finding_less(interval, claim.than)
+        case "greater":
+            return stats.finding_greater(interval, claim.than)
+
+
+def _judge_count(claim: Claim, trials: Sequence[Trial]) -> Finding:
+    """The number itself, from the least to the most seen in any restart."""
+    picked = _pick(trials, claim.left)
+    hindrance = _hindrance(claim.left, picked, claim.measure)
+    if hindrance:
+        return Finding(claim, "cannot tell", hindrance)
+    values = _deciding(picked, claim.measure)
+    if len(values) < stats.MIN_RESTARTS:
+        return Finding(claim, "cannot tell", f"fewer than {stats.MIN_RESTARTS} restarts")
+    seen = stats.Interval(min(values), stats.median_of(values), max(values))
+    shown = f"{seen.low:,.10g}" if seen.low == seen.high else f"{seen.low:,.10g} to {seen.high:,.10g}"
+    unit = " µs" if "_us" in claim.measure else ""
+    return Finding(claim, _side(claim, seen), f"{shown}{unit}, asked: {_asked(claim, unit)}")
+
+
+def _judge_order(claim: Claim, trials: Sequence[Trial]) -> Finding:
+    """Each has more than the next: refuted by one pair the other way round, supported only by all pairs."""
+    pairs = [
+        judge(replace(claim, left=more, right=less, order=[], expect="greater", than=1.0), trials)
+        for more, less in pairwise(claim.order)
+    ]
+    text = "; ".join(finding.text for finding in pairs)
+    values = {finding.value for finding in pairs}
+    for value in ("refuted", "cannot tell"):
+        if value in values:
+            return Finding(claim, value, text)
+    return Finding(claim, "supported", text)
 
 
 def _ratio_text(claim: Claim, ratio: stats.Interval) -> str:
-    asked = f", asked: {'more' if claim.expect == 'greater' else 'less'} than {claim.than:g}×"
-    return stats.describe_ratio(ratio) + (asked if claim.than != 1 else "")
+    plain = claim.expect != "between" and claim.than == 1
+    return stats.describe_ratio(ratio) + ("" if plain else f", asked: {_asked(claim, '×')}")
+
+
+def _asked(claim: Claim, unit: str = "") -> str:
+    if claim.expect == "between":
+        low, high = claim.within
+        return f"{low:,.10g} to {high:,.10g}{unit}"
+    return f"{'more' if claim.expect == 'greater' else 'less'} than {claim.than:,.10g}{unit}"
 
 
 def _pick(trials: Sequence[Trial], selector: dict[str, Any]) -> list[Trial]:
@@ -221,9 +333,19 @@ def _fits(trial: Trial, selector: dict[str, Any]) -> bool:
     return (
         trial.stack == selector["stack"]
         and selector.get("request") in (None, trial.request, trial.workload)
-        and selector.get("users") in (None, trial.users)
+        and _fits_load(trial, selector)
         and selector.get("middleware") in (None, trial.middleware)
     )
+
+
+def _fits_load(trial: Trial, selector: dict[str, Any]) -> bool:
+    """Any load where none is named; a share stands for whatever rate it was; else users and rate, absent or not."""
+    if not any(name in selector for name in LOADS):
+        return True
+    share = selector.get("capacity_share")
+    if share is not None:
+        return trial.capacity_share == share
+    return (trial.users, trial.rate_per_s) == (selector.get("users"), selector.get("rate_per_s"))
 
 
 def _deciding(trials: Sequence[Trial], measure: str) -> list[float]:
@@ -252,22 +374,31 @@ def _hindrance(selector: dict[str, Any], trials: Sequence[Trial], measure: str) 
     side = selector_text(selector)
     if not trials:
         return f"not in this run: {side}"
-    if len({(trial.request, trial.users, tuple(trial.middleware)) for trial in trials}) > 1:
-        return f"{side} fits several rows: the claim must name its request and users"
+    if len({(trial.request, trial.load_text, tuple(trial.middleware)) for trial in trials}) > 1:
+        return f"{side} fits several rows: the claim must name its request and load"
+    because = _why_not(trials, measure)
+    return f"{side} has {because}" if because else ""
+
+
+def _why_not(trials: Sequence[Trial], measure: str) -> str:
     values = _deciding(trials, measure)
     if not values:
         codes = dict.fromkeys(reason.code for trial in trials for reason in trial.reasons)
-        return f"{side} has no {measure} to go by ({', '.join(codes) or 'not measured'})"
-    return f"{side} has a {measure} of 0" if min(values) <= 0 else ""
+        return f"no {measure} to go by ({', '.join(codes) or 'not measured'})"
+    return f"a {measure} of 0" if min(values) <= 0 else ""
 
 
 def selector_text(selector: dict[str, Any]) -> str:
     """One side of a claim in words: `async_asgi@uvicorn, wait?ms=100, 400 users`."""
-    users = selector.get("users")
-    parts = [selector["stack"], selector.get("request"), None if users is None else users_text(users)]
-    return ", ".join(part for part in [*parts, "+".join(selector.get("middleware") or [])] if part)
+    named = {name: selector[name] for name in LOADS if name in selector}
+    load = load_text(*(named.get(name) for name in LOADS)) if named else None
+    parts = [selector["stack"], selector.get("request"), load, "+".join(selector.get("middleware") or [])]
+    return ", ".join(part for part in parts if part)
 
 
-def users_text(users: int) -> str:
-    """`1 user`, `1,000 users`."""
-    return f"{users:,} user{'' if users == 1 else 's'}"
+def compared_text(claim: Claim) -> str:
+    """What a claim sets beside what: `throughput_per_s: one stack / another`."""
+    if claim.order:
+        return f"{claim.measure}: " + " > ".join(map(selector_text, claim.order))
+    right = "" if claim.right is None else f" / {selector_text(claim.right)}"
+    return f"{claim.measure}: {selector_text(claim.left)}{right}"

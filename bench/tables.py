@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import stats
-from bench.record import Run, Verdict
-from bench.summary import Finding, Row, findings_of, rows_of, stacks_without_trials, users_text
+from bench.plateaus import Plateau, plateaus_of
+from bench.record import Run, Trial, Verdict
+from bench.summary import Finding, Row, between_windows_s, findings_of, rows_of, stacks_without_trials
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 HOLLOW = "○"
 HOLE = "–"
+AT_LEAST = "≥"
 
 
 def number(value: float | None) -> str:
@@ -49,18 +51,45 @@ def _scaled(measure: str, factor: float, text: Callable[[float | None], str]) ->
     return cell
 
 
+def is_lower_bound(row: Row, percentile: str) -> bool:
+    """True where unanswered requests reach down to that percentile, as `p99`, in some restart."""
+    return any(percentile in trial.latency_at_least for trial in row.measured)
+
+
+def milliseconds(row: Row, percentile: str, measure: str = "latency_us") -> str:
+    """The percentile's median over restarts in ms, with a sign where it is a lower bound."""
+    value_us = row.median(f"{measure}.{percentile}")
+    is_bound = value_us is not None and measure == "latency_us" and is_lower_bound(row, percentile)
+    return (AT_LEAST if is_bound else "") + number(None if value_us is None else value_us / 1000)
+
+
+def _always(_: Row) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Column:
-    """One column of every table. `rank` says how late it is dropped where the terminal is narrow: 0 never."""
+    """One column of every table. `rank` says how early it is dropped where the terminal is narrow: 0 never.
+
+    It is there where it means something for some row.
+    """
 
     heading: str
     text: Callable[[Row], str]
     rank: int
     help: str
+    concerns: Callable[[Row], bool] = _always
 
 
 COLUMNS = (
     Column("stack", lambda row: row.stack, 0, "lab @ server : budget (threads, x processes)"),
+    Column(
+        "asked/s",
+        _scaled("rate_per_s", 1, number),
+        2,
+        "requests/s of the schedule, where the load is a share of what the stack can do",
+        lambda row: row.load.capacity_share is not None,
+    ),
     Column(
         "req/s",
         lambda row: (HOLLOW + " " if row.is_hollow else "") + number(row.median("throughput_per_s")),
@@ -80,18 +109,41 @@ COLUMNS = (
         "requests/s that no server can exceed here: min(N/(L+S), W/(L+S), 1/S)",
     ),
     Column("of limit", _scaled("fraction_of_limit", 1, percent), 1, "share of the limit that was reached"),
-    Column("p50 ms", _scaled("latency_us.p50", 1e-3, number), 1, "half of the answers came within"),
-    Column("p99 ms", _scaled("latency_us.p99", 1e-3, number), 1, "99 of 100 answers came within"),
+    Column("p50 ms", lambda row: milliseconds(row, "p50"), 1, "half of the answers came within"),
+    Column(
+        "p99 ms",
+        lambda row: milliseconds(row, "p99"),
+        1,
+        "99 of 100 answers came within; in an open loop counted from the intended send",
+    ),
+    Column(
+        "p99 sent",
+        lambda row: milliseconds(row, "p99", "latency_from_send_us"),
+        3,
+        "the uncorrected p99 in ms, answered requests only and counted from the actual send: open loops",
+        lambda row: row.is_open,
+    ),
     Column("threads", _scaled("server.threads_max", 1, whole), 1, "most threads seen in the server's processes"),
     Column("MB", _scaled("server.rss_bytes_max", 1e-6, whole), 3, "most resident memory of the server, 10⁶ bytes"),
     Column("CPU µs", _scaled("cpu_us_per_request", 1, whole), 3, "S: CPU time of the server per request"),
+    Column(
+        "limited by",
+        lambda row: row.limiter or HOLE,
+        3,
+        "what samples show used to the full: users or rate mean nothing but the load",
+    ),
     Column("verdict", lambda row: row.verdict_text, 0, "ok, or what happened to some or all restarts"),
 )
 
 
+def columns_of(rows: Sequence[Row]) -> list[Column]:
+    """The columns that concern any of these rows, in their order."""
+    return [column for column in COLUMNS if column.concerns is _always or any(map(column.concerns, rows))]
+
+
 @dataclass(frozen=True)
 class Group:
-    """The rows that share a request, middleware and a number of users: what may be compared at a glance."""
+    """The rows that share a request, middleware and a load: what may be compared at a glance."""
 
     heading: str
     rows: tuple[Row, ...]
@@ -108,7 +160,7 @@ def groups_of(rows: Sequence[Row]) -> list[Group]:
 
 def _heading(row: Row, names_middleware: bool) -> str:
     middleware = [", ".join(row.middleware) or "no middleware"] if names_middleware else []
-    return " · ".join([row.request, users_text(row.users), *middleware])
+    return " · ".join([row.request, row.load_text, *middleware])
 
 
 def notes_of(rows: Sequence[Row]) -> dict[str, int]:
@@ -130,6 +182,9 @@ _JSON_MEASURES = {
     "fraction_of_limit": "fraction_of_limit",
     "latency_p50_us": "latency_us.p50",
     "latency_p99_us": "latency_us.p99",
+    "latency_from_send_p50_us": "latency_from_send_us.p50",
+    "latency_from_send_p99_us": "latency_from_send_us.p99",
+    "lateness_p99_us": "lateness_us.p99",
     "cpu_us_per_request": "cpu_us_per_request",
     "threads_max": "server.threads_max",
     "rss_bytes_max": "server.rss_bytes_max",
@@ -141,23 +196,55 @@ _JSON_MEASURES = {
 
 def to_json_rows(run: Run) -> list[dict[str, Any]]:
     """The rows as plain data: medians over restarts, throughput with its interval where there is one."""
-    return [_json_row(row) for row in rows_of(run)]
+    plateaus = plateaus_of(run)
+    return [_json_row(row, next((it for it in plateaus if row in it.rows), None)) for row in rows_of(run)]
 
 
-def _json_row(row: Row) -> dict[str, Any]:
+def _json_row(row: Row, plateau: Plateau | None) -> dict[str, Any]:
     interval = row.throughput_interval
     return {
         "stack": row.stack,
         "request": row.request,
         "middleware": list(row.middleware),
-        "users": row.users,
+        "users": row.load.users,
+        "rate_per_s": row.load.rate_per_s,
+        "capacity_share": row.load.capacity_share,
+        "limiter": row.limiter,
+        "plateau": None if plateau is None else _json_plateau(plateau),
         "verdict": row.verdict,
         "restarts": dict(row.verdicts),
         "reasons": [{"code": it.code, "message": it.message, "restarts": count} for it, count in row.reasons],
         "throughput_per_s": row.median("throughput_per_s"),
         "throughput_interval_per_s": None if interval is None else [interval.low, interval.high],
         **{key: row.median(measure) for key, measure in _JSON_MEASURES.items()},
+        "latency_at_least": sorted({name for trial in row.measured for name in trial.latency_at_least}),
+        "account": account_of(row),
+        "events": [{"repeat": trial.repeat, **asdict(event)} for trial in row.trials for event in trial.events],
     }
+
+
+def _json_plateau(plateau: Plateau) -> dict[str, Any]:
+    return {
+        "users": [row.users for row in plateau.rows],
+        "throughput_per_s": plateau.throughput_per_s,
+        "limiter": plateau.limiter,
+        "used": None if plateau.most_used is None else plateau.most_used[1],
+    }
+
+
+ACCOUNT: dict[str, Callable[[Trial], int]] = {
+    "issued": lambda trial: trial.issued,
+    "completed": lambda trial: trial.completed,
+    "failed": lambda trial: trial.failed,
+    "timed out": lambda trial: trial.timed_out,
+    "dropped": lambda trial: trial.dropped,
+    "in flight": lambda trial: trial.in_flight,
+}
+
+
+def account_of(row: Row) -> dict[str, int]:
+    """Where the requests of the measured restarts went; in an open loop the others sum up to `issued`."""
+    return {name: sum(map(count, row.measured)) for name, count in ACCOUNT.items()}
 
 
 def to_json_findings(run: Run) -> list[dict[str, Any]]:
@@ -179,15 +266,17 @@ def to_markdown(run: Run) -> str:
     rows = rows_of(run)
     notes = notes_of(rows)
     names_middleware = any(row.middleware for row in rows)
-    lead = ["request", "users", *(["middleware"] if names_middleware else [])]
+    columns = columns_of(rows)
+    lead = ["request", "load", *(["middleware"] if names_middleware else [])]
     lines = [
-        _markdown_line([*lead, *(column.heading for column in COLUMNS)]),
-        _markdown_line([":--", "--:", *[":--"] * (len(lead) - 2), ":--", *["--:"] * (len(COLUMNS) - 2), ":--"]),
-        *(_markdown_line([*_lead(row, names_middleware), *cells(row, COLUMNS, notes)]) for row in rows),
+        markdown_line([*lead, *(column.heading for column in columns)]),
+        markdown_line([":--", "--:", *[":--"] * (len(lead) - 2), ":--", *["--:"] * (len(columns) - 2), ":--"]),
+        *(markdown_line([*_lead(row, names_middleware), *cells(row, columns, notes)]) for row in rows),
     ]
     parts = [
         "\n".join(lines) if rows else "No trial was measured.",
         _markdown_notes(notes),
+        "\n".join(f"- {one_line(line)}" for line in plateau_lines(run)),
         _markdown_findings(run),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -195,22 +284,41 @@ def to_markdown(run: Run) -> str:
 
 def _lead(row: Row, names_middleware: bool) -> list[str]:
     middleware = ["+".join(row.middleware) or HOLE] if names_middleware else []
-    return [f"`{row.request}`", f"{row.users:,}", *middleware]
+    return [f"`{row.request}`", row.load_text, *middleware]
 
 
-def _markdown_line(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(_one_line(text).replace("|", "\\|") for text in texts) + " |"
+def markdown_line(texts: Sequence[str]) -> str:
+    """One line of a table."""
+    return "| " + " | ".join(one_line(text).replace("|", "\\|") for text in texts) + " |"
 
 
 def _markdown_notes(notes: dict[str, int]) -> str:
-    return "\n".join(f"- [{place}] {_one_line(text)}" for text, place in notes.items())
+    return "\n".join(f"- [{place}] {one_line(text)}" for text, place in notes.items())
+
+
+def plateau_lines(run: Run) -> list[str]:
+    """Each plateau as a sentence, with its limiter."""
+    plateaus = plateaus_of(run)
+    return [f"Plateau: {plateau_name(it, plateaus)}: {_plateau_text(it)}" for it in plateaus]
+
+
+def _plateau_text(plateau: Plateau) -> str:
+    by = f"limited by {plateau.limiter_text}" if plateau.limiter else plateau.limiter_text
+    return f"from {plateau.users_text} users at {number(plateau.throughput_per_s)}/s, {by}"
+
+
+def plateau_name(plateau: Plateau, among: Sequence[Plateau]) -> str:
+    """The stack, with the request where there are several, and the middleware."""
+    request = plateau.request if len({other.request for other in among}) > 1 else ""
+    parts = [plateau.stack, request, "+".join(plateau.middleware)]
+    return ", ".join(filter(None, parts))
 
 
 def _markdown_findings(run: Run) -> str:
     return "\n".join(f"- **{finding.value}**: {finding.claim.says}: {finding.text}" for finding in findings_of(run))
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Without line breaks, and without what Markdown would take for HTML."""
     return " ".join(text.split()).replace("<", "&lt;")
 
@@ -228,13 +336,18 @@ def print_run(run: Run, console: Console) -> None:
     """The run's table, its notes and its findings, no wider than the console."""
     rows = rows_of(run)
     print_rows(rows, console)
+    print_plateaus(run, console)
     for stack in stacks_without_trials(run):
         console.print(f"{stack}: planned, not measured in this run ({run.status})", highlight=False, markup=False)
     print_findings(findings_of(run), console)
+    pause_s = between_windows_s(run)
+    if pause_s is not None:
+        text = f"{pause_s:.2f} s between the windows of two trials (median; stop, start, ready, probe)"
+        console.print(f"\n{text}", style="dim", highlight=False)
 
 
 def print_rows(rows: Sequence[Row], console: Console) -> None:
-    """One aligned table for each request and number of users, then the numbered notes."""
+    """One aligned table for each request and load, then the numbered notes."""
     if not rows:
         console.print("No trial was measured.", highlight=False)
         return
@@ -250,9 +363,18 @@ def print_rows(rows: Sequence[Row], console: Console) -> None:
         console.print(f"[{place}] {text}", style="dim", highlight=False, markup=False)
 
 
+def print_plateaus(run: Run, console: Console) -> None:
+    """A line for each plateau: where, how high, limited by what."""
+    lines = plateau_lines(run)
+    if lines:
+        console.print()
+    for line in lines:
+        console.print(line, style="dim", highlight=False, markup=False)
+
+
 def fitting_columns(rows: Sequence[Row], notes: dict[str, int], width: int) -> list[Column]:
     """All columns, less the most dispensable ones until the table fits into `width` characters."""
-    columns = list(COLUMNS)
+    columns = columns_of(rows)
     while sum(_widths(rows, columns, notes)) + 2 * (len(columns) - 1) > width:
         dispensable = max(columns, key=lambda column: column.rank)
         if dispensable.rank == 0:
