@@ -1,6 +1,7 @@
 """Fixtures for tests with real processes. Helpers without state are in `processes.py`."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 
@@ -9,6 +10,10 @@ import pytest
 from bench import cpus
 from bench.servers import Server, serving_upstream
 from bench.tests.processes import MARK
+
+# Started in the background of a shell, pytest ignores Ctrl-C, and so would every process that the tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from bench import record
-from bench.cli import console, exit_code_of, main
+from bench.cli import exit_code_of, main
 from bench.errors import ExitCode
 from bench.experiment import Wishes, new_run
 from bench.stacks import LABS, SERVERS, STACKS
+from bench.terminal import console
 from bench.tests.processes import assert_nothing_is_left, lab
 from bench.trial import blank
 from bench.workloads import WORKLOADS
@@ -135,7 +136,9 @@ def test_lab_doctor_as_json_is_one_document_with_remedies(capsys: pytest.Capture
     seen = capsys.readouterr()
     found = json.loads(seen.out)
     assert status == (ExitCode.FINE if found["fit"] else ExitCode.NOT_RUN)
-    assert {"cores", "file descriptors", "other load", "django", "python"} <= {row["name"] for row in found["checks"]}
+    assert {"checklist 2", "file descriptors", "other load", "django", "python"} <= {
+        row["name"] for row in found["checks"]
+    }
     assert all(row["remedy"] for row in found["checks"] if row["state"] != "fine")
     assert seen.err == ""
 

@@ -12,7 +12,7 @@ import pytest
 
 from bench import cpus, record
 from bench.load.calibrate import Seen, middle_of, wrk_sees
-from bench.load.process import Ask, Recording, closed_load, merge
+from bench.load.process import Ask, Engine, Recording, merge, running_load
 from bench.record import latency_of
 from bench.servers import Server, serving_stack
 from bench.stacks import parse_stack
@@ -35,14 +35,16 @@ now_ns = time.monotonic_ns()
 clock = iter([now_ns - 1, now_ns + 1, now_ns + 59, now_ns + 60, now_ns + 61, now_ns + 100, now_ns + 101])
 time.monotonic_ns = lambda: next(clock)
 recorder = Recorder(now_ns, now_ns + 100, b"right")
+assert recorder.middle_ns == now_ns + 50
 for sent_ns in (now_ns - 5, now_ns - 5, now_ns + 2, now_ns + 3, now_ns + 4, now_ns + 5, now_ns + 101):
     recorder.issue(sent_ns)
     recorder.answer(sent_ns, 5.0, Response(200), None)
 books = recorder.recording([now_ns + 90, now_ns + 103])
-del books["histogram"], books["start_s"], books["end_s"]
+del books["histogram"]
 assert books == {
-    "carried_in": 1, "issued": 4, "completed_halves": [1, 3], "errors": {}, "in_flight": 2,
-    "in_flight_oldest_us": 0,
+    "duration_s": 1e-7, "carried_in": 1, "issued": 4, "completed": 4, "answered_halves": [1, 3], "answered": [4],
+    "answered_every_s": 0.2,
+    "errors": {}, "in_flight": 2, "in_flight_oldest_us": 0, "silences": [], "stalls": [], "cpu_s": 0.0,
 }, books
 assert recorder.histogram.get_total_count() == 4
 assert error_class(Response(200), None, b"right") is None
@@ -60,7 +62,7 @@ def recorded(
     """What the load recorded, merged and in parts."""
     window: dict[str, Any] = {"users": 10, "warmup_s": 0.3, "duration_s": 1.0} | load
     ask = Ask(server.url, path, body, **window)
-    with closed_load(ask, folder, processes=processes, cpus=WHERE.load) as running:
+    with running_load(ask, folder, engine=Engine(processes), cpus=WHERE.load) as running:
         running.go()
         assert eventually(running.is_recorded, within_s=60), running.processes[0].log_tail()
         assert running.window()
@@ -73,12 +75,16 @@ def test_several_load_processes_merge_exactly(tmp_path: Path) -> None:
     counts = [record.decode_histogram(part["histogram"]).get_total_count() for part in parts]
     assert len(parts) == 2
     assert min(counts) > 0
-    assert whole.completed == sum(counts) == sum(sum(part["completed_halves"]) for part in parts)
+    assert whole.completed == sum(counts) == sum(sum(part["answered_halves"]) for part in parts)
+    assert whole.answered == [sum(column) for column in zip(*(part["answered"] for part in parts), strict=True)]
+    assert sum(whole.answered) == whole.completed
     assert whole.histogram.get_total_count() == whole.completed
     assert bars(whole.histogram) == sum((bars(record.decode_histogram(part["histogram"])) for part in parts), Counter())
     for name in ("issued", "carried_in", "in_flight"):
         assert getattr(whole, name) == sum(part[name] for part in parts)
-    assert {(part["start_s"], part["end_s"]) for part in parts} == {(whole.start_s, whole.end_s)}
+    assert {part["duration_s"] for part in parts} == {whole.duration_s} == {1.0}
+    assert whole.cpu_s == [part["cpu_s"] for part in parts]
+    assert min(whole.cpu_s) > 0
     assert (whole.failed, whole.errors, whole.lost) == (0, {}, 0)
 
 
@@ -89,12 +95,29 @@ def bars(histogram: Any) -> Counter[int]:
     )
 
 
+def test_what_is_handed_in_early_is_a_window_cut_short(tmp_path: Path) -> None:
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
+            ask = Ask(server.url, "/hello", None, users=4, warmup_s=0.2, duration_s=30.0)
+            with running_load(ask, folder, engine=Engine(processes), cpus=WHERE.load) as running:
+                running.go()
+                assert eventually(running.window, within_s=60)
+                time.sleep(0.8)
+                seen = running.hand_in(within_s=2.0)
+        assert seen
+        assert 0.2 < seen.duration_s < 3.0
+        assert (seen.failed, seen.lost) == (0, 0)
+        assert seen.completed > 0
+
+
 def test_only_the_window_is_recorded(tmp_path: Path) -> None:
     with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
         seen, _ = recorded(server, tmp_path, "/wait?ms=100", b'{"waited_ms": 100}', warmup_s=0.5)
     latency_us = latency_of(seen.histogram)
     assert latency_us
-    assert seen.end_s - seen.start_s == pytest.approx(1.0)
+    assert seen.duration_s == pytest.approx(1.0)
     # Answers to one user are at least 100 ms apart, so 11 are the most that fit into the window of 1 s.
     assert 0 < seen.completed <= 10 * 11
     assert seen.carried_in <= 10
@@ -123,7 +146,7 @@ def test_connections_that_are_refused_are_failures_and_not_answers(tmp_path: Pat
     with serving_stack(parse_stack(SERVER)) as server:
         pass
     seen, _ = recorded(server, tmp_path, "/hello", None, users=1, warmup_s=0.1, duration_s=0.3)
-    assert seen.errors.keys() == {"ConnectionRefusedError"}
+    assert seen.errors.keys() == {"ConnectionRefusedError ECONNREFUSED"}
     assert (seen.completed, seen.lost) == (0, 0)
 
 
@@ -135,7 +158,7 @@ def locust_sees(server: Server, folder: Path) -> Seen:
     latency_us = latency_of(seen.histogram)
     assert latency_us
     assert seen.lost == 0
-    return Seen(seen.completed / (seen.end_s - seen.start_s), latency_us.p50)
+    return Seen(seen.completed / seen.duration_s, latency_us.p50)
 
 
 def disagreement(server: Server, folder: Path) -> list[float]:

@@ -1,21 +1,17 @@
-"""Experiments: their files hold together, their order is fair, and an interruption keeps what was measured."""
+"""Experiments: their files hold together, and their order is fair. What befalls a run is in `test_faults_of_lab.py`."""
 
-import os
-import signal
-import sys
-import time
-from dataclasses import fields
-from pathlib import Path
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from bench import experiment, record
-from bench.errors import DamagedRun, UsageError
-from bench.experiment import PROFILES, Wishes, in_random_order, new_run, trials_of
+from bench import experiment
+from bench.errors import NotRun, UsageError
+from bench.experiment import PROFILES, Wishes, capacity_trials, in_random_order, new_run, resolved, trials_of
+from bench.load.process import Engine
 from bench.record import Latency, ServerUse, Trial
-from bench.tests.processes import assert_nothing_is_left, end, eventually, running
-from bench.trial import TrialPlan
+from bench.summary import claims_about
+from bench.trial import TrialPlan, blank
 
 NAMES = experiment.names()
 MEASURES = {
@@ -26,17 +22,21 @@ MEASURES = {
 
 
 def cell(plan: TrialPlan) -> dict[str, Any]:
-    """What a claim can pick a trial by."""
+    """What tells a trial from all others of one repeat."""
     return {
         "stack": plan.stack.name,
         "request": plan.request.name,
-        "users": plan.users,
+        "load": (plan.users, plan.rate_per_s, plan.capacity_share),
         "middleware": list(plan.middleware),
     }
 
 
-def test_the_four_experiments_of_the_spine_are_there() -> None:
-    assert {"first_look", "io_wait", "no_wait", "fan_out"} <= set(NAMES)
+def first_of_each(ordered: list[TrialPlan]) -> list[TrialPlan]:
+    return [plan for plan in ordered if plan.repeat == 0]
+
+
+def test_the_experiments_of_the_spine_are_there() -> None:
+    assert {"first_look", "io_wait", "no_wait", "fan_out", "latency_under_load", "freeze"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -45,9 +45,11 @@ def test_every_experiment_has_a_plan_in_every_profile(name: str, profile: str) -
     run, ordered = new_run(name, profile, Wishes(seed=1))
     assert run.title
     assert run.question.endswith("?")
-    assert (
-        run.plan.trials == len(ordered) == run.plan.repeats * len(trials_of(experiment.load(name), profile, Wishes()))
-    )
+    loaded = experiment.load(name)
+    asked = trials_of(loaded, profile, Wishes())
+    needed = {str(cell(plan)) for plan in [*asked, *capacity_trials(loaded, asked)]}
+    assert run.plan.trials == len(ordered) == run.plan.repeats * len(needed)
+    assert {str(cell(plan)) for plan in ordered} == needed
     assert run.plan.seed == 1
     assert run.status == "running"
 
@@ -55,12 +57,13 @@ def test_every_experiment_has_a_plan_in_every_profile(name: str, profile: str) -
 @pytest.mark.parametrize("profile", ["standard", "reference"])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_claim_is_about_one_cell_on_each_side(name: str, profile: str) -> None:
-    loaded = experiment.load(name)
-    cells = [cell(plan) for plan in trials_of(loaded, profile, Wishes())]
-    for claim in loaded.claims:
+    _, ordered = new_run(name, profile, Wishes())
+    trials = {str(cell(plan)): blank(plan) for plan in first_of_each(ordered)}
+    for claim in experiment.load(name).claims:
         assert claim.measure in MEASURES, claim.says
-        for side in (claim.left, claim.right):
-            assert len([1 for known in cells if side.items() <= known.items()]) == 1, (claim.says, side)
+        for side in claim.order or [side for side in (claim.left, claim.right) if side is not None]:
+            alone = replace(claim, left=side, right=None, order=[])
+            assert len([1 for trial in trials.values() if claims_about([alone], [trial])]) == 1, (claim.says, side)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,7 +104,7 @@ def test_wishes_override_the_experiment() -> None:
         middleware=("startproject",),
         repeats=2,
         duration_s=0.25,
-        load_processes=2,
+        engine=Engine(processes=2),
         seed=9,
     )
     run, ordered = new_run("io_wait", "quick", wishes)
@@ -109,7 +112,8 @@ def test_wishes_override_the_experiment() -> None:
     assert {plan.stack.name for plan in ordered} == set(run.plan.stacks) == set(wishes.stacks)
     assert {plan.request.name for plan in ordered} == {"hello"} == set(run.plan.requests)
     assert {(plan.users, plan.middleware) for plan in ordered} == {(3, ("startproject",))}
-    assert {(plan.duration_s, plan.load_processes) for plan in ordered} == {(0.25, 2)}
+    assert {(plan.duration_s, plan.engine.processes) for plan in ordered} == {(0.25, 2)}
+    assert run.plan.load_processes == 2
     assert (run.plan.repeats, run.plan.trials, run.plan.duration_s, run.plan.seed) == (2, 4, 0.25, 9)
 
 
@@ -119,70 +123,36 @@ def test_a_trial_that_stands_in_two_blocks_is_made_once() -> None:
     assert len(keys) == len(set(keys))
 
 
+def test_rates_wished_make_open_loops_and_hold_wished_users_back() -> None:
+    open_only = trials_of(experiment.load("first_look"), "quick", Wishes(rates_per_s=(50.0,)))
+    assert {(plan.users, plan.rate_per_s) for plan in open_only} == {(None, 50.0)}
+    both = trials_of(experiment.load("first_look"), "quick", Wishes(rates_per_s=(50.0,), users=(5,)))
+    assert {(plan.users, plan.rate_per_s) for plan in both} == {(None, 50.0), (5, 50.0)}
+
+
+def test_a_capacity_is_measured_before_the_rates_that_are_shares_of_it() -> None:
+    run, ordered = new_run("latency_under_load", "quick", Wishes(seed=1))
+    first = [place for place, plan in enumerate(ordered) if plan.capacity_share is None]
+    assert first == list(range(len(first)))
+    assert {plan.users for plan in ordered[: len(first)]} == {experiment.load("latency_under_load").capacity_users}
+    assert {plan.stack.name for plan in ordered[: len(first)]} == set(run.plan.stacks)
+
+
+def test_a_share_becomes_the_rate_of_the_median_capacity() -> None:
+    _, ordered = new_run("latency_under_load", "quick", Wishes(seed=1))
+    relative = next(plan for plan in ordered if plan.capacity_share == 0.5)
+    alike = [plan for plan in ordered if plan.capacity_share is None and plan.stack == relative.stack]
+    measured = [
+        replace(blank(plan), verdict="ok", throughput_per_s=rate)
+        for plan, rate in zip(alike, (301.0, 311.3, 999.0), strict=True)
+    ]
+    assert resolved(relative, measured, 200).rate_per_s == 156.0  # three digits of 155.65
+    with pytest.raises(NotRun, match=f"The capacity of {relative.stack.name} was not measured"):
+        resolved(relative, [], 200)
+
+
 def test_bare_callables_are_left_out_of_what_they_do_not_answer() -> None:
     both = Wishes(stacks=("bare_asgi@uvicorn", "async_asgi@uvicorn"), requests=("burn",))
     assert {plan.stack.name for plan in new_run("no_wait", "quick", both)[1]} == {"async_asgi@uvicorn"}
     with pytest.raises(UsageError, match="None of these stacks answers that workload"):
         new_run("no_wait", "quick", Wishes(stacks=("bare_asgi@uvicorn",), requests=("burn",)))
-
-
-def has_a_trial(folder: Path) -> bool:
-    try:
-        return bool(record.load(folder).trials)
-    except (UsageError, DamagedRun):
-        return False
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files of what is started go, so that one sees whether any stays."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    return folder
-
-
-def run_first_look(folder: Path) -> tuple[str, ...]:
-    stacks = ("--stack", "bare_asgi@uvicorn,async_asgi@uvicorn,sync_wsgi@gthread:8")
-    wishes = (*stacks, "--users", "10", "--duration", "0.5", "--seed", "1", "--out", str(folder))
-    return (sys.executable, "-m", "bench", "run", "first_look", *wishes)
-
-
-@pytest.mark.parametrize(
-    ("how", "after_s"),
-    [(signal.SIGINT, 0.0), (signal.SIGTERM, 1.2)],
-    ids=["Ctrl-C between trials", "SIGTERM in a trial"],
-)
-def test_an_interrupted_run_keeps_what_was_measured(
-    how: signal.Signals, after_s: float, mark: str, tmp_path: Path, temporary: Path
-) -> None:
-    folder = tmp_path / "run"
-    with running(*run_first_look(folder)) as lab:
-        assert eventually(lambda: has_a_trial(folder), within_s=30)
-        time.sleep(after_s)
-        status, out, err = end(lab, how)
-    run = record.load(folder)
-    assert status == 130, err
-    assert "Traceback" not in err
-    assert (run.status, run.trials[-1].verdict) == ("aborted", "aborted")
-    assert 2 <= len(run.trials) < run.plan.trials
-    assert all(trial.is_measured for trial in run.trials[:-1]), run.trials
-    assert (folder / "report.html").stat().st_size > 0
-    assert run.trials[0].stack in out
-    assert_nothing_is_left(mark)
-    assert os.listdir(temporary) == []
-
-
-def test_when_lab_is_killed_its_processes_end_and_the_trials_are_kept(
-    mark: str, tmp_path: Path, temporary: Path
-) -> None:
-    folder = tmp_path / "run"
-    with running(*run_first_look(folder)) as lab:
-        assert eventually(lambda: has_a_trial(folder), within_s=30)
-        time.sleep(1.0)
-        status, _, _ = end(lab, signal.SIGKILL)
-    assert status == -signal.SIGKILL
-    assert_nothing_is_left(mark, within_s=5)
-    run = record.load(folder)
-    assert run.status == "running"
-    assert run.trials[0].is_measured

@@ -63,7 +63,9 @@ def test_title_has_the_same_numbers_as_the_table() -> None:
     most = at_400["sync_wsgi@gthread:400"]
     assert tables.number(most.median("throughput_per_s")) in figures["throughput"].finding
     assert tables.percent(most.median("fraction_of_limit")) in figures["throughput"].finding
-    assert tables.cells(at_400["sync_wsgi@gthread:8"], tables.COLUMNS, {})[6] in figures["latency"].finding
+    columns = tables.columns_of(summary.rows_of(run))
+    p99 = [column.heading for column in columns].index("p99 ms")
+    assert tables.cells(at_400["sync_wsgi@gthread:8"], columns, {})[p99] in figures["latency"].finding
 
 
 def test_throughput_title_sets_the_best_of_each_lab_side_by_side() -> None:
@@ -127,6 +129,27 @@ def test_each_wait_has_a_limit_of_its_own() -> None:
     figure = plots.throughput_vs_users(runs.sweep(requests=(request,)), request)
     assert "L = 100 ms" in texts(figure)
     assert "L = 500 ms" in texts(figure)
+
+
+def test_plateau_s_limiter_stands_beside_its_line() -> None:
+    drawn = texts(plots.throughput_vs_users(runs.sweep(), WAIT))
+    assert re.search(r"sync_wsgi@gthread:8  [\d.,]+, threads", drawn)
+    assert re.search(r"async_asgi@uvicorn  [\d.,]+, server CPU", drawn)
+
+
+def test_figures_over_users_know_closed_loops_only() -> None:
+    run = runs.open_sweep()
+    held = [replace(trial, users=7, rate_per_s=50.0) for trial in runs.sweep(users=(200,)).trials]
+    both = replace(run, trials=[*run.trials, *held])
+    for draw in (plots.throughput_vs_users, plots.threads_and_memory, plots.cpu_per_request):
+        assert not re.search(r"\b7 users|capacity", texts(draw(both, WAIT)))
+        assert draw(both, WAIT).finding == draw(runs.run_of(run.trials[:9]), WAIT).finding
+
+
+def test_closed_loop_s_latency_is_said_to_be_the_closed_loop_s() -> None:
+    drawn = next(drawn for drawn in plots.figures_for(runs.sweep()) if drawn.slug.startswith("latency"))
+    assert "closed loop" in drawn.caption
+    assert "closed loop, 400 users" in texts(drawn.figure)
 
 
 def test_one_level_of_users_is_drawn_as_bars() -> None:

@@ -83,11 +83,11 @@ def test_figures_have_text_for_those_who_cannot_see_them(flawed: str) -> None:
 def test_report_gives_the_numbers_of_the_table(flawed: str) -> None:
     run = runs.flawed()
     rows = summary.rows_of(run)
-    notes = tables.notes_of(rows)
+    notes, columns = tables.notes_of(rows), tables.columns_of(rows)
     text = words(flawed)
     for row in rows:
         if row.measured:
-            assert " ".join(tables.cells(row, tables.COLUMNS, notes)) in text
+            assert " ".join(tables.cells(row, columns, notes)) in text
     for finding in summary.findings_of(run):
         assert f"{finding.value} {finding.claim.says} {finding.text}" in text
 
@@ -133,8 +133,52 @@ def test_commands_can_be_copied_into_a_shell() -> None:
 
 
 def test_how_to_read_defines_what_is_shown(flawed: str) -> None:
-    for term in ("limit", "interval", "verdict", "finding", *(column.heading for column in tables.COLUMNS)):
+    for term in (
+        "limit",
+        "open loop",
+        "client-limited",
+        "≥ (at least)",
+        *report.HOW_TO_READ,
+        *(column.heading for column in tables.COLUMNS),
+    ):
         assert f"<dt>{term}</dt>" in flawed
+
+
+def test_plateaus_stand_in_a_table_with_their_limiter(flawed: str) -> None:
+    assert "Where more users bring no more" in words(flawed)
+    assert re.search(r"sync_wsgi@gthread:8 10 to 400 [\d.,]+ threads, \d+ % used", words(flawed))
+
+
+def test_accounts_of_open_loops_add_up() -> None:
+    html = report.to_html(runs.open_sweep())
+    checked(html)
+    lines = re.findall(r"% of capacity ((?:[\d,]+ ){6})", words(html))
+    assert len(lines) == 12
+    for line in lines:
+        issued, *others = (int(count.replace(",", "")) for count in line.split())
+        assert issued == sum(others)
+    assert "Where the requests of the open loops went" not in words(report.to_html(runs.sweep(users=(50,))))
+
+
+def test_what_befell_a_window_is_listed_and_marked_on_a_timeline() -> None:
+    restarted = replace(
+        runs.without_numbers(runs.trial_of("sync_wsgi@gthread:8"), "invalid", Reason("server-restarted", "It ended.")),
+        events=[runs.RESTARTED],
+        answered=[20] * 25,
+        duration_s=5.0,
+    )
+    html = report.to_html(runs.run_of([restarted, runs.trial_of("async_asgi@uvicorn")]))
+    ids = checked(html).ids
+    assert "timeline-event-1" in ids
+    assert len(ids) == len(set(ids))
+    assert f"wait?ms=100 at 100 users: restart 1: {runs.RESTARTED.message}" in words(html)
+
+
+def test_loads_of_every_kind_are_said_in_words() -> None:
+    text = words(report.to_html(replace(runs.freeze(), title="")))
+    assert "hello · 10 users held to 100/s" in text
+    assert "hello · 100 requests/s" in text
+    assert "None users" not in text
 
 
 @pytest.mark.parametrize("status", ["aborted", "running"])

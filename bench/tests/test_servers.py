@@ -74,7 +74,7 @@ def test_a_port_that_is_taken_is_refused_with_the_pid_of_its_owner(stack: str, s
 
 def test_a_stranger_who_came_between_is_told_by_the_nonce(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.servers.READY_WITHIN_S", 0.5)
-    monkeypatch.setattr("bench.servers.require_free", lambda port: None)
+    monkeypatch.setattr("bench.servers.require_free", lambda port, host: None)
     with answering_stranger() as port:
         command = ["python", "-c", "import time; time.sleep(60)"]
         with pytest.raises(NotRun) as refusal, serving(command, port, environment={}):

@@ -151,3 +151,74 @@ def test_unsteady_restarts_decide_about_throughput_and_not_about_latency() -> No
     ]
     assert finding_of(trials).value == "supported"
     assert finding_of(trials, measure="latency_us.p50").value == "cannot tell"
+
+
+ONE, TWO, THREE = "sync_wsgi@gthread:1", "sync_wsgi@gthread:2", "sync_wsgi@gthread:3"
+
+
+@pytest.mark.parametrize(
+    ("third", "value"),
+    [((10.0, 11.0, 12.0), "supported"), ((500.0, 510.0, 520.0), "refuted"), ((90.0, 100.0, 110.0), "cannot tell")],
+)
+def test_an_order_needs_every_pair_and_one_the_other_way_round_refutes_it(third: tuple[float, ...], value: str) -> None:
+    trials = [*rated(300, 303, 306, stack=ONE), *rated(99, 101, 103, stack=TWO), *rated(*third, stack=THREE)]
+    finding = finding_of(trials, left={}, right=None, order=[{"stack": stack} for stack in (ONE, TWO, THREE)])
+    assert finding.value == value
+    assert finding.text.startswith("3.0× (2.9 to 3.1); ") or finding.text.startswith("3.00×")
+    assert summary.compared_text(finding.claim) == f"throughput_per_s: {ONE} > {TWO} > {THREE}"
+
+
+def test_an_order_with_a_side_that_is_not_there_cannot_be_told() -> None:
+    order = [{"stack": stack} for stack in (ONE, TWO)]
+    finding = finding_of(rated(300, 303, 306, stack=ONE), left={}, right=None, order=order)
+    assert (finding.value, finding.text) == ("cannot tell", f"not in this run: {TWO}")
+
+
+@pytest.mark.parametrize(
+    ("threads", "value", "text"),
+    [
+        ((10, 10, 10), "supported", "10, asked: 9 to 12"),
+        ((9, 10, 12), "supported", "9 to 12, asked: 9 to 12"),
+        ((40, 41, 42), "refuted", "40 to 42, asked: 9 to 12"),
+        ((10, 11, 13), "cannot tell", "10 to 13, asked: 9 to 12"),
+        ((10, 10), "cannot tell", "fewer than 3 restarts"),
+    ],
+)
+def test_a_count_is_judged_in_every_restart(threads: tuple[int, ...], value: str, text: str) -> None:
+    trials = [
+        replace(trial, server=replace(trial.server, threads_max=count))
+        for count, trial in zip(threads, rated(*(1.0 for _ in threads)), strict=True)
+        if trial.server
+    ]
+    finding = finding_of(trials, right=None, measure="server.threads_max", expect="between", within=[9, 12])
+    assert (finding.value, finding.text) == (value, text)
+
+
+@pytest.mark.parametrize(
+    ("within", "value"), [([2.5, 3.5], "supported"), ([4.0, 5.0], "refuted"), ([3.0, 5.0], "cannot tell")]
+)
+def test_a_ratio_between_two_numbers_is_a_shape(within: list[float], value: str) -> None:
+    trials = [*rated(300, 303, 306), *rated(100, 101, 102, stack=THREADS)]
+    finding = finding_of(trials, expect="between", within=within)
+    assert finding.value == value
+    assert finding.text.endswith(f"asked: {within[0]:g} to {within[1]:g}×")
+
+
+def test_claims_are_kept_where_all_their_sides_are_planned() -> None:
+    trials = [runs.trial_of(stack, users=50) for stack in (ONE, TWO)]
+    here = [
+        Claim("both", {"stack": ONE, "users": 50}, {"stack": TWO, "users": 50}),
+        Claim("in order", order=[{"stack": ONE}, {"stack": TWO, "users": 50}]),
+        Claim("a count", {"stack": ONE}),
+    ]
+    gone = [
+        Claim("other users", {"stack": ONE, "users": 51}, {"stack": TWO, "users": 50}),
+        Claim("no such side", {"stack": ONE}, {"stack": THREE}),
+        Claim("a third", order=[{"stack": ONE}, {"stack": TWO}, {"stack": THREE}]),
+    ]
+    assert summary.claims_about([*here, *gone], trials) == here
+
+
+def test_restarts_of_one_rate_have_an_interval_of_no_width() -> None:
+    (row,) = summary.rows_of(runs.run_of(rated(*[1826.7133152305082] * 5)))
+    assert row.throughput_interval == stats.Interval(*[1826.7133152305082] * 3)

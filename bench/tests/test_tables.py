@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -29,11 +30,11 @@ def test_invalid_throughput_is_in_no_table() -> None:
 def test_terminal_and_markdown_give_the_same_cells() -> None:
     run = runs.flawed()
     rows = summary.rows_of(run)
-    notes = tables.notes_of(rows)
+    notes, columns = tables.notes_of(rows), tables.columns_of(rows)
     terminal = [line.split() for line in printed(run, 200).splitlines()]
     markdown = [line.split(" | ")[2:] for line in tables.to_markdown(run).splitlines()]
     for row in rows:
-        cells = tables.cells(row, tables.COLUMNS, notes)
+        cells = tables.cells(row, columns, notes)
         assert " ".join(cells).split() in terminal
         assert [*cells[:-1], cells[-1] + " |"] in markdown
 
@@ -47,8 +48,64 @@ def test_every_stack_and_every_reason_is_in_the_terminal() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
-def test_table_is_never_wider_than_the_terminal(width: int) -> None:
-    assert max(map(len, printed(runs.flawed(), width).splitlines())) <= width
+@pytest.mark.parametrize("made", [runs.flawed, runs.open_sweep, runs.freeze])
+def test_table_is_never_wider_than_the_terminal(made: Callable[[], Run], width: int) -> None:
+    assert max(map(len, printed(made(), width).splitlines())) <= width
+
+
+def headings(run: Run) -> list[str]:
+    return [column.heading for column in tables.columns_of(summary.rows_of(run))]
+
+
+def test_columns_of_open_loops_are_there_where_they_mean_something() -> None:
+    assert not {"asked/s", "p99 sent"} & set(headings(runs.sweep()))
+    assert {"asked/s", "p99 sent"} <= set(headings(runs.open_sweep()))
+    assert "p99 sent" in headings(runs.freeze())
+    assert "asked/s" not in headings(runs.freeze())  # it is in the heading of the rows
+    assert headings(runs.open_sweep()) == [column.heading for column in tables.COLUMNS]
+
+
+def test_rate_of_a_share_is_shown_beside_what_was_answered() -> None:
+    run = runs.open_sweep()
+    for row in summary.rows_of(run):
+        if row.is_open:
+            assert tables.cells(row, tables.COLUMNS, {})[1] == tables.number(row.load.rate_per_s)
+
+
+def test_percentile_that_is_a_lower_bound_in_any_restart_says_at_least() -> None:
+    trial = runs.open_trial_of(EVENT_LOOP)
+    bound = replace(trial, repeat=1, latency_at_least=["p99", "p999", "max"])
+    for trials, sign in (([trial], ""), ([trial, bound], tables.AT_LEAST)):
+        (row,) = summary.rows_of(runs.run_of(trials))
+        assert tables.milliseconds(row, "p99") == sign + tables.number((row.median("latency_us.p99") or 0) / 1000)
+        assert not tables.milliseconds(row, "p50").startswith(tables.AT_LEAST)
+        assert not tables.milliseconds(row, "p99", "latency_from_send_us").startswith(tables.AT_LEAST)
+    assert f" {tables.AT_LEAST}" in printed(runs.run_of([trial, bound]))
+    assert f" {tables.AT_LEAST}" in tables.to_markdown(runs.run_of([trial, bound]))
+
+
+def test_json_rows_of_open_loops_hold_both_latencies_and_the_account() -> None:
+    rows = json.loads(json.dumps(tables.to_json_rows(runs.open_sweep())))
+    assert all(row["latency_from_send_p99_us"] < row["latency_p99_us"] for row in rows if row["capacity_share"] == 0.1)
+    row = rows[-1]
+    assert (row["users"], row["capacity_share"]) == (None, 1.2)
+    assert row["latency_at_least"] == ["max", "p99", "p999"]
+    account = row["account"]
+    assert account.pop("issued") == sum(account.values())
+    assert account["in flight"] == 3 * 80
+    assert [event["code"] for event in tables.to_json_rows(runs.freeze())[0]["events"]] == ["frozen"] * 3
+
+
+def test_plateaus_are_told_in_every_table() -> None:
+    run = runs.sweep()
+    line = tables.plateau_lines(run)[0]
+    assert line.startswith(f"Plateau: {THREADS}: from 10 to 400 users at ")
+    assert "limited by threads, " in line
+    assert line in printed(run, 200)
+    assert f"- {line}" in tables.to_markdown(run)
+    on_it = [row for row in tables.to_json_rows(run) if row["stack"] == THREADS and row["plateau"]]
+    assert {row["users"] for row in on_it} == set(on_it[0]["plateau"]["users"]) == {10, 50, 100, 200, 400}
+    assert {row["plateau"]["limiter"] for row in on_it} == {"threads"}
 
 
 def test_interval_is_shown_in_a_hundred_columns() -> None:

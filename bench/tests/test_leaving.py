@@ -1,0 +1,82 @@
+"""What a client that leaves wastes, and what SIGTERM loses (METHOD, item 20): measured by counts on real servers."""
+
+import asyncio
+import signal
+from collections import Counter
+
+import httpx
+import pytest
+
+from bench.servers import Server, serving_stack
+from bench.stacks import GRACEFUL_STOP_S, parse_stack
+from bench.tests.processes import eventually
+
+CLIENTS = 4
+LEAVE_AFTER_S = WITHIN_S = 0.3
+SHORT_MS, LONG_MS = 400, 1000 * (GRACEFUL_STOP_S + 2)
+SERVERS = ["sync_wsgi@gthread:8", "sync_asgi@uvicorn", "async_asgi@uvicorn"]
+
+
+def inside(server: Server) -> int:
+    """Callers that are in the work of a view now."""
+    return int(httpx.get(f"{server.url}/whoami", trust_env=False).json()["inside_now"])
+
+
+def ask_and_leave(server: Server, ms: int) -> int:
+    """Ask CLIENTS times, look who is inside, hang up, and count who is still inside after that."""
+
+    async def ask() -> int:
+        limits = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=30, trust_env=False) as client:
+            asked = [asyncio.create_task(client.get(f"/wait?ms={ms}")) for _ in range(CLIENTS)]
+            await asyncio.sleep(LEAVE_AFTER_S)
+            there = await asyncio.to_thread(inside, server)
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        return there
+
+    assert asyncio.run(ask()) == CLIENTS
+    return inside(server) if not eventually(lambda: inside(server) == 0, within_s=1.0) else 0
+
+
+@pytest.mark.parametrize(
+    ("stack", "wasted"),
+    [("sync_wsgi@gthread:8", CLIENTS), ("sync_asgi@uvicorn", CLIENTS), ("async_asgi@uvicorn", 0)],
+)
+def test_a_client_that_leaves_cancels_an_async_view_and_nothing_else(stack: str, wasted: int) -> None:
+    with serving_stack(parse_stack(stack), grace_s=0) as server:
+        assert ask_and_leave(server, ms=5000) == wasted
+
+
+def outcomes_of_sigterm(server: Server, ms: int) -> Counter[str]:
+    """CLIENTS requests, SIGTERM while they are inside, and what each of them got."""
+
+    async def one(client: httpx.AsyncClient) -> str:
+        try:
+            return str((await client.get(f"/wait?ms={ms}")).status_code)
+        except httpx.HTTPError:
+            return "lost"
+
+    async def ask() -> Counter[str]:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as client:
+            asked = [asyncio.create_task(one(client)) for _ in range(CLIENTS)]
+            await asyncio.to_thread(eventually, lambda: inside(server) == CLIENTS, WITHIN_S)
+            server.popen.send_signal(signal.SIGTERM)
+            return Counter(await asyncio.gather(*asked))
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("stack", SERVERS)
+def test_sigterm_lets_what_is_short_be_answered(stack: str) -> None:
+    with serving_stack(parse_stack(stack), grace_s=0) as server:
+        assert outcomes_of_sigterm(server, SHORT_MS) == {"200": CLIENTS}
+
+
+@pytest.mark.parametrize("stack", SERVERS)
+def test_sigterm_loses_what_takes_longer_than_the_grace(stack: str) -> None:
+    with serving_stack(parse_stack(stack), grace_s=0) as server:
+        seen = outcomes_of_sigterm(server, LONG_MS)
+        assert seen["200"] == 0, seen
+        assert seen.total() == CLIENTS
