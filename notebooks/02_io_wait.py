@@ -91,7 +91,7 @@ def arithmetic(row):
     threads = f"{row.slots / (wait_s + cpu_s):,.0f}" if row.slots else "no bound"
     users = f"{row.users / (wait_s + cpu_s):,.0f}"
     measured = tables.number(row.median("throughput_per_s"))
-    return f"| `{row.stack}` | {users} | {threads} | {1 / cpu_s:,.0f} | {measured} | {row.limiter} |"
+    return f"| `{row.stack}` | {users} | {threads} | {1 / cpu_s:,.0f} | {measured} | {row.ceiling} |"
 
 
 crowd = [at[stack, request, 200] for stack in run.plan.stacks if at[stack, request, 200].measured]
