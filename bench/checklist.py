@@ -243,7 +243,7 @@ CHECKLIST = (
     Item(
         15,
         "Little's law is an audit, a point above its limit a bug; completions count whatever their start.",
-        ("verdict._is_above_limit", "stats.littles_law_error"),
+        ("verdict._is_above_limit", "verdict._littles_law"),
         (
             "test_closed.py::test_the_recorder_counts_completions_inside_its_window_whatever_their_start",
             "test_verdict.py::test_the_window_may_cut_one_request_of_every_slot_in_our_favour",

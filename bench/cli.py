@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         finished = experiment.perform(planned, ordered, folder, before=progress.before, after=progress.after)
     if arguments.out is None:
         point_latest_at(folder)
-    show(finished, folder, as_json=arguments.json)
+    show(record.load(folder), folder, as_json=arguments.json)
     return exit_code_of(finished)
 
 
@@ -136,15 +136,14 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def show(finished: record.Run, folder: Path, *, as_json: bool) -> None:
-    """The table on stdout (or the whole run as JSON), and the report beside the run."""
+    """The table on stdout (as JSON with the whole run), and the report beside the run."""
+    from bench import tables
     from bench.report import write_report
-    from bench.tables import print_run
 
     if as_json:
-        sys.stdout.buffer.write(record.to_json(finished))
-        sys.stdout.flush()
+        print_json(tables.to_json(finished))
     else:
-        print_run(finished, console())
+        tables.print_run(finished, console())
     try:
         path = write_report(finished, folder)
     except OSError as error:

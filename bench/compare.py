@@ -91,6 +91,11 @@ def compare(first: Run, second: Run, *, anyway: bool = False) -> Comparison:
     if differing and not anyway:
         raise UsageError(f"These runs differ in {'; '.join(differing)}: say --anyway to compare them all the same.")
     ours, theirs = _by_key(first), _by_key(second)
+    if not ours.keys() & theirs.keys():
+        raise UsageError(
+            f"No row of {first.experiment} has a partner in {second.experiment} (the same stack, request, middleware "
+            f"and load): compare two runs of one experiment."
+        )
     refusal = _unlike_schedule(first, second)
     return Comparison(
         first,

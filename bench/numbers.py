@@ -47,6 +47,7 @@ def _counts(trial: Trial, books: Recording) -> Trial:
         dropped=books.dropped,
         in_flight=books.in_flight,
         in_flight_oldest_us=books.in_flight_oldest_us,
+        in_flight_mean=books.waited_s / books.duration_s,
         throughput_per_s=books.answered_in_window / books.duration_s,
         halves_per_s=[count / (books.duration_s / 2) for count in books.answered_halves],
         answered=books.answered,

@@ -76,18 +76,16 @@ def new_page(
 
     `panel_in` is the height of a row of panels, of the mean one where `ratios` makes them differ.
     """
-    title = textwrap.wrap(finding, int(width_in * 9.6))
-    foot = [line for note in notes for line in textwrap.wrap(note, int(width_in * 15.5))]
+    title, foot = (
+        _wrapped(finding, width_in * 9.6),
+        [line for note in notes for line in _wrapped(note, width_in * 15.5)],
+    )
     top_in, bottom_in = 0.45 + 0.22 * len(title) + heading_in, 0.18 + axis_in + 0.17 * len(foot)
     height_in = top_in + bottom_in + rows * panel_in + (rows - 1) * row_gap_in
     figure = Picture(figsize=(width_in, height_in))
     figure.finding = finding
     FigureCanvasAgg(figure)
-    for place, line in enumerate(title):
-        _write(figure, 0.12, height_in - 0.30 - 0.22 * place, line, size=11.5, weight="bold", color=INK)
-    _write(figure, 0.12, height_in - 0.38 - 0.22 * len(title), subtitle, size=9, color=GREY)
-    for place, line in enumerate(reversed(foot)):
-        _write(figure, 0.12, 0.10 + 0.17 * place, line, size=8, color=GREY)
+    _write_around(figure, title, subtitle, foot)
     right_in = 0.2 + max((text_width_in(figure, label) + 0.25 for label in labels), default=0.0)
     figure.subplots_adjust(
         left=left_in / width_in,
@@ -99,6 +97,21 @@ def new_page(
     )
     axes = figure.subplots(rows, panels, squeeze=False, height_ratios=ratios)
     return figure, list(axes.flat)
+
+
+def _wrapped(text: str, characters: float) -> list[str]:
+    """Lines of the text; a number stays with its per cent sign."""
+    return textwrap.wrap(text.replace(" %", "\N{NO-BREAK SPACE}%"), int(characters))
+
+
+def _write_around(figure: Picture, title: Sequence[str], subtitle: str, foot: Sequence[str]) -> None:
+    """Title and subtitle above the axes, notes below them."""
+    height_in = float(figure.get_size_inches()[1])
+    for place, line in enumerate(title):
+        _write(figure, 0.12, height_in - 0.30 - 0.22 * place, line, size=11.5, weight="bold", color=INK)
+    _write(figure, 0.12, height_in - 0.38 - 0.22 * len(title), subtitle, size=9, color=GREY)
+    for place, line in enumerate(reversed(foot)):
+        _write(figure, 0.12, 0.10 + 0.17 * place, line, size=8, color=GREY)
 
 
 def _write(figure: Picture, x_in: float, y_in: float, text: str, **how: Any) -> None:

@@ -107,6 +107,7 @@ class Trial:
     """One stack x request x load on a freshly started server. None stands for what was not measured.
 
     The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate.
+    `in_flight_mean` is how many requests were in flight, averaged over the window.
     `issued` requests belong to the window; in an open loop issued = completed + failed + timed_out + dropped +
     in_flight, and `completed` counts answers until the end of the drain, of which `throughput_per_s` knows only those
     inside the window. Latencies of an open loop run from the intended send, `latency_from_send_us` from the actual one;
@@ -133,6 +134,7 @@ class Trial:
     dropped: int = 0
     in_flight: int = 0
     in_flight_oldest_us: int = 0
+    in_flight_mean: float | None = None
     throughput_per_s: float | None = None
     halves_per_s: list[float] | None = None
     answered: list[int] = field(default_factory=list)

@@ -161,6 +161,16 @@ def littles_law_error(throughput_per_s: float, response_s: float, users: int, th
     return abs(throughput_per_s * (response_s + think_s) - users) / users
 
 
+def littles_law_noise(response_s: float, users: int, window_s: float) -> float:
+    """Return the share by which X R may miss N by chance in a window of T seconds: three standard deviations.
+
+    Where all latencies are R, a user completes one of the two whole numbers of requests next to T/R, by where in its
+    first one the window begins. A variable with two neighbouring values has a variance of 1/4 at most, the sum over N
+    users N/4; as a share of their N T/R requests that is R / (2 T sqrt(N)). A single user is off by R/T at most.
+    """
+    return min(1.0, 1.5 / users**0.5) * response_s / window_s
+
+
 def _percentile_bootstrap(
     samples: Sequence[Sequence[float]],
     statistic: Callable[..., Array],

@@ -194,6 +194,11 @@ _JSON_MEASURES = {
 }
 
 
+def to_json(run: Run) -> dict[str, Any]:
+    """The whole run as plain data, and in `rows` what its table shows."""
+    return {**vars(run), "rows": to_json_rows(run)}
+
+
 def to_json_rows(run: Run) -> list[dict[str, Any]]:
     """The rows as plain data: medians over restarts, throughput with its interval where there is one."""
     plateaus = plateaus_of(run)

@@ -19,6 +19,7 @@ from bench.summary import Row, rows_of
 MOST = 6
 NAMES = {
     "server-restarted": "a server process ended or started",
+    "restarted-early": "a server process ended in the warm-up",
     "server-gap": "no answer",
     "client-gap": "load generator held up",
     "clock-stepped": "wall clock stepped",

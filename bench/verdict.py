@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from bench.limits import CLIENT_FULL
 from bench.record import Reason, Trial, Verdict
-from bench.stats import halves_differ, littles_law_error
+from bench.stats import halves_differ, littles_law_error, littles_law_noise
 
 MAX_ERROR_SHARE = 0.001  # above it there is no latency claim (METHOD, item 12)
 MAX_LATENESS_US, MAX_LATENESS_SHARE = 2000, 0.05  # p99 of an open loop's sends, or of the median latency (item 9)
@@ -74,19 +74,32 @@ def _books(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
             f"{waiting} of {trial.issued} requests were not answered until the end of the drain "
             f"({trial.timed_out} timed out, {trial.dropped} never sent): percentiles say at least.",
         )
-    little = 0.0
-    if trial.users and not trial.rate_per_s and not _has_errors(trial):  # a failed request has no latency to count
-        little = littles_law_error(trial.throughput_per_s or 0.0, mean_latency_s, trial.users)
-    if little > MAX_LITTLE_ERROR and not _is_client_busy(trial):  # a busy client is itself the missing time
-        yield Reason(
-            "unsteady",
-            f"Throughput x latency is {little:.0%} off the number of users: the queue had not settled, "
-            f"so latencies are not those of a steady state.",
-        )
+    yield from _littles_law(trial, mean_latency_s)
     first, second = trial.halves_per_s or [0.0, 0.0]
     is_steady = not any(event.code == "frozen" for event in trial.events)  # else the experiment asks for unlike halves
     if is_steady and halves_differ(first, second, MAX_DRIFT) and abs(first - second) > _noise(trial):
         yield Reason("drift", f"The window's halves differ: {first:.0f} and {second:.0f} requests/s.")
+
+
+def _littles_law(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
+    """Two audits of a closed loop without pauses: all users wait all the time, and as many come as go."""
+    if not trial.users or trial.rate_per_s or _has_errors(trial) or _is_client_busy(trial):
+        return  # a failed request has no latency to count, and a busy client is itself the missing time
+    waiting = trial.users if trial.in_flight_mean is None else trial.in_flight_mean
+    if abs(waiting - trial.users) > MAX_LITTLE_ERROR * trial.users:
+        yield Reason(
+            "client-limited",
+            f"Of {trial.users} users {waiting:.1f} were waiting for an answer on average: "
+            f"the load generator was busy with the others. Spread the load with --load-processes.",
+        )
+        return
+    error = littles_law_error(trial.throughput_per_s or 0.0, mean_latency_s, trial.users)
+    if error > MAX_LITTLE_ERROR + littles_law_noise(mean_latency_s, trial.users, trial.duration_s):
+        yield Reason(
+            "unsteady",
+            f"Throughput x latency is {error:.0%} off the number of users: the queue had not settled, "
+            f"so latencies are not those of a steady state.",
+        )
 
 
 def _has_errors(trial: Trial) -> bool:
@@ -131,6 +144,7 @@ def _load(trial: Trial) -> Iterator[Reason]:
 
 
 def _machine(trial: Trial) -> Iterator[Reason]:
+    yield from _events(trial, "restarted-early")
     yield from _events(trial, "server-gap")
     if trial.server is None:
         yield Reason("not-restarted", "The server was not started by this run, so repeats are no restarts.")

@@ -76,10 +76,11 @@ class Watch:
     def through_the_window(self) -> Evidence:
         """Wait for the window, read at both edges and in between, and gather the recording."""
         wall_ahead_s = time.time() - time.monotonic()
+        self.members = self.server.family() if self.server else []
         self.start_s, end_s = self._wait_for_window()
         self._sleep_until(self.start_s - PREPARE_S)
         connections = meter.established(self.server.port) if self.server else 0
-        self.members = self.server.family() if self.server else []
+        self._note_early_ends()
         upstream = self.upstream.family() if self.upstream else []
         ours = [*self.members, *upstream, *self._load_family(), psutil.Process()]
         readings: list[list[meter.Reading]] = [[], [], []]
@@ -168,6 +169,14 @@ class Watch:
         at_s = round(time.monotonic() - self.start_s - for_s, 3)
         self.events.append(Event(code, at_s, round(for_s, 3), f"{message} {at_s:.1f} s into the window."))
 
+    def _note_early_ends(self) -> None:
+        """Say which processes of the server ended in the warm-up, and go on with those that are there now."""
+        for member in [member for member in self.members if has_ended(member)]:
+            at_s = round(time.monotonic() - self.start_s, 3)
+            message = f"Process {member.pid} of the server ended in the warm-up, before the window."
+            self.events.append(Event("restarted-early", at_s, 0.0, message))
+        self.members = self.server.family() if self.server else []
+
     def _note_replacements(self) -> None:
         """A process that was started in the window leaves nothing to see but itself."""
         if self.server and {p.pid for p in self.server.family()} - {p.pid for p in self.members}:
@@ -180,7 +189,7 @@ class Watch:
 
     def _freeze_and_thaw(self, freeze: Freeze) -> None:
         into_s = time.monotonic() - self.start_s
-        if self.frozen_at_s is None and self.members and freeze.at_s <= into_s:
+        if self.frozen_at_s is None and self.members and self.start_s and freeze.at_s <= into_s:
             self.frozen_at_s = time.monotonic()
             self._signal(signal.SIGSTOP)
         elif self.frozen_at_s and freeze.for_s and time.monotonic() - self.frozen_at_s >= freeze.for_s:

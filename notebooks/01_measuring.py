@@ -9,14 +9,14 @@
 # %% [markdown]
 # # Measuring: who notices when a server stands still?
 #
-# **Question.** A server answers requests in a fraction of a second each. Then it freezes for three seconds, and
-# goes on. You measured for 20 seconds. What does your load generator say about it?
+# **Question.** A server answers requests in a fraction of a second each. Then it freezes for some seconds, and
+# goes on. What does your load generator say about it?
 #
-# Two ways to ask the same server for the same 100 requests per second:
+# Two ways to ask the same server for the same number of requests per second:
 #
 # | load | how a request leaves |
 # |---|---|
-# | **closed loop** (Locust, wrk, most tools) | each of 10 users asks, waits for its answer, pauses, asks again |
+# | **closed loop** (Locust, wrk, most tools) | each of a few users asks, waits for its answer, pauses, asks again |
 # | **open loop** | on a schedule fixed beforehand, whatever became of the requests before it, as visitors do who do not know of each other |
 
 # %%
@@ -29,12 +29,17 @@ rows = summary.rows_of(run)
 (opened,) = (row for row in rows if row.is_open)
 (closed,) = (row for row in rows if not row.is_open)
 freeze_s = max(event.for_s for event in opened.trials[0].events if event.code == "frozen")
+window_s, users, rate = run.plan.duration_s, closed.users, opened.load.rate_per_s
+asked = f"**{rate:.0f} requests/s** of `{opened.stack}`, on a schedule or from **{users} users** who wait"
+display(
+    Markdown(f"Here: {asked}, in a window of {window_s:.0f} s. The server stands still for **{freeze_s:.0f} s** of it.")
+)
 
 # %% [markdown]
 # ## Predict
 #
-# The p99 is the latency that one request in a hundred exceeds. The server stood still for 3 of 20 seconds. Commit to two
-# numbers, in milliseconds: what p99 will the closed loop report, and what the open loop?
+# The p99 is the latency that one request in a hundred exceeds. Commit to two numbers, in milliseconds: what p99 will the closed loop
+# report, and what the open loop?
 
 # %%
 my_prediction_closed_ms = None
@@ -43,14 +48,14 @@ my_prediction_open_ms = None
 # %% [markdown]
 # ## Run
 #
-# Five restarts of the server for each loop, in random order. In each window the lab itself sends the server SIGSTOP, and
-# SIGCONT three seconds later:
+# Several restarts of the server for each loop, in random order. In each window the lab itself sends the server SIGSTOP, and
+# SIGCONT when the freeze is to end:
 #
 # ```sh
-# lab run freeze --profile reference
+# lab run freeze --profile standard
 # ```
 #
-# `--profile standard` takes about two minutes on your own machine; `LAB_RESULTS=results/local/latest` then shows your numbers here.
+# `LAB_RESULTS=results/local/latest` then shows your own numbers here.
 
 # %%
 for name, mine, row in (("closed", my_prediction_closed_ms, closed), ("open", my_prediction_open_ms, opened)):
@@ -74,7 +79,7 @@ plots_open.both_distributions(run, opened.request)
 # %% [markdown]
 # ## Explain
 #
-# Ten users wait for a frozen server: ten requests are late, and nobody asks while they wait. All the requests that would have found the
+# All users of the closed loop wait for a frozen server: so many requests are late, one per user, and nobody asks while they wait. All the requests that would have found the
 # server frozen were never sent, so they are in no percentile. This is called **coordinated omission** (Gil Tene): the generator
 # takes its pace from the server it measures.
 #
@@ -92,7 +97,7 @@ def arithmetic(row, late):
     return f"| {row.load_text} | {late:,.0f} | {total:,} | {share:.1%} | {says} | {measured_ms:,.0f} ms |"
 
 
-late_open = freeze_s * opened.load.rate_per_s
+late_open = freeze_s * rate
 head = "| load | late requests | answered | share | so p99 is about | measured |\n|---|--:|--:|--:|--:|--:|\n"
 display(Markdown(head + arithmetic(closed, closed.users) + "\n" + arithmetic(opened, late_open)))
 
@@ -149,8 +154,8 @@ display(Markdown(head + "\n".join(lines)))
 # %% [markdown]
 # ## Exercise
 #
-# How long must the freeze last for the closed loop's p99 to notice it, with 10 users and 100 requests/s for 20 s? Think before you try: which of the
-# two numbers in `late requests / answered` does a longer freeze change?
+# How long must the freeze last for the closed loop's p99 to notice it, with the same users, rate and window? Think before you try:
+# which of the two numbers in `late requests / answered` does a longer freeze change?
 
 # %%
 my_freeze_s = None
@@ -158,10 +163,10 @@ my_freeze_s = None
 # %% [markdown]
 # ## Check
 #
-# A freeze of t seconds leaves at most 100 (20 - t) answers, and ten late ones. The share passes 1 % when 100 (20 - t) is less than 1,000.
+# A freeze of t seconds leaves at most rate x (window - t) answers, of which one per user is late. The share passes 1 % when those answers
+# are fewer than 100 x users.
 
 # %%
-users, rate, window_s = closed.users, closed.load.rate_per_s, closed.trials[0].duration_s
 needed_s = window_s - users * 100 / rate
 right = my_freeze_s is not None and abs(my_freeze_s - needed_s) < 1
 print(f"about {needed_s:.0f} s of {window_s:.0f} s; you said {my_freeze_s}: {'right' if right else 'not yet'}")

@@ -65,6 +65,7 @@ class Books:
         """All of it as JSON data."""
         return {
             "duration_s": (self.end_ns - self.start_ns) / NS_PER_S,
+            "waited_s": self.waited_ns() / NS_PER_S,
             "carried_in": 0,
             **self.account(),
             **self.answered(),
@@ -130,6 +131,11 @@ class Books:
         requests = self.requests
         columns = zip(requests.sent_ns, requests.done_ns, requests.status, strict=True)
         return ((sent, done or self.driver.drained_ns, status > 0) for sent, done, status in columns if sent)
+
+    def waited_ns(self) -> int:
+        """How long requests were in flight in the window, all added up."""
+        inside = (min(ended, self.end_ns) - max(sent, self.start_ns) for sent, ended, _ in self.flights())
+        return sum(span_ns for span_ns in inside if span_ns > 0)
 
     def in_window(self, spans_ns: list[tuple[int, int]]) -> list[list[float]]:
         """[from, to] in seconds from the window's start, of the spans that overlap the window, cut at its edges."""

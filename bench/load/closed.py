@@ -47,7 +47,7 @@ class Recorder:
         self.answered = [0] * self._columns()
         self.answered_halves = [0, 0]
         self.errors: Counter[str] = Counter()
-        self.issued = self.carried_in = 0
+        self.issued = self.carried_in = self.waited_ns = 0
         self.late_sent_ns: list[int] = []
         self.last_ns = start_ns
         self.silences: list[list[float]] = []
@@ -71,6 +71,7 @@ class Recorder:
                 self.late_sent_ns.append(sent_ns)
             return
         self.carried_in += sent_ns < self.start_ns
+        self.waited_ns += now_ns - max(sent_ns, self.start_ns)
         error = error_class(response, exception, self.body)
         if error:
             self.errors[error] += 1
@@ -93,6 +94,9 @@ class Recorder:
     def _stretch(self, from_ns: int, to_ns: int) -> list[float]:
         return [round((at_ns - self.start_ns) / NS_PER_S, 3) for at_ns in (from_ns, to_ns)]
 
+    def _still_waiting_ns(self, in_flight_sent_ns: list[int]) -> int:
+        return sum(self.end_ns - max(sent_ns, self.start_ns) for sent_ns in in_flight_sent_ns)
+
     def cut(self, now_ns: int) -> None:
         """End the window early."""
         if now_ns < self.end_ns:
@@ -104,6 +108,7 @@ class Recorder:
         in_flight = [sent_ns for sent_ns in self.late_sent_ns + open_sent_ns if sent_ns < self.end_ns]
         return {
             "duration_s": (self.end_ns - self.start_ns) / NS_PER_S,
+            "waited_s": (self.waited_ns + self._still_waiting_ns(in_flight)) / NS_PER_S,
             "carried_in": self.carried_in + sum(sent_ns < self.start_ns for sent_ns in in_flight),
             "issued": self.issued,
             "completed": sum(self.answered),

@@ -78,7 +78,8 @@ class Engine:
 class Recording:
     """Counts and latencies of one window, over all load processes; `record.Trial` says what the counts mean.
 
-    `silences` are stretches without any answer, `stalls` those in which a load process itself was held up.
+    `waited_s` is how long requests were in flight in the window, all added up; `silences` are stretches without any
+    answer, `stalls` those in which a load process itself was held up.
     """
 
     duration_s: float
@@ -93,6 +94,7 @@ class Recording:
     histogram: Any
     timed_out: int = 0
     dropped: int = 0
+    waited_s: float = 0.0
     histogram_from_send: Any = None
     histogram_censored: Any = None
     lateness_us: Latency | None = None
@@ -136,7 +138,7 @@ def merge(parts: Sequence[dict[str, Any]]) -> Recording:
     )
 
 
-SUMMED = ("carried_in", "issued", "completed", "timed_out", "dropped", "in_flight")
+SUMMED = ("waited_s", "carried_in", "issued", "completed", "timed_out", "dropped", "in_flight")
 
 
 def _added(parts: Sequence[dict[str, Any]], name: str) -> Any:

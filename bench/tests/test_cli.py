@@ -182,6 +182,8 @@ def test_a_run_as_json_is_one_document_that_can_be_shown_again(
     done = lab(*RUN, *TINY, "--json", "--out", str(folder))
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
+    (row,) = data.pop("rows")
+    assert (row["stack"], row["throughput_per_s"]) == ("async_asgi@uvicorn", data["trials"][0]["throughput_per_s"])
     assert data == json.loads((folder / "run.json").read_bytes())
     assert (data["status"], len(data["trials"])) == ("complete", 1)
     assert "async_asgi@uvicorn hello 2 users" in done.stderr

@@ -42,8 +42,8 @@ for sent_ns in (now_ns - 5, now_ns - 5, now_ns + 2, now_ns + 3, now_ns + 4, now_
 books = recorder.recording([now_ns + 90, now_ns + 103])
 del books["histogram"]
 assert books == {
-    "duration_s": 1e-7, "carried_in": 1, "issued": 4, "completed": 4, "answered_halves": [1, 3], "answered": [4],
-    "answered_every_s": 0.2,
+    "duration_s": 1e-7, "waited_s": 2.77e-7, "carried_in": 1, "issued": 4, "completed": 4,
+    "answered_halves": [1, 3], "answered": [4], "answered_every_s": 0.2,
     "errors": {}, "in_flight": 2, "in_flight_oldest_us": 0, "silences": [], "stalls": [], "cpu_s": 0.0,
 }, books
 assert recorder.histogram.get_total_count() == 4
@@ -80,7 +80,7 @@ def test_several_load_processes_merge_exactly(tmp_path: Path) -> None:
     assert sum(whole.answered) == whole.completed
     assert whole.histogram.get_total_count() == whole.completed
     assert bars(whole.histogram) == sum((bars(record.decode_histogram(part["histogram"])) for part in parts), Counter())
-    for name in ("issued", "carried_in", "in_flight"):
+    for name in ("issued", "carried_in", "in_flight", "waited_s"):
         assert getattr(whole, name) == sum(part[name] for part in parts)
     assert {part["duration_s"] for part in parts} == {whole.duration_s} == {1.0}
     assert whole.cpu_s == [part["cpu_s"] for part in parts]

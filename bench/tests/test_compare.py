@@ -211,6 +211,13 @@ def test_lab_compare_refuses_in_one_sentence_and_goes_on_when_asked(
     assert capsys.readouterr().out.startswith("differs: python CPython 3.11.7 / CPython 3.13.0")
 
 
+def test_runs_without_a_common_row_are_refused_in_one_sentence() -> None:
+    with pytest.raises(
+        UsageError, match=r"No row of \w+ has a partner in \w+ .*: compare two runs of one experiment\."
+    ):
+        compared([runs.trial_of(LOOP, users=1)], [runs.trial_of(LOOP, users=2)])
+
+
 def test_lab_compare_as_json_is_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = saved(RUN, tmp_path / "run")
     assert main(["compare", folder, folder, "--json"]) == 0

@@ -27,7 +27,7 @@ class Answer:
 
 def texts(figure: Picture) -> str:
     found = figure.findobj(Text)
-    return " ".join(text.get_text() for text in found)
+    return " ".join(text.get_text() for text in found).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def labels(figure: Picture) -> set[object]:

@@ -57,8 +57,11 @@ def test_every_experiment_has_a_whole_reference_run(name: str) -> None:
 def test_a_reference_run_holds_all_that_its_experiment_plans_and_claims(name: str) -> None:
     run, found = record.load(record.REFERENCE / name), experiment.load(name)
     planned = experiment.trials_of(found, "reference", experiment.Wishes())
-    asked = {(plan.stack.name, plan.request.name, plan.users, plan.middleware) for plan in planned}
-    assert asked == {(trial.stack, trial.request, trial.users, tuple(trial.middleware)) for trial in run.trials}
+    planned += experiment.capacity_trials(found, planned)
+    asked = {(plan.stack.name, plan.request.name, plan.users, plan.capacity_share, plan.middleware) for plan in planned}
+    assert asked == {
+        (trial.stack, trial.request, trial.users, trial.capacity_share, tuple(trial.middleware)) for trial in run.trials
+    }
     assert run.plan.claims == found.claims
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import subprocess
 import sys
 from typing import Any
@@ -21,6 +22,7 @@ from bench.stats import (
     finding_less,
     halves_differ,
     littles_law_error,
+    littles_law_noise,
     median_interval,
     median_of,
     ratio_interval,
@@ -194,6 +196,24 @@ def test_littles_law_holds_for_numbers_that_agree_and_shows_those_that_do_not() 
     assert littles_law_error(90, 0.1, users=10) == pytest.approx(0.1)
     with pytest.raises(ValueError, match="users"):
         littles_law_error(1, 1, users=0)
+
+
+@pytest.mark.parametrize(("response_s", "users", "window_s"), [(0.5, 1, 3.2), (0.1, 20, 2.04), (2.0, 200, 9.0)])
+def test_littles_law_is_off_by_the_edges_of_the_window_as_far_as_chance_goes(
+    response_s: float, users: int, window_s: float
+) -> None:
+    """Users without a queue, each at a random place of its first latency when the window begins."""
+    chance = random.Random(1)
+
+    def missed_by() -> float:
+        ends_s = (chance.uniform(0, response_s) for _ in range(users))
+        completed = sum(1 + int((window_s - end_s) / response_s) for end_s in ends_s)
+        return littles_law_error(completed / window_s, response_s, users)
+
+    found = sorted(missed_by() for _ in range(1000))
+    noise = littles_law_noise(response_s, users, window_s)
+    assert noise / 2 < found[-1]
+    assert found[-3] <= noise  # three of a thousand lie beyond three standard deviations
 
 
 @pytest.mark.parametrize("left", [FAST, FAST[:3], SLOW])
