@@ -13,6 +13,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def interruptible() -> Iterator[None]:
     """The first signal raises KeyboardInterrupt, the second SecondInterrupt, and then nothing disturbs the clearing up.
 
+    Whoever was interrupted is about to end, and one more signal in an interpreter that shuts down would abort it.
+
     Whoever ignores a signal goes on ignoring it, as a job in the background of a shell does with Ctrl-C.
     """
     left: list[type[BaseException]] = [KeyboardInterrupt, SecondInterrupt]
@@ -27,4 +29,4 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler if len(left) == 2 else signal.SIG_IGN)

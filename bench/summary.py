@@ -294,9 +294,14 @@ def _judge_count(claim: Claim, trials: Sequence[Trial]) -> Finding:
     if len(values) < stats.MIN_RESTARTS:
         return Finding(claim, "cannot tell", f"fewer than {stats.MIN_RESTARTS} restarts")
     seen = stats.Interval(min(values), stats.median_of(values), max(values))
-    shown = f"{seen.low:,.10g}" if seen.low == seen.high else f"{seen.low:,.10g} to {seen.high:,.10g}"
+    shown = _shown(seen.low) if seen.low == seen.high else f"{_shown(seen.low)} to {_shown(seen.high)}"
     unit = " µs" if "_us" in claim.measure else ""
     return Finding(claim, _side(claim, seen), f"{shown}{unit}, asked: {_asked(claim, unit)}")
+
+
+def _shown(value: float) -> str:
+    """Counts as they are, anything else with three digits."""
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.3g}"
 
 
 def _judge_order(claim: Claim, trials: Sequence[Trial]) -> Finding:
@@ -311,6 +316,13 @@ def _judge_order(claim: Claim, trials: Sequence[Trial]) -> Finding:
         if value in values:
             return Finding(claim, value, text)
     return Finding(claim, "supported", text)
+
+
+def ratio_of(over: Row, under: Row, measure: str) -> stats.Interval | None:
+    """One row's measure over another's, with its interval; None where either has a reservation that forbids it."""
+    if over.why_not(measure) or under.why_not(measure):
+        return None
+    return stats.ratio_interval(over.deciding(measure), under.deciding(measure))
 
 
 def _ratio_text(claim: Claim, ratio: stats.Interval) -> str:
@@ -362,6 +374,8 @@ def _decides(trial: Trial, measure: str) -> bool:
 def _touches(code: str, trial: Trial, measure: str) -> bool:
     if code in ONLY_LATENCY_SUFFERS:
         return measure.startswith("latency")
+    if measure.startswith("hops."):  # counted in a request of their own
+        return False
     if code == "client-limited":  # what the server spends on a request does not depend on who asks
         is_the_server_s = measure.startswith("server.") or measure == "cpu_us_per_request"
         is_bounded_by_server = measure == "throughput_per_s" and (trial.fraction_of_limit or 0.0) >= SATURATED
