@@ -28,6 +28,7 @@ STARTPROJECT_APPS = [
 ]
 NAMES = {
     "startproject": STARTPROJECT,
+    **{path.rpartition(".")[2].removesuffix("Middleware").lower(): [path] for path in STARTPROJECT},
     "sync_only": ["labs.common.middleware.sync_only"],
     "async_only": ["labs.common.middleware.async_only"],
     "both": ["labs.common.middleware.both"],
@@ -56,32 +57,33 @@ def _signed(response: HttpResponse, name: str) -> HttpResponse:
     return response
 
 
-def _sync(get_response: Handler, name: str) -> Handler:
-    def middleware(request: HttpRequest) -> HttpResponse:
-        return _signed(get_response(request), name)
-
-    return middleware
-
-
-def _async(get_response: AsyncHandler, name: str) -> AsyncHandler:
-    async def middleware(request: HttpRequest) -> HttpResponse:
-        return _signed(await get_response(request), name)
-
-    return middleware
-
-
 @sync_only_middleware
 def sync_only(get_response: Handler) -> Handler:
-    return _sync(get_response, "sync_only")
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return _signed(get_response(request), "sync_only")
+
+    return middleware
 
 
 @async_only_middleware
 def async_only(get_response: AsyncHandler) -> AsyncHandler:
-    return _async(get_response, "async_only")
+    async def middleware(request: HttpRequest) -> HttpResponse:
+        return _signed(await get_response(request), "async_only")
+
+    return middleware
 
 
 @sync_and_async_middleware
 def both(get_response: Any) -> Any:
     # Django hands over whichever kind the layer inside is; answering in the same kind is what saves the hop.
-    make = _async if iscoroutinefunction(get_response) else _sync
-    return make(get_response, "both")
+    if iscoroutinefunction(get_response):
+
+        async def middleware(request: HttpRequest) -> HttpResponse:
+            return _signed(await get_response(request), "both")
+
+        return middleware
+
+    def sync_middleware(request: HttpRequest) -> HttpResponse:
+        return _signed(get_response(request), "both")
+
+    return sync_middleware

@@ -14,6 +14,9 @@ DJANGO_DOORS = [
     "labs.async_asgi.asgi",
     "labs.async_wsgi.wsgi",
     "labs.mixed_middleware.asgi",
+    "labs.zero_hop.asgi",
+    "labs.pinned_pool.asgi",
+    "labs.folded.asgi",
 ]
 EVERY_KIND = "sync_only,both,async_only,startproject"
 STACKS = [

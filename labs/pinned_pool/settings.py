@@ -1,0 +1,5 @@
+import os
+
+from labs.async_asgi.settings import *  # noqa: F403
+
+POOL_THREADS = int(os.environ.get("LAB_POOL_THREADS", "16"))
