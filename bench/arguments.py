@@ -101,6 +101,7 @@ def build_parser() -> Parser:
     _add_report(commands)
     _add_compare(commands)
     _add_verify(commands)
+    _add_trace(commands)
     _add_doctor(commands)
     return parser
 
@@ -133,7 +134,8 @@ def _middleware_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--middleware",
         type=words,
-        help="startproject for the seven of a new project, or names of: sync_only, async_only, both",
+        help="outermost first: startproject for the seven of a new project or their names (security, session, ...), "
+        "sync_only, async_only, both",
     )
 
 
@@ -217,6 +219,34 @@ def _add_verify(commands: Any) -> None:
     parser = _command(commands, "verify", "judge the claims of a run")
     parser.epilog = "Exit codes: 0 all supported, 1 one refuted, 4 none refuted but some cannot be told."
     parser.add_argument("run", metavar="RUN", nargs="?", default="latest", help="as for report (default: latest)")
+    _json_option(parser)
+
+
+def header(text: str) -> tuple[str, str]:
+    """A reader of `NAME: VALUE`."""
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no header: write NAME: VALUE")
+    return name.strip(), value.strip()
+
+
+def _add_trace(commands: Any) -> None:
+    parser = _command(commands, "trace", "show which thread each part of a request runs on, of a lab or of any project")
+    parser.usage = "lab trace [options] (STACK WORKLOAD | --app MODULE:NAME PATH)"
+    parser.add_argument("words", metavar="STACK WORKLOAD | PATH", nargs="*", help="such as async_asgi@uvicorn hello")
+    parser.add_argument("--app", metavar="MODULE:NAME", help="your own ASGI or WSGI application, as it is")
+    _middleware_option(parser)
+    asks = parser.add_argument_group("the request")
+    asks.add_argument("--method", default="GET")
+    asks.add_argument("--header", type=header, action="append", default=[], metavar="'NAME: VALUE'")
+    asks.add_argument("--data", default="", metavar="TEXT", help="the body")
+    asks.add_argument("--leave-after", type=seconds, metavar="S", help="the client goes away after so many seconds")
+    asks.add_argument("--time-limit", type=seconds, default=30.0, metavar="S", help="for all of it (default: 30)")
+    shows = parser.add_argument_group("what comes of it")
+    shows.add_argument("--perfetto", type=Path, metavar="FILE", help="for ui.perfetto.dev and chrome://tracing")
+    shows.add_argument("--svg", type=Path, metavar="FILE", help="the picture")
+    shows.add_argument("--serve", action="store_true", help="a server that tells each request's hops, until Ctrl-C")
+    shows.add_argument("--port", type=whole(1, 65535), default=8000, help="of --serve")
     _json_option(parser)
 
 

@@ -154,6 +154,12 @@ def show(finished: record.Run, folder: Path, *, as_json: bool) -> None:
     console(stderr=True).print(f"report: {shown(path)}", soft_wrap=True, highlight=False)
 
 
+def trace(arguments: argparse.Namespace) -> int:
+    from bench.hops import command
+
+    return command.trace(arguments)
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     from bench import doctor as physician
 
@@ -203,6 +209,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": report,
     "compare": compare,
     "verify": verify,
+    "trace": trace,
     "doctor": doctor,
 }
 

@@ -198,8 +198,9 @@ def start(
     cpus: Sequence[int],
     log: Path,
     inherit_output: bool = False,
+    folder: Path = ROOT,
 ) -> subprocess.Popen[bytes]:
-    """Start a command bound to `cpus`, in a session of its own, ending when this process ends."""
+    """Start a command in a folder, bound to `cpus`, in a session of its own, ending when this process ends."""
     binding = ",".join(map(str, cpus)) or "-"
     python, *arguments = command
     program = [sys.executable if python == "python" else python, *arguments]
@@ -208,7 +209,7 @@ def start(
         return subprocess.Popen(
             [*wrapper, *program],
             env=clean_environment(environment),
-            cwd=ROOT,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=None if inherit_output else output,
             stderr=None if inherit_output else subprocess.STDOUT,

@@ -1,0 +1,55 @@
+"""The traces that are kept in `results/reference/traces.json`, from which the README's poster and the lesson are drawn.
+
+    python -m bench.hops.kept
+
+makes them again, as `scripts/reference` does.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import NamedTuple
+
+from bench import record
+from bench.errors import ExitCode
+from bench.hops.asking import trace_of
+from bench.hops.trace import Trace, from_json
+from bench.stacks import parse_stack
+from bench.terminal import guarded
+from bench.workloads import parse_request
+
+FILE = record.REFERENCE / "traces.json"
+
+
+class Kept(NamedTuple):
+    """A stack with its middlewares."""
+
+    stack: str
+    middleware: tuple[str, ...]
+
+
+KEPT = {
+    "poster": Kept("async_asgi@uvicorn", ("startproject",)),
+    "alone": Kept("async_asgi@uvicorn", ()),
+    "sync inside": Kept("sync_asgi@uvicorn", ("startproject",)),
+    "sync-only outermost": Kept("async_asgi@uvicorn", ("sync_only", "startproject")),
+    "folded": Kept("folded@uvicorn", ("startproject", "sync_only")),
+    "zero hops": Kept("zero_hop@uvicorn", ("startproject",)),
+}
+
+
+def load(name: str) -> Trace:
+    """One of the kept traces."""
+    return from_json(json.loads(FILE.read_text())[name])
+
+
+def main() -> int:
+    request = parse_request("hello")
+    found = {name: trace_of(parse_stack(it.stack), request, it.middleware).to_json() for name, it in KEPT.items()}
+    record.write_atomically(FILE, (json.dumps(found, indent=1) + "\n").encode())
+    return ExitCode.FINE
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

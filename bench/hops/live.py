@@ -1,0 +1,111 @@
+"""`lab trace --serve`: a server in the foreground that tells the hops of each request as it comes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import LabError, NotRun, UsageError
+from bench.hops.apps import APP_VARIABLE
+from bench.hops.asking import PYTHON, finding_us
+from bench.record import ROOT
+from bench.servers import (
+    READY_WITHIN_S,
+    Process,
+    require_free,
+    serving_upstream,
+    stack_environment,
+    start,
+    work_folder,
+)
+from bench.stacks import HOST, Stack, parse_stack
+from bench.terminal import console
+
+TRACED = "bench.hops.serving:application"
+SERVER_FOR = {"asgi": "async_asgi@uvicorn", "wsgi": "sync_wsgi@gthread:8"}
+"""Whose server and budget serve an application of the user's."""
+POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A server command with its environment and the folder to start it in."""
+
+    command: list[str]
+    environment: dict[str, str]
+    folder: Path
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Until Ctrl-C. NotRun where it does not come up, LabError where it ends by itself."""
+    require_free(arguments.port)
+    with ExitStack() as running:
+        plan = _plan_for_app(arguments) if arguments.app else _plan_for_stack(arguments, running)
+        log = running.enter_context(work_folder("trace")) / "server.log"
+        popen = start(
+            plan.command, environment=plan.environment, cpus=(), log=log, inherit_output=True, folder=plan.folder
+        )
+        process = Process(plan.command, popen, log, [])
+        running.callback(process.stop)
+        _wait_until_it_listens(process, arguments.port)
+        console(stderr=True).print(f"[green]ready[/] http://{HOST}:{arguments.port} · Ctrl-C stops it")
+        status = popen.wait()
+        raise LabError(f"The server ended by itself with status {status}; its messages are above.")
+
+
+def _plan_for_stack(arguments: argparse.Namespace, running: ExitStack) -> Plan:
+    if not arguments.words:
+        raise UsageError("Say what to serve: `lab trace --serve STACK`, or `lab trace --serve --app MODULE:NAME`.")
+    stack = parse_stack(arguments.words[0])
+    stack.require_installed()
+    upstream = running.enter_context(serving_upstream()) if stack.lab.is_django else None
+    environment = stack_environment(arguments.middleware or (), upstream.url if upstream else None)
+    return Plan(_command(stack, arguments.port), {**environment, APP_VARIABLE: stack.lab.application}, ROOT)
+
+
+def _plan_for_app(arguments: argparse.Namespace) -> Plan:
+    environment = finding_us(os.environ)
+    stack = parse_stack(SERVER_FOR[_interface_of(arguments.app, environment)])
+    return Plan(_command(stack, arguments.port), {**environment, APP_VARIABLE: arguments.app}, Path.cwd())
+
+
+def _command(stack: Stack, port: int) -> list[str]:
+    """The stack's own server command, with the tracer in the application's place."""
+    _, *server, _ = stack.command(port)
+    return [*PYTHON, *server, TRACED]
+
+
+def _interface_of(app: str, environment: dict[str, str]) -> str:
+    """Asked in a process of its own: importing an application changes the process that does it."""
+    command: Sequence[str] = [sys.executable, *PYTHON[1:], "-m", "bench.hops.apps", app]
+    try:
+        asked = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=READY_WITHIN_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise NotRun(f"Importing {app} did not end within {READY_WITHIN_S:.0f} s.") from None
+    if asked.returncode:
+        raise UsageError(asked.stderr.strip().splitlines()[-1])
+    return asked.stdout.split()[-1]
+
+
+def _wait_until_it_listens(process: Process, port: int) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        if process.exit_status is not None:
+            raise NotRun(f"The server ended with status {process.exit_status}; its messages are above.")
+        try:
+            socket.create_connection((HOST, port), timeout=1).close()
+        except OSError:
+            time.sleep(POLL_S)
+        else:
+            return
+    raise NotRun(f"The server did not listen on port {port} within {READY_WITHIN_S:.0f} s.")

@@ -1,0 +1,275 @@
+"""Watching asgiref: for each call of `sync_to_async` and `async_to_sync` within a traced request, four moments.
+
+A request is known by a ContextVar, which asgiref carries across both ways. It is put back with `set`, never with
+`reset`: after a hop the token belongs to another context. Python 3.12 and later are observed with `sys.monitoring`,
+which replaces nothing; on 3.11 the two `__call__`s are wrapped while somebody watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import Context, ContextVar
+from pathlib import Path
+from time import perf_counter_ns
+from types import CodeType, FrameType
+from typing import Any, Protocol
+
+import asgiref.sync
+from asgiref.sync import AsyncToSync, SyncToAsync
+
+from bench.hops.trace import Kind
+
+SKIPPED = frozenset({asgiref.sync.__file__, functools.__file__, __file__})
+ASYNCIO = str(Path(asyncio.__file__).parent)
+
+
+class OpenHop:
+    """A hop while it happens: monotonic ns, 0 for what has not come yet."""
+
+    __slots__ = (
+        *("asked_by", "asked_ns", "back_ns", "done_ns", "error", "kind", "parent", "started_ns"),
+        *("target", "thread", "to_thread"),
+    )
+
+    def __init__(self, kind: Kind, target: Any, frame: FrameType | None, parent: OpenHop | None) -> None:
+        self.kind, self.target, self.parent = kind, target, parent
+        self.asked_by = _asker(frame)
+        self.thread, self.to_thread = threading.get_ident(), 0
+        self.started_ns = self.done_ns = self.back_ns = 0
+        self.error: BaseException | None = None
+        self.asked_ns = perf_counter_ns()
+
+    def start(self) -> None:
+        self.to_thread = threading.get_ident()
+        self.started_ns = perf_counter_ns()
+
+    def end(self, error: BaseException | None = None) -> None:
+        self.done_ns = perf_counter_ns()
+        self.error = self.error or error  # a cancelled hop is back before it has ended
+
+    def back(self, error: BaseException | None = None) -> None:
+        self.back_ns = perf_counter_ns()
+        self.error = self.error or error
+
+
+class Sink(Protocol):
+    """Who collects the hops of one request; hops are appended from several threads."""
+
+    hops: list[OpenHop]
+
+
+REQUEST: ContextVar[Sink | None] = ContextVar("lab_traced_request", default=None)
+INSIDE: ContextVar[OpenHop | None] = ContextVar("lab_hop_inside", default=None)
+
+
+def _asker(frame: FrameType | None) -> tuple[CodeType, int] | None:
+    """Code and line of the nearest frame outside of asgiref and of this file; None where a task begins with the hop."""
+    while frame is not None and frame.f_code.co_filename in SKIPPED:
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_filename.startswith(ASYNCIO):
+        return None
+    return frame.f_code, frame.f_lineno
+
+
+def _asked(sink: Sink, kind: Kind, target: Any, frame: FrameType | None) -> OpenHop:
+    hop = OpenHop(kind, target, frame, INSIDE.get())
+    sink.hops.append(hop)
+    INSIDE.set(hop)
+    return hop
+
+
+class Wrapping:
+    """Python 3.11: both `__call__`s replaced, with the inner halves watched on a twin of each adapter."""
+
+    name = "wrapped __call__"
+
+    def install(self) -> None:
+        self.originals = SyncToAsync.__call__, AsyncToSync.__call__
+        SyncToAsync.__call__ = _wrapped_sync_to_async(SyncToAsync.__call__)  # type: ignore[method-assign]
+        AsyncToSync.__call__ = _wrapped_async_to_sync(AsyncToSync.__call__)  # type: ignore[method-assign]
+
+    def uninstall(self) -> None:
+        SyncToAsync.__call__, AsyncToSync.__call__ = self.originals  # type: ignore[method-assign]
+
+
+def _twin(adapter: Any, method: str, watched: Any) -> Any:
+    """The adapter with one method of its own: several requests share an adapter, each call needs its hop."""
+    twin = object.__new__(type(adapter))
+    twin.__dict__.update(adapter.__dict__)
+    twin.__dict__[method] = watched
+    return twin
+
+
+def _wrapped_sync_to_async(original: Any) -> Any:
+    async def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+        sink = REQUEST.get()
+        if sink is None:
+            return await original(self, *args, **kwargs)
+        parent, hop = INSIDE.get(), _asked(sink, "sync_to_async", self.func, sys._getframe(1))
+
+        def thread_handler(*inner: Any, **named: Any) -> Any:
+            hop.start()
+            try:
+                answer = self.thread_handler(*inner, **named)
+            except BaseException as error:
+                hop.end(error)
+                raise
+            hop.end()
+            return answer
+
+        try:
+            answer = await original(_twin(self, "thread_handler", thread_handler), *args, **kwargs)
+        except BaseException as error:
+            hop.back(error)
+            raise
+        else:
+            hop.back()
+            return answer
+        finally:
+            INSIDE.set(parent)
+
+    return __call__
+
+
+def _wrapped_async_to_sync(original: Any) -> Any:
+    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+        sink = REQUEST.get()
+        if sink is None:
+            return original(self, *args, **kwargs)
+        parent, hop = INSIDE.get(), _asked(sink, "async_to_sync", self.awaitable, sys._getframe(1))
+
+        async def main_wrap(*inner: Any, **named: Any) -> None:
+            hop.start()
+            try:
+                await self.main_wrap(*inner, **named)
+            finally:
+                hop.end()
+
+        try:
+            answer = original(_twin(self, "main_wrap", main_wrap), *args, **kwargs)
+        except BaseException as error:
+            hop.back(error)
+            raise
+        else:
+            hop.back()
+            return answer
+        finally:
+            INSIDE.set(parent)
+
+    return __call__
+
+
+class Monitoring:
+    """Python 3.12 and later: events of the four functions; asgiref itself stays as it is."""
+
+    name = "sys.monitoring"
+
+    def __init__(self) -> None:
+        self.calls: dict[FrameType, OpenHop] = {}
+        self.far_sides: dict[FrameType, OpenHop] = {}
+        self.waiting: dict[Any, OpenHop] = {}  # adapters with a context of their own, which does not know us
+        self.asks: dict[CodeType, Kind] = {
+            SyncToAsync.__call__.__code__: "sync_to_async",
+            AsyncToSync.__call__.__code__: "async_to_sync",
+        }
+        self.works = {SyncToAsync.thread_handler.__code__, AsyncToSync.main_wrap.__code__}
+
+    def install(self) -> None:
+        monitoring = sys.monitoring  # type: ignore[attr-defined]
+        self.tool = next(tool for tool in range(6) if monitoring.get_tool(tool) is None)
+        monitoring.use_tool_id(self.tool, "lab hops")
+        events = monitoring.events
+        monitoring.register_callback(self.tool, events.PY_START, self.on_start)
+        monitoring.register_callback(self.tool, events.PY_RETURN, self.on_return)
+        monitoring.register_callback(self.tool, events.PY_UNWIND, self.on_unwind)
+        for code in (*self.asks, *self.works):
+            monitoring.set_local_events(self.tool, code, events.PY_START | events.PY_RETURN)
+        monitoring.set_events(self.tool, events.PY_UNWIND)  # there is no local one
+
+    def uninstall(self) -> None:
+        monitoring = sys.monitoring  # type: ignore[attr-defined]
+        monitoring.set_events(self.tool, 0)
+        for code in (*self.asks, *self.works):
+            monitoring.set_local_events(self.tool, code, 0)
+        for event in (monitoring.events.PY_START, monitoring.events.PY_RETURN, monitoring.events.PY_UNWIND):
+            monitoring.register_callback(self.tool, event, None)
+        monitoring.free_tool_id(self.tool)
+
+    def on_start(self, code: CodeType, offset: int) -> None:
+        frame = sys._getframe(1)
+        kind = self.asks.get(code)
+        if kind is None:
+            self.on_far_side(frame)
+            return
+        sink = REQUEST.get()
+        if sink is None:
+            return
+        adapter = frame.f_locals["self"]
+        target = adapter.func if kind == "sync_to_async" else adapter.awaitable
+        self.calls[frame] = hop = _asked(sink, kind, target, frame)
+        if getattr(adapter, "context", None) is not None:
+            self.waiting[adapter] = hop
+
+    def on_far_side(self, frame: FrameType) -> None:
+        names = frame.f_locals
+        context = names["context"][0] if "context" in names else _context_of(names["func"])
+        hop = (context.get(INSIDE) if context is not None else None) or self.waiting.pop(names["self"], None)
+        if hop is not None and not hop.started_ns:
+            self.far_sides[frame] = hop
+            hop.start()
+
+    def on_return(self, code: CodeType, offset: int, answer: object) -> None:
+        self.left(sys._getframe(1), None)
+
+    def on_unwind(self, code: CodeType, offset: int, error: BaseException) -> None:
+        if code in self.asks or code in self.works:
+            self.left(sys._getframe(1), error)
+
+    def left(self, frame: FrameType, error: BaseException | None) -> None:
+        worked = self.far_sides.pop(frame, None)
+        if worked is not None:
+            worked.end(error)
+        asked = self.calls.pop(frame, None)
+        if asked is not None:
+            asked.back(error)
+            INSIDE.set(asked.parent)
+
+
+def _context_of(run: Any) -> Context | None:
+    """The context in which asgiref will run the function: it is `Context.run` itself or a closure over the context."""
+    bound = getattr(run, "__self__", None)
+    cells = [cell.cell_contents for cell in getattr(run, "__closure__", None) or ()]
+    return next((it for it in (bound, *cells) if isinstance(it, Context)), None)
+
+
+Observer = Wrapping | Monitoring
+
+
+def best_observer() -> Observer:
+    """The one that replaces nothing, where this Python has it."""
+    return Monitoring() if sys.version_info >= (3, 12) else Wrapping()
+
+
+@contextmanager
+def observing(observer: Observer | None = None) -> Iterator[Observer]:
+    """While this lasts, hops of requests that carry a sink in `REQUEST` are seen. Afterwards asgiref is as it was."""
+    chosen = observer or best_observer()
+    chosen.install()
+    try:
+        yield chosen
+    finally:
+        chosen.uninstall()
+
+
+def loop_is_running() -> bool:
+    """Whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,98 @@
+"""`scripts/show_hops`, for a room: one request through five stacks as swimlanes, then 100 at once, threads counted."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.arguments import Parser, seconds
+from bench.errors import ExitCode
+from bench.hops.asking import trace_of
+from bench.hops.swimlane import swimlane
+from bench.hops.trace import Trace, hops_text
+from bench.load.burst import Burst, burst
+from bench.stacks import parse_stack
+from bench.terminal import console, guarded
+from bench.workloads import parse_request
+
+STACKS = {
+    "sync_wsgi@gthread:100": "a thread per request",
+    "sync_asgi@uvicorn": "async outside, sync inside",
+    "async_asgi@uvicorn": "an async view: who sends it to a thread?",
+    "mixed_middleware@uvicorn": "the same view under sync and async middleware",
+    "zero_hop@uvicorn": "the same view, and no thread unless something needs one",
+}
+"""What is shown, in this order, each with what to say."""
+LEAST_WIDTH = 58
+AT_ONCE, WAIT = 100, "wait?ms=500"
+
+
+def show_lanes(screen: Console, pause_s: float | None) -> None:
+    """One request through each stack, as many beside each other as the terminal is wide enough for."""
+    together = max(1, screen.width // LEAST_WIDTH)
+    request = parse_request("hello")
+    names = list(STACKS)
+    for first in range(0, len(names), together):
+        shown = names[first : first + together]
+        screen.print(beside([(name, trace_of(parse_stack(name), request)) for name in shown], screen.width // together))
+        pause(screen, pause_s)
+
+
+def beside(traces: Sequence[tuple[str, Trace]], width: int) -> Table:
+    """Swimlanes next to each other, each with its stack, its line and its count."""
+    table = Table.grid(padding=(0, 2, 1, 0))
+    for _ in traces:
+        table.add_column(width=width - 2)
+    table.add_row(*(Text(f"{name}\n{STACKS[name]}", style="bold") for name, _ in traces))
+    table.add_row(*(Text("\n").join(swimlane(trace, width - 2)) for _, trace in traces))
+    table.add_row(*(Text(summary_of(trace), style="bold yellow") for _, trace in traces))
+    return table
+
+
+def summary_of(trace: Trace) -> str:
+    threads = f"{len(trace.lanes)} thread{'' if len(trace.lanes) == 1 else 's'}"
+    return f"{hops_text(trace.hops)} · {threads}"
+
+
+def show_crowd(screen: Console) -> None:
+    """100 requests at once in each stack, and the most threads that its server had."""
+    screen.print(f"[bold]{AT_ONCE} requests at once, each waits half a second[/]")
+    seen = list(bursts())
+    most = max(one.threads_most for one in seen)
+    for one in seen:
+        bar = "█" * max(1, round((screen.width - 46) * one.threads_most / most))
+        failed = sum(not answer.ok for answer in one.answers)
+        told = f" ({failed} failed)" if failed else ""
+        screen.print(f"{one.stack:<26} {one.threads_most:>4} threads  [cyan]{bar}[/]{told}", highlight=False)
+
+
+def bursts() -> Iterator[Burst]:
+    request = parse_request(WAIT)
+    return (burst(parse_stack(name), request, AT_ONCE) for name in STACKS)
+
+
+def pause(screen: Console, pause_s: float | None) -> None:
+    """So many seconds, or until Enter where somebody sits at the terminal."""
+    if pause_s is not None:
+        time.sleep(pause_s)
+    elif sys.stdin.isatty() and screen.is_terminal:
+        screen.input("[dim]Enter goes on[/] ")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(prog="scripts/show_hops", description=__doc__)
+    parser.add_argument("--pause", type=seconds, metavar="S", help="go on after so many seconds (default: at Enter)")
+    arguments = parser.parse_args(argv)
+    screen = console()
+    show_lanes(screen, arguments.pause)
+    show_crowd(screen)
+    return ExitCode.FINE
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
