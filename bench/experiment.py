@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from bench import cpus, environment, preflight, record, unfinished
-from bench.errors import NotKept, NotRun, SecondInterrupt, UsageError, nearest
+from bench.errors import LabError, NotKept, NotRun, SecondInterrupt, UsageError, nearest
+from bench.hops.asking import trace_of
 from bench.load.process import Engine
-from bench.record import Claim, Plan, Reason, Run, Status, Trial
+from bench.record import Claim, Hops, Plan, Reason, Run, Status, Trial
 from bench.stacks import parse_stack
 from bench.summary import claims_about
 from bench.trial import INTERRUPTED, TrialPlan, blank, run_trial
@@ -45,7 +47,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Loads: `users` make closed loops, held back together to each of `held_to_per_s` where given; `rates_per_s` make
     open loops, and so do `capacity_shares`, rates relative to what the stack could do in this run. `freeze` pauses the
-    server: seconds from the window's start, and for how long.
+    server: seconds from the window's start, and for how long. `count_hops` has one request of each traced as well.
     """
 
     stacks: list[str]
@@ -55,6 +57,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rates_per_s: list[float] = []
     capacity_shares: list[float] = []
     freeze: tuple[float, float] | None = None
+    count_hops: bool = False
     middleware: list[list[str]] = msgspec.field(default_factory=lambda: [[]])
     profiles: list[ProfileName] = msgspec.field(default_factory=lambda: list(PROFILES))
 
@@ -183,6 +186,7 @@ def _cross(block: Block, profile: Profile, wishes: Wishes) -> list[TrialPlan]:
             freeze=Freeze(*block.freeze) if block.freeze else None,
             engine=wishes.engine,
             target=wishes.target,
+            count_hops=block.count_hops and wishes.target is None,
             **load._asdict(),
         )
         for request in block.requests
@@ -350,9 +354,19 @@ def _cut_short(run: Run, ordered: Sequence[TrialPlan], began_s: float, started_s
 
 def _one(plan: TrialPlan, trials: Sequence[Trial], capacity_users: int, keep: Path) -> Trial:
     try:
-        return run_trial(resolved(plan, trials, capacity_users), keep)
+        hops = hops_of(plan.stack.name, plan.request.name, plan.middleware) if plan.count_hops else None
+        return replace(run_trial(resolved(plan, trials, capacity_users), keep), hops=hops)
     except NotRun as error:
         return replace(blank(plan), reasons=[Reason("not-run", str(error))])
+
+
+@cache
+def hops_of(stack: str, request: str, middleware: tuple[str, ...]) -> Hops:
+    """Counted once in a run, in a process of its own: the count does not depend on load or time. NotRun where not."""
+    try:
+        return trace_of(parse_stack(stack), parse_request(request), middleware).counts
+    except LabError as error:
+        raise NotRun(f"The hops of {stack} could not be counted: {error}") from None
 
 
 def _with(run: Run, trial: Trial, began_s: float, started_s: float) -> Run:

@@ -29,6 +29,11 @@ def run_to_show(experiment: str) -> Run:
     return run
 
 
+def reference(experiment: str) -> Run:
+    """The committed run of the experiment."""
+    return record.load(record.REFERENCE / experiment)
+
+
 def compare(prediction: float | None, measured: float, unit: str) -> str:
     """A sentence that sets the learner's number beside the measured one."""
     if prediction is None:

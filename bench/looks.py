@@ -41,6 +41,9 @@ HUES = {
     "async_asgi": "#009e73",
     "async_wsgi": "#b5539a",
     "mixed_middleware": "#8a6d00",
+    "zero_hop": "#1f9ed1",
+    "pinned_pool": "#6a51a3",
+    "folded": "#5d4037",
     "bare_wsgi": "#5f7f95",
     "bare_asgi": "#4d4d4d",
 }
@@ -51,6 +54,9 @@ MARKERS = {
     "async_asgi": "oh8",
     "async_wsgi": "d*",
     "mixed_middleware": "H",
+    "zero_hop": "*",
+    "pinned_pool": "p",
+    "folded": "D",
     "bare_asgi": "p*s",
 }
 SHADES = {"uvicorn": 0.0, "uvicorn_worker": 0.35, "gunicorn_asgi": -0.45, "sync": 0.65}

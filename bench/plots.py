@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench import plots_open, summary, theory, timeline
+from bench import plots_ladder, plots_open, summary, theory, timeline
 from bench.looks import FAILED, GREY, INK, PALE, look_of, styled
 from bench.page import (
     CPU,
@@ -420,8 +420,19 @@ def _open_figures(run: Run, request: str) -> list[Drawn]:
     return figures
 
 
+def _ladder_figures(run: Run, request: str) -> list[Drawn]:
+    caption = f"{request}: what each middleware adds."
+    figures = [Drawn(f"ladder-{_slug(request)}", plots_ladder.ladder(run, request), caption)]
+    if plots_ladder.has_places(rows_for(run, request)):
+        caption = f"{request}: what the place of one middleware does."
+        figures.append(Drawn(f"places-{_slug(request)}", plots_ladder.positions(run, request), caption))
+    return figures
+
+
 def _closed_figures(run: Run, request: str) -> list[Drawn]:
     rows, slug = rows_for(run, request), _slug(request)
+    if plots_ladder.is_ladder(rows):
+        return _ladder_figures(run, request)
     users = max(row.users for row in rows if row.measured)
     is_sweep, waits = len(levels_of(rows)) > 1, bool(_waits_s(rows))
     figures = []

@@ -5,14 +5,17 @@ renders them all again and fails where a file says something else.
 """
 
 import argparse
+import hashlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from bench import experiment, record, summary, tables
 from bench.arguments import Parser
 from bench.checklist import CHECKLIST
 from bench.errors import ExitCode, LabError
+from bench.hops import kept
 from bench.load.calibrate import WAIT, WAIT_USERS, calibrated
 from bench.record import ROOT, Run
 from bench.stacks import LABS, SERVERS
@@ -20,7 +23,6 @@ from bench.terminal import guarded
 from bench.workloads import BOUNDS, WORKLOADS
 
 FILES = ("README.md", "bench/README.md", "results/reference/README.md")
-PICTURE = ROOT / "results" / "reference" / "throughput.svg"
 SHOWN = {"experiment": "io_wait", "request": "wait?ms=100", "users": 200}
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
@@ -197,28 +199,51 @@ def rendered(text: str) -> str:
     return PART.sub(fill, text)
 
 
-def picture() -> str:
-    """The README's picture as SVG, signed with the run it was drawn from."""
+class Picture(NamedTuple):
+    """An SVG in `results/reference`: of what it is drawn, as a digest, and how."""
+
+    source: Callable[[], str]
+    drawn: Callable[[], str]
+
+
+def _throughput() -> str:
     from bench.plots import throughput_vs_users
 
-    run = reference(str(SHOWN["experiment"]))
-    return f"<!-- drawn from run {run.sha256} -->\n{throughput_vs_users(run, str(SHOWN['request'])).svg()}"
+    return throughput_vs_users(reference(str(SHOWN["experiment"])), str(SHOWN["request"])).svg()
 
 
-def is_picture_fresh() -> bool:
-    """True where the picture was drawn from the run that is there now."""
-    return PICTURE.exists() and reference(str(SHOWN["experiment"])).sha256 in PICTURE.read_text()[:200]
+def _poster() -> str:
+    from bench.hops.picture import picture
+
+    return picture(kept.load("poster")).svg()
+
+
+PICTURES = {
+    "throughput.svg": Picture(lambda: reference(str(SHOWN["experiment"])).sha256, _throughput),
+    "hops.svg": Picture(lambda: hashlib.sha256(kept.FILE.read_bytes()).hexdigest(), _poster),
+}
+
+
+def _signed(picture: Picture) -> str:
+    return f"<!-- drawn from {picture.source()} -->\n{picture.drawn()}"
+
+
+def is_fresh(name: str) -> bool:
+    """True where the picture was drawn from what is there now."""
+    path = record.REFERENCE / name
+    return path.exists() and PICTURES[name].source() in path.read_text()[:200]
 
 
 def stale() -> list[str]:
     """The files that do not say what the results say."""
     files = [name for name in FILES if rendered((ROOT / name).read_text()) != (ROOT / name).read_text()]
-    return files if is_picture_fresh() else [*files, str(PICTURE.relative_to(ROOT))]
+    return [*files, *(f"results/reference/{name}" for name in PICTURES if not is_fresh(name))]
 
 
 def render_all() -> None:
-    """Write the picture and all generated parts."""
-    record.write_atomically(PICTURE, picture().encode())
+    """Write the pictures and all generated parts."""
+    for name, picture in PICTURES.items():
+        record.write_atomically(record.REFERENCE / name, _signed(picture).encode())
     for path in (ROOT / name for name in FILES):
         record.write_atomically(path, rendered(path.read_text()).encode())
 

@@ -83,6 +83,14 @@ class LoadUse:
 
 
 @dataclass(frozen=True)
+class Hops:
+    """Crossings of one such request between event loop and threads, counted outside of the window."""
+
+    sync_to_async: int
+    async_to_sync: int
+
+
+@dataclass(frozen=True)
 class MachineUse:
     """Cores kept busy in the window by whatever is neither server nor load nor lab, and cores lost to the host."""
 
@@ -153,6 +161,7 @@ class Trial:
     server: ServerUse | None = None
     load: LoadUse | None = None
     machine: MachineUse | None = None
+    hops: Hops | None = None
     warmup_s: float = 0.0
     duration_s: float = 0.0
     started_s: float = 0.0

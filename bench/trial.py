@@ -33,7 +33,8 @@ class TrialPlan:
 
     The load: closed with `users`, open with `rate_per_s`, closed and held back with both. `capacity_share` stands for
     a rate that is known once the stack's capacity has been measured: see `experiment.resolved`. `target` is the
-    address of a server that is there already; without it each trial starts its own.
+    address of a server that is there already; without it each trial starts its own. `count_hops`: trace one request
+    of it before the server starts.
     """
 
     stack: Stack
@@ -50,6 +51,7 @@ class TrialPlan:
     freeze: Freeze | None = None
     engine: Engine = field(default_factory=Engine)
     target: str | None = None
+    count_hops: bool = False
 
     @property
     def full_warmup_s(self) -> float:

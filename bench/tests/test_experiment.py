@@ -9,7 +9,7 @@ from bench import experiment
 from bench.errors import NotRun, UsageError
 from bench.experiment import PROFILES, Wishes, capacity_trials, in_random_order, new_run, resolved, trials_of
 from bench.load.process import Engine
-from bench.record import Latency, ServerUse, Trial
+from bench.record import Hops, Latency, ServerUse, Trial
 from bench.summary import claims_about
 from bench.trial import TrialPlan, blank
 
@@ -18,6 +18,7 @@ MEASURES = {
     *(field.name for field in fields(Trial)),
     *(f"latency_us.{field.name}" for field in fields(Latency)),
     *(f"server.{field.name}" for field in fields(ServerUse)),
+    *(f"hops.{field.name}" for field in fields(Hops)),
 }
 
 

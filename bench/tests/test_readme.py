@@ -9,7 +9,7 @@ from bench import experiment, readme, record
 from bench.errors import LabError
 from bench.record import ROOT
 
-READMES = sorted(path for path in ROOT.glob("**/README.md") if ".venv" not in path.parts and "local" not in path.parts)
+READMES = sorted(path for path in ROOT.glob("**/README.md") if not {".venv", ".django", "local"} & set(path.parts))
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
 
 
@@ -29,8 +29,9 @@ def test_an_unknown_part_is_refused() -> None:
         readme.rendered("<!-- generated: nonsense -->\n<!-- end -->")
 
 
-def test_the_picture_is_drawn_from_the_run_that_is_there() -> None:
-    assert readme.is_picture_fresh()
+@pytest.mark.parametrize("name", readme.PICTURES)
+def test_each_picture_is_drawn_from_what_is_there(name: str) -> None:
+    assert readme.is_fresh(name)
 
 
 @pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,0 +1,80 @@
+"""The ladder's figures: every row where it belongs, titles that say what the data say."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench import plots, plots_ladder
+from bench.experiment import Wishes, load, trials_of
+from bench.page import rows_for
+from bench.record import Hops, Run, Trial
+from bench.tests import runs
+
+STACKS = ("sync_wsgi@gthread:8", "async_asgi@uvicorn")
+SEVEN = ("security", "session", "common", "csrfview", "authentication", "message", "xframeoptions")
+HOPS_EACH, CPU_EACH_US = 2, 100.0
+
+
+def measured(stack: str, middleware: tuple[str, ...], there: int, back: int, repeat: int) -> Trial:
+    """A trial with so many hops, each of which costs the same CPU."""
+    trial = runs.trial_of(stack, "hello", 8, repeat)
+    cpu_us = 200.0 + CPU_EACH_US * (there + back) + repeat
+    return replace(trial, middleware=list(middleware), hops=Hops(there, back), cpu_us_per_request=cpu_us)
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    """Rungs 0 to 7, and a sync-only middleware at each place: outside of it everything folds."""
+    trials = []
+    for repeat in range(3):
+        for count in range(8):
+            trials.append(measured(STACKS[0], SEVEN[:count], 0, 0, repeat))
+            trials.append(measured(STACKS[1], SEVEN[:count], 2 + HOPS_EACH * count, 0, repeat))
+        for place in range(8):
+            middleware = (*SEVEN[:place], "sync_only", *SEVEN[place:])
+            trials.append(measured(STACKS[0], middleware, 0, 0, repeat))
+            trials.append(measured(STACKS[1], middleware, 3 + HOPS_EACH * (7 - place), 1, repeat))
+    return runs.run_of(trials)
+
+
+def test_rungs_are_in_order_and_hold_no_special_middleware(run: Run) -> None:
+    rungs = [row for row in plots_ladder.rungs(rows_for(run, "hello")) if row.stack == STACKS[1]]
+    assert [plots_ladder.stock_layers(row) for row in rungs] == list(range(8))
+
+
+def test_a_special_middleware_is_placed_by_those_outside_of_it(run: Run) -> None:
+    placed = [row for row in plots_ladder.placed(rows_for(run, "hello"), "sync_only") if row.stack == STACKS[1]]
+    assert [plots_ladder.place_of_special(row) for row in placed] == list(range(8))
+    assert plots_ladder.best_place(run, "hello", "sync_only") == 7
+
+
+def test_titles_tell_hops_and_cpu_of_the_ends(run: Run) -> None:
+    assert plots_ladder.ladder(run, "hello").finding == (
+        "From no middleware to seven: sync_wsgi@gthread:8 0 to 0 hops, CPU no difference detected (0.990 to 1.010); "
+        "async_asgi@uvicorn 2 to 16 hops, CPU 4.49× (4.48 to 4.50)"
+    )
+    assert plots_ladder.positions(run, "hello").finding.startswith(
+        "The place of one sync-only middleware: outermost 18 hops, innermost 4, and CPU per request 0.3003×"
+    )
+
+
+def test_a_run_of_the_ladder_is_drawn_as_one(run: Run) -> None:
+    assert [drawn.slug for drawn in plots.figures_for(run)][:2] == ["ladder-hello", "places-hello"]
+
+
+def test_the_experiment_has_every_rung_and_every_place() -> None:
+    plans = trials_of(load("middleware_ladder"), "reference", Wishes())
+    stacks = {plan.stack.name for plan in plans}
+    assert {stack.partition("@")[0] for stack in stacks} == {"sync_wsgi", "sync_asgi", "async_asgi"}
+    rows = rows_for(runs.run_of([blank_of(plan.stack.name, plan.middleware) for plan in plans]), "hello")
+    for stack in stacks:
+        mine = [row for row in rows if row.stack == stack]
+        assert [plots_ladder.stock_layers(row) for row in plots_ladder.rungs(mine)] == list(range(8))
+        for name in plots_ladder.SPECIAL:
+            placed = plots_ladder.placed(mine, name)
+            assert [plots_ladder.place_of_special(row) for row in placed] == list(range(8))
+            assert {plots_ladder.stock_layers(row) for row in placed} == {7}
+
+
+def blank_of(stack: str, middleware: tuple[str, ...]) -> Trial:
+    return measured(stack, middleware, 0, 0, 0)

@@ -1,0 +1,156 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Hops: where a request runs
+#
+# **Question.** Your view is `async def`, your server is uvicorn. How often does a request still go to a thread, and what for?
+#
+# A **hop** is one crossing between event loop and thread, made by asgiref: `sync_to_async` goes to a thread, `async_to_sync` to a loop.
+# Django makes them wherever the next piece of code is of the other kind.
+
+# %%
+from IPython.display import Markdown, display
+
+from bench import lessons, plots_ladder, summary, tables
+from bench.hops import kept
+from bench.hops.picture import picture
+from bench.hops.trace import hops_text
+
+run = lessons.run_to_show("middleware_ladder")
+request = run.plan.requests[0]
+trace = kept.load("poster")
+
+# %% [markdown]
+# ## Predict
+#
+# An async view that does nothing, behind uvicorn, under the seven middlewares that `django-admin startproject` writes. How many times does one
+# request go to a thread? And on how many threads does it run in all?
+
+# %%
+my_prediction_hops = None
+my_prediction_threads = None
+
+# %% [markdown]
+# ## Run
+#
+# The tracer asks once and says who went where. It works on your own project as well, without a change to it:
+#
+# ```sh
+# lab trace async_asgi@uvicorn hello --middleware startproject
+# lab trace --app mysite.asgi:application /
+# ```
+
+# %%
+display(Markdown(lessons.compare(my_prediction_hops, trace.hops["sync_to_async"], "hops")))
+display(Markdown(lessons.compare(my_prediction_threads, len(trace.lanes), "threads")))
+
+# %% [markdown]
+# ## See
+#
+# One request, from top to bottom. Left the event loop, right of it the thread; each arrow is one hop. The bars say where its time went.
+
+# %%
+picture(trace)
+
+# %% [markdown]
+# Who caused them, and what could be done about it, as `lab trace` prints it:
+
+# %%
+lines = [f"| `{layer.path}` | {layer.capable} | {layer.runs} | {layer.hops} |" for layer in trace.middleware]
+display(Markdown("| middleware | can be | runs | hops |\n|---|---|---|--:|\n" + "\n".join(lines)))
+for sentence in trace.advice:
+    display(Markdown(f"> {sentence}"))
+
+# %% [markdown]
+# ## Explain
+#
+# - **Two are always there.** Django sends the signal `request_started`, whose own receivers are sync, and closes the response, also sync.
+# - **A middleware with hooks pays for each hook.** `MiddlewareMixin` cannot know whether `process_request` does I/O, so it sends it to a thread. The same for
+#   `process_response`; `process_view` is sent on its own.
+# - **All hops of a request go to one thread**, made for it by the first one and held until the request ends. So every request in flight
+#   parks a thread, also with an async view.
+#
+# The same view under the same seven, arranged in other ways:
+
+# %%
+shown = [(name, kept.KEPT[name], kept.load(name)) for name in kept.KEPT]
+lines = [
+    f"| {name} | `{of.stack}` | {', '.join(of.middleware) or 'none'} | {hops_text(seen.hops)} | {len(seen.lanes)} |"
+    for name, of, seen in shown
+]
+head = "| | stack | middleware, outermost first | hops | threads |\n|---|---|---|---|--:|\n"
+display(Markdown(head + "\n".join(lines)))
+
+# %% [markdown]
+# ## What it costs
+#
+# One rung after the other, measured under load: what each middleware adds to the hops and to the server's CPU per request.
+
+# %%
+plots_ladder.ladder(run, request)
+
+# %% [markdown]
+# And one more middleware, sync-only, async-only or capable of both, at each place among the seven:
+
+# %%
+plots_ladder.positions(run, request)
+
+# %%
+for finding in summary.findings_of(run):
+    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+
+# %% [markdown]
+# ## Taking them away
+#
+# `labs/zero_hop` has a handler that goes to a thread only where something needs one. What is left of the gap to the limit then:
+
+# %%
+without = lessons.reference("without_hops")
+for finding in summary.findings_of(without):
+    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+
+# %% [markdown]
+# ## What this cannot tell
+#
+# - **What your middlewares cost.** These do next to nothing; one that asks a database pays for that as well. Trace your own project.
+# - **What a hop costs on your machine.** Counts are the same everywhere, times are not.
+# - **Anything about other frameworks.** asgiref's hops are what is counted.
+
+# %% [markdown]
+# ## Exercise
+#
+# Put one sync-only middleware among the seven. At which place, 0 (outermost) to 7 (innermost), does an async view make the fewest hops?
+
+# %%
+my_place = None
+
+# %% [markdown]
+# ## Check
+
+# %%
+fewest = plots_ladder.best_place(run, request, "sync_only")
+print(f"place {fewest}; you said {my_place}: {'right' if my_place == fewest else 'not yet'}")
+
+# %% [markdown]
+# ## Live
+#
+# The ladder's ends on this machine, with a progress bar: set `LAB_LIVE=1` before you start Jupyter.
+
+# %%
+mine = lessons.measure_live("middleware_ladder", "--profile", "quick", "--repeats", "1")
+if mine:
+    display(Markdown(tables.to_markdown(mine)))
+
+# %% [markdown]
+# ## In practice
+#
+# - Count before you change anything: `lab trace --app mysite.asgi:application /your/page`.
+# - Async views under a stack of sync middlewares are the dearest of all arrangements. If middlewares are what you have, sync views behind WSGI are
+#   the cheap one, and nothing to be ashamed of.
+# - A sync-only middleware does least harm next to the view and most around everything else.
