@@ -7,6 +7,8 @@ from bench.watch import Evidence
 SILENT_S = 0.3
 TIMES_THE_USUAL = 3.0
 SLACK_S = 0.05
+WORKING_SHARE = 0.5
+"""Of a core: a server that uses more in a silence was not paused from outside."""
 MOST_LISTED = 20
 
 
@@ -21,10 +23,7 @@ def gap_events(trial: Trial, seen: Evidence) -> list[Event]:
     ]
     events = [
         *(_event("client-gap", stall, "The load generator itself was held up for") for stall in stalls),
-        *(
-            _event("server-gap", silence, "While the client was running nothing was answered for")
-            for silence in silences
-        ),
+        *(_silence(trial, silence) for silence in silences),
     ]
     return sorted(events, key=lambda event: -event.for_s)[:MOST_LISTED]
 
@@ -33,6 +32,21 @@ def silent_s(trial: Trial) -> float:
     """From what length on a silence is remarkable: longer than three waits, and than three usual spacings."""
     spacing_s = trial.duration_s / max(1, sum(trial.answered))
     return max(SILENT_S, TIMES_THE_USUAL * trial.io_wait_s, TIMES_THE_USUAL * spacing_s)
+
+
+def _silence(trial: Trial, stretch: Stretch) -> Event:
+    """A pause that befell the server, or one in which it worked: then it is a property of the stack, as its rate is."""
+    if server_share(trial, stretch) >= WORKING_SHARE:
+        return _event("server-busy", stretch, "The server worked, but answered nothing for")
+    return _event("server-gap", stretch, "While the client was running nothing was answered for")
+
+
+def server_share(trial: Trial, stretch: Stretch) -> float:
+    """Cores that the server kept busy in a stretch of the window, from the samples that lie in it; 0 without any."""
+    since_s, until_s = stretch
+    samples = zip(trial.samples.at_s, trial.samples.cpu_share, strict=True)
+    shares = [share for at_s, share in samples if since_s < at_s <= until_s + trial.answered_every_s]
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def _length(stretch: Stretch) -> float:

@@ -18,7 +18,7 @@ from bench import limits, stats, theory
 from bench.record import Claim, Reason, Run, Trial, Verdict, decode_histogram, load_text, new_histogram
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
-ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload"}
+ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload", "server-busy"}
 LOADS = ("users", "rate_per_s", "capacity_share")
 SATURATED = 0.9
 """Of its limit: a server this busy bounds the throughput itself, also when the client had little headroom left."""

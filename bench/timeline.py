@@ -21,12 +21,13 @@ NAMES = {
     "server-restarted": "a server process ended or started",
     "restarted-early": "a server process ended in the warm-up",
     "server-gap": "no answer",
+    "server-busy": "busy, no answer",
     "client-gap": "load generator held up",
     "clock-stepped": "wall clock stepped",
     "frozen": "server frozen",
 }
 """What each event is called, the worst first."""
-COLOURS = {"server-gap": FAILED, "server-restarted": FAILED, "client-gap": "#7a5c00"}
+COLOURS = {"server-gap": FAILED, "server-busy": FAILED, "server-restarted": FAILED, "client-gap": "#7a5c00"}
 PLANNED = "frozen"
 PANELS, RATIOS = 3, (2.0, 0.8, 0.8)
 LANE_IN, LANES = 0.17, 4

@@ -146,6 +146,7 @@ def _load(trial: Trial) -> Iterator[Reason]:
 def _machine(trial: Trial) -> Iterator[Reason]:
     yield from _events(trial, "restarted-early")
     yield from _events(trial, "server-gap")
+    yield from _events(trial, "server-busy")
     if trial.server is None:
         yield Reason("not-restarted", "The server was not started by this run, so repeats are no restarts.")
     if trial.server and trial.load and not set(trial.server.cpus).isdisjoint(trial.load.cpus):

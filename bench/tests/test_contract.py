@@ -52,6 +52,8 @@ ONE_SERVER_PER_DJANGO_LAB = (
     "async_asgi@uvicorn",
     "async_wsgi@gthread:8",
     "mixed_middleware@uvicorn",
+    "zero_hop@uvicorn",
+    "pinned_pool@uvicorn",
 )
 
 

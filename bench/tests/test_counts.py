@@ -63,6 +63,26 @@ def test_20_waits_on_the_bare_loop_need_no_more_threads_than_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stack", "middleware", "least", "most"),
+    [
+        ("async_asgi@uvicorn", [], CALLERS, CALLERS + 5),  # one is parked for each, though the view is async
+        ("pinned_pool@uvicorn", [], 16, 16 + 5),
+        ("zero_hop@uvicorn", [], 1, 5),
+        ("zero_hop@uvicorn", ["startproject"], 1, 5),
+    ],
+)
+def test_20_waits_in_async_views_take_the_threads_that_their_handler_takes(
+    stack: str, middleware: list[str], least: int, most: int
+) -> None:
+    with serving_stack(parse_stack(stack), middleware=middleware) as server:
+        looks = asyncio.run(wait_and_look(server, 1000))
+        threads = psutil.Process(server.pid).num_threads()
+    assert {look["inside_now"] for look in looks} == {CALLERS}
+    assert least <= max(look["threads_alive"] for look in looks) <= most
+    assert threads <= most
+
+
+@pytest.mark.parametrize(
     ("stack", "path", "inside"),
     [
         ("sync_wsgi@gthread:4", "/wait?ms=100", 4),

@@ -14,7 +14,7 @@ from bench.tests.processes import eventually
 CLIENTS = 4
 LEAVE_AFTER_S = WITHIN_S = 0.3
 SHORT_MS, LONG_MS = 400, 1000 * (GRACEFUL_STOP_S + 2)
-SERVERS = ["sync_wsgi@gthread:8", "sync_asgi@uvicorn", "async_asgi@uvicorn"]
+SERVERS = ["sync_wsgi@gthread:8", "sync_asgi@uvicorn", "async_asgi@uvicorn", "zero_hop@uvicorn"]
 
 
 def inside(server: Server) -> int:
@@ -41,11 +41,20 @@ def ask_and_leave(server: Server, ms: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("stack", "wasted"),
-    [("sync_wsgi@gthread:8", CLIENTS), ("sync_asgi@uvicorn", CLIENTS), ("async_asgi@uvicorn", 0)],
+    ("stack", "middleware", "wasted"),
+    [
+        ("sync_wsgi@gthread:8", [], CLIENTS),
+        ("sync_asgi@uvicorn", [], CLIENTS),
+        ("async_asgi@uvicorn", [], 0),
+        ("zero_hop@uvicorn", [], 0),
+        ("zero_hop@uvicorn", ["startproject"], 0),
+        ("pinned_pool@uvicorn", [], 0),
+    ],
 )
-def test_a_client_that_leaves_cancels_an_async_view_and_nothing_else(stack: str, wasted: int) -> None:
-    with serving_stack(parse_stack(stack), grace_s=0) as server:
+def test_a_client_that_leaves_cancels_an_async_view_and_nothing_else(
+    stack: str, middleware: list[str], wasted: int
+) -> None:
+    with serving_stack(parse_stack(stack), middleware=middleware, grace_s=0) as server:
         assert ask_and_leave(server, ms=5000) == wasted
 
 

@@ -9,7 +9,7 @@ from bench import record
 from bench.gaps import gap_events
 from bench.load.process import Recording, in_all, merge
 from bench.numbers import at_least
-from bench.record import Event, Trial
+from bench.record import Event, Samples, Trial
 from bench.watch import Evidence
 
 TRIAL = Trial("async_asgi@uvicorn", "wait", {"ms": 100}, [], 10, 0, io_wait_s=0.1, duration_s=5.0, answered=[20] * 25)
@@ -49,6 +49,15 @@ def test_a_silence_while_the_client_ran_is_the_servers() -> None:
     (event,) = gap_events(TRIAL, seen(silences=[(1.0, 2.5)]))
     assert (event.code, event.at_s, event.for_s) == ("server-gap", 1.0, 1.5)
     assert event.message == "While the client was running nothing was answered for 1.5 s from 1.0 s into the window on."
+
+
+@pytest.mark.parametrize(("share", "code"), [(0.4, "server-gap"), (0.6, "server-busy")])
+def test_a_server_that_works_through_its_silence_was_not_paused(share: float, code: str) -> None:
+    columns = [round(0.2 * place, 1) for place in range(1, 26)]
+    shares = [share if 1.0 < at_s <= 2.6 else 0.0 for at_s in columns]
+    working = replace(TRIAL, samples=Samples(columns, shares, [], [], []))
+    (event,) = gap_events(working, seen(silences=[(1.0, 2.4)]))
+    assert event.code == code
 
 
 def test_a_silence_while_the_client_stood_still_is_the_clients() -> None:

@@ -101,6 +101,7 @@ def test_a_number_that_would_be_wrong_is_invalid(code: str, within: dict[str, An
         ),
         ("client-gap", {}, {"events": [event("client-gap")]}),
         ("restarted-early", {}, {"events": [event("restarted-early")]}),
+        ("server-busy", {}, {"events": [event("server-busy")]}),
         ("server-gap", {}, {"events": [event("server-gap")]}),
         *(("overload", OPEN, OPEN | {what: 1}) for what in ("timed_out", "dropped", "in_flight")),
         ("not-restarted", {}, {"server": None}),

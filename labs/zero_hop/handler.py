@@ -1,8 +1,8 @@
 """Django's ASGI handler without the two hops that every request pays: it goes to a thread only where one is needed.
 
-Why that is right: the signals' own receivers look after database connections, and those belong to the thread that
-opened them. Django gives each request a thread of its own, made by its first hop. So before the first hop there is no
-connection to check, and a request that never hopped has none to close. Whoever else listens, or has something to
+Why that is right: Django's own receivers of its two signals look after database connections, and those belong to the
+thread that opened them. Each request has a thread of its own, made by its first hop. So before the first hop there is
+no connection to check, and a request that never hopped has none to close. Whoever else listens, or has something to
 close, is called where Django would call it.
 """
 
@@ -21,7 +21,8 @@ from django.dispatch import Signal
 from django.http import HttpResponse
 from django.urls import set_script_prefix
 
-QUICK_WITHOUT_CONNECTIONS = {reset_queries, close_old_connections, close_caches, reset_urlconf}
+# What they look at: connections, which a thread has; caches, which a request has; the URLconf, which is reset anyway.
+DJANGOS_OWN = {reset_queries, close_old_connections, close_caches, reset_urlconf}
 
 
 class ZeroHopHandler(ASGIHandler):
@@ -81,19 +82,39 @@ class ZeroHopHandler(ASGIHandler):
         return response
 
     async def announce(self, signal: Signal, **named: Any) -> None:
-        """Send the signal, from the loop where all that its receivers could do needs no thread."""
-        sender = self.__class__
-        if has_thread() or not is_quick(signal, sender):
-            await signal.asend(sender=sender, **named)
-        else:
-            signal.send(sender=sender, **named)
+        """Send the signal as Django does, unless nobody listens but receivers that would find nothing to do."""
+        if self.has_work_for(signal):
+            await signal.asend(sender=self.__class__, **named)
+        elif signal is signals.request_finished:
+            reset_urlconf(self.__class__)
 
     async def close(self, response: HttpResponse) -> None:
-        """Close the response, which also sends `request_finished`."""
-        if has_thread() or has_more_to_close(response) or not is_quick(signals.request_finished, self.__class__):
+        """Close the response, and say that the request is finished, as `HttpResponse.close` does."""
+        if has_more_to_close(response) or self.has_work_for(signals.request_finished):
             await sync_to_async(response.close)()
-        else:
-            response.close()
+            return
+        for closer in response._resource_closers:
+            closer()
+        response._resource_closers.clear()
+        response.closed = True
+        reset_urlconf(self.__class__)
+
+    def has_work_for(self, signal: Signal) -> bool:
+        """Whether a receiver may have connections or caches to look at, or is somebody else's."""
+        return has_thread() or has_caches() or not only_django_listens(signal, self.__class__)
+
+
+_LISTENING: dict[tuple[Signal, type], tuple[list[Any], bool]] = {}
+
+
+def only_django_listens(signal: Signal, sender: type) -> bool:
+    """Whether all receivers are Django's own; looked up again when somebody has connected or disconnected."""
+    known, answer = _LISTENING.get((signal, sender), (None, False))
+    if known != signal.receivers:
+        sync_receivers, async_receivers = signal._live_receivers(sender)
+        answer = not async_receivers and DJANGOS_OWN.issuperset(sync_receivers)
+        _LISTENING[signal, sender] = list(signal.receivers), answer
+    return answer
 
 
 def has_thread() -> bool:
@@ -104,14 +125,12 @@ def has_thread() -> bool:
     return context is None or context in SyncToAsync.context_to_thread_executor
 
 
-def is_quick(signal: Signal, sender: Any) -> bool:
-    """Whether only Django's own receivers listen, and find nothing to do on this thread."""
-    sync_receivers, async_receivers = signal._live_receivers(sender)
-    mine_only = not async_receivers and QUICK_WITHOUT_CONNECTIONS.issuperset(sync_receivers)
-    return mine_only and not any(True for _ in caches.all(initialized_only=True))
+def has_caches() -> bool:
+    """Whether this request has used a cache, whose closing may take I/O."""
+    return bool(list(caches.all(initialized_only=True)))
 
 
 def has_more_to_close(response: HttpResponse) -> bool:
-    """Whether closing does more than end a request without uploads: a file, a generator, uploaded files."""
+    """Whether there is more to close than a request without uploads: a file, a generator, uploaded files."""
     owners = [getattr(closer, "__self__", None) for closer in response._resource_closers]
     return any(not isinstance(owner, ASGIRequest) or getattr(owner, "_files", None) for owner in owners)
