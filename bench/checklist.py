@@ -17,7 +17,10 @@ from bench import cpus, environment, experiment, theory
 from bench.stacks import parse_stack
 
 TIMER_LOOKS, TIMER_STEP_S, TIMER_LATE_US = 200, 0.002, 2000
-SHAPES = ("latency_us", "latency_from_send_us", "server.", "issued", "completed", "failed", "dropped", "hops.", "fraction_of_limit")
+SHAPES = (
+    *("latency_us", "latency_from_send_us", "server.", "issued", "completed", "failed", "dropped", "hops."),
+    "fraction_of_limit",
+)
 Seen = tuple[bool, str]
 """Whether it holds here, and what was seen."""
 
