@@ -76,10 +76,8 @@ def new_page(
 
     `panel_in` is the height of a row of panels, of the mean one where `ratios` makes them differ.
     """
-    title, foot = (
-        _wrapped(finding, width_in * 9.6),
-        [line for note in notes for line in _wrapped(note, width_in * 15.5)],
-    )
+    title = _wrapped(finding, width_in * 9.6)
+    foot = [line for note in notes for line in _wrapped(note, width_in * 15.5)]
     top_in, bottom_in = 0.45 + 0.22 * len(title) + heading_in, 0.18 + axis_in + 0.17 * len(foot)
     height_in = top_in + bottom_in + rows * panel_in + (rows - 1) * row_gap_in
     figure = Picture(figsize=(width_in, height_in))
