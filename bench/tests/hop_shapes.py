@@ -17,12 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import django
 from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync, sync_to_async
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.template import engines
-from django.template.response import TemplateResponse
 from django.urls import path
 
 from bench.hops.ask import Ask
@@ -31,7 +27,8 @@ from bench.hops.layers import Layers
 from bench.hops.observe import Observer, observing
 from bench.hops.once import OBSERVERS, ask_asgi, ask_wsgi, asked_asgi
 from bench.hops.traced import TracedASGI, TracedWSGI
-from labs.common.middleware import STARTPROJECT, STARTPROJECT_APPS
+from bench.tests.one_file_project import SHARED_PATHS, set_up
+from labs.common.middleware import STARTPROJECT
 
 SYNC_ONLY, ASYNC_ONLY, BOTH = (f"labs.common.middleware.{name}" for name in ("sync_only", "async_only", "both"))
 SEVEN = tuple(STARTPROJECT)
@@ -74,22 +71,6 @@ SHAPES = {
     "disconnect in a thread": Shape((3, 0), "/slow_in_thread", ask={"leave_after_s": 0.05}),
     "nested adapters": Shape((4, 1), "/nested"),
 }
-
-
-async def answers(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("async")
-
-
-def answers_sync(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("sync")
-
-
-async def raises(request: HttpRequest) -> HttpResponse:
-    raise ValueError("meant to fail")
-
-
-async def template(request: HttpRequest) -> TemplateResponse:
-    return TemplateResponse(request, engines["django"].from_string("rendered"))
 
 
 async def orm(request: HttpRequest) -> HttpResponse:
@@ -151,27 +132,10 @@ async def tagged(request: HttpRequest, number: int) -> HttpResponse:
 
 
 urlpatterns = [
-    *(path("async", answers), path("sync", answers_sync), path("raises", raises), path("template", template)),
+    *SHARED_PATHS,
     *(path("orm", orm), path("stream", stream), path("sync_stream", sync_stream), path("slow", slow)),
     *(path("slow_in_thread", slow_in_thread), path("nested", nested), path("tagged/<int:number>", tagged)),
 ]
-
-
-def set_up(database: Path) -> None:
-    """Django with this module as its URLs, and a database with the tables of its content types."""
-    settings.configure(
-        SECRET_KEY="not a secret",
-        ALLOWED_HOSTS=["localhost"],
-        ROOT_URLCONF=__name__,
-        INSTALLED_APPS=STARTPROJECT_APPS,
-        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(database)}},
-        LOGGING={"version": 1, "disable_existing_loggers": True},
-    )
-    django.setup()
-    from django.core.management import call_command
-
-    call_command("migrate", "contenttypes", verbosity=0)
 
 
 def handler_for(shape: Shape) -> Any:
@@ -218,5 +182,5 @@ def seen_by(observer: Observer) -> dict[str, Any]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        set_up(Path(folder) / "db.sqlite3")
+        set_up(__name__, Path(folder) / "db.sqlite3", "contenttypes")
         print(json.dumps(seen_by(OBSERVERS[sys.argv[1]]())))

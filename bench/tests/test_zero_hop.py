@@ -18,6 +18,7 @@ NO_HOP = [
     "a form",
     "a token is made",
     "a client leaves",
+    "a client leaves a view that takes no notice",
 ]
 # What is left after Django's own hops have gone: the reason for each.
 LEFT = {
@@ -76,6 +77,7 @@ def test_the_scenes_show_what_they_are_about(seen: dict[str, Any]) -> None:
         "connection opened",
         "view cancelled",
     ]
+    assert log["a client leaves a view that takes no notice"] == ["stream closed", "view went on"]
     assert log["a client leaves a stream"] == ["stream closed"]
     assert "connection closed" in log["a session is saved"]
 
@@ -83,3 +85,8 @@ def test_the_scenes_show_what_they_are_about(seen: dict[str, Any]) -> None:
 @pytest.mark.parametrize("where", ["in a shared thread", "called from sync code"])
 def test_a_connection_that_is_open_before_the_request_is_looked_after(seen: dict[str, Any], where: str) -> None:
     assert seen[where]["zero_hop"] == seen[where]["django"] == ["connection closed"]
+
+
+def test_a_server_that_ends_a_request_ends_its_view(seen: dict[str, Any]) -> None:
+    ended = seen["ended by the server"]
+    assert ended["zero_hop"] == ended["django"] == ["request cancelled", "view cancelled"]

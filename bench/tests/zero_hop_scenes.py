@@ -15,16 +15,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import django
 from asgiref.sync import async_to_sync, sync_to_async
-from django.conf import settings
 from django.core import signals
 from django.core.handlers.asgi import ASGIHandler
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.template import engines
-from django.template.response import TemplateResponse
 from django.test import override_settings
 from django.urls import path
 
@@ -34,7 +30,8 @@ from bench.hops.layers import Layers
 from bench.hops.observe import observing
 from bench.hops.once import scope_of
 from bench.hops.traced import TracedASGI
-from labs.common.middleware import STARTPROJECT, STARTPROJECT_APPS
+from bench.tests.one_file_project import SHARED_PATHS, set_up
+from labs.common.middleware import STARTPROJECT
 
 HOP_FREE = [
     f"labs.zero_hop.middleware.{name}"
@@ -93,26 +90,11 @@ SCENES = {
     "a client leaves": Scene("/slow", ask={"leave_after_s": 0.05}),
     "a client leaves, with receivers": Scene("/slow", True, listens="sync", ask={"leave_after_s": 0.05}),
     "a client leaves a view that used the ORM": Scene("/slow_orm", ask={"leave_after_s": 0.2}),
+    "a client leaves a view that takes no notice": Scene("/stubborn", ask={"leave_after_s": 0.05}),
     "a client leaves a stream": Scene("/slow_stream", ask={"leave_after_s": 0.1}),
     "a client leaves before the body": Scene("/async", ask={"leave_after_s": 0.0, "method": "POST"}),
     "a bad path": Scene("/async?x=%ff"),
 }
-
-
-async def answers(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("async")
-
-
-def answers_sync(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("sync")
-
-
-async def raises(request: HttpRequest) -> HttpResponse:
-    raise ValueError("meant to fail")
-
-
-async def template(request: HttpRequest) -> TemplateResponse:
-    return TemplateResponse(request, engines["django"].from_string("rendered"))
 
 
 async def orm(request: HttpRequest) -> HttpResponse:
@@ -214,6 +196,15 @@ async def slow(request: HttpRequest) -> HttpResponse:
     return HttpResponse("slow")
 
 
+async def stubborn(request: HttpRequest) -> HttpResponse:
+    try:
+        await asyncio.sleep(30)
+    except asyncio.CancelledError:
+        LOG.append("view went on")
+    await asyncio.sleep(0.01)
+    return StreamingHttpResponse(parts(0))
+
+
 async def slow_orm(request: HttpRequest) -> HttpResponse:
     await orm(request)
     return await slow(request)
@@ -226,30 +217,13 @@ def exempt(view: Any) -> Any:
 
 
 urlpatterns = [
-    *(path("async", answers), path("sync", answers_sync), path("raises", raises), path("template", template)),
+    *SHARED_PATHS,
     *(path("orm", orm), path("stream", stream), path("slow_stream", slow_stream), path("sync_stream", sync_stream)),
     *(path("file", file), path("whole_body", whole_body), path("exempt", exempt(whole_body))),
     *(path("upload", exempt(upload)), path("saves_session", saves_session), path("reads_session", reads_session)),
     *(path("adds_message", adds_message), path("looks_at_user", looks_at_user), path("makes_token", makes_token)),
-    *(path("slow", slow), path("slow_orm", slow_orm)),
+    *(path("slow", slow), path("slow_orm", slow_orm), path("stubborn", stubborn)),
 ]
-
-
-def set_up(database: Path) -> None:
-    settings.configure(
-        SECRET_KEY="not a secret",
-        ALLOWED_HOSTS=["localhost"],
-        ROOT_URLCONF=__name__,
-        INSTALLED_APPS=STARTPROJECT_APPS,
-        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(database)}},
-        LOGGING={"version": 1, "disable_existing_loggers": True},
-    )
-    django.setup()
-    logging.disable(logging.CRITICAL)
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0)
 
 
 @contextmanager
@@ -309,6 +283,7 @@ async def asked(application: Any, ask: Ask) -> list[dict[str, Any]]:
 
     with suppress(Exception):
         await application(scope_of(ask), receive, send)
+    LOG.extend(["still being cancelled"] * cast("asyncio.Task[None]", asyncio.current_task()).cancelling())
     return sent
 
 
@@ -336,6 +311,23 @@ def seen_of(handler_class: type[ASGIHandler], middleware: list[str], scene: Scen
         messages = asyncio.run(asked(TracedASGI(handler, collected.append), Ask("", scene.path, **scene.ask)))
     trace = collected[0].trace("", Layers(), "")
     return {"messages": plain(messages), "log": sorted(LOG), "hops": sum(trace.hops.values())}
+
+
+def ended_by_the_server(handler_class: type[ASGIHandler]) -> list[str]:
+    """What is logged when the server cancels the request, as one does that shuts down."""
+    LOG.clear()
+
+    async def started_and_cancelled() -> None:
+        request = asyncio.create_task(asked(handler_class(), Ask("", "/slow")))
+        await asyncio.sleep(0.05)
+        request.cancel()
+        try:
+            await request
+        except asyncio.CancelledError:
+            LOG.append("request cancelled")
+
+    asyncio.run(started_and_cancelled())
+    return sorted(LOG)
 
 
 def called_from_sync_code(handler_class: type[ASGIHandler]) -> list[str]:
@@ -382,10 +374,17 @@ def main() -> dict[str, Any]:
         }
     threads = {who: in_a_shared_thread(handler) for who, (handler, _) in handlers.items()}
     callers = {who: called_from_sync_code(handler) for who, (handler, _) in handlers.items()}
-    return {"scenes": scenes, "in a shared thread": threads, "called from sync code": callers}
+    ended = {who: ended_by_the_server(handler) for who, (handler, _) in handlers.items()}
+    return {
+        "scenes": scenes,
+        "in a shared thread": threads,
+        "called from sync code": callers,
+        "ended by the server": ended,
+    }
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        set_up(Path(folder) / "db.sqlite3")
+        set_up(__name__, Path(folder) / "db.sqlite3")
+        logging.disable(logging.CRITICAL)
         print(json.dumps(main()))

@@ -8,7 +8,7 @@ close, is called where Django would call it.
 
 import asyncio
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 from django.core import signals
@@ -26,7 +26,7 @@ DJANGOS_OWN = {reset_queries, close_old_connections, close_caches, reset_urlconf
 
 
 class ZeroHopHandler(ASGIHandler):
-    """`ASGIHandler`, with `handle` in smaller pieces; only `announce` and `close` differ from Django's."""
+    """`ASGIHandler` in smaller pieces: it hops where something needs it, and the view has no task of its own."""
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -41,45 +41,48 @@ class ZeroHopHandler(ASGIHandler):
             await self.send_response(error_response, send)
             await self.close(error_response)
             return
-        responding = await self.respond_unless_gone(request, receive, send)
         try:
-            response = responding.result()
-        except asyncio.CancelledError:
-            await self.announce(signals.request_finished)
-        else:
-            await self.close(response)
-        body_file.close()
+            response = await self.respond_unless_gone(request, receive, send)
+            if response is None:
+                await self.announce(signals.request_finished)
+            else:
+                await self.close(response)
+        finally:
+            body_file.close()
 
-    async def respond_unless_gone(self, request: ASGIRequest, receive: Any, send: Any) -> "asyncio.Task[HttpResponse]":
-        """Answer while watching for the client to leave; the first of the two to end ends the other."""
-        # Listening comes first: it raises nothing that would keep the answer from being cancelled.
-        listening = asyncio.create_task(self.listen_for_disconnect(receive))
-        responding = asyncio.create_task(self.respond(request, send))
-        await asyncio.wait([listening, responding], return_when=asyncio.FIRST_COMPLETED)
-        for task in (listening, responding):
-            try:
-                await self.end(task)
-            except AssertionError:
-                request._stream.close()
-                raise
-        return responding
+    async def respond_unless_gone(self, request: ASGIRequest, receive: Any, send: Any) -> HttpResponse | None:
+        """Answer in this task, which the client's leaving cancels; None where that ended the view.
+
+        Django takes a task of its own for it, and so more turns of the loop before the answer. At 400 requests in
+        flight each turn is taken by all of them before the next request of the first is looked at: they come in waves.
+        """
+        responding = cast("asyncio.Task[None]", asyncio.current_task())
+        listening = asyncio.create_task(self.cancel_when_gone(receive, responding))
+        response = None
+        try:
+            response = await self.run_get_response(request)
+            await self.send_response(response, send)
+        except asyncio.CancelledError:
+            if not listening.done():
+                raise  # it is not the client who ends this
+        finally:
+            if listening.done():
+                responding.uncancel()
+            await self.end(listening)
+        return response
+
+    async def cancel_when_gone(self, receive: Any, responding: "asyncio.Task[None]") -> None:
+        try:
+            await self.listen_for_disconnect(receive)
+        except Exception:  # the client is gone, or has sent what should never come
+            responding.cancel()
+            raise
 
     @staticmethod
-    async def end(task: "asyncio.Task[Any]") -> None:
-        """Cancel the task unless it is done; a client that left and a task that took its cancelling are no errors."""
-        if task.done():
-            with suppress(RequestAborted):
-                task.result()
-            return
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    async def respond(self, request: ASGIRequest, send: Any) -> HttpResponse:
-        response = await self.run_get_response(request)
-        with suppress(asyncio.CancelledError):  # the client left meanwhile
-            await self.send_response(response, send)
-        return response
+    async def end(listening: "asyncio.Task[None]") -> None:
+        listening.cancel()
+        with suppress(asyncio.CancelledError, RequestAborted):
+            await listening
 
     async def announce(self, signal: Signal, **named: Any) -> None:
         """Send the signal as Django does, unless nobody listens but receivers that would find nothing to do."""
@@ -101,7 +104,8 @@ class ZeroHopHandler(ASGIHandler):
 
     def has_work_for(self, signal: Signal) -> bool:
         """Whether a receiver may have connections or caches to look at, or is somebody else's."""
-        return has_thread() or has_caches() or not only_django_listens(signal, self.__class__)
+        may_close_caches = signal is signals.request_finished and has_caches()
+        return has_thread() or may_close_caches or not only_django_listens(signal, self.__class__)
 
 
 _LISTENING: dict[tuple[Signal, type], tuple[list[Any], bool]] = {}
