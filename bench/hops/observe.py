@@ -173,11 +173,16 @@ class Monitoring:
         self.calls: dict[FrameType, OpenHop] = {}
         self.far_sides: dict[FrameType, OpenHop] = {}
         self.waiting: dict[Any, OpenHop] = {}  # adapters with a context of their own, which does not know us
-        self.asks: dict[CodeType, Kind] = {
+        asks: dict[CodeType, Kind] = {
             SyncToAsync.__call__.__code__: "sync_to_async",
             AsyncToSync.__call__.__code__: "async_to_sync",
         }
-        self.works = {SyncToAsync.thread_handler.__code__, AsyncToSync.main_wrap.__code__}
+        self.in_thread = SyncToAsync.thread_handler.__code__
+        works = (self.in_thread, AsyncToSync.main_wrap.__code__)
+        self.watched = (*asks, *works)
+        # By id: to hash a code object is to hash all its instructions, which takes longer than all the rest here.
+        self.asks = {id(code): kind for code, kind in asks.items()}
+        self.works = {id(code) for code in works}
 
     def install(self) -> None:
         monitoring = sys.monitoring  # type: ignore[attr-defined]
@@ -187,28 +192,27 @@ class Monitoring:
         monitoring.register_callback(self.tool, events.PY_START, self.on_start)
         monitoring.register_callback(self.tool, events.PY_RETURN, self.on_return)
         monitoring.register_callback(self.tool, events.PY_UNWIND, self.on_unwind)
-        for code in (*self.asks, *self.works):
+        for code in self.watched:
             monitoring.set_local_events(self.tool, code, events.PY_START | events.PY_RETURN)
         monitoring.set_events(self.tool, events.PY_UNWIND)  # there is no local one
 
     def uninstall(self) -> None:
         monitoring = sys.monitoring  # type: ignore[attr-defined]
         monitoring.set_events(self.tool, 0)
-        for code in (*self.asks, *self.works):
+        for code in self.watched:
             monitoring.set_local_events(self.tool, code, 0)
         for event in (monitoring.events.PY_START, monitoring.events.PY_RETURN, monitoring.events.PY_UNWIND):
             monitoring.register_callback(self.tool, event, None)
         monitoring.free_tool_id(self.tool)
 
     def on_start(self, code: CodeType, offset: int) -> None:
-        frame = sys._getframe(1)
-        kind = self.asks.get(code)
+        kind = self.asks.get(id(code))
         if kind is None:
-            self.on_far_side(frame)
-            return
-        sink = REQUEST.get()
-        if sink is None:
-            return
+            self.on_far_side(sys._getframe(1))
+        elif (sink := REQUEST.get()) is not None:
+            self.on_ask(kind, sink, sys._getframe(1))
+
+    def on_ask(self, kind: Kind, sink: Sink, frame: FrameType) -> None:
         adapter = frame.f_locals["self"]
         target = adapter.func if kind == "sync_to_async" else adapter.awaitable
         self.calls[frame] = hop = _asked(sink, kind, target, frame)
@@ -217,23 +221,25 @@ class Monitoring:
 
     def on_far_side(self, frame: FrameType) -> None:
         names = frame.f_locals
-        context = names["context"][0] if "context" in names else _context_of(names["func"])
+        context = _context_of(names["func"]) if frame.f_code is self.in_thread else names["context"][0]
         hop = (context.get(INSIDE) if context is not None else None) or self.waiting.pop(names["self"], None)
         if hop is not None and not hop.started_ns:
             self.far_sides[frame] = hop
             hop.start()
 
     def on_return(self, code: CodeType, offset: int, answer: object) -> None:
-        self.left(sys._getframe(1), None)
+        self.left(code, sys._getframe(1), None)
 
     def on_unwind(self, code: CodeType, offset: int, error: BaseException) -> None:
-        if code in self.asks or code in self.works:
-            self.left(sys._getframe(1), error)
+        if id(code) in self.asks or id(code) in self.works:
+            self.left(code, sys._getframe(1), error)
 
-    def left(self, frame: FrameType, error: BaseException | None) -> None:
-        worked = self.far_sides.pop(frame, None)
-        if worked is not None:
-            worked.end(error)
+    def left(self, code: CodeType, frame: FrameType, error: BaseException | None) -> None:
+        if id(code) in self.works:
+            worked = self.far_sides.pop(frame, None)
+            if worked is not None:
+                worked.end(error)
+            return
         asked = self.calls.pop(frame, None)
         if asked is not None:
             asked.back(error)
@@ -242,9 +248,11 @@ class Monitoring:
 
 def _context_of(run: Any) -> Context | None:
     """The context in which asgiref will run the function: it is `Context.run` itself or a closure over the context."""
+    for cell in getattr(run, "__closure__", None) or ():
+        if isinstance(cell.cell_contents, Context):
+            return cell.cell_contents
     bound = getattr(run, "__self__", None)
-    cells = [cell.cell_contents for cell in getattr(run, "__closure__", None) or ()]
-    return next((it for it in (bound, *cells) if isinstance(it, Context)), None)
+    return bound if isinstance(bound, Context) else None
 
 
 Observer = Wrapping | Monitoring
