@@ -49,12 +49,13 @@ def probe(url: str, request: Request, stack: Stack) -> None:
 
 
 def check(answer: httpx.Response, request: Request, stack: Stack) -> None:
-    """Compare status, type, length and body with the promise."""
+    """Compare status, type, length and body with the promise. A stream has no length: it comes in chunks."""
     expected = request.body
+    length = None if request.workload.content_type == "text/event-stream" else str(len(answer.content))
     promise = {
         "status": (answer.status_code, 200),
-        "content-type": (answer.headers.get("content-type"), "application/json"),
-        "content-length": (answer.headers.get("content-length"), str(len(answer.content))),
+        "content-type": (answer.headers.get("content-type"), request.workload.content_type),
+        "content-length": (answer.headers.get("content-length"), length),
         "body": (answer.content, expected if expected is not None else answer.content),
     }
     for what, (seen, promised) in promise.items():

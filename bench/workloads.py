@@ -16,16 +16,20 @@ Parameters = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Workload:
-    """What one request does. `io_wait_s` is L, the wait that no amount of CPU can shorten, in a given lab."""
+    """What one request does. `io_wait_s` is L, the wait that no amount of CPU can shorten, in a given lab.
+
+    `body` gives the one right answer; None where each answer differs. A `feed` is no JSON but a stream of events.
+    """
 
     name: str
     does: str
-    answer: Callable[[Parameters], dict[str, object]] | None
+    body: Callable[[Parameters], bytes] | None
     io_wait_s: Callable[[Parameters, Lab], float]
     defaults: Parameters = field(default_factory=dict)
     in_bare: bool = False
     needs_upstream: bool = False
     blocks_loop: bool = False
+    content_type: str = "application/json"
 
 
 def _no_wait(parameters: Parameters, lab: Lab) -> float:
@@ -41,18 +45,31 @@ def _fan_out_wait(parameters: Parameters, lab: Lab) -> float:
     return calls_in_a_row * parameters["ms"] / 1000
 
 
+def _feed_wait(parameters: Parameters, lab: Lab) -> float:
+    return (parameters["n"] - 1) * parameters["ms"] / 1000
+
+
+def _json(answer: Callable[[Parameters], dict[str, object]]) -> Callable[[Parameters], bytes]:
+    return lambda parameters: json.dumps(answer(parameters)).encode()
+
+
+@_json
 def _fan_out_answer(parameters: Parameters) -> dict[str, object]:
     return {"calls": parameters["n"], "waited_ms": parameters["n"] * parameters["ms"]}
+
+
+def _ticks(parameters: Parameters) -> bytes:
+    return b"".join(b"event: tick\ndata: %d\n\n" % tick for tick in range(parameters["n"]))
 
 
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload("hello", "nothing", lambda p: {"message": "hello"}, _no_wait, in_bare=True),
+        Workload("hello", "nothing", _json(lambda p: {"message": "hello"}), _no_wait, in_bare=True),
         Workload(
             "wait",
             "sleeps ms milliseconds",
-            lambda p: {"waited_ms": p["ms"]},
+            _json(lambda p: {"waited_ms": p["ms"]}),
             _one_wait,
             {"ms": 100},
             in_bare=True,
@@ -60,7 +77,7 @@ WORKLOADS = {
         Workload(
             "blocking_wait",
             "sleeps with time.sleep, also in an async view",
-            lambda p: {"waited_ms": p["ms"]},
+            _json(lambda p: {"waited_ms": p["ms"]}),
             _one_wait,
             {"ms": 100},
             blocks_loop=True,
@@ -84,9 +101,24 @@ WORKLOADS = {
         Workload(
             "burn",
             "ms milliseconds of CPU",
-            lambda p: {"burned_ms": p["ms"]},
+            _json(lambda p: {"burned_ms": p["ms"]}),
             _no_wait,
             {"ms": 10},
+        ),
+        Workload(
+            "feed",
+            "server-sent events: n of them, ms apart, and between them what is published",
+            _ticks,
+            _feed_wait,
+            {"n": 10, "ms": 1000},
+            content_type="text/event-stream",
+        ),
+        Workload(
+            "poll",
+            "answers when something is published, at the latest after ms",
+            _json(lambda p: {"news": None}),
+            _one_wait,
+            {"ms": 100},
         ),
         Workload("whoami", "thread, loop and callers inside", None, _no_wait),
     )
@@ -115,9 +147,7 @@ class Request:
     @property
     def body(self) -> bytes | None:
         """The exact bytes of a right answer; None where each answer differs (whoami)."""
-        if self.workload.answer is None:
-            return None
-        return json.dumps(self.workload.answer(self.parameters)).encode()
+        return None if self.workload.body is None else self.workload.body(self.parameters)
 
     def io_wait_s(self, stack: Stack) -> float:
         """L of this request in that stack, in seconds."""

@@ -24,12 +24,14 @@ ANSWERS = {
     "fan_out": ("/fan_out?n=3&ms=10", b'{"calls": 3, "waited_ms": 30}'),
     "fan_out_threads": ("/fan_out_threads?n=3&ms=10", b'{"calls": 3, "waited_ms": 30}'),
     "burn": ("/burn?ms=2", b'{"burned_ms": 2}'),
+    "feed": ("/feed?n=2&ms=10", b"event: tick\ndata: 0\n\nevent: tick\ndata: 1\n\n"),
+    "poll": ("/poll?ms=10", b'{"news": null}'),
     "whoami": ("/whoami", None),
 }
 BARE_404 = b'{"error": "Nothing here; this lab answers /hello, /wait, /ready."}'
 DJANGO_404 = (
     b'{"error": "Nothing here; this lab answers /hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, '
-    b'/burn, /whoami, /ready."}'
+    b'/burn, /feed, /poll, /whoami, /ready, /publish."}'
 )
 REFUSED = {
     "/wait?ms=10001": b'{"error": "ms must be a whole number from 0 to 10000, not \'10001\'."}',
@@ -86,7 +88,10 @@ def served(request: pytest.FixtureRequest, upstream: Server) -> Iterator[Served]
 def assert_answers(answer: httpx.Response, status: int, body: bytes) -> None:
     headers = {name: answer.headers.get(name) for name in ("content-type", "content-length")}
     assert (answer.status_code, answer.content) == (status, body)
-    assert headers == {"content-type": "application/json", "content-length": str(len(body))}
+    if body.startswith(b"event: "):
+        assert headers == {"content-type": "text/event-stream", "content-length": None}
+    else:
+        assert headers == {"content-type": "application/json", "content-length": str(len(body))}
 
 
 def test_every_workload_has_an_answer_here() -> None:

@@ -94,7 +94,7 @@ def test_a_gathering_view_is_measured_with_its_upstream(mark: str) -> None:
 
 def test_a_wrong_answer_makes_the_trial_invalid_before_anything_is_timed(mark: str) -> None:
     request = parse_request("hello")
-    other = replace(request, workload=replace(request.workload, answer=lambda parameters: {"message": "hullo"}))
+    other = replace(request, workload=replace(request.workload, body=lambda parameters: b'{"message": "hullo"}'))
     trial = run_trial(replace(planned("bare_asgi@uvicorn"), request=other))
     assert_without_numbers(trial, "contract")
     assert "body" in trial.reasons[0].message

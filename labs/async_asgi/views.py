@@ -3,10 +3,12 @@
 import asyncio
 import time
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
+from labs.common.feed import event_stream, events_async
 from labs.common.gauge import inside
 from labs.common.http import answer, number
+from labs.common.news import NEWS
 from labs.common.upstream_client import LoopThreadPool, ask_upstream_async, ask_upstream_in, async_client
 from labs.common.work import spend_cpu, whereabouts
 
@@ -49,6 +51,18 @@ async def burn(request: HttpRequest) -> HttpResponse:
     with inside():
         spend_cpu(ms)
     return answer(burned_ms=ms)
+
+
+async def feed(request: HttpRequest) -> StreamingHttpResponse:
+    n, ms = number(request, "n", default=10), number(request, "ms", default=1000)
+    return event_stream(events_async(n, ms))
+
+
+async def poll(request: HttpRequest) -> HttpResponse:
+    ms = number(request, "ms")
+    with inside(), NEWS.heard_by_loop() as inbox:
+        news = await inbox.next(ms / 1000)
+    return answer(news=news)
 
 
 async def whoami(request: HttpRequest) -> HttpResponse:

@@ -4,19 +4,32 @@ from types import ModuleType
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
 
 from labs.common.http import answer
+from labs.common.news import NEWS
 from labs.common.plain import INSTANCE, nothing_here
 
-WORKLOADS = ("hello", "wait", "blocking_wait", "fan_out", "fan_out_threads", "burn", "whoami")
+WORKLOADS = ("hello", "wait", "blocking_wait", "fan_out", "fan_out_threads", "burn", "feed", "poll", "whoami")
+
+
+LONGEST_TEXT = 1000
 
 
 def workload_urls(views: ModuleType) -> list[URLPattern]:
-    return [*(path(name, getattr(views, name)) for name in WORKLOADS), path("ready", ready)]
+    return [*(path(name, getattr(views, name)) for name in WORKLOADS), path("ready", ready), path("publish", publish)]
 
 
 def ready(request: HttpRequest) -> HttpResponse:
     return answer(instance=INSTANCE)
+
+
+@csrf_exempt
+@require_POST
+def publish(request: HttpRequest) -> HttpResponse:
+    """Tells all open feeds and polls of this process; answers how many there were."""
+    return answer(heard=NEWS.publish(request.GET.get("text", "")[:LONGEST_TEXT]))
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -24,7 +37,7 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return answer(404, error=nothing_here(*WORKLOADS, "ready"))
+    return answer(404, error=nothing_here(*WORKLOADS, "ready", "publish"))
 
 
 def handler500(request: HttpRequest) -> HttpResponse:

@@ -3,10 +3,12 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
+from labs.common.feed import event_stream, events
 from labs.common.gauge import inside
 from labs.common.http import answer, number
+from labs.common.news import NEWS
 from labs.common.upstream_client import ask_upstream
 from labs.common.work import spend_cpu, whereabouts
 
@@ -48,6 +50,18 @@ def burn(request: HttpRequest) -> HttpResponse:
     with inside():
         spend_cpu(ms)
     return answer(burned_ms=ms)
+
+
+def feed(request: HttpRequest) -> StreamingHttpResponse:
+    n, ms = number(request, "n", default=10), number(request, "ms", default=1000)
+    return event_stream(events(n, ms))
+
+
+def poll(request: HttpRequest) -> HttpResponse:
+    ms = number(request, "ms")
+    with inside(), NEWS.heard_by_thread() as inbox:
+        news = inbox.next(ms / 1000)
+    return answer(news=news)
 
 
 def whoami(request: HttpRequest) -> HttpResponse:

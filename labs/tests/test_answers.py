@@ -51,13 +51,16 @@ EXPECTED_OF_DJANGO = EXPECTED | {
     "/fan_out?n=0": refused("n", 100, "0", least=1),
     "/fan_out_threads?n=3&ms=10": (200, {"calls": 3, "waited_ms": 30}),
     "/fan_out_threads?n=101": refused("n", 100, "101", least=1),
+    "/poll?ms=10": (200, {"news": None}),
+    "/poll?ms=x": refused("ms", 10_000, "x"),
+    "/feed?n=0": refused("n", 100, "0", least=1),
     "/burn": (200, {"burned_ms": 10}),
     "/burn?ms=x": refused("ms", 10_000, "x"),
     "/hello/": (
         404,
         {
             "error": "Nothing here; this lab answers "
-            "/hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, /burn, /whoami, /ready."
+            "/hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, /burn, /feed, /poll, /whoami, /ready, /publish."
         },
     ),
 }

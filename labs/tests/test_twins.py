@@ -16,6 +16,8 @@ DECLARED = {
     ("views.py", MODULE): "each side imports what its own way of waiting needs",
     ("views.py", "blocking_wait"): "the classic mistake: time.sleep stays in the async view",
     ("views.py", "fan_out"): "one call after the other, or all gathered on the loop",
+    ("views.py", "feed"): "a generator that a thread waits in, or one that gives the loop away",
+    ("views.py", "poll"): "the same for an inbox",
     ("views.py", "fan_out_threads"): "a pool's map blocks its caller; a loop awaits the pool's threads",
 }
 
