@@ -12,6 +12,7 @@ from bench.stacks import HOST
 
 MAX_USERS, MAX_REPEATS, MAX_DURATION_S, MAX_PROCESSES = 10_000, 100, 3600.0, 64
 MAX_RATE_PER_S = 100_000.0
+MAX_CONNECTIONS = 50_000
 
 
 class Parser(argparse.ArgumentParser):
@@ -159,6 +160,14 @@ def _add_run(commands: Any) -> None:
         default=[],
         metavar="N",
         help="users at once: 1,10,100",
+    )
+    parser.add_argument(
+        "--connections",
+        action="extend",
+        type=wholes(1, MAX_CONNECTIONS),
+        default=[],
+        metavar="N",
+        help="of an experiment that holds or leaves them: 10,1000",
     )
     _middleware_option(parser)
     parser.add_argument("--repeats", type=whole(1, MAX_REPEATS), help="server restarts per trial")

@@ -18,7 +18,18 @@ from bench.stacks import parse_stack
 
 TIMER_LOOKS, TIMER_STEP_S, TIMER_LATE_US = 200, 0.002, 2000
 SHAPES = (
-    *("latency_us", "latency_from_send_us", "server.", "issued", "completed", "failed", "dropped", "hops."),
+    *(
+        "latency_us",
+        "latency_from_send_us",
+        "server.",
+        "issued",
+        "completed",
+        "failed",
+        "dropped",
+        "hops.",
+        "held.",
+        "gone.",
+    ),
     "fraction_of_limit",
 )
 Seen = tuple[bool, str]

@@ -46,8 +46,9 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A full cross of stacks, requests, loads and middleware, for the profiles named.
 
     Loads: `users` make closed loops, held back together to each of `held_to_per_s` where given; `rates_per_s` make
-    open loops, and so do `capacity_shares`, rates relative to what the stack could do in this run. `freeze` pauses the
-    server: seconds from the window's start, and for how long. `count_hops` has one request of each traced as well.
+    open loops, and so do `capacity_shares`, rates relative to what the stack could do in this run. `connections` are
+    held for the profile's duration, or, with `leave_after_s`, given up by their clients. `freeze` pauses the server:
+    seconds from the window's start, and for how long. `count_hops` has one request of each traced as well.
     """
 
     stacks: list[str]
@@ -56,6 +57,8 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     held_to_per_s: list[float] = []
     rates_per_s: list[float] = []
     capacity_shares: list[float] = []
+    connections: list[int] = []
+    leave_after_s: float | None = None
     freeze: tuple[float, float] | None = None
     count_hops: bool = False
     middleware: list[list[str]] = msgspec.field(default_factory=lambda: [[]])
@@ -80,6 +83,7 @@ class Wishes:
     stacks: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
     users: tuple[int, ...] = ()
+    connections: tuple[int, ...] = ()
     rates_per_s: tuple[float, ...] = ()
     schedule: str = "poisson"
     middleware: tuple[str, ...] | None = None
@@ -119,6 +123,12 @@ def trials_of(experiment: Experiment, profile_name: str, wishes: Wishes) -> list
         raise UsageError(
             "An open loop is made by one process: leave out --load-processes and --expect-workers, or give --users."
         )
+    if wishes.connections and not any(plan.connections for plan in crossed):
+        raise UsageError("This experiment holds no connections: leave out --connections, or run `held` or `gone`.")
+    if any(plan.connections for plan in crossed) and (wishes.users or wishes.rates_per_s or wishes.target):
+        raise UsageError(
+            "This experiment is about connections: give --connections, and neither users, rates nor target."
+        )
     answerable = [plan for plan in _once(crossed) if plan.request.is_answered_by(plan.stack)]
     if not answerable:
         raise UsageError("None of these stacks answers that workload: bare callables answer hello and wait only.")
@@ -132,7 +142,7 @@ def _once(trials: Iterable[TrialPlan]) -> list[TrialPlan]:
 
 def _identity(trial: TrialPlan) -> tuple[object, ...]:
     """What makes a trial the same as another."""
-    load = (trial.users, trial.rate_per_s, trial.capacity_share, trial.freeze)
+    load = (trial.users, trial.rate_per_s, trial.capacity_share, trial.connections, trial.leave_after_s, trial.freeze)
     return (trial.stack.name, trial.request.name, load, trial.middleware)
 
 
@@ -147,6 +157,8 @@ def _wished(block: Block, wishes: Wishes) -> Block:
         requests=list(wishes.requests) or block.requests,
         middleware=block.middleware if wishes.middleware is None else [list(wishes.middleware)],
     )
+    if block.connections:
+        return msgspec.structs.replace(changed, connections=list(wishes.connections) or block.connections)
     if not wishes.users and not wishes.rates_per_s:
         return changed
     rates = list(wishes.rates_per_s)
@@ -161,6 +173,7 @@ class LoadOf(NamedTuple):
     users: int | None = None
     rate_per_s: float | None = None
     capacity_share: float | None = None
+    connections: int | None = None
 
 
 def _loads(block: Block) -> list[LoadOf]:
@@ -169,6 +182,7 @@ def _loads(block: Block) -> list[LoadOf]:
         *(LoadOf(users, held_to) for users in block.users for held_to in block.held_to_per_s),
         *(LoadOf(rate_per_s=rate) for rate in block.rates_per_s),
         *(LoadOf(capacity_share=share) for share in block.capacity_shares),
+        *(LoadOf(connections=count) for count in block.connections),
     ]
 
 
@@ -186,6 +200,7 @@ def _cross(block: Block, profile: Profile, wishes: Wishes) -> list[TrialPlan]:
             freeze=Freeze(*block.freeze) if block.freeze else None,
             engine=wishes.engine,
             target=wishes.target,
+            leave_after_s=block.leave_after_s,
             count_hops=block.count_hops and wishes.target is None,
             **load._asdict(),
         )

@@ -282,7 +282,7 @@ def rows_for(run: Run, request: str) -> list[Row]:
 
 def is_plainly_closed(row: Row) -> bool:
     """True where users ask as fast as they are answered."""
-    return not row.is_open and row.load.rate_per_s is None
+    return row.load.users is not None and row.load.rate_per_s is None
 
 
 def series_of(rows: Sequence[Row]) -> list[Series]:

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench import plots_ladder, plots_open, summary, theory, timeline
-from bench.looks import FAILED, GREY, INK, PALE, look_of, styled
+from bench import plots_connections, plots_ladder, plots_open, summary, theory, timeline
+from bench.bars import bars
+from bench.looks import FAILED, GREY, PALE, look_of, styled
 from bench.page import (
     CPU,
     MEMORY,
     THREADS,
     THROUGHPUT,
     End,
-    Measure,
     Picture,
     Series,
     at_load,
@@ -32,7 +32,6 @@ from bench.page import (
     holes_in,
     label_ends,
     levels_of,
-    name_of,
     new_page,
     rows_for,
     scale_users,
@@ -46,8 +45,6 @@ from bench.plateaus import plateaus_of
 from bench.record import Run, Trial, users_text
 from bench.summary import Row
 from bench.tables import number, percent, whole
-
-BAR_IN = 0.34
 
 LIMITED_BY = {
     "users": "what so many users can ask for",
@@ -68,7 +65,7 @@ def throughput_vs_users(run: Run, request: str) -> Picture:
     """Requests/s against users for every stack, with what theory allows and predicts; bars for one level."""
     rows = rows_for(run, request)
     if len(levels_of(rows)) < 2:
-        return _bars(rows, [THROUGHPUT], throughput_title(rows))
+        return bars(rows, [THROUGHPUT], throughput_title(rows))
     lines = series_of(rows)
     limiters = {(it.stack, it.middleware): it.limiter for it in plateaus_of(run) if it.request == request}
     ends = [_named_limiter(end, series, limiters) for series in lines if (end := end_of(series, THROUGHPUT))]
@@ -176,7 +173,7 @@ def threads_and_memory(run: Run, request: str) -> Picture:
     rows = rows_for(run, request)
     measures = [THROUGHPUT, THREADS, MEMORY]
     if len(levels_of(rows)) < 2:
-        return _bars(rows, measures, threads_title(rows))
+        return bars(rows, measures, threads_title(rows))
     lines = series_of(rows)
     figure, axes = new_page(
         threads_title(rows),
@@ -216,7 +213,7 @@ def cpu_per_request(run: Run, request: str, users: int | None = None) -> Picture
     rows = rows_for(run, request)
     level = users or max((row.users for row in rows if row.measured), default=max(levels_of(rows)))
     rows = [row for row in rows if row.users == level]
-    return _bars(rows, [THROUGHPUT, CPU], cpu_title(rows))
+    return bars(rows, [THROUGHPUT, CPU], cpu_title(rows))
 
 
 def cpu_title(rows: Sequence[Row]) -> str:
@@ -229,71 +226,6 @@ def cpu_title(rows: Sequence[Row]) -> str:
         for row in extremes
     ]
     return f"{at_load(extremes)} {'; '.join(texts)}"
-
-
-def _bars(rows: Sequence[Row], measures: Sequence[Measure], finding: str) -> Picture:
-    """One panel a measure, one bar a row; a row without numbers says why instead."""
-    names = [name_of(row, rows) for row in rows]
-    figure, axes = new_page(
-        finding,
-        subtitle_of(rows, users_text(rows[0].users)),
-        panels=len(measures),
-        notes=[
-            "Bars: medians. Hollow: degraded. Dots: single restarts. Black: interval. Grey tick: the limit.",
-            *holes_in(rows),
-        ],
-        panel_in=BAR_IN * len(rows) + 0.2,
-        left_in=0.4 + 0.075 * max(map(len, names)),
-        gap_in=0.35,
-        heading_in=0.32,
-        axis_in=0.1,
-    )
-    for ax, measure in zip(axes, measures, strict=True):
-        _bar_panel(ax, rows, measure)
-    axes[0].set_yticks(range(len(rows)), names)
-    for tick, row in zip(axes[0].get_yticklabels(), rows, strict=True):
-        tick.set(color=look_of(row.stack).text_colour, parse_math=False)
-    return figure
-
-
-def _bar_panel(ax: Axes, rows: Sequence[Row], measure: Measure) -> None:
-    limits = [row.median("limit_per_s") for row in rows if measure is THROUGHPUT]
-    reach = max([value for row in rows for value in measure.restarts(row)], default=1.0) or 1.0
-    reach = max([reach, *(limit for limit in limits if limit and limit < 2.5 * reach)])
-    ax.set(xlim=(0, reach * 1.25), ylim=(len(rows) - 0.4, -0.6), yticks=[])
-    ax.set_title(measure.label, color="#555555", size=9)
-    ax.grid(visible=False)
-    ax.spines["bottom"].set_visible(False)
-    ax.tick_params(axis="y", length=0)
-    ax.set_xticks([])
-    for place, row in enumerate(rows):
-        _bar(ax, place, row, measure)
-        end = max(measure.restarts(row), default=0.0)
-        limit = row.median("limit_per_s") if measure is THROUGHPUT else None
-        if row.measured and limit and limit <= reach:
-            ax.plot([limit] * 2, [place - 0.38, place + 0.38], color=GREY, linewidth=1.2, label=f"limit-{row.stack}")
-            end = max(end, limit)
-        _bar_text(ax, end, place, row, measure)
-
-
-def _bar(ax: Axes, place: int, row: Row, measure: Measure) -> None:
-    value, colour = measure.of(row), look_of(row.stack).colour
-    if value is None:
-        return
-    face = "white" if row.is_hollow else colour
-    ax.barh(place, value, height=0.62, facecolor=face, edgecolor=colour, linewidth=1.2)
-    restarts = measure.restarts(row)
-    ax.plot(restarts, [place + 0.2] * len(restarts), ".", color=INK, alpha=0.35, markersize=3.5, markeredgewidth=0)
-    if bounds := measure.bounds(row):
-        ax.plot(bounds, [place] * 2, color=INK, linewidth=1.1, solid_capstyle="butt")
-
-
-def _bar_text(ax: Axes, end: float, place: int, row: Row, measure: Measure) -> None:
-    """The number beside the bar; where there is none, the verdict."""
-    value = measure.of(row)
-    how: dict[str, Any] = {"color": GREY, "style": "italic"} if value is None else {"color": INK}
-    text = row.verdict if value is None and not row.measured else measure.text(value)
-    ax.annotate(text, (end, place), (6, 0), textcoords="offset points", size=9, va="center", parse_math=False, **how)
 
 
 class Answer(Protocol):
@@ -393,7 +325,7 @@ def _timeline(name: object, trials: Sequence[Trial]) -> Drawn:
 def _figures_for(run: Run, request: str) -> list[Drawn]:
     rows = rows_for(run, request)
     closed = _closed_figures(run, request) if any(row.measured for row in rows) else []
-    return [*_open_figures(run, request), *closed]
+    return [*_open_figures(run, request), *closed, *_connection_figures(run, request)]
 
 
 def _slug(request: str) -> str:
@@ -417,6 +349,17 @@ def _open_figures(run: Run, request: str) -> list[Drawn]:
         figures.append(
             Drawn(f"loops-{place}-{slug}", plots_open.both_distributions(run, request, pair.open.stack), caption)
         )
+    return figures
+
+
+def _connection_figures(run: Run, request: str) -> list[Drawn]:
+    slug, figures = _slug(request), []
+    if plots_connections.held_rows_for(run, request):
+        caption = f"{request}: what is served, and what holding costs, against open connections."
+        figures.append(Drawn(f"held-{slug}", plots_connections.held(run, request), caption))
+    if plots_connections.gone_rows_for(run, request):
+        caption = f"{request}: what is done for clients that have left, and how long the next one waits."
+        figures.append(Drawn(f"gone-{slug}", plots_connections.gone(run, request), caption))
     return figures
 
 

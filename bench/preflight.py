@@ -29,18 +29,18 @@ def ports() -> int | None:
     return high - low + 1 if high else None
 
 
-def require_room(users: int) -> None:
-    """Raise NotRun where so many connections cannot be open at once."""
-    if users + SPARE > descriptors():
+def require_room(count: int, who: str = "users") -> None:
+    """Raise NotRun where so many connections cannot be open at once; `who` has one each."""
+    if count + SPARE > descriptors():
         raise NotRun(
-            f"{users} users need {users + SPARE} file descriptors in a process, {descriptors()} are allowed: "
-            f"run `ulimit -n {users + SPARE}` before, or ask for fewer users."
+            f"{count} {who} need {count + SPARE} file descriptors in a process, {descriptors()} are allowed: "
+            f"run `ulimit -n {count + SPARE}` before, or ask for fewer {who}."
         )
     room = ports()
-    if room is not None and users > room:
+    if room is not None and count > room:
         raise NotRun(
-            f"{users} users need as many ports, {room} are there: "
-            f"run `sysctl -w net.ipv4.ip_local_port_range='1024 65535'`, or ask for fewer users."
+            f"{count} {who} need as many ports, {room} are there: "
+            f"run `sysctl -w net.ipv4.ip_local_port_range='1024 65535'`, or ask for fewer {who}."
         )
 
 

@@ -19,6 +19,8 @@ WHOAMI_KEYS = {
     "threads_alive",
     "inside_now",
     "inside_most",
+    "inside_ended",
+    "inside_cut_short",
 }
 
 

@@ -100,6 +100,54 @@ class MachineUse:
 
 
 @dataclass(frozen=True)
+class Held:
+    """What became of N feeds, opened one after the other, held, told `published` events, and closed.
+
+    `served` had their first event in time, `starved` had none, `lost` were cut while they were held; refused ones are
+    in the trial's `errors`. Threads and memory of the server: before the first feed, while all were held, and some
+    seconds after the last was closed. `delivery_us` counts every event in every feed from the moment it was sent for
+    publishing, `all_delivered_us` the last feed's (median over events). `undelivered` counts those never seen.
+    """
+
+    served: int
+    starved: int
+    lost: int
+    published: int
+    asked_to_publish: int
+    undelivered: int
+    first_byte_us: Latency | None
+    delivery_us: Latency | None
+    all_delivered_us: int | None
+    threads_before: int
+    threads_held: int
+    threads_left: int
+    rss_before_bytes: int
+    rss_held_bytes: int
+    rss_left_bytes: int
+    rss_per_connection_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What became of N requests whose clients left before the answer; `answered` were too quick for that.
+
+    `ended_in_vain` did all of their work, `cut_short` were cancelled, `never_begun` were dropped before the view.
+    `newcomer_us`: how long a request waited that came when the last had left; None where it was not answered in time.
+    `quiet_s`: until nothing of theirs was being worked on. `cpu_us_per_leaver`: the server's CPU from the last
+    leaving until then, for each of them.
+    """
+
+    left: int
+    answered: int
+    ended_in_vain: int
+    cut_short: int
+    never_begun: int
+    newcomer_us: int | None
+    quiet_s: float | None
+    cpu_us_per_leaver: float
+
+
+@dataclass(frozen=True)
 class Samples:
     """The server through the window: equally long columns, `at_s` counted from the window's start."""
 
@@ -114,7 +162,8 @@ class Samples:
 class Trial:
     """One stack x request x load on a freshly started server. None stands for what was not measured.
 
-    The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate.
+    The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate. With
+    `connections` there is no such load: see `held` and `gone`.
     `in_flight_mean` is how many requests were in flight, averaged over the window.
     `issued` requests belong to the window; in an open loop issued = completed + failed + timed_out + dropped +
     in_flight, and `completed` counts answers until the end of the drain, of which `throughput_per_s` knows only those
@@ -130,6 +179,7 @@ class Trial:
     repeat: int
     rate_per_s: float | None = None
     capacity_share: float | None = None
+    connections: int | None = None
     verdict: Verdict = "not-run"
     reasons: list[Reason] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -162,6 +212,8 @@ class Trial:
     load: LoadUse | None = None
     machine: MachineUse | None = None
     hops: Hops | None = None
+    held: Held | None = None
+    gone: Gone | None = None
     warmup_s: float = 0.0
     duration_s: float = 0.0
     started_s: float = 0.0
@@ -181,11 +233,11 @@ class Trial:
     @property
     def is_open(self) -> bool:
         """True where requests left on a schedule whatever happened."""
-        return self.users is None
+        return self.users is None and self.connections is None
 
     @property
     def load_text(self) -> str:
-        return load_text(self.users, self.rate_per_s, self.capacity_share)
+        return load_text(self.users, self.rate_per_s, self.capacity_share, self.connections)
 
     @property
     def is_measured(self) -> bool:
@@ -198,8 +250,12 @@ def column_s(window_s: float) -> float:
     return max(ANSWERED_EVERY_S, window_s / MOST_COLUMNS)
 
 
-def load_text(users: int | None, rate_per_s: float | None, capacity_share: float | None = None) -> str:
-    """A load in words: `200 users`, `100 requests/s`, `10 users held to 100/s`, `50 % of capacity`."""
+def load_text(
+    users: int | None, rate_per_s: float | None, capacity_share: float | None = None, connections: int | None = None
+) -> str:
+    """A load in words: `200 users`, `100 requests/s`, `10 users held to 100/s`, `50 % of capacity`, `9 connections`."""
+    if connections is not None:
+        return f"{connections:,} connection{'' if connections == 1 else 's'}"
     if users is None and capacity_share is not None:
         return f"{100 * capacity_share:.0f} % of capacity"
     if users is None:
@@ -220,7 +276,7 @@ class Claim:
     With `left` and `right` it is about their ratio: `greater` or `less` than `than`, or `between` the two numbers of
     `within`. With `left` alone it is about the number itself in every restart, which is for counts. With `order` each
     selector has more of the measure than the next. A selector picks trials by stack, and by request, middleware
-    and load where those differ: users, rate_per_s (with users: a closed loop held to it), or capacity_share.
+    and load where those differ: users, rate_per_s (with users: a closed loop held to it), capacity_share, connections.
     """
 
     says: str

@@ -19,7 +19,7 @@ from bench.record import Claim, Reason, Run, Trial, Verdict, decode_histogram, l
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
 ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload", "server-busy"}
-LOADS = ("users", "rate_per_s", "capacity_share")
+LOADS = ("users", "rate_per_s", "capacity_share", "connections")
 SATURATED = 0.9
 """Of its limit: a server this busy bounds the throughput itself, also when the client had little headroom left."""
 
@@ -30,6 +30,7 @@ class Load(NamedTuple):
     users: int | None
     rate_per_s: float | None
     capacity_share: float | None
+    connections: int | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,12 @@ class Row:
 
     @property
     def is_open(self) -> bool:
-        return self.load.users is None
+        return self.load.users is None and self.load.connections is None
+
+    @property
+    def is_connections(self) -> bool:
+        """True where connections were held or left, and nothing was counted by the second."""
+        return self.load.connections is not None
 
     @property
     def load_text(self) -> str:
@@ -194,14 +200,19 @@ def rows_of(run: Run) -> list[Row]:
     """The run's rows in the plan's order: request, middleware, load, stack."""
     groups: dict[tuple[str, str, tuple[str, ...], Load], list[Trial]] = {}
     for trial in sorted(run.trials, key=attrgetter("repeat")):
-        load = Load(trial.users, trial.rate_per_s, trial.capacity_share)
+        load = Load(trial.users, trial.rate_per_s, trial.capacity_share, trial.connections)
         groups.setdefault((trial.stack, trial.request, tuple(trial.middleware), load), []).append(trial)
     rows = [Row(*key, tuple(trials)) for key, trials in groups.items()]
     return sorted(rows, key=lambda row: _place(run, row))
 
 
 def _place(run: Run, row: Row) -> tuple[object, ...]:
-    load = (row.is_open, row.users, row.load.capacity_share or 0.0, row.load.rate_per_s or 0.0)
+    load = (
+        row.is_open,
+        row.users or row.load.connections or 0,
+        row.load.capacity_share or 0.0,
+        row.load.rate_per_s or 0.0,
+    )
     if row.load.capacity_share is not None:
         load = (*load[:3], 0.0)  # the same share is another rate for every stack
     return (
@@ -287,7 +298,7 @@ def _side(claim: Claim, interval: stats.Interval) -> stats.Finding:
 def _judge_count(claim: Claim, trials: Sequence[Trial]) -> Finding:
     """The number itself, from the least to the most seen in any restart."""
     picked = _pick(trials, claim.left)
-    hindrance = _hindrance(claim.left, picked, claim.measure)
+    hindrance = _hindrance(claim.left, picked, claim.measure, may_be_zero=True)
     if hindrance:
         return Finding(claim, "cannot tell", hindrance)
     values = _deciding(picked, claim.measure)
@@ -357,6 +368,8 @@ def _fits_load(trial: Trial, selector: dict[str, Any]) -> bool:
     share = selector.get("capacity_share")
     if share is not None:
         return trial.capacity_share == share
+    if "connections" in selector:
+        return bool(trial.connections == selector["connections"])
     return (trial.users, trial.rate_per_s) == (selector.get("users"), selector.get("rate_per_s"))
 
 
@@ -376,6 +389,8 @@ def _touches(code: str, trial: Trial, measure: str) -> bool:
         return measure.startswith("latency")
     if measure.startswith("hops."):  # counted in a request of their own
         return False
+    if measure.startswith(("held.", "gone.")):  # a slow driver makes delays longer, not counts or memory
+        return "_us" in measure
     if code == "client-limited":  # what the server spends on a request does not depend on who asks
         is_the_server_s = measure.startswith("server.") or measure == "cpu_us_per_request"
         is_bounded_by_server = measure == "throughput_per_s" and (trial.fraction_of_limit or 0.0) >= SATURATED
@@ -383,23 +398,23 @@ def _touches(code: str, trial: Trial, measure: str) -> bool:
     return True
 
 
-def _hindrance(selector: dict[str, Any], trials: Sequence[Trial], measure: str) -> str:
+def _hindrance(selector: dict[str, Any], trials: Sequence[Trial], measure: str, *, may_be_zero: bool = False) -> str:
     """Why these trials cannot stand for one side of a claim; empty where they can."""
     side = selector_text(selector)
     if not trials:
         return f"not in this run: {side}"
     if len({(trial.request, trial.load_text, tuple(trial.middleware)) for trial in trials}) > 1:
         return f"{side} fits several rows: the claim must name its request and load"
-    because = _why_not(trials, measure)
+    because = _why_not(trials, measure, may_be_zero=may_be_zero)
     return f"{side} has {because}" if because else ""
 
 
-def _why_not(trials: Sequence[Trial], measure: str) -> str:
+def _why_not(trials: Sequence[Trial], measure: str, *, may_be_zero: bool = False) -> str:
     values = _deciding(trials, measure)
     if not values:
         codes = dict.fromkeys(reason.code for trial in trials for reason in trial.reasons)
         return f"no {measure} to go by ({', '.join(codes) or 'not measured'})"
-    return f"a {measure} of 0" if min(values) <= 0 else ""
+    return f"a {measure} of 0" if min(values) <= 0 and not may_be_zero else ""
 
 
 def selector_text(selector: dict[str, Any]) -> str:

@@ -67,6 +67,18 @@ def _always(_: Row) -> bool:
     return True
 
 
+def _counts_requests(row: Row) -> bool:
+    return not row.is_connections
+
+
+def _holds(row: Row) -> bool:
+    return bool(row.values("held.served"))
+
+
+def _leaves(row: Row) -> bool:
+    return bool(row.values("gone.left"))
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of every table. `rank` says how early it is dropped where the terminal is narrow: 0 never.
@@ -95,26 +107,32 @@ COLUMNS = (
         lambda row: (HOLLOW + " " if row.is_hollow else "") + number(row.median("throughput_per_s")),
         0,
         "right answers per second, median over restarts; ○ where some restart is not ok",
+        _counts_requests,
     ),
     Column(
         "interval",
         lambda row: span(row.throughput_interval),
         2,
         "95 % bootstrap interval of that median; with fewer than six restarts, their range",
+        _counts_requests,
     ),
     Column(
         "limit",
         _scaled("limit_per_s", 1, number),
         4,
         "requests/s that no server can exceed here: min(N/(L+S), W/(L+S), 1/S)",
+        _counts_requests,
     ),
-    Column("of limit", _scaled("fraction_of_limit", 1, percent), 1, "share of the limit that was reached"),
-    Column("p50 ms", lambda row: milliseconds(row, "p50"), 1, "half of the answers came within"),
+    Column(
+        "of limit", _scaled("fraction_of_limit", 1, percent), 1, "share of the limit that was reached", _counts_requests
+    ),
+    Column("p50 ms", lambda row: milliseconds(row, "p50"), 1, "half of the answers came within", _counts_requests),
     Column(
         "p99 ms",
         lambda row: milliseconds(row, "p99"),
         1,
         "99 of 100 answers came within; in an open loop counted from the intended send",
+        _counts_requests,
     ),
     Column(
         "p99 sent",
@@ -123,14 +141,81 @@ COLUMNS = (
         "the uncorrected p99 in ms, answered requests only and counted from the actual send: open loops",
         lambda row: row.is_open,
     ),
-    Column("threads", _scaled("server.threads_max", 1, whole), 1, "most threads seen in the server's processes"),
+    Column(
+        "threads",
+        _scaled("server.threads_max", 1, whole),
+        1,
+        "most threads seen in the server's processes",
+        lambda row: not _holds(row),
+    ),
     Column("MB", _scaled("server.rss_bytes_max", 1e-6, whole), 3, "most resident memory of the server, 10⁶ bytes"),
-    Column("CPU µs", _scaled("cpu_us_per_request", 1, whole), 3, "S: CPU time of the server per request"),
+    Column(
+        "CPU µs", _scaled("cpu_us_per_request", 1, whole), 3, "S: CPU time of the server per request", _counts_requests
+    ),
     Column(
         "limited by",
         lambda row: row.limiter or HOLE,
         3,
         "what samples show used to the full: users or rate mean nothing but the load",
+        _counts_requests,
+    ),
+    Column("served", _scaled("held.served", 1, whole), 0, "feeds that had their first event in time", _holds),
+    Column("starved", _scaled("held.starved", 1, whole), 1, "feeds that had none, though they were connected", _holds),
+    Column(
+        "refused",
+        _scaled("failed", 1, whole),
+        1,
+        "connections that were refused, or answered with an error",
+        lambda row: row.is_connections and any(row.values("failed")),
+    ),
+    Column(
+        "first ms",
+        lambda row: milliseconds(row, "p99", "held.first_byte_us"),
+        2,
+        "99 of 100 first events came within",
+        _holds,
+    ),
+    Column(
+        "told ms",
+        _scaled("held.all_delivered_us", 1e-3, number),
+        1,
+        "until the last feed had what was published; a dash where nobody could publish",
+        _holds,
+    ),
+    Column("held by", _scaled("held.threads_held", 1, whole), 0, "threads while all feeds were held", _holds),
+    Column(
+        "left", _scaled("held.threads_left", 1, whole), 3, "threads some seconds after the last feed was closed", _holds
+    ),
+    Column(
+        "kB each",
+        _scaled("held.rss_per_connection_bytes", 1e-3, number),
+        1,
+        "resident memory that a held feed added, 10³ bytes",
+        _holds,
+    ),
+    Column(
+        "in vain",
+        _scaled("gone.ended_in_vain", 1, whole),
+        0,
+        "views that did all their work for clients who had left",
+        _leaves,
+    ),
+    Column(
+        "cut short", _scaled("gone.cut_short", 1, whole), 1, "views that were cancelled when their client left", _leaves
+    ),
+    Column(
+        "newcomer ms",
+        _scaled("gone.newcomer_us", 1e-3, number),
+        0,
+        "how long a hello took that came when the last had left",
+        _leaves,
+    ),
+    Column(
+        "CPU ms each",
+        _scaled("gone.cpu_us_per_leaver", 1e-3, number),
+        1,
+        "server CPU spent for each client after it had left",
+        _leaves,
     ),
     Column("verdict", lambda row: row.verdict_text, 0, "ok, or what happened to some or all restarts"),
 )
@@ -191,6 +276,17 @@ _JSON_MEASURES = {
     "connections_max": "server.connections_max",
     "server_cpu_share": "server.cpu_share",
     "load_cpu_share": "load.cpu_share",
+    "held_served": "held.served",
+    "held_starved": "held.starved",
+    "held_first_byte_p99_us": "held.first_byte_us.p99",
+    "held_all_delivered_us": "held.all_delivered_us",
+    "held_threads": "held.threads_held",
+    "held_threads_left": "held.threads_left",
+    "held_rss_per_connection_bytes": "held.rss_per_connection_bytes",
+    "gone_ended_in_vain": "gone.ended_in_vain",
+    "gone_cut_short": "gone.cut_short",
+    "gone_newcomer_us": "gone.newcomer_us",
+    "gone_cpu_us_per_leaver": "gone.cpu_us_per_leaver",
 }
 
 
@@ -214,6 +310,7 @@ def _json_row(row: Row, plateau: Plateau | None) -> dict[str, Any]:
         "users": row.load.users,
         "rate_per_s": row.load.rate_per_s,
         "capacity_share": row.load.capacity_share,
+        "connections": row.load.connections,
         "limiter": row.limiter,
         "plateau": None if plateau is None else _json_plateau(plateau),
         "verdict": row.verdict,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench import cpus, preflight, servers, watch
+from bench import connections, cpus, preflight, servers, watch
 from bench.errors import NotRun, SecondInterrupt
 from bench.load.process import Ask, Engine, Recording, RunningLoad, running_load
 from bench.numbers import numbers_of
@@ -32,9 +32,9 @@ class TrialPlan:
     """What one trial is to be, decided before it starts.
 
     The load: closed with `users`, open with `rate_per_s`, closed and held back with both. `capacity_share` stands for
-    a rate that is known once the stack's capacity has been measured: see `experiment.resolved`. `target` is the
-    address of a server that is there already; without it each trial starts its own. `count_hops`: trace one request
-    of it before the server starts.
+    a rate that is known once the stack's capacity has been measured: see `experiment.resolved`. `connections` are held
+    or, after `leave_after_s`, left: see connections.py. `target` is the address of a server that is there already;
+    without it each trial starts its own. `count_hops`: trace one request of it before the server starts.
     """
 
     stack: Stack
@@ -52,6 +52,8 @@ class TrialPlan:
     engine: Engine = field(default_factory=Engine)
     target: str | None = None
     count_hops: bool = False
+    connections: int | None = None
+    leave_after_s: float | None = None
 
     @property
     def full_warmup_s(self) -> float:
@@ -92,6 +94,7 @@ def blank(plan: TrialPlan) -> Trial:
         users=plan.users,
         rate_per_s=plan.rate_per_s,
         capacity_share=plan.capacity_share,
+        connections=plan.connections,
         repeat=plan.repeat,
         io_wait_s=plan.request.io_wait_s(plan.stack),
         slots=plan.request.slots(plan.stack),
@@ -106,7 +109,7 @@ def run_trial(plan: TrialPlan, keep: Path | None = None) -> Trial:
     """
     trial = blank(plan)
     try:
-        return _measured(trial, plan, keep)
+        return _measured(trial, plan, keep) if plan.connections is None else connections.measured(trial, plan)
     except NotRun as error:
         return replace(trial, verdict="not-run", reasons=[Reason("not-run", str(error))])
     except ContractBroken as error:

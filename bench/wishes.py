@@ -23,6 +23,7 @@ def wishes_of(arguments: argparse.Namespace) -> Wishes:
         stacks=tuple(parse_stack(text).name for text in arguments.stack),
         requests=tuple(parse_request(text).name for text in arguments.workload),
         users=tuple(arguments.users),
+        connections=tuple(arguments.connections),
         middleware=middleware,
         repeats=arguments.repeats,
         duration_s=arguments.duration,

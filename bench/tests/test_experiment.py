@@ -9,7 +9,7 @@ from bench import experiment
 from bench.errors import NotRun, UsageError
 from bench.experiment import PROFILES, Wishes, capacity_trials, in_random_order, new_run, resolved, trials_of
 from bench.load.process import Engine
-from bench.record import Hops, Latency, ServerUse, Trial
+from bench.record import Gone, Held, Hops, Latency, ServerUse, Trial
 from bench.summary import claims_about
 from bench.trial import TrialPlan, blank
 
@@ -19,6 +19,8 @@ MEASURES = {
     *(f"latency_us.{field.name}" for field in fields(Latency)),
     *(f"server.{field.name}" for field in fields(ServerUse)),
     *(f"hops.{field.name}" for field in fields(Hops)),
+    *(f"held.{field.name}" for field in fields(Held)),
+    *(f"gone.{field.name}" for field in fields(Gone)),
 }
 
 
@@ -27,7 +29,7 @@ def cell(plan: TrialPlan) -> dict[str, Any]:
     return {
         "stack": plan.stack.name,
         "request": plan.request.name,
-        "load": (plan.users, plan.rate_per_s, plan.capacity_share),
+        "load": (plan.users, plan.rate_per_s, plan.capacity_share, plan.connections),
         "middleware": list(plan.middleware),
     }
 

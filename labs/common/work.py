@@ -23,6 +23,8 @@ def whereabouts() -> dict[str, object]:
         "threads_alive": threading.active_count(),
         "inside_now": GAUGE.now,
         "inside_most": GAUGE.most,
+        "inside_ended": GAUGE.ended,
+        "inside_cut_short": GAUGE.cut_short,
         "pid": os.getpid(),
     }
 

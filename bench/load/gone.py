@@ -1,0 +1,103 @@
+"""Clients that leave before their answer: N requests, each given up after a while, and what the server goes on doing.
+
+Run as a subprocess, because the driver wants a process and a core of its own:
+
+    python -m bench.load.gone --url URL --path '/wait?ms=1000' --connections 50 --leave-after 0.1 --folder FOLDER
+
+Files in FOLDER: `go` (made by the caller), `phases.json` (when each phase began), `seen.json` (what came of it).
+"""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.load.streams import Address, Phases, drive, on_schedule, parser_of
+
+NEWCOMER_WITHIN_S = 30.0
+QUIET_WITHIN_S = 30.0
+LOOK_EVERY_S = 0.05
+QUIET_LOOKS = 3
+"""So often in a row nobody may be inside: a request that the server has not read yet is in no view."""
+
+
+@dataclass(frozen=True)
+class Options:
+    url: str
+    path: str
+    connections: int
+    leave_after: float
+    folder: Path
+
+
+class Driver:
+    def __init__(self, options: Options) -> None:
+        self.options, self.phases, self.address = options, Phases(options.folder), Address(options.url)
+        self.answered = 0
+        self.before: dict[str, int] = {}
+
+    async def run(self) -> dict[str, Any]:
+        """All leave; then somebody new comes; then it is waited for quiet."""
+        self.before = await self.address.asked("GET", "/whoami", NEWCOMER_WITHIN_S)
+        await self.phases.through("asking", self.all_leave)
+        newcomer_s = await self.phases.through("left", self.newcomer_s)
+        quiet_s, after = await self.phases.through("waiting", self.quiet)
+        self.phases.begin("quiet")
+        ended, cut_short = (after[name] - self.before[name] for name in ("inside_ended", "inside_cut_short"))
+        return {
+            "left": self.options.connections - self.answered,
+            "answered": self.answered,
+            "ended": ended,
+            "cut_short": cut_short,
+            "newcomer_s": newcomer_s,
+            "quiet_s": quiet_s,
+            "phases": self.phases.began_s,
+            "cpu_s": self.phases.cpu_s,
+        }
+
+    async def all_leave(self) -> None:
+        await asyncio.gather(*await on_schedule(self.options.connections, self.leave))
+
+    async def leave(self) -> None:
+        """Ask, wait a little for the answer, and go."""
+        reader, writer = await self.address.connected()
+        writer.write(self.address.request("GET", self.options.path))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(reader.readuntil(b"\r\n"), self.options.leave_after)
+            self.answered += 1
+        writer.close()
+
+    async def newcomer_s(self) -> float | None:
+        """How long somebody waits who comes when the last has left."""
+        began_s = time.monotonic()
+        with suppress(OSError):
+            await self.address.asked("GET", "/hello", NEWCOMER_WITHIN_S)
+            return time.monotonic() - began_s
+        return None
+
+    async def quiet(self) -> tuple[float | None, dict[str, int]]:
+        """Seconds from the last leaving until nobody was inside any view, None where that never came; and whoami."""
+        deadline_s, looks = time.monotonic() + QUIET_WITHIN_S, 0
+        seen = self.before
+        while time.monotonic() < deadline_s:
+            seen = await self.address.asked("GET", "/whoami", QUIET_WITHIN_S)
+            looks = 0 if seen["inside_now"] else looks + 1
+            if looks == 1:
+                quiet_s = time.monotonic() - self.phases.began_s["left"]
+            if looks == QUIET_LOOKS:
+                return quiet_s, seen
+            await asyncio.sleep(LOOK_EVERY_S)
+        return None, seen
+
+
+def main() -> None:
+    parser = parser_of("python -m bench.load.gone", __doc__)
+    parser.add_argument("--leave-after", type=float, required=True, help="seconds that each waits for its answer")
+    options = Options(**vars(parser.parse_args()))
+    drive(options, Driver(options).run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Held and left connections, with real servers and the real drivers: what is counted is what happened."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import connections, experiment, plots, preflight, tables
+from bench.load import gone, held
+from bench.record import Claim, Held, Trial
+from bench.servers import Process, Server, serving_stack
+from bench.stacks import parse_stack
+from bench.summary import _decides, judge, rows_of
+from bench.tests import runs
+from bench.tests.processes import assert_nothing_is_left
+from bench.trial import TrialPlan, blank, run_trial
+from bench.workloads import parse_request
+
+FEED = "feed?n=100&ms=10000"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a server is left with is looked at sooner."""
+    monkeypatch.setattr(connections, "LOOKED_AFTER_S", 1.0)
+
+
+def planned(stack: str, count: int, request: str = FEED, leave_after_s: float | None = None) -> TrialPlan:
+    return TrialPlan(
+        stack=parse_stack(stack),
+        request=parse_request(request),
+        users=None,
+        repeat=0,
+        middleware=(),
+        warmup_s=0.1,
+        duration_s=0.3,
+        connections=count,
+        leave_after_s=leave_after_s,
+    )
+
+
+def held_in(trial: Trial) -> Held:
+    assert trial.held, trial.reasons
+    return trial.held
+
+
+def test_an_event_loop_without_hops_holds_feeds_on_the_threads_it_has_and_tells_them_all(mark: str) -> None:
+    seen = held_in(run_trial(planned("zero_hop@uvicorn", 40)))
+    assert (seen.served, seen.starved, seen.lost, seen.undelivered) == (40, 0, 0, 0)
+    assert seen.published == seen.asked_to_publish == held.EVENTS
+    assert seen.threads_held == seen.threads_before == seen.threads_left
+    assert seen.first_byte_us
+    assert seen.all_delivered_us
+    assert_nothing_is_left(mark)
+
+
+def test_stock_django_parks_a_thread_for_each_and_gives_them_all_back() -> None:
+    seen = held_in(run_trial(planned("async_asgi@uvicorn", 40)))
+    assert (seen.served, seen.undelivered) == (40, 0)
+    assert seen.threads_held - seen.threads_before == 40
+    assert seen.threads_left == seen.threads_before
+
+
+def driven(tmp_path: Path, stack: str, count: int) -> held.Books:
+    """What the driver's books say of feeds in a stack, the driver being in this process."""
+    with serving_stack(parse_stack(stack), grace_s=0) as server:
+        driver = held.Driver(held.Options(server.url, f"/{FEED}", count, 0.1, tmp_path))
+        asyncio.run(driver.run())
+        return driver.books
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "STARVED_AFTER_S", 1.0)
+    monkeypatch.setattr(held, "PUBLISHED_WITHIN_S", 1.0)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_a_pool_serves_as_many_feeds_as_it_has_threads_and_has_nobody_to_publish(tmp_path: Path) -> None:
+    books = driven(tmp_path, "sync_wsgi@gthread:8", 12)
+    assert (books.served, books.settled) == (8, 8)
+    assert books.refused_to_publish == 1
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("stack", ["sync_asgi@uvicorn", "async_wsgi@gthread:8"])
+def test_the_wrong_pairings_send_nothing_before_the_end(tmp_path: Path, stack: str) -> None:
+    assert driven(tmp_path, stack, 3).settled == 0
+
+
+def test_what_is_no_feed_is_counted_by_its_status(tmp_path: Path) -> None:
+    with serving_stack(parse_stack("async_asgi@uvicorn"), grace_s=0) as server:
+        driver = held.Driver(held.Options(server.url, "/feed?n=0", 3, 0.1, tmp_path))
+        assert asyncio.run(driver.run())["errors"] == {"status 400": 3}
+
+
+def test_a_waiting_view_is_cut_short_on_a_loop_and_ends_in_vain_in_a_thread() -> None:
+    loop = run_trial(planned("async_asgi@uvicorn", 10, "wait?ms=600", leave_after_s=0.1)).gone
+    pool = run_trial(planned("sync_wsgi@gthread:4", 10, "wait?ms=600", leave_after_s=0.1)).gone
+    assert loop
+    assert pool
+    assert (loop.left, loop.cut_short, loop.ended_in_vain, loop.never_begun) == (10, 10, 0, 0)
+    assert (pool.left, pool.cut_short, pool.ended_in_vain, pool.never_begun) == (10, 0, 10, 0)
+    assert pool.newcomer_us  # three rounds of the pool, of which the clients waited for a sixth of one
+    assert pool.newcomer_us > 1_000_000
+
+
+def test_a_server_that_dies_makes_the_trial_invalid(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = connections._watched
+
+    def dying(server: Server, driver: Process, folder: Path) -> connections.Seen:
+        threading.Timer(0.3, os.kill, (server.pid, signal.SIGKILL)).start()
+        return watched(server, driver, folder)
+
+    monkeypatch.setattr(connections, "_watched", dying)
+    trial = run_trial(planned("zero_hop@uvicorn", 5))
+    assert (trial.verdict, trial.reasons[0].code, trial.held) == ("invalid", "server-died", None)
+    assert_nothing_is_left(mark)
+
+
+def test_interrupted_it_is_aborted_and_leaves_nothing(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(connections, "_require_alive", interrupted)
+    assert run_trial(planned("zero_hop@uvicorn", 5)).verdict == "aborted"
+    assert_nothing_is_left(mark)
+
+
+def test_more_connections_than_descriptors_are_refused_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "descriptors", lambda: 200)
+    trial = run_trial(planned("zero_hop@uvicorn", 101))
+    assert trial.verdict == "not-run"
+    assert "ulimit -n 201" in trial.reasons[0].message
+    assert "101 connections" in trial.reasons[0].message
+
+
+A_TRIAL = replace(
+    blank(planned("zero_hop@uvicorn", 5)), held=Held(5, 0, 0, 5, 5, 0, None, None, None, 5, 5, 5, 0, 0, 0, None)
+)
+
+
+def test_books_that_do_not_balance_give_no_numbers() -> None:
+    seen = connections.Seen([], [], {"cpu_s": {}, "all_delivered_s": []})
+    short = connections._judged(replace(A_TRIAL, held=replace(held_in(A_TRIAL), served=4)), seen)
+    assert (short.verdict, short.held) == ("invalid", None)
+
+
+def test_a_driver_out_of_breath_is_told_and_touches_delays_only() -> None:
+    phases = {"opening": 0.0, "holding": 1.0, "publishing": 2.0, "closing": 3.0}
+    busy = {"opening": 0.9, "holding": 0.0, "publishing": 0.1}
+    seen = connections.Seen([], [], {"cpu_s": busy, "all_delivered_s": [1.0], "phases": phases})
+    reasons = list(connections._of_the_driver(seen, A_TRIAL.held))
+    assert [reason.code for reason in reasons] == ["client-limited"]
+    assert "90%" in reasons[0].message
+    limited = replace(A_TRIAL, verdict="degraded", reasons=reasons)
+    assert not _decides(limited, "held.delivery_us.p50")
+    assert _decides(limited, "held.threads_held")
+
+
+@pytest.mark.parametrize("name", ["held", "gone"])
+@pytest.mark.parametrize("profile", experiment.PROFILES)
+def test_each_profile_names_connections_and_no_users(name: str, profile: str) -> None:
+    plans = experiment.trials_of(experiment.load(name), profile, experiment.Wishes())
+    assert plans
+    assert all(plan.connections and plan.users is None for plan in plans)
+
+
+def test_nobody_is_asked_before_the_last_has_left(tmp_path: Path) -> None:
+    with serving_stack(parse_stack("async_asgi@uvicorn"), grace_s=0) as server:
+        driver = gone.Driver(gone.Options(server.url, "/wait?ms=500", 4, 0.1, tmp_path))
+        began_s = time.monotonic()
+        seen = asyncio.run(driver.run())
+    assert seen["phases"]["left"] - began_s >= 0.1
+    assert (seen["left"], seen["answered"]) == (4, 0)
+
+
+def test_the_table_of_connections_shows_what_they_are_about_and_no_rates() -> None:
+    run = replace(runs.sweep(), trials=[replace(A_TRIAL, verdict="ok", repeat=repeat) for repeat in range(3)])
+    headings = [column.heading for column in tables.columns_of(rows_of(run))]
+    assert {"served", "starved", "told ms", "held by", "kB each"} <= set(headings)
+    assert not {"req/s", "of limit", "p99 ms", "in vain"} & set(headings)
+    (row,) = tables.to_json_rows(run)
+    assert (row["connections"], row["held_served"], row["held_threads"]) == (5, 5, 5)
+    assert "feed" in plots.figures_for(run)[0].slug
+
+
+def test_a_count_of_nothing_can_be_claimed() -> None:
+    claim = Claim("nobody is left", {"stack": A_TRIAL.stack, "connections": 5}, measure="held.starved")
+    trials = [replace(A_TRIAL, verdict="ok", repeat=repeat) for repeat in range(3)]
+    assert judge(replace(claim, expect="between", within=[0, 0]), trials).value == "supported"
+    assert judge(replace(claim, expect="between", within=[1, 2]), trials).value == "refuted"
