@@ -1,6 +1,7 @@
 """The settings of every Django lab. A lab adds its ROOT_URLCONF and nothing else."""
 
 import os
+from pathlib import Path
 
 from django.core.management.utils import get_random_secret_key
 
@@ -13,6 +14,11 @@ USE_TZ = True
 
 MIDDLEWARE = middleware_from_names(os.environ.get("LAB_MIDDLEWARE", ""))
 INSTALLED_APPS = apps_needed_by(MIDDLEWARE)
+
+# For the pages only. No context processors: Django adds the CSRF token by itself.
+TEMPLATES = [
+    {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [Path(__file__).parent / "templates"]}
+]
 
 # With DEBUG off, Django mails errors and prints nothing: here a 500 leaves its trace in the server's log.
 LOGGING = {
