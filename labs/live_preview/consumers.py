@@ -7,6 +7,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer  # type: ignore[im
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from labs.common.gauge import inside
 from labs.live_preview.drafts import DRAFTS, EMPTY, BadDraft
 from labs.live_preview.streams import SILENT_AT_MOST_S
 
@@ -29,7 +30,7 @@ class PreviewConsumer(AsyncWebsocketConsumer):
     async def tell(self) -> None:
         """Send what is newest whenever there is something newer."""
         seen = EMPTY
-        with self.draft.news.heard_by_loop() as inbox:
+        with inside(), self.draft.news.heard_by_loop() as inbox:
             while True:
                 if (shown := self.draft.shown) is not seen:
                     await self.show(mark_safe(shown.html))

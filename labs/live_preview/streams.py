@@ -7,8 +7,9 @@ from labs.common.feed import event
 from labs.common.gauge import inside
 from labs.live_preview.drafts import EMPTY, Draft, Shown
 
-# A server learns that the reader has gone when it writes: no thread is held much longer than this for nobody.
-SILENT_AT_MOST_S = 5
+# A server of threads learns that the reader has gone when it writes, and not from the first write after that: a thread
+# may be held for nobody as long as two silences.
+SILENT_AT_MOST_S = 2
 STILL_HERE = b": still here\n\n"
 
 

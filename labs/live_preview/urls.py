@@ -14,5 +14,6 @@ urlpatterns = [
     re_path(DRAFT + r"events$", views.events, name="events"),
     path("static/<name>", file),
     path("ready", ready),
+    path("whoami", views.whoami),
 ]
 socket_urls = [re_path(DRAFT + r"socket$", PreviewConsumer.as_asgi())]

@@ -16,6 +16,7 @@ from django_htmx.middleware import HtmxDetails
 from labs.common.feed import event_stream
 from labs.common.http import answer
 from labs.common.urls import handler400 as common_handler400
+from labs.common.work import whereabouts
 from labs.live_preview.consumers import refusal
 from labs.live_preview.drafts import DRAFTS, BadDraft, Draft, too_long
 from labs.live_preview.streams import previews, previews_async
@@ -70,6 +71,11 @@ def page(
 def events(request: HttpRequest, name: str) -> StreamingHttpResponse:
     draft = DRAFTS.open(name)
     return event_stream(previews_async(draft) if isinstance(request, ASGIRequest) else previews(draft))
+
+
+def whoami(request: HttpRequest) -> HttpResponse:
+    """Who is `inside` here: open streams and sockets."""
+    return answer(**whereabouts())
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
