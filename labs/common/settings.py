@@ -1,6 +1,8 @@
 """The settings of every Django lab. A lab adds its ROOT_URLCONF and nothing else."""
 
 import os
+from pathlib import Path
+from typing import Any
 
 from django.core.management.utils import get_random_secret_key
 
@@ -14,8 +16,13 @@ USE_TZ = True
 MIDDLEWARE = middleware_from_names(os.environ.get("LAB_MIDDLEWARE", ""))
 INSTALLED_APPS = apps_needed_by(MIDDLEWARE)
 
+# For the pages only. No context processors: Django adds the CSRF token by itself.
+TEMPLATES: list[dict[str, Any]] = [
+    {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [Path(__file__).parent / "templates"]}
+]
+
 # With DEBUG off, Django mails errors and prints nothing: here a 500 leaves its trace in the server's log.
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "handlers": {"stderr": {"class": "logging.StreamHandler"}},

@@ -1,4 +1,4 @@
-"""The one list of workloads, their URLs, and the answers that are no workload."""
+"""The one list of workloads, their URLs, and the answers and pages that are no workload."""
 
 from types import ModuleType
 
@@ -7,18 +7,20 @@ from django.urls import URLPattern, path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from labs.common.files import file
 from labs.common.http import answer
 from labs.common.news import NEWS
 from labs.common.plain import INSTANCE, nothing_here
 
 WORKLOADS = ("hello", "wait", "blocking_wait", "fan_out", "fan_out_threads", "burn", "feed", "poll", "whoami")
-
+PAGES = ("contact",)  # for people: not measured, so no workloads
 
 LONGEST_TEXT = 1000
 
 
 def workload_urls(views: ModuleType) -> list[URLPattern]:
-    return [*(path(name, getattr(views, name)) for name in WORKLOADS), path("ready", ready), path("publish", publish)]
+    answered = [path(name, getattr(views, name)) for name in WORKLOADS + PAGES]
+    return [*answered, path("ready", ready), path("publish", publish), path("static/<name>", file)]
 
 
 def ready(request: HttpRequest) -> HttpResponse:

@@ -4,7 +4,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.csrf import csrf_protect
 
+from labs.common.contact import ContactForm, contact_page
 from labs.common.feed import event_stream, events
 from labs.common.gauge import inside
 from labs.common.http import answer, number
@@ -66,3 +69,11 @@ def poll(request: HttpRequest) -> HttpResponse:
 
 def whoami(request: HttpRequest) -> HttpResponse:
     return answer(**whereabouts())
+
+
+@csrf_protect
+def contact(request: HttpRequest) -> HttpResponse:
+    form = ContactForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        return redirect("/contact?sent=yes")
+    return contact_page(request, form)

@@ -12,7 +12,7 @@ from labs.tests.ask import run_python
 
 LABS = Path(__file__).parents[1]
 FOLDERS = [LABS, *sorted(path for path in LABS.iterdir() if path.is_dir() and path.name != "__pycache__")]
-SETTINGS = ["sync_wsgi", "async_asgi", "mixed_middleware"]
+SETTINGS = ["sync_wsgi", "async_asgi", "mixed_middleware", "live_preview"]
 FACTS = """
 import json
 from django.conf import settings as s

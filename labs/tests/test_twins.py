@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labs.common.urls import WORKLOADS
+from labs.common.urls import PAGES, WORKLOADS
 from labs.tests.twins import MISSING, MODULE, ORDER, differences
 
 LABS = Path(__file__).parents[1]
@@ -31,9 +31,9 @@ def test_the_twins_differ_where_it_is_declared_and_nowhere_else() -> None:
     assert differences(SYNC, ASYNC) == set(DECLARED)
 
 
-def test_each_twin_has_the_workloads_in_order_and_all_of_its_own_kind() -> None:
-    assert list(kinds_of_views(SYNC).items()) == [(name, ast.FunctionDef) for name in WORKLOADS]
-    assert list(kinds_of_views(ASYNC).items()) == [(name, ast.AsyncFunctionDef) for name in WORKLOADS]
+def test_each_twin_has_the_workloads_and_pages_in_order_and_all_of_its_own_kind() -> None:
+    assert list(kinds_of_views(SYNC).items()) == [(name, ast.FunctionDef) for name in WORKLOADS + PAGES]
+    assert list(kinds_of_views(ASYNC).items()) == [(name, ast.AsyncFunctionDef) for name in WORKLOADS + PAGES]
 
 
 MUTATIONS = [

@@ -1,0 +1,17 @@
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "labs.live_preview.settings"
+django_application = get_asgi_application()
+
+# After the set-up: what follows reads settings.
+from channels.routing import ProtocolTypeRouter, URLRouter  # type: ignore[import-untyped]  # noqa: E402
+from channels.security.websocket import AllowedHostsOriginValidator  # type: ignore[import-untyped]  # noqa: E402
+
+from labs.live_preview.urls import socket_urls  # noqa: E402
+
+# Browsers let any page open a socket to any server and send this server's cookies along: only the origin tells.
+application = ProtocolTypeRouter(
+    {"http": django_application, "websocket": AllowedHostsOriginValidator(URLRouter(socket_urls))}
+)
