@@ -77,6 +77,12 @@ class Seen:
         return float(self.wrote["phases"][until] - self.wrote["phases"][phase])
 
 
+def is_about(plan: Plan) -> bool:
+    """Whether such requests can be held, or left."""
+    name = plan.request.workload.name
+    return name == "feed" if plan.leave_after_s is None else name in ("wait", "burn")
+
+
 def measured(trial: Trial, plan: Plan) -> Trial:
     """One trial of connections. NotRun, ContractBroken and TrialInvalid as `trial.run_trial` expects them."""
     plan.stack.require_installed()

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from bench import cpus, environment, preflight, record, unfinished
+from bench.connections import is_about
 from bench.errors import LabError, NotKept, NotRun, SecondInterrupt, UsageError, nearest
 from bench.hops.asking import trace_of
 from bench.load.process import Engine
@@ -129,6 +130,8 @@ def trials_of(experiment: Experiment, profile_name: str, wishes: Wishes) -> list
         raise UsageError(
             "This experiment is about connections: give --connections, and neither users, rates nor target."
         )
+    if any(plan.connections and not is_about(plan) for plan in crossed):
+        raise UsageError("Held are feeds, such as --workload 'feed?n=100&ms=10000'; left is `wait` or `burn`.")
     answerable = [plan for plan in _once(crossed) if plan.request.is_answered_by(plan.stack)]
     if not answerable:
         raise UsageError("None of these stacks answers that workload: bare callables answer hello and wait only.")
