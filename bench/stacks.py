@@ -20,6 +20,9 @@ OWN_HOST_VARIABLE = "LAB_I_OWN_THIS_HOST"
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
 GRACEFUL_STOP_S = 1
+# WebSockets: the largest message a server reads before its application sees it, and how often it asks who is there.
+LARGEST_MESSAGE_BYTES = 64 * 1024
+PING_S = 20
 
 Views = Literal["sync", "async"]
 Interface = Literal["wsgi", "asgi"]
@@ -27,13 +30,14 @@ Interface = Literal["wsgi", "asgi"]
 
 @dataclass(frozen=True)
 class Lab:
-    """One folder of `labs/`, seen through one interface."""
+    """One folder of `labs/`, seen through one interface; a live one has WebSockets and a lifespan."""
 
     name: str
     folder: str
     views: Views
     interface: Interface
     lesson: str
+    is_live: bool = False
 
     @property
     def application(self) -> str:
@@ -57,6 +61,7 @@ LABS = {
         Lab("zero_hop", "zero_hop", "async", "asgi", "no thread unless something needs one"),
         Lab("pinned_pool", "pinned_pool", "async", "asgi", "stock Django on a bounded set of threads"),
         Lab("folded", "folded", "async", "asgi", "all middlewares in one crossing"),
+        Lab("channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", is_live=True),
         Lab("bare_wsgi", "bare", "sync", "wsgi", "the interface without a framework"),
         Lab("bare_asgi", "bare", "async", "asgi", "the interface without a framework"),
     )
@@ -73,7 +78,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class Server:
-    """A server program: what it speaks, what it needs installed, and its arguments for a budget."""
+    """A server program: what it speaks, what it needs installed, and its arguments for a budget.
+
+    `live_arguments` are those with WebSockets, for labs that have some; None where we have it serve none.
+    """
 
     name: str
     interface: Interface
@@ -81,6 +89,8 @@ class Server:
     modules: tuple[str, ...]
     arguments: Callable[[Budget], list[str]]
     note: str
+    live_arguments: Callable[[Budget], list[str]] | None = None
+    takes_processes: bool = True
 
 
 def _gunicorn(worker_class: str, budget: Budget, *more: str) -> list[str]:
@@ -100,12 +110,28 @@ def _gthread(budget: Budget) -> list[str]:
     return _gunicorn("gthread", budget, "--threads", str(threads), "--worker-connections", str(connections))
 
 
-def _uvicorn(budget: Budget) -> list[str]:
+def _uvicorn(budget: Budget, *protocols: str) -> list[str]:
     return [
         *("uvicorn", "--workers", str(budget.processes), "--loop", "uvloop", "--http", "httptools"),
-        *("--ws", "none", "--lifespan", "off", "--no-access-log", "--log-level", "warning"),
+        *(protocols or ("--ws", "none", "--lifespan", "off")),
+        *("--no-access-log", "--log-level", "warning"),
         *("--timeout-keep-alive", str(KEEP_ALIVE_S), "--backlog", str(BACKLOG)),
         *("--timeout-graceful-shutdown", str(GRACEFUL_STOP_S)),
+    ]
+
+
+def _live_uvicorn(budget: Budget) -> list[str]:
+    # Not `--ws websockets`: uvicorn warns that it is deprecated.
+    protocols = ("--ws", "websockets-sansio", "--lifespan", "on", "--ws-max-size", str(LARGEST_MESSAGE_BYTES))
+    return _uvicorn(budget, *protocols, "--ws-ping-interval", str(PING_S), "--ws-ping-timeout", str(PING_S))
+
+
+def _daphne(budget: Budget) -> list[str]:
+    largest = str(LARGEST_MESSAGE_BYTES)
+    return [
+        *("daphne", "--verbosity", "0", "--no-server-name"),
+        *("--websocket-max-message-size", largest, "--websocket-max-frame-size", largest),
+        *("--ping-interval", str(PING_S), "--ping-timeout", str(PING_S), "--websocket_timeout", "-1"),
     ]
 
 
@@ -143,6 +169,7 @@ SERVERS = {
             ("uvicorn", "uvloop", "httptools"),
             _uvicorn,
             "uvloop and httptools, pinned",
+            live_arguments=_live_uvicorn,
         ),
         Server(
             "uvicorn_worker",
@@ -151,6 +178,16 @@ SERVERS = {
             ("gunicorn", "uvicorn_worker", "uvloop", "httptools"),
             lambda budget: _gunicorn("labs.common.workers.PinnedUvicornWorker", budget),
             "uvicorn under gunicorn, uvloop and httptools pinned",
+        ),
+        Server(
+            "daphne",
+            "asgi",
+            False,
+            ("daphne",),
+            _daphne,
+            "Twisted; one process, its own keep-alive, no lifespan, no grace: SIGTERM cancels what is open",
+            live_arguments=_daphne,
+            takes_processes=False,
         ),
     )
 }
@@ -181,12 +218,10 @@ class Stack:
 
     def command(self, port: int, *, host: str = HOST, reload: bool = False) -> list[str]:
         """The ordinary server command; `python` is to be the interpreter that runs the lab."""
-        program, *arguments = self.server.arguments(self.budget)
-        where = ["--host", host, "--port", str(port)] if program == "uvicorn" else ["--bind", f"{host}:{port}"]
-        again = ["--reload"] if reload else []
-        if reload and program == "uvicorn":
-            again += ["--reload-dir", "labs"]  # else it looks through all of .venv, seconds for each round
-        return ["python", "-m", program, *arguments, *where, *again, self.lab.application]
+        arguments_for = self.server.live_arguments if self.lab.is_live else None
+        program, *arguments = (arguments_for or self.server.arguments)(self.budget)
+        again = _reload(program) if reload else []
+        return ["python", "-m", program, *arguments, *_where(program, host, port), *again, self.lab.application]
 
     def require_installed(self) -> None:
         """Raise MissingDependency, with the command that helps, where a module of the server is absent."""
@@ -197,6 +232,24 @@ class Stack:
                     f"{self.name} needs the package {package}, which is not installed: "
                     f"run `python -m pip install {package}`."
                 )
+
+
+def _where(program: str, host: str, port: int) -> list[str]:
+    match program:
+        case "uvicorn":
+            return ["--host", host, "--port", str(port)]
+        case "daphne":  # its own --port and --bind leave the backlog at Twisted's 50
+            return ["--endpoint", f"tcp:port={port}:interface={host}:backlog={BACKLOG}"]
+    return ["--bind", f"{host}:{port}"]
+
+
+def _reload(program: str) -> list[str]:
+    match program:
+        case "uvicorn":
+            return ["--reload", "--reload-dir", "labs"]  # else it looks through all of .venv, seconds for each round
+        case "daphne":
+            raise UsageError("daphne cannot reload: leave --reload out, or serve the lab with uvicorn.")
+    return ["--reload"]
 
 
 _BUDGET = re.compile(r"(?P<threads>[1-9][0-9]{0,4})?(?:x(?P<processes>[1-9][0-9]{0,2}))?")
@@ -219,6 +272,11 @@ def parse_stack(text: str) -> Stack:
             f"{server_name} speaks {server.interface.upper()} but {lab_name} is "
             f"{lab.interface.upper()}: choose one of {', '.join(fitting)}."
         )
+    if lab.is_live and server.live_arguments is None:
+        fitting = [name for name, known in SERVERS.items() if known.live_arguments]
+        raise UsageError(
+            f"{lab_name} has WebSockets, {server_name} serves none here: choose one of {', '.join(fitting)}."
+        )
     return Stack(lab, server, _parse_budget(text, server, budget_text if colon else None))
 
 
@@ -238,6 +296,8 @@ def _parse_budget(text: str, server: Server, budget_text: str | None) -> Budget:
             f"{server.name} takes no number of threads in stack {text!r}: leave it out, or write "
             f":x{threads} for {threads} processes."
         )
+    if processes > 1 and not server.takes_processes:
+        raise UsageError(f"{server.name} has one process in stack {text!r}: leave x{processes} out.")
     return Budget(threads, processes)
 
 
@@ -263,6 +323,8 @@ STACKS = tuple(
         "zero_hop@uvicorn",
         "pinned_pool@uvicorn",
         "folded@uvicorn",
+        "channels_live@uvicorn",
+        "channels_live@daphne",
         "bare_wsgi@sync",
         "bare_wsgi@gthread:64",
         "bare_asgi@uvicorn",
