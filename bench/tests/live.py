@@ -52,11 +52,12 @@ def publish(server: Server, text: str) -> httpx.Response:
 
 
 def open_there(server: Server) -> dict[str, int]:
-    """Tasks, threads, descriptors and listeners of the server's process."""
+    """Tasks, threads, descriptors, listeners to news and members of rooms in the server's process."""
     process, inside = server.family()[0], get(server, "/process")
     return {
         "tasks": inside["tasks"],
         "threads": process.num_threads(),
         "descriptors": process.num_fds(),
         "listeners": inside["news_listeners"],
+        "in rooms": inside["in_rooms"],
     }

@@ -4,6 +4,7 @@ import asyncio
 from itertools import count
 from weakref import WeakKeyDictionary
 
+from channels.layers import get_channel_layer  # type: ignore[import-untyped]
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -21,5 +22,11 @@ async def chat(request: HttpRequest, room: str) -> HttpResponse:
 async def process(request: HttpRequest) -> HttpResponse:
     """Which handler serves, on which of the process's event loops, and what is open there."""
     loop = LOOPS.setdefault(asyncio.get_running_loop(), next(NUMBERS))
-    tasks = len(asyncio.all_tasks())
-    return answer(request=type(request).__name__, loop=loop, tasks=tasks, news_listeners=NEWS.listeners)
+    groups = getattr(get_channel_layer(), "groups", {})
+    return answer(
+        request=type(request).__name__,
+        loop=loop,
+        tasks=len(asyncio.all_tasks()),
+        news_listeners=NEWS.listeners,
+        in_rooms=sum(map(len, groups.values())),
+    )
