@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
@@ -14,10 +15,24 @@ LIVE_STACKS = ("channels_live@uvicorn", "channels_live@daphne")
 WITHIN_S = 10.0
 
 
-def socket(server: Server, path: str, *, origin: str | None = "") -> connect:
+class Address(Protocol):
+    """A server, or whatever knows its address."""
+
+    @property
+    def url(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The address of a server that somebody else has started."""
+
+    url: str
+
+
+def socket(server: Address, path: str, *, origin: str | None = "") -> connect:
     """A WebSocket to be opened by `async with` or `await`; its origin is the server's own unless another is given."""
-    url = f"ws://{server.host}:{server.port}{path}"
-    return connect(url, origin=server.url if origin == "" else origin, proxy=None, open_timeout=WITHIN_S)  # type: ignore[arg-type]
+    url = server.url.replace("http://", "ws://")
+    return connect(url + path, origin=server.url if origin == "" else origin, proxy=None, open_timeout=WITHIN_S)  # type: ignore[arg-type]
 
 
 async def heard(client: ClientConnection) -> dict[str, Any]:
@@ -25,14 +40,14 @@ async def heard(client: ClientConnection) -> dict[str, Any]:
     return dict(json.loads(await asyncio.wait_for(client.recv(), WITHIN_S)))
 
 
-async def enter(server: Server, path: str) -> ClientConnection:
+async def enter(server: Address, path: str) -> ClientConnection:
     """A socket that is in its room: it has been welcomed."""
     client = await socket(server, path)
     assert (await heard(client)).keys() == {"you"}
     return client
 
 
-async def refused_with(server: Server, path: str, *, origin: str | None = "") -> int:
+async def refused_with(server: Address, path: str, *, origin: str | None = "") -> int:
     """The status of a handshake that is refused; 101 for one that is not."""
     try:
         async with socket(server, path, origin=origin):
@@ -41,13 +56,13 @@ async def refused_with(server: Server, path: str, *, origin: str | None = "") ->
         return refusal.response.status_code
 
 
-def get(server: Server, path: str) -> dict[str, Any]:
+def get(server: Address, path: str) -> dict[str, Any]:
     answer = httpx.get(f"{server.url}{path}", trust_env=False, timeout=30)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
-def publish(server: Server, text: str) -> httpx.Response:
+def publish(server: Address, text: str) -> httpx.Response:
     return httpx.post(f"{server.url}/publish", params={"text": text}, trust_env=False, timeout=30)
 
 
