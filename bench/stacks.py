@@ -6,7 +6,7 @@ A budget is `T` threads, `xP` processes, or `TxP`: `sync_wsgi@gthread:64`, `asyn
 
 import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,23 +21,24 @@ KEEP_ALIVE_S = 75
 BACKLOG = 2048
 GRACEFUL_STOP_S = 1
 # WebSockets: the largest message a server reads before its application sees it, and how often it asks who is there.
-LARGEST_MESSAGE_BYTES = 64 * 1024
+LARGEST_MESSAGE_BYTES = 256 * 1024
 PING_S = 20
 
 Views = Literal["sync", "async"]
 Interface = Literal["wsgi", "asgi"]
+Need = Literal["websockets", "lifespan"]
 
 
 @dataclass(frozen=True)
 class Lab:
-    """One folder of `labs/`, seen through one interface; a live one has WebSockets and a lifespan."""
+    """One folder of `labs/`, seen through one interface, and what it needs of a server besides HTTP."""
 
     name: str
     folder: str
     views: Views
     interface: Interface
     lesson: str
-    is_live: bool = False
+    needs: tuple[Need, ...] = ()
 
     @property
     def application(self) -> str:
@@ -50,6 +51,7 @@ class Lab:
         return self.folder != "bare"
 
 
+LIVE: tuple[Need, ...] = ("websockets", "lifespan")
 LABS = {
     lab.name: lab
     for lab in (
@@ -61,7 +63,7 @@ LABS = {
         Lab("zero_hop", "zero_hop", "async", "asgi", "no thread unless something needs one"),
         Lab("pinned_pool", "pinned_pool", "async", "asgi", "stock Django on a bounded set of threads"),
         Lab("folded", "folded", "async", "asgi", "all middlewares in one crossing"),
-        Lab("channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", is_live=True),
+        Lab("channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", LIVE),
         Lab("bare_wsgi", "bare", "sync", "wsgi", "the interface without a framework"),
         Lab("bare_asgi", "bare", "async", "asgi", "the interface without a framework"),
     )
@@ -80,7 +82,7 @@ class Budget:
 class Server:
     """A server program: what it speaks, what it needs installed, and its arguments for a budget.
 
-    `live_arguments` are those with WebSockets, for labs that have some; None where we have it serve none.
+    `live_arguments` are those for labs that need more than HTTP; None where we have it serve none of them.
     """
 
     name: str
@@ -89,7 +91,7 @@ class Server:
     modules: tuple[str, ...]
     arguments: Callable[[Budget], list[str]]
     note: str
-    live_arguments: Callable[[Budget], list[str]] | None = None
+    live_arguments: Callable[[Budget, Sequence[Need]], list[str]] | None = None
     takes_processes: bool = True
 
 
@@ -120,13 +122,15 @@ def _uvicorn(budget: Budget, *protocols: str) -> list[str]:
     ]
 
 
-def _live_uvicorn(budget: Budget) -> list[str]:
+def _live_uvicorn(budget: Budget, needs: Sequence[Need]) -> list[str]:
     # Not `--ws websockets`: uvicorn warns that it is deprecated.
-    protocols = ("--ws", "websockets-sansio", "--lifespan", "on", "--ws-max-size", str(LARGEST_MESSAGE_BYTES))
-    return _uvicorn(budget, *protocols, "--ws-ping-interval", str(PING_S), "--ws-ping-timeout", str(PING_S))
+    protocols = ("--ws", "websockets-sansio" if "websockets" in needs else "none")
+    lifespan = ("--lifespan", "on" if "lifespan" in needs else "off")
+    pings = ("--ws-ping-interval", str(PING_S), "--ws-ping-timeout", str(PING_S))
+    return _uvicorn(budget, *protocols, *lifespan, "--ws-max-size", str(LARGEST_MESSAGE_BYTES), *pings)
 
 
-def _daphne(budget: Budget) -> list[str]:
+def _daphne(budget: Budget, needs: Sequence[Need] = ()) -> list[str]:
     largest = str(LARGEST_MESSAGE_BYTES)
     return [
         *("daphne", "--verbosity", "0", "--no-server-name"),
@@ -218,10 +222,14 @@ class Stack:
 
     def command(self, port: int, *, host: str = HOST, reload: bool = False) -> list[str]:
         """The ordinary server command; `python` is to be the interpreter that runs the lab."""
-        arguments_for = self.server.live_arguments if self.lab.is_live else None
-        program, *arguments = (arguments_for or self.server.arguments)(self.budget)
+        program, *arguments = self._arguments()
         again = _reload(program) if reload else []
         return ["python", "-m", program, *arguments, *_where(program, host, port), *again, self.lab.application]
+
+    def _arguments(self) -> list[str]:
+        if self.lab.needs and self.server.live_arguments:
+            return self.server.live_arguments(self.budget, self.lab.needs)
+        return self.server.arguments(self.budget)
 
     def require_installed(self) -> None:
         """Raise MissingDependency, with the command that helps, where a module of the server is absent."""
@@ -272,7 +280,7 @@ def parse_stack(text: str) -> Stack:
             f"{server_name} speaks {server.interface.upper()} but {lab_name} is "
             f"{lab.interface.upper()}: choose one of {', '.join(fitting)}."
         )
-    if lab.is_live and server.live_arguments is None:
+    if lab.needs and server.live_arguments is None:
         fitting = [name for name, known in SERVERS.items() if known.live_arguments]
         raise UsageError(
             f"{lab_name} has WebSockets, {server_name} serves none here: choose one of {', '.join(fitting)}."

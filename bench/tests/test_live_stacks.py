@@ -10,7 +10,7 @@ import pytest
 
 from bench.errors import NotRun, UsageError
 from bench.servers import Server, free_port, serving, serving_stack
-from bench.stacks import BACKLOG, HOST, KEEP_ALIVE_S, STACKS, parse_stack
+from bench.stacks import BACKLOG, HOST, KEEP_ALIVE_S, LIVE, STACKS, parse_stack
 from bench.tests.live import LIVE_STACKS, WITHIN_S, Elsewhere, enter, get, heard
 from bench.tests.processes import assert_nothing_is_left, end, eventually, running
 
@@ -24,11 +24,11 @@ def pair(command: list[str], option: str) -> str:
 
 def test_a_live_lab_is_given_websockets_and_lifespan_and_no_other_is() -> None:
     on_uvicorn = [stack for stack in STACKS if stack.server.name == "uvicorn"]
-    assert {stack.lab.is_live for stack in on_uvicorn} == {True, False}
+    assert {stack.lab.needs for stack in on_uvicorn} == {LIVE, ()}
     for stack in on_uvicorn:
         command = stack.command(8000)
         protocols = (pair(command, "--ws"), pair(command, "--lifespan"))
-        assert protocols == (("websockets-sansio", "on") if stack.lab.is_live else ("none", "off"))
+        assert protocols == (("websockets-sansio", "on") if stack.lab.needs else ("none", "off"))
         assert pair(command, "--timeout-keep-alive") == str(KEEP_ALIVE_S)
 
 

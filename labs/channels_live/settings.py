@@ -1,6 +1,7 @@
 import os
 from logging import LogRecord
 from pathlib import Path
+from typing import Any, cast
 
 from labs.common.redis_news import REDIS_URL, TIMEOUTS
 from labs.common.settings import *  # noqa: F403
@@ -9,8 +10,12 @@ from labs.common.settings import LOGGING as COMMON_LOGGING
 
 ROOT_URLCONF = "labs.channels_live.urls"
 ASGI_APPLICATION = "labs.channels_live.asgi.application"  # for daphne's runserver
+LABS = Path(__file__).parents[1]
 TEMPLATES = [
-    {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [Path(__file__).parent / "templates"]}
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [LABS / "channels_live" / "templates", LABS / "common" / "templates"],
+    }
 ]
 # First, so that its `runserver` command is found before Django's.
 INSTALLED_APPS = [*(["daphne"] if os.environ.get("LAB_RUNSERVER") == "daphne" else []), *COMMON_APPS]
@@ -31,7 +36,8 @@ def is_news(record: LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], RedisError))
 
 
+COMMON_LOGGERS = cast("dict[str, Any]", COMMON_LOGGING["loggers"])
 LOGGING = COMMON_LOGGING | {
     "filters": {"is_news": {"()": "django.utils.log.CallbackFilter", "callback": is_news}},
-    "loggers": {**COMMON_LOGGING["loggers"], "channels_redis.pubsub": {"filters": ["is_news"]}},  # type: ignore[dict-item]
+    "loggers": COMMON_LOGGERS | {"channels_redis.pubsub": {"filters": ["is_news"]}},
 }
