@@ -42,7 +42,7 @@ def handlers_and_loops(server: Server) -> tuple[set[str], int]:
 
 def is_open_after_its_first_event(server: Server) -> bool:
     """Whether a feed still listens when its client has the first event: it was sent as it came."""
-    with httpx.stream("GET", f"{server.url}/feed?n=10&ms=300", trust_env=False, timeout=30) as feed:
+    with httpx.stream("GET", f"{server.url}/feed?n=5&ms=400", trust_env=False, timeout=30) as feed:
         events = feed.iter_text()  # kept: when it goes, it closes the connection
         assert next(events).startswith("event: tick\ndata: 0\n\n")
         return bool(publish(server, "one").json()["heard"])
