@@ -31,7 +31,7 @@ import asyncio, sys
 from labs.async_asgi.asgi import application
 asyncio.run(application({"type": sys.argv[1]}, None, None))
 """
-FIRST_REQUEST = "background: This server has no lifespan protocol: the coroutine starts with the first request."
+FIRST_REQUEST = "background: No lifespan from this server: the coroutine starts with the first request."
 LOST, BACK = "background: Redis is lost (", "background: Redis is back."
 AWAY = b'{"error": "Nobody has heard this: Redis at LAB_REDIS_URL does not answer. Publish it again."}'
 
@@ -82,9 +82,17 @@ def test_a_websocket_to_plain_django_is_a_500_and_a_trace() -> None:
         assert REFUSES.format("websocket") in server.log.read_text()
 
 
-@pytest.mark.parametrize("stack", LIVE_STACKS)
-def test_a_bad_redis_url_is_one_sentence_that_does_not_quote_it(stack: str, mark: str) -> None:
-    with pytest.raises(NotRun, match="ended with status 1") as refusal, serving_live(stack, "redis//:secret@nowhere"):
+@pytest.mark.parametrize(
+    ("stack", "url"),
+    [
+        (LIVE_STACKS[0], "redis//:secret@nowhere"),
+        (LIVE_STACKS[0], "redis://:secret@127.0.0.1:port/0"),
+        (LIVE_STACKS[0], "redis://:secret@127.0.0.1:6379/0?no_such_option=1"),
+        (LIVE_STACKS[1], "redis//:secret@nowhere"),
+    ],
+)
+def test_a_bad_redis_url_is_one_sentence_that_does_not_quote_it(stack: str, url: str, mark: str) -> None:
+    with pytest.raises(NotRun, match="ended with status 1") as refusal, serving_live(stack, url):
         pass
     log = str(refusal.value).partition("The end of its log:\n")[2]
     assert log == "LAB_REDIS_URL is no address of a Redis server: write redis://127.0.0.1:6379/0."
@@ -147,6 +155,20 @@ def pings(redis: RedisServer) -> int:
 def tell_redis(redis: RedisServer, text: str) -> None:
     with redis.client() as client:
         assert client.publish(CHANNEL, text) == 1
+
+
+def test_a_listener_that_fails_of_itself_fails_the_startup(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(listener: object) -> None:
+        raise LookupError("not about Redis")
+
+    async def live() -> None:
+        lifespan = Lifespan(Background(None, f"redis://127.0.0.1:{free_port()}"))
+        await lifespan.to_application.put({"type": "lifespan.startup"})
+        await asyncio.wait_for(lifespan.task, WITHIN_S)
+
+    monkeypatch.setattr(background.Listener, "hear", fail)
+    with pytest.raises(LookupError, match="not about Redis"):
+        asyncio.run(live())
 
 
 @needs_redis

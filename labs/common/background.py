@@ -35,7 +35,7 @@ class Background:
             await self.live(receive, send)
             return
         if self.url and self.listener is None:
-            tell("This server has no lifespan protocol: the coroutine starts with the first request.")
+            tell("No lifespan from this server: the coroutine starts with the first request.")
             await self.start()
         await self.application(scope, receive, send)
 
@@ -53,6 +53,8 @@ class Background:
         """Returns when Redis has been tried once, so that whoever is let in then is told what is published."""
         self.listener = Listener(self.url)
         await self.listener.has_tried.wait()
+        if self.listener.task.done():
+            self.listener.task.result()  # raises what ended it
 
 
 class Listener:
@@ -72,12 +74,15 @@ class Listener:
     async def run(self) -> None:
         from redis.exceptions import RedisError
 
-        while True:
-            try:
-                await self.hear()
-            except (RedisError, OSError) as error:
-                self.lose(error)
-            await asyncio.sleep(RETRY_AFTER_S)
+        try:
+            while True:
+                try:
+                    await self.hear()
+                except (RedisError, OSError) as error:
+                    self.lose(error)
+                await asyncio.sleep(RETRY_AFTER_S)
+        finally:
+            self.has_tried.set()  # nobody waits for a listener that has failed
 
     async def hear(self) -> None:
         async with self.client.pubsub() as pubsub:

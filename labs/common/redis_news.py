@@ -16,11 +16,11 @@ class RedisIsAway(Exception):
 
 def require_good_url(url: str) -> None:
     """Ends the process, with one sentence, where no client could be made; the URL may hold a password: never quoted."""
-    from redis.connection import parse_url
+    from redis import ConnectionPool
 
     try:
-        parse_url(url)
-    except ValueError:
+        ConnectionPool.from_url(url).make_connection()  # which does not connect
+    except (ValueError, TypeError):
         raise SystemExit("LAB_REDIS_URL is no address of a Redis server: write redis://127.0.0.1:6379/0.") from None
 
 
