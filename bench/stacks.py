@@ -64,6 +64,8 @@ LABS = {
         Lab("pinned_pool", "pinned_pool", "async", "asgi", "stock Django on a bounded set of threads"),
         Lab("folded", "folded", "async", "asgi", "all middlewares in one crossing"),
         Lab("channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", LIVE),
+        Lab("live_preview_wsgi", "live_preview", "sync", "wsgi", "an editor's preview, two ways"),
+        Lab("live_preview_asgi", "live_preview", "sync", "asgi", "an editor's preview, three ways", ("websockets",)),
         Lab("bare_wsgi", "bare", "sync", "wsgi", "the interface without a framework"),
         Lab("bare_asgi", "bare", "async", "asgi", "the interface without a framework"),
     )
