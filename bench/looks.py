@@ -44,6 +44,7 @@ HUES = {
     "zero_hop": "#1f9ed1",
     "pinned_pool": "#6a51a3",
     "folded": "#5d4037",
+    "channels_live": "#c2185b",
     "bare_wsgi": "#5f7f95",
     "bare_asgi": "#4d4d4d",
 }
@@ -57,11 +58,12 @@ MARKERS = {
     "zero_hop": "*",
     "pinned_pool": "p",
     "folded": "D",
+    "channels_live": "8hHd",
     "bare_asgi": "p*s",
 }
-SHADES = {"uvicorn": 0.0, "uvicorn_worker": 0.35, "gunicorn_asgi": -0.45, "sync": 0.65}
+SHADES = {"uvicorn": 0.0, "uvicorn_worker": 0.35, "gunicorn_asgi": -0.45, "sync": 0.65, "daphne": 0.35}
 SOLID, DASHED, DASH_DOT = "-", (0, (7, 1.5)), (0, (7, 1.5, 1.5, 1.5))
-LINES: dict[str, Any] = {"uvicorn_worker": DASHED, "gunicorn_asgi": DASH_DOT, "sync": DASHED}
+LINES: dict[str, Any] = {"uvicorn_worker": DASHED, "gunicorn_asgi": DASH_DOT, "sync": DASHED, "daphne": DASH_DOT}
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def _marker_place(server: str, threads: int, processes: int) -> int:
     if threads:
         return 6 if processes > 1 else 1 + sum(threads > most for most in (1, 8, 64, 512))
     return (
-        ["sync", "uvicorn_worker", "gunicorn_asgi"].index(server) if server in SHADES and server != "uvicorn" else 0
+        ["sync", "uvicorn_worker", "gunicorn_asgi", "daphne"].index(server)
+        if server in SHADES and server != "uvicorn"
+        else 0
     ) + (2 if processes > 1 else 0)
 
 

@@ -6,7 +6,7 @@ A budget is `T` threads, `xP` processes, or `TxP`: `sync_wsgi@gthread:64`, `asyn
 
 import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,20 +20,25 @@ OWN_HOST_VARIABLE = "LAB_I_OWN_THIS_HOST"
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
 GRACEFUL_STOP_S = 1
+# WebSockets: the largest message a server reads before its application sees it, and how often it asks who is there.
+LARGEST_MESSAGE_BYTES = 256 * 1024
+PING_S = 20
 
 Views = Literal["sync", "async"]
 Interface = Literal["wsgi", "asgi"]
+Need = Literal["websockets", "lifespan"]
 
 
 @dataclass(frozen=True)
 class Lab:
-    """One folder of `labs/`, seen through one interface."""
+    """One folder of `labs/`, seen through one interface, and what it needs of a server besides HTTP."""
 
     name: str
     folder: str
     views: Views
     interface: Interface
     lesson: str
+    needs: tuple[Need, ...] = ()
 
     @property
     def application(self) -> str:
@@ -46,6 +51,7 @@ class Lab:
         return self.folder != "bare"
 
 
+LIVE: tuple[Need, ...] = ("websockets", "lifespan")
 LABS = {
     lab.name: lab
     for lab in (
@@ -57,6 +63,9 @@ LABS = {
         Lab("zero_hop", "zero_hop", "async", "asgi", "no thread unless something needs one"),
         Lab("pinned_pool", "pinned_pool", "async", "asgi", "stock Django on a bounded set of threads"),
         Lab("folded", "folded", "async", "asgi", "all middlewares in one crossing"),
+        Lab("channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", LIVE),
+        Lab("live_preview_wsgi", "live_preview", "sync", "wsgi", "an editor's preview, two ways"),
+        Lab("live_preview_asgi", "live_preview", "sync", "asgi", "an editor's preview, three ways", ("websockets",)),
         Lab("bare_wsgi", "bare", "sync", "wsgi", "the interface without a framework"),
         Lab("bare_asgi", "bare", "async", "asgi", "the interface without a framework"),
     )
@@ -73,7 +82,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class Server:
-    """A server program: what it speaks, what it needs installed, and its arguments for a budget."""
+    """A server program: what it speaks, what it needs installed, and its arguments for a budget.
+
+    `live_arguments` are those for labs that need more than HTTP; None where we have it serve none of them.
+    """
 
     name: str
     interface: Interface
@@ -81,6 +93,8 @@ class Server:
     modules: tuple[str, ...]
     arguments: Callable[[Budget], list[str]]
     note: str
+    live_arguments: Callable[[Budget, Sequence[Need]], list[str]] | None = None
+    takes_processes: bool = True
 
 
 def _gunicorn(worker_class: str, budget: Budget, *more: str) -> list[str]:
@@ -100,12 +114,30 @@ def _gthread(budget: Budget) -> list[str]:
     return _gunicorn("gthread", budget, "--threads", str(threads), "--worker-connections", str(connections))
 
 
-def _uvicorn(budget: Budget) -> list[str]:
+def _uvicorn(budget: Budget, *protocols: str) -> list[str]:
     return [
         *("uvicorn", "--workers", str(budget.processes), "--loop", "uvloop", "--http", "httptools"),
-        *("--ws", "none", "--lifespan", "off", "--no-access-log", "--log-level", "warning"),
+        *(protocols or ("--ws", "none", "--lifespan", "off")),
+        *("--no-access-log", "--log-level", "warning"),
         *("--timeout-keep-alive", str(KEEP_ALIVE_S), "--backlog", str(BACKLOG)),
         *("--timeout-graceful-shutdown", str(GRACEFUL_STOP_S)),
+    ]
+
+
+def _live_uvicorn(budget: Budget, needs: Sequence[Need]) -> list[str]:
+    # Not `--ws websockets`: uvicorn warns that it is deprecated.
+    protocols = ("--ws", "websockets-sansio" if "websockets" in needs else "none")
+    lifespan = ("--lifespan", "on" if "lifespan" in needs else "off")
+    pings = ("--ws-ping-interval", str(PING_S), "--ws-ping-timeout", str(PING_S))
+    return _uvicorn(budget, *protocols, *lifespan, "--ws-max-size", str(LARGEST_MESSAGE_BYTES), *pings)
+
+
+def _daphne(budget: Budget, needs: Sequence[Need] = ()) -> list[str]:
+    largest = str(LARGEST_MESSAGE_BYTES)
+    return [
+        *("daphne", "--verbosity", "0", "--no-server-name"),
+        *("--websocket-max-message-size", largest, "--websocket-max-frame-size", largest),
+        *("--ping-interval", str(PING_S), "--ping-timeout", str(PING_S), "--websocket_timeout", "-1"),
     ]
 
 
@@ -143,6 +175,7 @@ SERVERS = {
             ("uvicorn", "uvloop", "httptools"),
             _uvicorn,
             "uvloop and httptools, pinned",
+            live_arguments=_live_uvicorn,
         ),
         Server(
             "uvicorn_worker",
@@ -151,6 +184,16 @@ SERVERS = {
             ("gunicorn", "uvicorn_worker", "uvloop", "httptools"),
             lambda budget: _gunicorn("labs.common.workers.PinnedUvicornWorker", budget),
             "uvicorn under gunicorn, uvloop and httptools pinned",
+        ),
+        Server(
+            "daphne",
+            "asgi",
+            False,
+            ("daphne",),
+            _daphne,
+            "Twisted; one process, its own keep-alive, no lifespan, no grace: SIGTERM cancels what is open",
+            live_arguments=_daphne,
+            takes_processes=False,
         ),
     )
 }
@@ -181,12 +224,14 @@ class Stack:
 
     def command(self, port: int, *, host: str = HOST, reload: bool = False) -> list[str]:
         """The ordinary server command; `python` is to be the interpreter that runs the lab."""
-        program, *arguments = self.server.arguments(self.budget)
-        where = ["--host", host, "--port", str(port)] if program == "uvicorn" else ["--bind", f"{host}:{port}"]
-        again = ["--reload"] if reload else []
-        if reload and program == "uvicorn":
-            again += ["--reload-dir", "labs"]  # else it looks through all of .venv, seconds for each round
-        return ["python", "-m", program, *arguments, *where, *again, self.lab.application]
+        program, *arguments = self._arguments()
+        again = _reload(program) if reload else []
+        return ["python", "-m", program, *arguments, *_where(program, host, port), *again, self.lab.application]
+
+    def _arguments(self) -> list[str]:
+        if self.lab.needs and self.server.live_arguments:
+            return self.server.live_arguments(self.budget, self.lab.needs)
+        return self.server.arguments(self.budget)
 
     def require_installed(self) -> None:
         """Raise MissingDependency, with the command that helps, where a module of the server is absent."""
@@ -197,6 +242,24 @@ class Stack:
                     f"{self.name} needs the package {package}, which is not installed: "
                     f"run `python -m pip install {package}`."
                 )
+
+
+def _where(program: str, host: str, port: int) -> list[str]:
+    match program:
+        case "uvicorn":
+            return ["--host", host, "--port", str(port)]
+        case "daphne":  # its own --port and --bind leave the backlog at Twisted's 50
+            return ["--endpoint", f"tcp:port={port}:interface={host}:backlog={BACKLOG}"]
+    return ["--bind", f"{host}:{port}"]
+
+
+def _reload(program: str) -> list[str]:
+    match program:
+        case "uvicorn":
+            return ["--reload", "--reload-dir", "labs"]  # else it looks through all of .venv, seconds for each round
+        case "daphne":
+            raise UsageError("daphne cannot reload: leave --reload out, or serve the lab with uvicorn.")
+    return ["--reload"]
 
 
 _BUDGET = re.compile(r"(?P<threads>[1-9][0-9]{0,4})?(?:x(?P<processes>[1-9][0-9]{0,2}))?")
@@ -219,6 +282,11 @@ def parse_stack(text: str) -> Stack:
             f"{server_name} speaks {server.interface.upper()} but {lab_name} is "
             f"{lab.interface.upper()}: choose one of {', '.join(fitting)}."
         )
+    if lab.needs and server.live_arguments is None:
+        fitting = [name for name, known in SERVERS.items() if known.live_arguments]
+        raise UsageError(
+            f"{lab_name} has WebSockets, {server_name} serves none here: choose one of {', '.join(fitting)}."
+        )
     return Stack(lab, server, _parse_budget(text, server, budget_text if colon else None))
 
 
@@ -238,6 +306,8 @@ def _parse_budget(text: str, server: Server, budget_text: str | None) -> Budget:
             f"{server.name} takes no number of threads in stack {text!r}: leave it out, or write "
             f":x{threads} for {threads} processes."
         )
+    if processes > 1 and not server.takes_processes:
+        raise UsageError(f"{server.name} has one process in stack {text!r}: leave x{processes} out.")
     return Budget(threads, processes)
 
 
@@ -263,6 +333,8 @@ STACKS = tuple(
         "zero_hop@uvicorn",
         "pinned_pool@uvicorn",
         "folded@uvicorn",
+        "channels_live@uvicorn",
+        "channels_live@daphne",
         "bare_wsgi@sync",
         "bare_wsgi@gthread:64",
         "bare_asgi@uvicorn",

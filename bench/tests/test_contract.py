@@ -56,6 +56,7 @@ ONE_SERVER_PER_DJANGO_LAB = (
     "mixed_middleware@uvicorn",
     "zero_hop@uvicorn",
     "pinned_pool@uvicorn",
+    "channels_live@uvicorn",
 )
 
 

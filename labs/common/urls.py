@@ -11,12 +11,10 @@ from labs.common.files import file
 from labs.common.http import answer
 from labs.common.news import NEWS
 from labs.common.plain import INSTANCE, nothing_here
+from labs.common.redis_news import LONGEST_TEXT, REDIS_URL, RedisIsAway, publish_to_redis
 
 WORKLOADS = ("hello", "wait", "blocking_wait", "fan_out", "fan_out_threads", "burn", "feed", "poll", "whoami")
 PAGES = ("contact",)  # for people: not measured, so no workloads
-
-LONGEST_TEXT = 1000
-
 
 def workload_urls(views: ModuleType) -> list[URLPattern]:
     answered = [path(name, getattr(views, name)) for name in WORKLOADS + PAGES]
@@ -30,8 +28,17 @@ def ready(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @require_POST
 def publish(request: HttpRequest) -> HttpResponse:
-    """Tells all open feeds and polls of this process; answers how many there were."""
-    return answer(heard=NEWS.publish(request.GET.get("text", "")[:LONGEST_TEXT]))
+    """Tells all open feeds, polls and sockets of this process; answers how many there were.
+
+    With LAB_REDIS_URL Redis is told instead: answers how many processes listen there; see background.py.
+    """
+    text = request.GET.get("text", "")[:LONGEST_TEXT]
+    if not REDIS_URL:
+        return answer(heard=NEWS.publish(text))
+    try:
+        return answer(processes=publish_to_redis(text))
+    except RedisIsAway as error:
+        return answer(503, error=str(error))
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -17,6 +17,7 @@ DJANGO_DOORS = [
     "labs.zero_hop.asgi",
     "labs.pinned_pool.asgi",
     "labs.folded.asgi",
+    "labs.channels_live.asgi",
 ]
 EVERY_KIND = "sync_only,both,async_only,startproject"
 STACKS = [
