@@ -31,7 +31,11 @@ THROUGHPUT = Measure("throughput_per_s", "req/s", 1, True)
 P50 = Measure("latency_us.p50", "p50 ms", 1e-3, False)
 P99 = Measure("latency_us.p99", "p99 ms", 1e-3, False)
 CPU = Measure("cpu_us_per_request", "CPU µs", 1, False)
-CLOSED, OPEN = (THROUGHPUT, CPU), (P99, P50, CPU)
+TOLD = Measure("held.all_delivered_us", "told ms", 1e-3, False)
+EACH = Measure("held.rss_per_connection_bytes", "kB each", 1e-3, False)
+NEWCOMER = Measure("gone.newcomer_us", "newcomer ms", 1e-3, False)
+SPENT = Measure("gone.cpu_us_per_leaver", "CPU ms each", 1e-3, False)
+CLOSED, OPEN, HELD, GONE = (THROUGHPUT, CPU), (P99, P50, CPU), (TOLD, EACH), (NEWCOMER, SPENT)
 """The first one speaks for the pair in the summary."""
 
 
@@ -120,15 +124,20 @@ def _by_key(run: Run) -> dict[tuple[object, ...], Row]:
     found: dict[tuple[object, ...], Row] = {}
     for row in rows_of(run):
         rate = row.load.rate_per_s if row.load.capacity_share is None else None
-        key = (row.stack, row.request, row.middleware, row.load.users, row.load.capacity_share, rate)
+        key = (row.stack, row.request, row.middleware, *row.load._replace(rate_per_s=rate))
         found[key] = replace(row, trials=found[key].trials + row.trials) if key in found else row
     return found
 
 
 def _pair(first: Row, second: Row, unlike_schedule: str) -> Pair:
     refusal = unlike_schedule if first.is_open else ""
-    measures = OPEN if first.is_open else CLOSED
-    return Pair(first, second, tuple(_ratio(first, second, measure, refusal) for measure in measures))
+    return Pair(first, second, tuple(_ratio(first, second, measure, refusal) for measure in _measures_of(first)))
+
+
+def _measures_of(row: Row) -> tuple[Measure, ...]:
+    if row.is_connections:
+        return HELD if any(trial.held for trial in row.trials) else GONE
+    return OPEN if row.is_open else CLOSED
 
 
 def _ratio(first: Row, second: Row, measure: Measure, refusal: str) -> Ratio:
@@ -146,5 +155,5 @@ def _hindrance(first: Row, second: Row, path: str) -> str:
 
 
 def counts_of(pairs: Sequence[Pair]) -> Counter[Outcome]:
-    """How the pairs came out, each by the first of its measures: throughput, or p99 of an open loop."""
+    """How the pairs came out, each by the first of its measures: throughput, p99 of an open loop, a delay of connections."""
     return Counter(pair.ratios[0].outcome for pair in pairs)

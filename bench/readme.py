@@ -218,8 +218,16 @@ def _poster() -> str:
     return picture(kept.load("poster")).svg()
 
 
+def _held() -> str:
+    from bench.plots_connections import held
+
+    run = reference("held")
+    return held(run, run.plan.requests[0]).svg()
+
+
 PICTURES = {
     "throughput.svg": Picture(lambda: reference(str(SHOWN["experiment"])).sha256, _throughput),
+    "held.svg": Picture(lambda: reference("held").sha256, _held),
     "hops.svg": Picture(lambda: hashlib.sha256(kept.FILE.read_bytes()).hexdigest(), _poster),
 }
 

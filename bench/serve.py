@@ -31,10 +31,10 @@ def serve(
     preflight.raise_descriptor_limit()
     with ExitStack() as running:
         upstream_url = None
-        if stack.lab.is_django:
+        if stack.lab.is_django and stack.lab.has_workloads:
             upstream_port = free_port()
             upstream_url = f"http://{HOST}:{upstream_port}"
-        environment = stack_environment(middleware, upstream_url, host)
+        environment = stack_environment(middleware, upstream_url, host) | _redis()
         command = stack.command(port, host=host, reload=reload)
         print(copyable(command, environment, cpus), flush=True)
         if upstream_url:
@@ -42,9 +42,14 @@ def serve(
         server = running.enter_context(
             serving(command, port, environment=environment, cpus=cpus, host=host, inherit_output=True)
         )
-        console.print(f"[green]ready[/] {server.url}/wait?ms=100 · Ctrl-C stops it")
+        console.print(f"[green]ready[/] {server.url}{stack.lab.page} · Ctrl-C stops it")
         status = server.popen.wait()
         raise LabError(f"The server ended by itself with status {status}; its messages are above.")
+
+
+def _redis() -> dict[str, str]:
+    """The Redis that the user names, for labs that share through one: a measured server has none."""
+    return {name: os.environ[name] for name in ("LAB_REDIS_URL",) if os.environ.get(name)}
 
 
 def copyable(command: Sequence[str], environment: dict[str, str], cpus: Sequence[int]) -> str:

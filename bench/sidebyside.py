@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench import tables
-from bench.compare import Comparison, Outcome, Pair, Ratio, counts_of
+from bench.compare import CPU, Comparison, Outcome, Pair, Ratio, counts_of
 from bench.likeness import commit_of
 from bench.record import Run
 from bench.summary import Row
@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 def summary_line(comparison: Comparison) -> str:
     """How many pairs, and what became of them."""
     counts = counts_of(comparison.pairs)
-    cpu = Counter(pair.ratios[-1].outcome for pair in comparison.pairs)
+    cpu = Counter(ratio.outcome for pair in comparison.pairs for ratio in pair.ratios if ratio.measure is CPU)
     total = len(comparison.pairs)
-    return (
-        f"{total} pair{'' if total == 1 else 's'} by throughput or p99: {counts['better']} faster, {counts['worse']} "
-        f"slower, {counts['no difference']} no difference detected, {counts['cannot compare']} not comparable. "
-        f"CPU per request: {cpu['better']} less, {cpu['worse']} more, {cpu['no difference']} no difference detected."
+    speed = (
+        f"{total} pair{'' if total == 1 else 's'} by throughput, p99 or delay: {counts['better']} faster, "
+        f"{counts['worse']} slower, {counts['no difference']} no difference detected, "
+        f"{counts['cannot compare']} not comparable."
     )
+    if not cpu:
+        return speed
+    spent = f"{cpu['better']} less, {cpu['worse']} more, {cpu['no difference']} no difference detected"
+    return f"{speed} CPU per request: {spent}."
 
 
 CHANCE = "By chance alone about 1 interval in 20 leaves out the truth (1 in 10 with three restarts a side)."
@@ -65,6 +69,7 @@ def _load_of(row: Row) -> dict[str, Any]:
         "users": row.load.users,
         "rate_per_s": row.load.rate_per_s if share is None else None,
         "capacity_share": share,
+        "connections": row.load.connections,
     }
 
 

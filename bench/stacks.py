@@ -21,7 +21,7 @@ KEEP_ALIVE_S = 75
 BACKLOG = 2048
 GRACEFUL_STOP_S = 1
 # WebSockets: the largest message a server reads before its application sees it, and how often it asks who is there.
-LARGEST_MESSAGE_BYTES = 256 * 1024
+LARGEST_MESSAGE_BYTES = 2 * 1024 * 1024
 PING_S = 20
 
 Views = Literal["sync", "async"]
@@ -31,7 +31,10 @@ Need = Literal["websockets", "lifespan"]
 
 @dataclass(frozen=True)
 class Lab:
-    """One folder of `labs/`, seen through one interface, and what it needs of a server besides HTTP."""
+    """One folder of `labs/`, seen through one interface, and what it needs of a server besides HTTP.
+
+    `page` is where to look first; `has_workloads` is False for a lab of pages alone.
+    """
 
     name: str
     folder: str
@@ -39,6 +42,8 @@ class Lab:
     interface: Interface
     lesson: str
     needs: tuple[Need, ...] = ()
+    page: str = "/wait?ms=100"
+    has_workloads: bool = True
 
     @property
     def application(self) -> str:
@@ -63,9 +68,18 @@ LABS = {
         Lab("zero_hop", "zero_hop", "async", "asgi", "no thread unless something needs one"),
         Lab("pinned_pool", "pinned_pool", "async", "asgi", "stock Django on a bounded set of threads"),
         Lab("folded", "folded", "async", "asgi", "all middlewares in one crossing"),
-        Lab("channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", LIVE),
-        Lab("live_preview_wsgi", "live_preview", "sync", "wsgi", "an editor's preview, two ways"),
-        Lab("live_preview_asgi", "live_preview", "sync", "asgi", "an editor's preview, three ways", ("websockets",)),
+        Lab("channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", LIVE, page="/chat/hall"),
+        Lab(
+            *("live_preview_wsgi", "live_preview", "sync", "wsgi", "an editor's preview, two ways"),
+            page="/",
+            has_workloads=False,
+        ),
+        Lab(
+            *("live_preview_asgi", "live_preview", "sync", "asgi", "an editor's preview, three ways"),
+            needs=("websockets",),
+            page="/",
+            has_workloads=False,
+        ),
         Lab("bare_wsgi", "bare", "sync", "wsgi", "the interface without a framework"),
         Lab("bare_asgi", "bare", "async", "asgi", "the interface without a framework"),
     )

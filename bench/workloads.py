@@ -160,7 +160,7 @@ class Request:
         return stack.request_slots
 
     def is_answered_by(self, stack: Stack) -> bool:
-        return stack.lab.is_django or self.workload.in_bare
+        return stack.lab.has_workloads and (stack.lab.is_django or self.workload.in_bare)
 
 
 def parse_request(text: str) -> Request:

@@ -19,6 +19,7 @@
 from IPython.display import Markdown, display
 
 from bench import lessons, plots_connections, summary, tables
+from bench.hops import kept
 
 run, left = lessons.run_to_show("held"), lessons.reference("gone")
 request = run.plan.requests[0]
@@ -76,8 +77,16 @@ for stack, count in ((stock, 1000), (hop_free, 1000), ("sync_wsgi@gthread:1000",
 
 # %% [markdown]
 # - **The wrong pairings buffer.** Django collects a sync iterator as a whole before the first byte leaves under ASGI, and an async one under WSGI. A feed has no
-#   end to wait for, so nobody hears anything: the stacks named under the figure.
-#
+#   end to wait for, so nobody hears anything: the stacks named under the figure. A short feed of four events shows when its first byte left:
+
+# %%
+lines = [
+    f"| `{stack}` | {trace.first_byte_us / 1000:.0f} ms | {trace.took_us / 1000:.0f} ms |"
+    for stack, trace in ((stack, kept.load(stack)) for stack in kept.FEEDS)
+]
+display(Markdown(f"`lab trace STACK '{kept.FEED}'`\n\n| stack | first byte | all |\n|---|--:|--:|\n" + "\n".join(lines)))
+
+# %% [markdown]
 # What the run says to the claims:
 
 # %%

@@ -1,4 +1,4 @@
-"""The traces that are kept in `results/reference/traces.json`, from which the README's poster and the lesson are drawn.
+"""The traces that are kept in `results/reference/traces.json`, from which the README's poster and lessons are drawn.
 
     python -m bench.hops.kept
 
@@ -23,20 +23,33 @@ FILE = record.REFERENCE / "traces.json"
 
 
 class Kept(NamedTuple):
-    """A stack with its middlewares."""
+    """A stack with its middlewares, and what it is asked."""
 
     stack: str
-    middleware: tuple[str, ...]
+    middleware: tuple[str, ...] = ()
+    request: str = "hello"
 
 
 KEPT = {
     "poster": Kept("async_asgi@uvicorn", ("startproject",)),
-    "alone": Kept("async_asgi@uvicorn", ()),
+    "alone": Kept("async_asgi@uvicorn"),
     "sync inside": Kept("sync_asgi@uvicorn", ("startproject",)),
     "sync-only outermost": Kept("async_asgi@uvicorn", ("sync_only", "startproject")),
     "folded": Kept("folded@uvicorn", ("startproject", "sync_only")),
     "zero hops": Kept("zero_hop@uvicorn", ("startproject",)),
 }
+FEED = "feed?n=4&ms=100"
+FEEDS = {
+    stack: Kept(stack, request=FEED)
+    for stack in (
+        "sync_wsgi@gthread:8",
+        "async_wsgi@gthread:8",
+        "sync_asgi@uvicorn",
+        "async_asgi@uvicorn",
+        "zero_hop@uvicorn",
+    )
+}
+"""The four cells and the one without hops, each asked for a short feed."""
 
 
 def load(name: str) -> Trace:
@@ -45,8 +58,10 @@ def load(name: str) -> Trace:
 
 
 def main() -> int:
-    request = parse_request("hello")
-    found = {name: trace_of(parse_stack(it.stack), request, it.middleware).to_json() for name, it in KEPT.items()}
+    found = {
+        name: trace_of(parse_stack(it.stack), parse_request(it.request), it.middleware).to_json()
+        for name, it in {**KEPT, **FEEDS}.items()
+    }
     record.write_atomically(FILE, (json.dumps(found, indent=1) + "\n").encode())
     return ExitCode.FINE
 

@@ -29,7 +29,7 @@ ASYNCIO = str(Path(asyncio.__file__).parent)
 
 
 class OpenHop:
-    """A hop while it happens: monotonic ns, 0 for what has not come yet."""
+    """A hop while it happens: monotonic ns, 0 for what has not come yet. As a context: from asked for to back."""
 
     __slots__ = (
         *("asked_by", "asked_ns", "back_ns", "done_ns", "error", "kind", "parent", "started_ns"),
@@ -55,6 +55,28 @@ class OpenHop:
     def back(self, error: BaseException | None = None) -> None:
         self.back_ns = perf_counter_ns()
         self.error = self.error or error
+        INSIDE.set(self.parent)
+
+    def __enter__(self) -> OpenHop:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.back(error)
+
+
+class FarSide:
+    """The context in which a hop works, on the side that it went to."""
+
+    __slots__ = ("hop",)
+
+    def __init__(self, hop: OpenHop) -> None:
+        self.hop = hop
+
+    def __enter__(self) -> None:
+        self.hop.start()
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.hop.end(error)
 
 
 class Sink(Protocol):
@@ -110,28 +132,13 @@ def _wrapped_sync_to_async(original: Any) -> Any:
         sink = REQUEST.get()
         if sink is None:
             return await original(self, *args, **kwargs)
-        parent, hop = INSIDE.get(), _asked(sink, "sync_to_async", self.func, sys._getframe(1))
+        with _asked(sink, "sync_to_async", self.func, sys._getframe(1)) as hop:
 
-        def thread_handler(*inner: Any, **named: Any) -> Any:
-            hop.start()
-            try:
-                answer = self.thread_handler(*inner, **named)
-            except BaseException as error:
-                hop.end(error)
-                raise
-            hop.end()
-            return answer
+            def thread_handler(*inner: Any, **named: Any) -> Any:
+                with FarSide(hop):
+                    return self.thread_handler(*inner, **named)
 
-        try:
-            answer = await original(_twin(self, "thread_handler", thread_handler), *args, **kwargs)
-        except BaseException as error:
-            hop.back(error)
-            raise
-        else:
-            hop.back()
-            return answer
-        finally:
-            INSIDE.set(parent)
+            return await original(_twin(self, "thread_handler", thread_handler), *args, **kwargs)
 
     return __call__
 
@@ -141,25 +148,13 @@ def _wrapped_async_to_sync(original: Any) -> Any:
         sink = REQUEST.get()
         if sink is None:
             return original(self, *args, **kwargs)
-        parent, hop = INSIDE.get(), _asked(sink, "async_to_sync", self.awaitable, sys._getframe(1))
+        with _asked(sink, "async_to_sync", self.awaitable, sys._getframe(1)) as hop:
 
-        async def main_wrap(*inner: Any, **named: Any) -> None:
-            hop.start()
-            try:
-                await self.main_wrap(*inner, **named)
-            finally:
-                hop.end()
+            async def main_wrap(*inner: Any, **named: Any) -> None:
+                with FarSide(hop):
+                    await self.main_wrap(*inner, **named)
 
-        try:
-            answer = original(_twin(self, "main_wrap", main_wrap), *args, **kwargs)
-        except BaseException as error:
-            hop.back(error)
-            raise
-        else:
-            hop.back()
-            return answer
-        finally:
-            INSIDE.set(parent)
+            return original(_twin(self, "main_wrap", main_wrap), *args, **kwargs)
 
     return __call__
 
@@ -243,7 +238,6 @@ class Monitoring:
         asked = self.calls.pop(frame, None)
         if asked is not None:
             asked.back(error)
-            INSIDE.set(asked.parent)
 
 
 def _context_of(run: Any) -> Context | None:

@@ -177,7 +177,7 @@ def three() -> Comparison:
 
 def test_markdown_begins_with_a_count_of_pairs_and_shows_what_changed() -> None:
     text = sidebyside.to_markdown(three())
-    assert "3 pairs by throughput or p99: 1 faster, 1 slower, 1 no difference detected, 0 not comparable" in text
+    assert "3 pairs by throughput, p99 or delay: 1 faster, 1 slower, 1 no difference detected, 0 not comparable" in text
     shown, folded = text.split("<details>")
     assert "10 users" in shown
     assert "30 users" not in shown

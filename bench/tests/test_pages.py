@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from bench.servers import Server, free_port, serving, serving_stack
-from bench.stacks import HOST, parse_stack
+from bench.servers import Server, serving_stack
+from bench.stacks import HOST, LARGEST_MESSAGE_BYTES, parse_stack
 from bench.tests.browser import chromium, needs_chromium
 from bench.tests.processes import eventually
 from labs.live_preview.drafts import MOST_CHARACTERS
@@ -29,28 +29,10 @@ FAR_TOO_LONG = "x" * (50 * MOST_CHARACTERS)  # so long that Django does not read
 ATTACK = "</textarea><script>window.ran = true</script><img src=x onerror='window.ran = true'>"
 
 
-def live_preview_command(door: str, port: int, threads: int = THREADS) -> list[str]:
-    """As `bench.stacks` starts servers, but for the sockets."""
-    if door == "asgi":
-        server = "uvicorn --loop uvloop --http httptools --ws websockets --lifespan off --no-access-log"
-        return [
-            "python",
-            "-m",
-            *server.split(),
-            "--host",
-            HOST,
-            "--port",
-            str(port),
-            "labs.live_preview.asgi:application",
-        ]
-    server = f"gunicorn --worker-class gthread --threads {threads} --http-parser python --no-control-socket"
-    return ["python", "-m", *server.split(), "--bind", f"{HOST}:{port}", "labs.live_preview.wsgi:application"]
-
-
 @contextmanager
 def serving_live_preview(door: str, threads: int = THREADS) -> Iterator[Server]:
-    port = free_port()
-    with serving(live_preview_command(door, port, threads), port, environment={}, grace_s=0) as server:
+    name = "live_preview_asgi@uvicorn" if door == "asgi" else f"live_preview_wsgi@gthread:{threads}"
+    with serving_stack(parse_stack(name), grace_s=0) as server:
         yield server
 
 
@@ -251,7 +233,7 @@ def test_a_socket_that_says_nonsense_is_told_so_and_stays(servers: dict[str, Ser
 def test_a_message_beyond_the_server_s_limit_ends_its_socket_and_no_other(servers: dict[str, Server]) -> None:
     server = servers["asgi"]
     with socket_to(server, server.url) as other, socket_to(server, server.url) as socket:
-        socket.send("x" * (16 * 1024 * 1024 + 1))
+        socket.send("x" * (LARGEST_MESSAGE_BYTES + 1))
         with pytest.raises(ConnectionClosed, match="1009"):
             wait_for("what never comes", socket)
         other.send('{"text": "alive"}')

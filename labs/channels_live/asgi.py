@@ -6,8 +6,8 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "labs.channels_live.settings"
 django_application = get_asgi_application()
 
 # After the set-up, as Channels asks for it.
-from channels.routing import ProtocolTypeRouter, URLRouter  # type: ignore[import-untyped]  # noqa: E402
-from channels.security.websocket import AllowedHostsOriginValidator  # type: ignore[import-untyped]  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
 from labs.channels_live.sockets import sockets  # noqa: E402
 from labs.common.background import with_background  # noqa: E402

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from channels.generic.websocket import AsyncWebsocketConsumer  # type: ignore[import-untyped]
+from channels.generic.websocket import AsyncWebsocketConsumer
 from redis.exceptions import RedisError
 
 from labs.channels_live.rooms import REDIS_IS_AWAY, Refused, checked, group_of, said, visitor, wait_s, welcome

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 from asgiref.sync import async_to_sync
-from channels.generic.websocket import WebsocketConsumer  # type: ignore[import-untyped]
+from channels.generic.websocket import WebsocketConsumer
 from redis.exceptions import RedisError
 
 from labs.channels_live.rooms import REDIS_IS_AWAY, Refused, checked, group_of, said, visitor, wait_s, welcome

@@ -4,7 +4,7 @@ import asyncio
 from itertools import count
 from weakref import WeakKeyDictionary
 
-from channels.layers import get_channel_layer  # type: ignore[import-untyped]
+from channels.layers import get_channel_layer
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 

@@ -6,8 +6,8 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "labs.live_preview.settings"
 django_application = get_asgi_application()
 
 # After the set-up: what follows reads settings.
-from channels.routing import ProtocolTypeRouter, URLRouter  # type: ignore[import-untyped]  # noqa: E402
-from channels.security.websocket import AllowedHostsOriginValidator  # type: ignore[import-untyped]  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
 from labs.live_preview.urls import socket_urls  # noqa: E402
 

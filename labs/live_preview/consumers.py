@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from channels.generic.websocket import AsyncWebsocketConsumer  # type: ignore[import-untyped]
+from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
