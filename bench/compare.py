@@ -155,5 +155,5 @@ def _hindrance(first: Row, second: Row, path: str) -> str:
 
 
 def counts_of(pairs: Sequence[Pair]) -> Counter[Outcome]:
-    """How the pairs came out, each by the first of its measures: throughput, p99 of an open loop, a delay of connections."""
+    """How the pairs came out, each by its first measure: throughput, an open loop's p99, a delay of connections."""
     return Counter(pair.ratios[0].outcome for pair in pairs)

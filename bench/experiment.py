@@ -134,7 +134,9 @@ def trials_of(experiment: Experiment, profile_name: str, wishes: Wishes) -> list
         raise UsageError("Held are feeds, such as --workload 'feed?n=100&ms=10000'; left is `wait` or `burn`.")
     answerable = [plan for plan in _once(crossed) if plan.request.is_answered_by(plan.stack)]
     if not answerable:
-        raise UsageError("None of these stacks answers that workload: bare callables answer hello and wait, live_preview none.")
+        raise UsageError(
+            "None of these stacks answers that workload: bare callables answer hello and wait, live_preview none."
+        )
     return answerable
 
 

@@ -68,7 +68,9 @@ LABS = {
         Lab("zero_hop", "zero_hop", "async", "asgi", "no thread unless something needs one"),
         Lab("pinned_pool", "pinned_pool", "async", "asgi", "stock Django on a bounded set of threads"),
         Lab("folded", "folded", "async", "asgi", "all middlewares in one crossing"),
-        Lab("channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", LIVE, page="/chat/hall"),
+        Lab(
+            "channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", LIVE, page="/chat/hall"
+        ),
         Lab(
             *("live_preview_wsgi", "live_preview", "sync", "wsgi", "an editor's preview, two ways"),
             page="/",

@@ -84,7 +84,9 @@ lines = [
     f"| `{stack}` | {trace.first_byte_us / 1000:.0f} ms | {trace.took_us / 1000:.0f} ms |"
     for stack, trace in ((stack, kept.load(stack)) for stack in kept.FEEDS)
 ]
-display(Markdown(f"`lab trace STACK '{kept.FEED}'`\n\n| stack | first byte | all |\n|---|--:|--:|\n" + "\n".join(lines)))
+display(
+    Markdown(f"`lab trace STACK '{kept.FEED}'`\n\n| stack | first byte | all |\n|---|--:|--:|\n" + "\n".join(lines))
+)
 
 # %% [markdown]
 # What the run says to the claims:

@@ -16,6 +16,7 @@ from labs.common.redis_news import LONGEST_TEXT, REDIS_URL, RedisIsAway, publish
 WORKLOADS = ("hello", "wait", "blocking_wait", "fan_out", "fan_out_threads", "burn", "feed", "poll", "whoami")
 PAGES = ("contact",)  # for people: not measured, so no workloads
 
+
 def workload_urls(views: ModuleType) -> list[URLPattern]:
     answered = [path(name, getattr(views, name)) for name in WORKLOADS + PAGES]
     return [*answered, path("ready", ready), path("publish", publish), path("static/<name>", file)]
