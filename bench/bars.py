@@ -22,7 +22,8 @@ def bars(rows: Sequence[Row], measures: Sequence[Measure], finding: str) -> Pict
         subtitle_of(rows, rows[0].load_text),
         panels=len(measures),
         notes=[
-            "Bars: medians. Hollow: degraded. Dots: single restarts. Black: interval. Grey tick: the limit.",
+            "Bars: medians. Hollow: degraded. Dots: single restarts. Black: interval."
+            + (" Grey tick: the limit." if THROUGHPUT in measures else ""),
             *holes_in(rows),
         ],
         panel_in=BAR_IN * len(rows) + 0.2,

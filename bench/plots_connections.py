@@ -32,9 +32,9 @@ HELD_THREADS = Measure("held.threads_held", 1, "threads while they are held", wh
 HELD_MEMORY = Measure("held.rss_held_bytes", 1e-6, "resident memory, MB", whole, log=False)
 TOLD = Measure("held.all_delivered_us", 1e-3, "ms until the last one is told", number, log=True)
 PER_FEED = Measure("held.rss_per_connection_bytes", 1e-3, "kB a connection", whole)
-IN_VAIN = Measure("gone.ended_in_vain", 1, "views that worked to the end, in vain", whole)
-NEWCOMER = Measure("gone.newcomer_us", 1e-3, "ms that the next client waits", number)
-SPENT = Measure("gone.cpu_us_per_leaver", 1e-3, "server CPU for each that left, ms", number)
+IN_VAIN = Measure("gone.ended_in_vain", 1, "views that ended in vain", whole)
+NEWCOMER = Measure("gone.newcomer_us", 1e-3, "the next client waits, ms", number)
+SPENT = Measure("gone.cpu_us_per_leaver", 1e-3, "CPU for each that left, ms", number)
 KEY = (
     "Grey: every connection is served. Where a line of the last panel is missing, nobody was left who could publish. "
     "Hollow: degraded. Faint dots: single restarts. Vertical bars: interval of the median."
@@ -129,8 +129,7 @@ def gone_title(rows: Sequence[Row]) -> str:
     if not extremes:
         return "Nobody could be asked"
     told = [
-        f"{row.stack} works for {whole(IN_VAIN.of(row))} of them to the end, the next one waits "
-        f"{number(NEWCOMER.of(row))} ms"
+        f"the next one waits {number(NEWCOMER.of(row))} ms on {row.stack}, where {whole(IN_VAIN.of(row))} views went on"
         for row in extremes
     ]
-    return f"When {whole(rows[0].median('gone.left'))} clients have left: {'; '.join(told)}"
+    return f"When {whole(rows[0].median('gone.left'))} clients have left, {'; '.join(told)}"

@@ -137,7 +137,7 @@ print(f"{starved} hear nothing; you said {my_answer}: {'right' if my_answer == s
 # %% [markdown]
 # ## Live
 #
-# A hundred feeds on this machine: set `LAB_LIVE=1` before you start Jupyter.
+# Up to a thousand feeds on this machine: set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
 mine = lessons.measure_live("held", "--profile", "quick", "--repeats", "1")

@@ -79,7 +79,7 @@ def outcomes_of_sigterm(server: Server) -> Counter[str]:
 
     async def one(client: httpx.AsyncClient) -> str:
         try:
-            return str((await client.get("/wait?ms=800")).status_code)
+            return str((await client.get("/wait?ms=400")).status_code)
         except httpx.HTTPError:
             return "lost"
 
