@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench import cpus
+from bench.interrupts import SIGNALS
 from bench.servers import Server, serving_upstream
 from bench.tests.processes import MARK
 
@@ -22,6 +23,15 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> str:
     mark = uuid.uuid4().hex
     monkeypatch.setenv(MARK, mark)
     return mark
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """A `lab` that was interrupted in this process ignores signals to its end, and so would whatever starts later."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
