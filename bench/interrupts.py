@@ -28,5 +28,8 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler if len(left) == 2 else signal.SIG_IGN)
+        if len(left) < 2:  # blocked, not ignored: to change a handler while its signal is pending leaves a trace
+            signal.pthread_sigmask(signal.SIG_BLOCK, heard)
+        else:
+            for number, handler in before.items():
+                signal.signal(number, handler)

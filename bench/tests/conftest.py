@@ -27,11 +27,12 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(autouse=True)
 def _signals_as_before() -> Iterator[None]:
-    """A `lab` that was interrupted in this process ignores signals to its end, and so would whatever starts later."""
+    """A `lab` that was interrupted in this process blocks signals to its end, and so would whatever starts later."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 @pytest.fixture(autouse=True)
