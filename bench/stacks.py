@@ -293,7 +293,11 @@ def parse_stack(text: str) -> Stack:
         fitting = [name for name, known in SERVERS.items() if known.interface == lab.interface]
         raise UsageError(f"Unknown server {server_name!r} in stack {text!r}: {nearest(server_name, fitting)}")
     if server.interface != lab.interface:
-        fitting = [name for name, known in SERVERS.items() if known.interface == lab.interface]
+        fitting = [
+            name
+            for name, known in SERVERS.items()
+            if known.interface == lab.interface and (known.live_arguments or not lab.needs)
+        ]
         raise UsageError(
             f"{server_name} speaks {server.interface.upper()} but {lab_name} is "
             f"{lab.interface.upper()}: choose one of {', '.join(fitting)}."

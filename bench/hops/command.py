@@ -83,7 +83,8 @@ def stack_and_request(arguments: argparse.Namespace) -> tuple[Stack, Request]:
         raise UsageError("Say what to trace: `lab trace STACK WORKLOAD`, or `lab trace --app MODULE:NAME PATH`.")
     stack, request = parse_stack(arguments.words[0]), parse_request(arguments.words[1])
     if not request.is_answered_by(stack):
-        raise UsageError(f"{stack.lab.name} does not answer {request.workload.name}: it answers hello and wait.")
+        answers = "it answers hello and wait" if stack.lab.has_workloads else "it has pages and no workloads"
+        raise UsageError(f"{stack.lab.name} does not answer {request.workload.name}: {answers}.")
     if arguments.middleware:
         check_middleware(arguments.middleware)
     return stack, request
