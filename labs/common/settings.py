@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.utils import get_random_secret_key
 
+from labs.common.database import database
 from labs.common.middleware import apps_needed_by, middleware_from_names
 
 DEBUG = False
@@ -14,7 +15,10 @@ ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", *filter(None, [os.environ.ge
 USE_TZ = True
 
 MIDDLEWARE = middleware_from_names(os.environ.get("LAB_MIDDLEWARE", ""))
-INSTALLED_APPS = apps_needed_by(MIDDLEWARE)
+INSTALLED_APPS = [*apps_needed_by(MIDDLEWARE), "labs.common.shop"]
+
+DATABASES = {"default": database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # For the pages only. No context processors: Django adds the CSRF token by itself.
 TEMPLATES: list[dict[str, Any]] = [

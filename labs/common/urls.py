@@ -13,7 +13,11 @@ from labs.common.news import NEWS
 from labs.common.plain import INSTANCE, nothing_here
 from labs.common.redis_news import LONGEST_TEXT, REDIS_URL, RedisIsAway, publish_to_redis
 
-WORKLOADS = ("hello", "wait", "blocking_wait", "fan_out", "fan_out_threads", "burn", "feed", "poll", "whoami")
+WORKLOADS = (
+    *("hello", "wait", "blocking_wait", "fan_out", "fan_out_threads", "burn", "feed", "poll"),
+    *("rows", "slow_rows", "crud", "gathered", "gathered_threads", "hold"),
+    *("checkout", "checkout_in_halves", "checkout_across_hops", "whoami"),
+)
 PAGES = ("contact",)  # for people: not measured, so no workloads
 
 

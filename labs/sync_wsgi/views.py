@@ -3,6 +3,8 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from django.db import transaction
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.csrf import csrf_protect
@@ -12,6 +14,9 @@ from labs.common.feed import event_stream, events
 from labs.common.gauge import inside
 from labs.common.http import answer, number
 from labs.common.news import NEWS
+from labs.common.shop.models import Account, Note, Product
+from labs.common.shop.payment import pay, two_accounts
+from labs.common.shop.slow import slow_product_alone, slow_products
 from labs.common.upstream_client import ask_upstream
 from labs.common.work import spend_cpu, whereabouts
 
@@ -65,6 +70,79 @@ def poll(request: HttpRequest) -> HttpResponse:
     with inside(), NEWS.heard_by_thread() as inbox:
         news = inbox.next(ms / 1000)
     return answer(news=news)
+
+
+def rows(request: HttpRequest) -> HttpResponse:
+    n = number(request, "n", default=20)
+    with inside():
+        names = [product.name for product in Product.objects.order_by("pk")[:n]]
+    return answer(names=names)
+
+
+def slow_rows(request: HttpRequest) -> HttpResponse:
+    ms = number(request, "ms")
+    with inside():
+        names = [product.name for product in slow_products(ms)]
+    return answer(names=names)
+
+
+def crud(request: HttpRequest) -> HttpResponse:
+    with inside():
+        note = Note.objects.create(text="created")
+        read = Note.objects.get(pk=note.pk)
+        read.text = "updated"
+        read.save()
+        deleted, _ = read.delete()
+    return answer(read=note.text, saved=read.text, deleted=deleted)
+
+
+def gathered(request: HttpRequest) -> HttpResponse:
+    n, ms = number(request, "n"), number(request, "ms", default=20)
+    with inside():
+        found = [slow_products(ms).get() for _ in range(n)]
+    return answer(names=[product.name for product in found])
+
+
+def gathered_threads(request: HttpRequest) -> HttpResponse:
+    n, ms = number(request, "n"), number(request, "ms", default=20)
+    with inside(), ThreadPoolExecutor(max_workers=n) as pool:
+        found = list(pool.map(slow_product_alone, [ms] * n))
+    return answer(names=[product.name for product in found])
+
+
+def hold(request: HttpRequest) -> HttpResponse:
+    ms = number(request, "ms")
+    with inside():
+        product = Product.objects.get(pk=1)
+        time.sleep(ms / 1000)
+    return answer(names=[product.name])
+
+
+def checkout(request: HttpRequest) -> HttpResponse:
+    ms = number(request, "ms", default=0)
+    with inside():
+        pay(ms)
+    return answer(paid=1)
+
+
+def checkout_in_halves(request: HttpRequest) -> HttpResponse:
+    ms = number(request, "ms", default=0)
+    buyer, seller = two_accounts()
+    with inside():
+        Account.objects.filter(pk=buyer).update(coins=F("coins") - 1)
+        time.sleep(ms / 1000)
+        Account.objects.filter(pk=seller).update(coins=F("coins") + 1)
+    return answer(paid=1)
+
+
+def checkout_across_hops(request: HttpRequest) -> HttpResponse:
+    ms = number(request, "ms", default=0)
+    buyer, seller = two_accounts()
+    with inside(), transaction.atomic():
+        Account.objects.filter(pk=buyer).update(coins=F("coins") - 1)
+        time.sleep(ms / 1000)
+        Account.objects.filter(pk=seller).update(coins=F("coins") + 1)
+    return answer(paid=1)
 
 
 def whoami(request: HttpRequest) -> HttpResponse:

@@ -29,7 +29,7 @@ def settings_of(lab: str, **variables: str) -> list[object]:
 @pytest.mark.parametrize("lab", SETTINGS)
 def test_debug_is_off_hosts_are_loopback_and_the_key_is_made_per_start(lab: str) -> None:
     (*first, key), (*second, other_key) = (settings_of(lab, LAB_MIDDLEWARE="") for _ in range(2))
-    assert first == second == [False, ["127.0.0.1", "localhost", "[::1]"], True, [], []]
+    assert first == second == [False, ["127.0.0.1", "localhost", "[::1]"], True, [], ["labs.common.shop"]]
     assert key != other_key
 
 

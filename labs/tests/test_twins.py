@@ -19,6 +19,9 @@ DECLARED = {
     ("views.py", "feed"): "a generator that a thread waits in, or one that gives the loop away",
     ("views.py", "poll"): "the same for an inbox",
     ("views.py", "fan_out_threads"): "a pool's map blocks its caller; a loop awaits the pool's threads",
+    ("views.py", "gathered"): "one query after the other, or all gathered (and one after the other all the same)",
+    ("views.py", "gathered_threads"): "the pool again, for queries",
+    ("views.py", "checkout_across_hops"): "atomic as it is, or made async across hops: a bad example",
 }
 
 
@@ -36,10 +39,11 @@ def test_each_twin_has_the_workloads_and_pages_in_order_and_all_of_its_own_kind(
     assert list(kinds_of_views(ASYNC).items()) == [(name, ast.AsyncFunctionDef) for name in WORKLOADS + PAGES]
 
 
+WAITING = {("views.py", name) for name in ("wait", "hold", "checkout_in_halves")}
 MUTATIONS = [
     ("views.py", "burned_ms=ms", "burned_ms=10", {("views.py", "burn")}),
-    ("views.py", "await asyncio.sleep(", "time.sleep(", {("views.py", "wait")}),
-    ("views.py", "await asyncio.sleep(", "asyncio.sleep(", {("views.py", "wait")}),
+    ("views.py", "await asyncio.sleep(", "time.sleep(", WAITING),
+    ("views.py", "await asyncio.sleep(", "asyncio.sleep(", WAITING),
     ("views.py", "def hello(", "def hallo(", {("views.py", name) for name in ("hello", "hallo", ORDER)}),
     ("urls.py", "handler404, ", "", {("urls.py", MODULE)}),
     ("asgi.py", "async_asgi.settings", "bare.settings", {("DOOR.py", MODULE)}),

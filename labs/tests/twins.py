@@ -4,6 +4,8 @@ import ast
 from pathlib import Path
 from typing import Any
 
+from django.db.models import Model, QuerySet
+
 MODULE = "(module)"  # whatever stands outside functions: imports, docstring, settings
 ORDER = "(order)"  # which functions there are, in which order
 MISSING = "(missing)"
@@ -41,14 +43,33 @@ class _AsyncSpelling(ast.NodeTransformer):
 
     def visit_Await(self, node: ast.Await) -> Any:
         call = self.generic_visit(node.value)
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == "asyncio.sleep":
-            call.func = ast.parse("time.sleep", mode="eval").body
+        if isinstance(call, ast.Call):
+            call.func = _sync_spelling(call.func)
         return call
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        node.is_async = 0
+        return self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         if self.in_async_function and ast.unparse(node) == "time.sleep":
             return ast.Name("time.sleep, which blocks the loop")
         return self.generic_visit(node)
+
+
+def _sync_spelling(called: ast.expr) -> ast.expr:
+    """asyncio.sleep as time.sleep, sync_to_async(f) as f, and an a-method of the ORM by its sync name."""
+    if ast.unparse(called) == "asyncio.sleep":
+        return ast.parse("time.sleep", mode="eval").body
+    if isinstance(called, ast.Call) and ast.unparse(called.func) == "sync_to_async":
+        return called.args[0]
+    if isinstance(called, ast.Attribute) and _is_a_method(called.attr):
+        called.attr = called.attr[1:]
+    return called
+
+
+def _is_a_method(name: str) -> bool:
+    return name.startswith("a") and any(hasattr(kind, name) and hasattr(kind, name[1:]) for kind in (QuerySet, Model))
 
 
 def _files(lab: Path) -> dict[str, str]:

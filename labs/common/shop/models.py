@@ -1,0 +1,19 @@
+"""What the workloads read and write: products on the shelf, notes that come and go, accounts with coins."""
+
+from django.db import models
+
+PRODUCTS, ACCOUNTS, COINS_EACH = 100, 1000, 1000
+
+
+class Product(models.Model):
+    name = models.CharField(max_length=40)
+
+
+class Note(models.Model):
+    text = models.CharField(max_length=40)
+
+
+class Account(models.Model):
+    """Payments move coins from one account to another: their sum is always the same."""
+
+    coins = models.IntegerField()
