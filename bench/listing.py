@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import experiment
-from bench.stacks import LABS, SERVERS, STACKS
+from bench.stacks import KEEPS, LABS, SERVERS, STACKS
 from bench.workloads import WORKLOADS
 
 
 def catalogue() -> dict[str, list[dict[str, Any]]]:
-    """Labs, servers, stacks, workloads and experiments as JSON data."""
+    """Labs, servers, stacks, ways to keep connections, workloads and experiments as JSON data."""
     return {
         "labs": [
             {"name": lab.name, "views": lab.views, "interface": lab.interface, "lesson": lab.lesson}
@@ -26,6 +26,7 @@ def catalogue() -> dict[str, list[dict[str, Any]]]:
             for server in SERVERS.values()
         ],
         "stacks": [{"name": stack.name} for stack in STACKS],
+        "keeps": [{"name": f"+{name}", "says": keep.says} for name, keep in KEEPS.items()],
         "workloads": [
             {"name": workload.name, "parameters": dict(workload.defaults), "does": workload.does}
             for workload in WORKLOADS.values()
@@ -43,7 +44,9 @@ def show(console: Console) -> None:
     for title, rows in catalogue().items():
         if title == "stacks":
             names = ", ".join(row["name"] for row in rows)
-            console.print(f"[bold]stacks[/] are lab@server[:budget] where both speak the same, such as {names}\n")
+            console.print(
+                f"[bold]stacks[/] are lab\\[+keep]@server\\[:budget] where both speak the same, such as {names}\n"
+            )
             continue
         table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
         for column in rows[0]:

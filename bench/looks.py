@@ -64,6 +64,13 @@ MARKERS = {
 SHADES = {"uvicorn": 0.0, "uvicorn_worker": 0.35, "gunicorn_asgi": -0.45, "sync": 0.65, "daphne": 0.35}
 SOLID, DASHED, DASH_DOT = "-", (0, (7, 1.5)), (0, (7, 1.5, 1.5, 1.5))
 LINES: dict[str, Any] = {"uvicorn_worker": DASHED, "gunicorn_asgi": DASH_DOT, "sync": DASHED, "daphne": DASH_DOT}
+DOTTED = (0, (1.2, 1.2))
+# How connections are kept changes the line and the shade.
+KEEPS: dict[str, tuple[Any, float]] = {
+    "max_age_60": (DASHED, 0.25),
+    "max_age_none": (DASH_DOT, -0.3),
+    "pool_16": (DOTTED, 0.45),
+}
 
 
 @dataclass(frozen=True)
@@ -81,16 +88,18 @@ class Look:
 
 
 def look_of(stack: str) -> Look:
-    """The look of `lab@server[:budget]`; grey for a lab that is not known."""
-    lab, _, rest = stack.partition("@")
+    """The look of `lab[+keep]@server[:budget]`; grey for a lab that is not known."""
+    named, _, rest = stack.partition("@")
+    lab, _, keep = named.partition("+")
     server, _, budget = rest.partition(":")
     threads = int(match[0]) if (match := re.match(r"[0-9]+", budget)) else 0
     processes = processes_of(stack)
     shade = 0.5 - log2(threads) / 10 if threads else SHADES.get(server, 0.0)
-    colour = _shaded(HUES.get(lab, "#888888"), max(-0.7, shade - 0.16 * log2(processes)))
+    line, lighter = KEEPS.get(keep, (LINES.get(server, SOLID if processes == 1 else DASHED), 0.0))
+    colour = _shaded(HUES.get(lab, "#888888"), min(0.7, max(-0.7, shade + lighter - 0.16 * log2(processes))))
     markers = MARKERS.get(lab, "ophdsX")
     place = _marker_place(server, threads, processes)
-    return Look(colour, markers[place % len(markers)], LINES.get(server, SOLID if processes == 1 else DASHED))
+    return Look(colour, markers[place % len(markers)], line)
 
 
 def colour_of(stack: str) -> str:

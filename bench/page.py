@@ -23,7 +23,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from bench.looks import GREY, INK, Look, look_of, styled
 from bench.record import Run
-from bench.summary import Row, rows_of
+from bench.summary import Row, lab_of, rows_of
 from bench.tables import number, whole
 
 WIDTH_IN, PANEL_IN = 9.0, 3.9
@@ -321,7 +321,7 @@ def best_of_each_lab(rows: Sequence[Row], measure: Measure) -> list[Row]:
     """Each lab's row with the most of a measure, the most first; of more than three labs the most and two least."""
     best: dict[str, Row] = {}
     for row in sorted(rows, key=lambda row: measure.of(row) or 0.0, reverse=True):
-        best.setdefault(row.stack.partition("@")[0], row)
+        best.setdefault(lab_of(row.stack), row)
     ordered = [row for row in best.values() if row.values(measure.path)]
     return ordered if len(ordered) <= 3 else [ordered[0], *ordered[-2:]]
 

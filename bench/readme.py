@@ -55,7 +55,7 @@ def _first_line(row: summary.Row) -> list[str]:
     p50_us, cpu_us = row.median("latency_us.p50"), row.median("cpu_us_per_request")
     return [
         f"`{row.stack}`",
-        LABS[row.stack.partition("@")[0]].lesson,
+        LABS[summary.lab_of(row.stack)].lesson,
         f"{hollow}{tables.number(row.median('throughput_per_s'))} ({tables.span(row.throughput_interval)})",
         tables.percent(row.median("fraction_of_limit")),
         f"{tables.number(None if p50_us is None else p50_us / 1000)} ms",

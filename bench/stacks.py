@@ -1,12 +1,13 @@
-"""The one list of labs and servers, and the notation `lab@server[:budget]` that joins them into a stack.
+"""The one list of labs and servers, and the notation `lab[+keep]@server[:budget]` that joins them into a stack.
 
 A budget is `T` threads, `xP` processes, or `TxP`: `sync_wsgi@gthread:64`, `async_asgi@uvicorn:x2`,
-`sync_wsgi@gthread:8x2`. Read `servers.py` next for how a stack is started.
+`sync_wsgi@gthread:8x2`. A keep is how the lab keeps database connections: `sync_wsgi+max_age_60@gthread:8`.
+Read `servers.py` next for how a stack is started.
 """
 
 import importlib.util
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -85,6 +86,22 @@ LABS = {
         Lab("bare_wsgi", "bare", "sync", "wsgi", "the interface without a framework"),
         Lab("bare_asgi", "bare", "async", "asgi", "the interface without a framework"),
     )
+}
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How a lab keeps its database connections, by variables that `labs/common/database.py` reads."""
+
+    says: str
+    environment: Mapping[str, str]
+
+
+# Without one CONN_MAX_AGE is 0, Django's default: a connection for each request.
+KEEPS = {
+    "max_age_60": Keep("CONN_MAX_AGE = 60 seconds", {"LAB_CONN_MAX_AGE": "60"}),
+    "max_age_none": Keep("CONN_MAX_AGE = None, for ever", {"LAB_CONN_MAX_AGE": "none"}),
+    "pool_16": Keep("psycopg's pool of at most 16, through Django's OPTIONS", {"LAB_CONN_POOL": "16"}),
 }
 
 
@@ -217,19 +234,26 @@ SERVERS = {
 
 @dataclass(frozen=True)
 class Stack:
-    """Lab + server + budget: the thing that is measured."""
+    """Lab + server + budget: the thing that is measured. `keep` is a name of KEEPS, empty for Django's default."""
 
     lab: Lab
     server: Server
     budget: Budget
+    keep: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the lab is to know of how it keeps its connections."""
+        return dict(KEEPS[self.keep].environment) if self.keep else {}
 
     @property
     def name(self) -> str:
-        """The notation `lab@server[:budget]`, which `parse_stack` reads back."""
+        """The notation `lab[+keep]@server[:budget]`, which `parse_stack` reads back."""
         threads = "" if self.budget.threads is None else str(self.budget.threads)
         processes = f"x{self.budget.processes}" if self.budget.processes > 1 else ""
         budget = threads + processes
-        return f"{self.lab.name}@{self.server.name}" + (f":{budget}" if budget else "")
+        lab = self.lab.name + (f"+{self.keep}" if self.keep else "")
+        return f"{lab}@{self.server.name}" + (f":{budget}" if budget else "")
 
     @property
     def request_slots(self) -> int | None:
@@ -282,32 +306,39 @@ _BUDGET = re.compile(r"(?P<threads>[1-9][0-9]{0,4})?(?:x(?P<processes>[1-9][0-9]
 
 
 def parse_stack(text: str) -> Stack:
-    """Read `lab@server[:budget]`; UsageError with the nearest names where a part is unknown."""
-    lab_name, _, rest = text.partition("@")
+    """Read `lab[+keep]@server[:budget]`; UsageError with the nearest names where a part is unknown."""
+    lab_text, _, rest = text.partition("@")
     server_name, colon, budget_text = rest.partition(":")
-    lab = LABS.get(lab_name)
+    lab, keep = _parse_lab(text, *lab_text.partition("+"))
+    server = _parse_server(text, lab, server_name)
+    return Stack(lab, server, _parse_budget(text, server, budget_text if colon else None), keep)
+
+
+def _parse_lab(text: str, name: str, plus: str, keep: str) -> tuple[Lab, str]:
+    lab = LABS.get(name)
     if lab is None:
-        raise UsageError(f"Unknown lab {lab_name!r} in stack {text!r}: {nearest(lab_name, LABS)}")
-    server = SERVERS.get(server_name)
+        raise UsageError(f"Unknown lab {name!r} in stack {text!r}: {nearest(name, LABS)}")
+    if plus and keep not in KEEPS:
+        raise UsageError(f"Unknown way to keep connections {keep!r} in stack {text!r}: {nearest(keep, KEEPS)}")
+    if plus and not lab.is_django:
+        raise UsageError(f"{name} asks no database: leave +{keep} out of {text!r}.")
+    return lab, keep
+
+
+def _parse_server(text: str, lab: Lab, name: str) -> Server:
+    speaking = {known.name: known for known in SERVERS.values() if known.interface == lab.interface}
+    server = SERVERS.get(name)
     if server is None:
-        fitting = [name for name, known in SERVERS.items() if known.interface == lab.interface]
-        raise UsageError(f"Unknown server {server_name!r} in stack {text!r}: {nearest(server_name, fitting)}")
+        raise UsageError(f"Unknown server {name!r} in stack {text!r}: {nearest(name, speaking)}")
+    fitting = ", ".join(known.name for known in speaking.values() if known.live_arguments or not lab.needs)
     if server.interface != lab.interface:
-        fitting = [
-            name
-            for name, known in SERVERS.items()
-            if known.interface == lab.interface and (known.live_arguments or not lab.needs)
-        ]
         raise UsageError(
-            f"{server_name} speaks {server.interface.upper()} but {lab_name} is "
-            f"{lab.interface.upper()}: choose one of {', '.join(fitting)}."
+            f"{name} speaks {server.interface.upper()} but {lab.name} is {lab.interface.upper()}: "
+            f"choose one of {fitting}."
         )
     if lab.needs and server.live_arguments is None:
-        fitting = [name for name, known in SERVERS.items() if known.live_arguments]
-        raise UsageError(
-            f"{lab_name} has WebSockets, {server_name} serves none here: choose one of {', '.join(fitting)}."
-        )
-    return Stack(lab, server, _parse_budget(text, server, budget_text if colon else None))
+        raise UsageError(f"{lab.name} has WebSockets, {name} serves none here: choose one of {fitting}.")
+    return server
 
 
 def _parse_budget(text: str, server: Server, budget_text: str | None) -> Budget:

@@ -180,6 +180,11 @@ def _median_interval(values: tuple[float, ...]) -> stats.Interval | None:
     return stats.median_interval(values)
 
 
+def lab_of(stack: str) -> str:
+    """The lab in the stack's name."""
+    return re.split(r"[+@]", stack)[0]
+
+
 def processes_of(stack: str) -> int:
     """Server processes in the stack's budget, 1 where it names none; also for stacks no longer known."""
     match = re.search(r"x([1-9][0-9]*)$", stack.partition(":")[2])

@@ -4,7 +4,6 @@ import asyncio
 import time
 
 from asgiref.sync import sync_to_async
-from django.db.models import F
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.csrf import csrf_protect
@@ -16,7 +15,7 @@ from labs.common.http import answer, number
 from labs.common.news import NEWS
 from labs.common.shop.atomic_across_hops import atomic_across_hops
 from labs.common.shop.models import Account, Note, Product
-from labs.common.shop.payment import pay, two_accounts
+from labs.common.shop.payment import ONE_LESS, ONE_MORE, pay, two_accounts
 from labs.common.shop.slow import slow_product_alone, slow_products
 from labs.common.upstream_client import LoopThreadPool, ask_upstream_async, ask_upstream_in, async_client
 from labs.common.work import spend_cpu, whereabouts
@@ -132,9 +131,9 @@ async def checkout_in_halves(request: HttpRequest) -> HttpResponse:
     ms = number(request, "ms", default=0)
     buyer, seller = two_accounts()
     with inside():
-        await Account.objects.filter(pk=buyer).aupdate(coins=F("coins") - 1)
+        await Account.objects.filter(pk=buyer).aupdate(**ONE_LESS)
         await asyncio.sleep(ms / 1000)
-        await Account.objects.filter(pk=seller).aupdate(coins=F("coins") + 1)
+        await Account.objects.filter(pk=seller).aupdate(**ONE_MORE)
     return answer(paid=1)
 
 
@@ -143,9 +142,9 @@ async def checkout_across_hops(request: HttpRequest) -> HttpResponse:
     buyer, seller = two_accounts()
     with inside():
         async with atomic_across_hops():
-            await Account.objects.filter(pk=buyer).aupdate(coins=F("coins") - 1)
+            await Account.objects.filter(pk=buyer).aupdate(**ONE_LESS)
             await asyncio.sleep(ms / 1000)
-            await Account.objects.filter(pk=seller).aupdate(coins=F("coins") + 1)
+            await Account.objects.filter(pk=seller).aupdate(**ONE_MORE)
     return answer(paid=1)
 
 

@@ -4,7 +4,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from django.db import transaction
-from django.db.models import F
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.csrf import csrf_protect
@@ -15,7 +14,7 @@ from labs.common.gauge import inside
 from labs.common.http import answer, number
 from labs.common.news import NEWS
 from labs.common.shop.models import Account, Note, Product
-from labs.common.shop.payment import pay, two_accounts
+from labs.common.shop.payment import ONE_LESS, ONE_MORE, pay, two_accounts
 from labs.common.shop.slow import slow_product_alone, slow_products
 from labs.common.upstream_client import ask_upstream
 from labs.common.work import spend_cpu, whereabouts
@@ -129,9 +128,9 @@ def checkout_in_halves(request: HttpRequest) -> HttpResponse:
     ms = number(request, "ms", default=0)
     buyer, seller = two_accounts()
     with inside():
-        Account.objects.filter(pk=buyer).update(coins=F("coins") - 1)
+        Account.objects.filter(pk=buyer).update(**ONE_LESS)
         time.sleep(ms / 1000)
-        Account.objects.filter(pk=seller).update(coins=F("coins") + 1)
+        Account.objects.filter(pk=seller).update(**ONE_MORE)
     return answer(paid=1)
 
 
@@ -139,9 +138,9 @@ def checkout_across_hops(request: HttpRequest) -> HttpResponse:
     ms = number(request, "ms", default=0)
     buyer, seller = two_accounts()
     with inside(), transaction.atomic():
-        Account.objects.filter(pk=buyer).update(coins=F("coins") - 1)
+        Account.objects.filter(pk=buyer).update(**ONE_LESS)
         time.sleep(ms / 1000)
-        Account.objects.filter(pk=seller).update(coins=F("coins") + 1)
+        Account.objects.filter(pk=seller).update(**ONE_MORE)
     return answer(paid=1)
 
 

@@ -14,6 +14,7 @@ class Note(models.Model):
 
 
 class Account(models.Model):
-    """Payments move coins from one account to another: their sum is always the same."""
+    """Payments move coins from one account to another: their sum is always the same. `received` counts payments."""
 
     coins = models.IntegerField()
+    received = models.IntegerField(default=0)
