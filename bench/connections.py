@@ -1,4 +1,5 @@
-"""Trials of connections: N feeds held open, or N clients that leave early. The drivers: load/held.py, load/gone.py.
+"""Trials of connections: N feeds held open, N clients that leave early, or waves of N requests that each hold a
+connection to the database. The drivers: load/held.py, load/gone.py, load/waves.py.
 
 No throughput and no window: the phases are the driver's, and what counts is how many are served, what each costs the
 server while it is only open, and what is left when all have gone.
@@ -6,34 +7,48 @@ server while it is only open, and what is left when all have gone.
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from bench import cpus, meter, preflight
+import psutil
+
+from bench import cpus, meter, preflight, verdict
 from bench.cpus import CpuPlan
+from bench.database import Database
 from bench.limits import CLIENT_FULL
+from bench.needs import Needs, serving_needs
+from bench.payments import Books
 from bench.probe import probe
 from bench.record import Gone, Held, LoadUse, MachineUse, Reason, ServerUse, Trial, decode_histogram, latency_of
 from bench.servers import Process, Server, free_port, serving_stack, start, work_folder
 from bench.stacks import HOST, Stack
 from bench.stats import median_of
 from bench.verdict import MAX_OTHER_CORES, TrialInvalid
+from bench.waves import waves_of
 from bench.workloads import Request, parse_request
 
 LOOK_EVERY_S = 0.05
-LOOKED_AFTER_S = 5.0
-"""From the last connection's end on: what the server still has then, it was left with."""
+LOOKED_AFTER_S = {"held": 5.0, "gone": 5.0, "waves": 0.0}
+"""From the last connection's end on: what the server still has then, it was left with. After waves the driver looks."""
 DRIVEN_WITHIN_S = 150.0
 WARM_UPS = 3
-QUICK = {"feed": "feed?n=2&ms=10", "wait": "wait?ms=10", "burn": "burn?ms=1"}
+CHECKOUTS = ("checkout", "checkout_in_halves", "checkout_across_hops")
+QUICK = {
+    "feed": "feed?n=2&ms=10",
+    "wait": "wait?ms=10",
+    "burn": "burn?ms=1",
+    "hold": "hold?ms=1",
+    **{name: f"{name}?ms=1" for name in CHECKOUTS},
+}
 """A request of the same kind that is over soon: the probe, and the first requests that import what all need."""
 
 
 class Plan(Protocol):
-    """What is asked of `trial.TrialPlan` here. `leave_after_s` None: connections are held."""
+    """What is asked of `trial.TrialPlan` here; `kind_of` says of which kind it is."""
 
     @property
     def stack(self) -> Stack: ...
@@ -44,6 +59,10 @@ class Plan(Protocol):
     @property
     def leave_after_s(self) -> float | None: ...
     @property
+    def staying(self) -> int: ...
+    @property
+    def max_connections(self) -> int | None: ...
+    @property
     def middleware(self) -> tuple[str, ...]: ...
     @property
     def duration_s(self) -> float: ...
@@ -52,13 +71,15 @@ class Plan(Protocol):
 @dataclass
 class Seen:
     """What the driver wrote, and readings from before the first connection until after the last, of the server and,
-    first and last, of all of ours.
+    first and last, of all of ours. `open`: monotonic seconds, and connections open on the database then.
     """
 
     server: list[meter.Reading]
     ours: list[meter.Reading]
     wrote: dict[str, Any] = field(default_factory=dict)
     connections: int = 0
+    open: list[tuple[float, int]] = field(default_factory=list)
+    log: str = ""
 
     @property
     def before(self) -> meter.Reading:
@@ -77,10 +98,20 @@ class Seen:
         return float(self.wrote["phases"][until] - self.wrote["phases"][phase])
 
 
+Kind = Literal["held", "gone", "waves"]
+ABOUT: dict[Kind, tuple[str, ...]] = {"held": ("feed",), "gone": ("wait", "burn", *CHECKOUTS), "waves": ("hold",)}
+
+
+def kind_of(plan: Plan) -> Kind:
+    """Which driver it wants: clients leave, or the database's bound is looked for, or connections are just held."""
+    if plan.leave_after_s is not None:
+        return "gone"
+    return "held" if plan.max_connections is None else "waves"
+
+
 def is_about(plan: Plan) -> bool:
-    """Whether such requests can be held, or left."""
-    name = plan.request.workload.name
-    return name == "feed" if plan.leave_after_s is None else name in ("wait", "burn")
+    """Whether such requests can be held, left, or come in waves."""
+    return plan.request.workload.name in ABOUT[kind_of(plan)]
 
 
 def measured(trial: Trial, plan: Plan) -> Trial:
@@ -88,37 +119,56 @@ def measured(trial: Trial, plan: Plan) -> Trial:
     plan.stack.require_installed()
     preflight.require_room(plan.connections or 0, "connections")
     where = cpus.plan(plan.stack.budget.processes)
+    with serving_needs(plan.request, cpus=where.load, max_connections=plan.max_connections) as needs:
+        books = Books(needs.database) if needs.database else None
+        trial, seen = _driven(trial, plan, where, needs)
+        if books:
+            open_max = max((count for _, count in seen.open), default=None)
+            trial = replace(trial, database=books.closed(open_max, _told_of_payment(plan, seen), seen.log))
+    return _judged(_with_numbers(trial, plan, seen, where), seen)
+
+
+def _told_of_payment(plan: Plan, seen: Seen) -> int | None:
+    is_payment = plan.request.workload.name in CHECKOUTS
+    return seen.wrote["answered"] + WARM_UPS if is_payment else None
+
+
+def _driven(trial: Trial, plan: Plan, where: CpuPlan, needs: Needs) -> tuple[Trial, Seen]:
+    """The trial with its commands, and what was seen; the server has ended then."""
     with ExitStack() as running:
         folder = running.enter_context(work_folder("load"))
         port = free_port()
         driver = _driver(plan, f"http://{HOST}:{port}", folder, where)
         running.callback(driver.stop, within_s=0)
-        server = running.enter_context(
-            serving_stack(plan.stack, middleware=plan.middleware, cpus=where.server, port=port, grace_s=0)
-        )
+        how: dict[str, Any] = {"middleware": plan.middleware, "services": needs.environment, "cpus": where.server}
+        server = running.enter_context(serving_stack(plan.stack, **how, port=port, grace_s=0))
         for _ in range(WARM_UPS):
             probe(server.url, parse_request(QUICK[plan.request.workload.name]), plan.stack)
-        seen = _watched(server, driver, folder)
+        seen = _watched(server, driver, folder, needs.database, LOOKED_AFTER_S[kind_of(plan)])
     commands = {"server": server.command, "load": ["FOLDER" if it == str(folder) else it for it in driver.command]}
-    return _judged(_with_numbers(replace(trial, commands=commands), plan, seen, where), seen)
+    return replace(trial, commands=commands), seen
 
 
 def _driver(plan: Plan, url: str, folder: Path, where: CpuPlan) -> Process:
     """The driver, waiting for its go."""
-    name, how = ("held", "--hold") if plan.leave_after_s is None else ("gone", "--leave-after")
-    long = str(plan.duration_s if plan.leave_after_s is None else plan.leave_after_s)
+    kind = kind_of(plan)
+    how = {
+        "held": ["--hold", str(plan.duration_s)],
+        "gone": ["--leave-after", str(plan.leave_after_s), "--staying", str(plan.staying)],
+        "waves": [],
+    }[kind]
     command = [
-        *("python", "-m", f"bench.load.{name}", "--url", url, "--path", plan.request.path, how, long),
+        *("python", "-m", f"bench.load.{kind}", "--url", url, "--path", plan.request.path, *how),
         *("--connections", str(plan.connections), "--folder", str(folder)),
     ]
     log = folder / "load.log"
     return Process(command, start(command, environment={}, cpus=where.load, log=log), log, where.load)
 
 
-def _watched(server: Server, driver: Process, folder: Path) -> Seen:
+def _watched(server: Server, driver: Process, folder: Path, database: Database | None, looked_after_s: float) -> Seen:
     """Let the driver go, read the server until some seconds after its end, and gather what it wrote."""
     members, ours = server.family(), [*server.family(), *driver.family()]
-    seen = Seen([meter.read(members)], [meter.read(ours)])
+    seen = Seen([meter.read(members)], [_read_ours(ours, database)])
     (folder / "go").touch()
     deadline_s = time.monotonic() + DRIVEN_WITHIN_S
     while not (folder / "seen.json").exists():
@@ -127,12 +177,19 @@ def _watched(server: Server, driver: Process, folder: Path) -> Seen:
             seen.connections = meter.established(server.port)
         time.sleep(LOOK_EVERY_S)
         seen.server.append(meter.read(members))
-    seen.ours.append(meter.read(ours))
+        if database and (count := database.connections()) is not None:
+            seen.open.append((time.monotonic(), count))
+    seen.ours.append(_read_ours(ours, database))
     seen.wrote = json.loads((folder / "seen.json").read_text())
-    time.sleep(LOOKED_AFTER_S)
-    _require_alive(server, None, deadline_s + LOOKED_AFTER_S)
+    time.sleep(looked_after_s)
+    _require_alive(server, None, deadline_s + looked_after_s)
     seen.server.append(meter.read(members))
+    seen.log = server.log.read_text(errors="replace")
     return seen
+
+
+def _read_ours(ours: Sequence[psutil.Process], database: Database | None) -> meter.Reading:
+    return meter.together(meter.read(ours), meter.read_with_ended(database.family() if database else []))
 
 
 def _phases(folder: Path) -> dict[str, float]:
@@ -161,10 +218,11 @@ def _with_numbers(trial: Trial, plan: Plan, seen: Seen, where: CpuPlan) -> Trial
     cpu_s = sum(seen.wrote["cpu_s"].values())
     return replace(
         trial,
-        errors=seen.wrote.get("errors", {}),
-        failed=sum(seen.wrote.get("errors", {}).values()),
-        held=_held(seen) if plan.leave_after_s is None else None,
-        gone=_gone(seen) if plan.leave_after_s is not None else None,
+        errors=_errors(seen),
+        failed=sum(_errors(seen).values()),
+        held=_held(seen) if kind_of(plan) == "held" else None,
+        gone=_gone(seen, plan.staying) if kind_of(plan) == "gone" else None,
+        waves=waves_of(seen.wrote, seen.open) if kind_of(plan) == "waves" else None,
         server=ServerUse(
             threads_max=max(reading.threads for reading in seen.server),
             rss_bytes_max=max(reading.rss_bytes for reading in seen.server),
@@ -179,6 +237,12 @@ def _with_numbers(trial: Trial, plan: Plan, seen: Seen, where: CpuPlan) -> Trial
         samples=meter.samples_of(seen.server, seen.before.at_s),
         duration_s=took_s,
     )
+
+
+def _errors(seen: Seen) -> dict[str, int]:
+    """Answers that were not right, by class."""
+    of_waves = Counter(one["error"] for wave in seen.wrote.get("waves", []) for one in wave if one["error"])
+    return {**seen.wrote.get("errors", {}), **of_waves}
 
 
 def _held(seen: Seen) -> Held:
@@ -203,7 +267,7 @@ def _held(seen: Seen) -> Held:
 COUNTED = ("served", "starved", "lost", "published", "asked_to_publish", "undelivered")
 
 
-def _gone(seen: Seen) -> Gone:
+def _gone(seen: Seen, staying: int) -> Gone:
     wrote = seen.wrote
     cpu_s = seen.at("quiet").cpu_s - seen.at("left").cpu_s
     return Gone(
@@ -211,11 +275,17 @@ def _gone(seen: Seen) -> Gone:
         answered=wrote["answered"],
         ended_in_vain=wrote["ended"] - wrote["answered"],
         cut_short=wrote["cut_short"],
-        never_begun=wrote["left"] + wrote["answered"] - wrote["ended"] - wrote["cut_short"],
+        never_begun=max(0, wrote["left"] + wrote["answered"] + sum(wrote["errors"].values()) - _begun(wrote)),
         newcomer_us=None if wrote["newcomer_s"] is None else round(1e6 * wrote["newcomer_s"]),
         quiet_s=wrote["quiet_s"],
         cpu_us_per_leaver=1e6 * cpu_s / max(1, wrote["left"]),
+        stayed=staying,
     )
+
+
+def _begun(wrote: dict[str, Any]) -> int:
+    """Requests that came as far as their view's work."""
+    return int(wrote["ended"] + wrote["cut_short"])
 
 
 def _judged(trial: Trial, seen: Seen) -> Trial:
@@ -223,6 +293,8 @@ def _judged(trial: Trial, seen: Seen) -> Trial:
     if trial.held and trial.held.served + trial.held.starved + trial.failed != trial.connections:
         missing = Reason("accounting", "Some feeds are missing from the driver's books.")
         return replace(trial, verdict="invalid", reasons=[missing], held=None)
+    if torn := list(verdict.torn(trial)):
+        return replace(trial, verdict="invalid", reasons=torn)
     reasons = list(_reservations(trial, seen))
     return replace(trial, verdict="degraded" if reasons else "ok", reasons=reasons)
 

@@ -27,7 +27,7 @@ from bench.record import Claim, Hops, Plan, Reason, Run, Status, Trial
 from bench.stacks import parse_stack
 from bench.summary import claims_about
 from bench.trial import INTERRUPTED, TrialPlan, blank, run_trial
-from bench.watch import Freeze
+from bench.watch import Freeze, Outage
 from bench.workloads import parse_request
 
 FOLDER = Path(__file__).parent / "experiments"
@@ -48,8 +48,10 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Loads: `users` make closed loops, held back together to each of `held_to_per_s` where given; `rates_per_s` make
     open loops, and so do `capacity_shares`, rates relative to what the stack could do in this run. `connections` are
-    held for the profile's duration, or, with `leave_after_s`, given up by their clients. `freeze` pauses the server:
-    seconds from the window's start, and for how long. `count_hops` has one request of each traced as well.
+    held for the profile's duration, or, with `leave_after_s`, given up by all clients but `staying`; with
+    `max_connections`, as many as the database allows, they come in waves. `outage` takes the database away and
+    `freeze` pauses the server: seconds from the window's start, and for how long. `count_hops` has one request of each
+    traced as well.
     """
 
     stacks: list[str]
@@ -60,6 +62,9 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capacity_shares: list[float] = []
     connections: list[int] = []
     leave_after_s: float | None = None
+    staying: int = 0
+    max_connections: int | None = None
+    outage: tuple[float, float] | None = None
     freeze: tuple[float, float] | None = None
     count_hops: bool = False
     middleware: list[list[str]] = msgspec.field(default_factory=lambda: [[]])
@@ -131,7 +136,10 @@ def trials_of(experiment: Experiment, profile_name: str, wishes: Wishes) -> list
             "This experiment is about connections: give --connections, and neither users, rates nor target."
         )
     if any(plan.connections and not is_about(plan) for plan in crossed):
-        raise UsageError("Held are feeds, such as --workload 'feed?n=100&ms=10000'; left is `wait` or `burn`.")
+        raise UsageError(
+            "Held are feeds, such as --workload 'feed?n=100&ms=10000'; left is `wait`, `burn` or a checkout; "
+            "`hold` comes in waves."
+        )
     answerable = [plan for plan in _once(crossed) if plan.request.is_answered_by(plan.stack)]
     if not answerable:
         raise UsageError(
@@ -147,8 +155,9 @@ def _once(trials: Iterable[TrialPlan]) -> list[TrialPlan]:
 
 def _identity(trial: TrialPlan) -> tuple[object, ...]:
     """What makes a trial the same as another."""
-    load = (trial.users, trial.rate_per_s, trial.capacity_share, trial.connections, trial.leave_after_s, trial.freeze)
-    return (trial.stack.name, trial.request.name, load, trial.middleware)
+    load = (trial.users, trial.rate_per_s, trial.capacity_share, trial.connections, trial.max_connections)
+    befalls = (trial.leave_after_s, trial.staying, trial.freeze, trial.outage)
+    return (trial.stack.name, trial.request.name, load, befalls, trial.middleware)
 
 
 def _wished(block: Block, wishes: Wishes) -> Block:
@@ -203,9 +212,12 @@ def _cross(block: Block, profile: Profile, wishes: Wishes) -> list[TrialPlan]:
             schedule=wishes.schedule,
             seed=wishes.seed,
             freeze=Freeze(*block.freeze) if block.freeze else None,
+            outage=Outage(*block.outage) if block.outage else None,
             engine=wishes.engine,
             target=wishes.target,
             leave_after_s=block.leave_after_s,
+            staying=block.staying,
+            max_connections=block.max_connections,
             count_hops=block.count_hops and wishes.target is None,
             **load._asdict(),
         )

@@ -1,7 +1,7 @@
 """Stretches without an answer: was the server silent, or was the client itself held up? (METHOD, faults)"""
 
 from bench.load.process import Stretch
-from bench.record import Event, Trial
+from bench.record import ASKED_FOR, Event, Trial
 from bench.watch import Evidence
 
 SILENT_S = 0.3
@@ -13,9 +13,9 @@ MOST_LISTED = 20
 
 
 def gap_events(trial: Trial, seen: Evidence) -> list[Event]:
-    """The client's stalls, and the server's silences that no stall and no planned freeze explains, longest first."""
+    """The client's stalls, and the server's silences that no stall and nothing planned explains, longest first."""
     stalls = seen.recording.stalls
-    planned = [(event.at_s, event.at_s + event.for_s) for event in seen.events if event.code == "frozen"]
+    planned = [(event.at_s, event.at_s + event.for_s) for event in seen.events if event.code in ASKED_FOR]
     silences = [
         stretch
         for stretch in seen.recording.silences

@@ -16,7 +16,8 @@ def utilisation_of(trial: Trial, cpu_s: float, cores: int) -> dict[str, float]:
 
     users: of what N users can ask for, X (L+S) / N. rate: of the rate that was asked for. threads: of the requests
     that the server lets in at once, X (L+S) / W, where more than W are there. server CPU and client: of their cores.
-    upstream: of its core. backlog: of the queue of connections to be accepted, at its longest.
+    upstream: of its core. database: of the core that it shares with the load. backlog: of the queue of connections to
+    be accepted, at its longest.
     """
     rate = trial.throughput_per_s or 0.0
     inside = rate * (trial.io_wait_s + cpu_s)
@@ -32,6 +33,8 @@ def utilisation_of(trial: Trial, cpu_s: float, cores: int) -> dict[str, float]:
         used["backlog"] = max(trial.samples.accept_queue, default=0) / BACKLOG
     if trial.machine and trial.machine.upstream_cores:
         used["upstream"] = trial.machine.upstream_cores
+    if trial.machine and trial.machine.database_cores:
+        used["database"] = trial.machine.database_cores + (trial.load.cpu_share if trial.load else 0.0)
     if trial.load:
         used["client"] = trial.load.busiest_share
     return {name: round(share, 3) for name, share in used.items()}

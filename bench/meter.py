@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -53,6 +53,28 @@ def read(family: Sequence[psutil.Process], port: int | None = None) -> Reading:
     machine_s, stolen_s = machine_times_s()
     queue = 0 if port is None else accept_queue(port)
     return Reading(time.monotonic(), cpu_s, machine_s, stolen_s, rss_bytes, threads, queue)
+
+
+def read_with_ended(family: Sequence[psutil.Process]) -> Reading:
+    """The same for a server that makes a process for each connection: with the CPU time of those that have ended,
+    which their parent keeps, in ticks of 10 ms.
+    """
+    reading, ended_s = read(family), 0.0
+    for process in family:
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            ended_s += times.children_user + times.children_system
+    return replace(reading, cpu_s=reading.cpu_s + ended_s)
+
+
+def together(one: Reading, other: Reading) -> Reading:
+    """Both trees as one, at the first one's time."""
+    return replace(
+        one,
+        cpu_s=one.cpu_s + other.cpu_s,
+        rss_bytes=one.rss_bytes + other.rss_bytes,
+        threads=one.threads + other.threads,
+    )
 
 
 def machine_times_s() -> tuple[float, float]:

@@ -9,7 +9,7 @@ from bench import limits, meter, record, theory
 from bench.cpus import CpuPlan
 from bench.gaps import gap_events
 from bench.load.process import Engine, Recording
-from bench.record import LoadUse, MachineUse, Samples, ServerUse, Trial, encode_histogram, latency_of
+from bench.record import Event, LoadUse, MachineUse, Samples, ServerUse, Trial, encode_histogram, latency_of
 from bench.watch import Evidence
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
@@ -26,13 +26,27 @@ def numbers_of(trial: Trial, seen: Evidence, where: CpuPlan, cores: int, engine:
         counted,
         server=_server_use(seen, where, cores) if is_sampled else None,
         load=_load_use(seen.recording, where, engine or Engine()),
-        machine=MachineUse(round(seen.other_cores, 3), round(seen.stolen_cores, 3), _upstream_cores(seen)),
+        machine=_machine_use(seen),
         samples=meter.samples_of(seen.server, seen.start_s) if is_sampled else Samples(),
         window_at_s=seen.start_s,
     )
     timed = _latencies(used, seen.recording)
-    events = sorted([*seen.events, *gap_events(timed, seen)], key=lambda event: event.at_s)
+    events = sorted([*seen.events, *gap_events(timed, seen), *recoveries(timed, seen)], key=lambda event: event.at_s)
     return _against_limit(replace(timed, events=events), cores)
+
+
+def recoveries(trial: Trial, seen: Evidence) -> list[Event]:
+    """When right answers came again after the database was back, as exactly as answers are counted in columns."""
+    return [_recovery(trial, event.at_s + event.for_s) for event in seen.events if event.code == "database-away"]
+
+
+def _recovery(trial: Trial, back_s: float) -> Event:
+    every_s = trial.answered_every_s
+    again = [column * every_s for column, count in enumerate(trial.answered) if count and column * every_s >= back_s]
+    if not again:
+        return Event("not-recovered", back_s, 0.0, "No right answer came after the database was back.")
+    for_s = again[0] + every_s - back_s
+    return Event("recovered", back_s, for_s, f"Right answers came again within {for_s:.1f} s of the database's return.")
 
 
 def _counts(trial: Trial, books: Recording) -> Trial:
@@ -81,8 +95,13 @@ def _load_use(books: Recording, where: CpuPlan, engine: Engine) -> LoadUse:
     )
 
 
-def _upstream_cores(seen: Evidence) -> float:
-    return round(meter.cpu_share(seen.upstream[0], seen.upstream[-1]), 3)
+def _machine_use(seen: Evidence) -> MachineUse:
+    return MachineUse(
+        other_cores=round(seen.other_cores, 3),
+        stolen_cores=round(seen.stolen_cores, 3),
+        upstream_cores=round(meter.cpu_share(seen.upstream[0], seen.upstream[-1]), 3),
+        database_cores=round(meter.cpu_share(seen.database[0], seen.database[-1]), 3),
+    )
 
 
 def _latencies(trial: Trial, books: Recording) -> Trial:

@@ -59,6 +59,10 @@ class Event:
     message: str
 
 
+ASKED_FOR = ("frozen", "database-away")
+"""Events that the experiment itself brings about."""
+
+
 @dataclass(frozen=True)
 class ServerUse:
     """What the server's process tree used in the window. `cpu_share` 1.0 is one core kept busy."""
@@ -97,6 +101,24 @@ class MachineUse:
     other_cores: float
     stolen_cores: float
     upstream_cores: float = 0.0
+    database_cores: float = 0.0
+
+
+@dataclass(frozen=True)
+class DatabaseUse:
+    """The database through a trial: what it was, and connections open on it at most (None: it has none to count).
+
+    `coins_off`: how far the sum over all accounts moved, `payments_lost`: answered as paid and not found there (None
+    where nobody counted the answers). `recovered_us`: from its return until right answers came again, as exactly as
+    these are counted in columns; None where it was not away, or they never came. `errors`: what the lab's log says.
+    """
+
+    vendor: str
+    connections_max: int | None
+    coins_off: int
+    payments_lost: int | None = None
+    recovered_us: int | None = None
+    errors: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -145,6 +167,35 @@ class Gone:
     newcomer_us: int | None
     quiet_s: float | None
     cpu_us_per_leaver: float
+    stayed: int = 0
+
+
+@dataclass(frozen=True)
+class Wave:
+    """N requests one after the other, each holding what it has. `first_failed` counts from 1; None: none failed.
+
+    `in_flight` and `open` are equally long columns: requests in flight, and connections open on the database then.
+    `slowest_us` is of right answers. `open_left`: connections still open when all had been answered for a while.
+    """
+
+    answered: int
+    failed: int
+    first_failed: int | None
+    slowest_us: int | None
+    open_max: int
+    open_left: int
+    errors: dict[str, int]
+    in_flight: list[int] = field(default_factory=list)
+    open: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Waves:
+    """Two waves of the same, and how long after them the next request was answered rightly; None: it never was."""
+
+    first: Wave
+    second: Wave
+    recovered_us: int | None
 
 
 @dataclass(frozen=True)
@@ -163,7 +214,8 @@ class Trial:
     """One stack x request x load on a freshly started server. None stands for what was not measured.
 
     The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate. With
-    `connections` there is no such load: see `held` and `gone`.
+    `connections` there is no such load: see `held`, `gone` and, of a database that allows `max_connections` and no
+    more, `waves`.
     `in_flight_mean` is how many requests were in flight, averaged over the window.
     `issued` requests belong to the window; in an open loop issued = completed + failed + timed_out + dropped +
     in_flight, and `completed` counts answers until the end of the drain, of which `throughput_per_s` knows only those
@@ -214,6 +266,9 @@ class Trial:
     hops: Hops | None = None
     held: Held | None = None
     gone: Gone | None = None
+    waves: Waves | None = None
+    database: DatabaseUse | None = None
+    max_connections: int | None = None
     warmup_s: float = 0.0
     duration_s: float = 0.0
     started_s: float = 0.0
@@ -237,7 +292,7 @@ class Trial:
 
     @property
     def load_text(self) -> str:
-        return load_text(self.users, self.rate_per_s, self.capacity_share, self.connections)
+        return load_text(self.users, self.rate_per_s, self.capacity_share, self.connections, self.max_connections)
 
     @property
     def is_measured(self) -> bool:
@@ -251,9 +306,15 @@ def column_s(window_s: float) -> float:
 
 
 def load_text(
-    users: int | None, rate_per_s: float | None, capacity_share: float | None = None, connections: int | None = None
+    users: int | None,
+    rate_per_s: float | None,
+    capacity_share: float | None = None,
+    connections: int | None = None,
+    max_connections: int | None = None,
 ) -> str:
     """A load in words: `200 users`, `100 requests/s`, `10 users held to 100/s`, `50 % of capacity`, `9 connections`."""
+    if connections is not None and max_connections is not None:
+        return f"{connections:,} requests, {max_connections:,} connections allowed"
     if connections is not None:
         return f"{connections:,} connection{'' if connections == 1 else 's'}"
     if users is None and capacity_share is not None:

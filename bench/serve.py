@@ -1,4 +1,4 @@
-"""`lab serve STACK`: one stack in the foreground, with the upstream service its `fan_out` calls, until Ctrl-C."""
+"""`lab serve STACK`: one stack in the foreground, with the services that its workloads ask, until Ctrl-C."""
 
 import os
 import shlex
@@ -11,7 +11,8 @@ from rich.console import Console
 
 from bench import preflight
 from bench.errors import LabError
-from bench.servers import free_port, require_free, serving, serving_upstream, stack_environment
+from bench.needs import serving_all_needs
+from bench.servers import require_free, serving, stack_environment
 from bench.stacks import HOST, Stack
 
 
@@ -30,15 +31,12 @@ def serve(
     require_free(port, host)
     preflight.raise_descriptor_limit()
     with ExitStack() as running:
-        upstream_url = None
-        if stack.lab.is_django and stack.lab.has_workloads:
-            upstream_port = free_port()
-            upstream_url = f"http://{HOST}:{upstream_port}"
-        environment = stack_environment(middleware, upstream_url, host) | _redis()
+        needs = running.enter_context(serving_all_needs(stack))
+        environment = stack_environment(stack, middleware, needs.environment, host) | _redis()
         command = stack.command(port, host=host, reload=reload)
         print(copyable(command, environment, cpus), flush=True)
-        if upstream_url:
-            running.enter_context(serving_upstream(port=upstream_port))
+        if needs.database:
+            console.print(f"database: {needs.database.vendor}")
         server = running.enter_context(
             serving(command, port, environment=environment, cpus=cpus, host=host, inherit_output=True)
         )
@@ -53,9 +51,12 @@ def _redis() -> dict[str, str]:
 
 
 def copyable(command: Sequence[str], environment: dict[str, str], cpus: Sequence[int]) -> str:
-    """The command as one would type it in this folder: variables, cores, the interpreter, arguments."""
+    """The command as one would type it in this folder: variables, cores, the interpreter, arguments.
+
+    Without the database's URL, which holds a password.
+    """
     python, *arguments = command
-    words = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
+    words = [f"{name}={shlex.quote(value)}" for name, value in environment.items() if name != "LAB_DATABASE_URL"]
     if cpus:
         words += ["taskset", "-c", ",".join(map(str, cpus))]
     return " ".join([*words, shlex.quote(_interpreter(python)), *map(shlex.quote, arguments)])

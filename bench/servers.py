@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -306,29 +307,28 @@ def serving_stack(
     stack: Stack,
     *,
     middleware: Sequence[str] = (),
-    upstream_url: str | None = None,
+    services: Mapping[str, str] = MappingProxyType({}),
     cpus: Sequence[int] = (),
     port: int | None = None,
     host: str = HOST,
     grace_s: float = STOP_WITHIN_S,
 ) -> Iterator[Server]:
-    """The stack on a free port of loopback (or the one asked for), ready."""
+    """The stack on a free port of loopback (or the one asked for), ready; `services` as `needs.Needs.environment`."""
     stack.require_installed()
     port = port or free_port(host)
-    environment = stack_environment(middleware, upstream_url, host)
+    environment = stack_environment(stack, middleware, services, host)
     command = stack.command(port, host=host)
     with serving(command, port, environment=environment, cpus=cpus, host=host, grace_s=grace_s) as server:
         yield server
 
 
-def stack_environment(middleware: Sequence[str], upstream_url: str | None, host: str = HOST) -> dict[str, str]:
+def stack_environment(
+    stack: Stack, middleware: Sequence[str], services: Mapping[str, str], host: str = HOST
+) -> dict[str, str]:
     """The lab's settings as environment variables."""
-    environment = {} if host in LOOPBACK else {"LAB_ALLOWED_HOST": host}
-    if middleware:
-        environment["LAB_MIDDLEWARE"] = ",".join(middleware)
-    if upstream_url:
-        environment["LAB_UPSTREAM_URL"] = upstream_url
-    return environment
+    allowed = {} if host in LOOPBACK else {"LAB_ALLOWED_HOST": host}
+    chosen = {"LAB_MIDDLEWARE": ",".join(middleware)} if middleware else {}
+    return {**allowed, **chosen, **stack.environment, **services}
 
 
 def upstream_command(port: int) -> list[str]:

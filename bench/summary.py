@@ -19,7 +19,7 @@ from bench.record import Claim, Reason, Run, Trial, Verdict, decode_histogram, l
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
 ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload", "server-busy"}
-LOADS = ("users", "rate_per_s", "capacity_share", "connections")
+LOADS = ("users", "rate_per_s", "capacity_share", "connections", "max_connections")
 SATURATED = 0.9
 """Of its limit: a server this busy bounds the throughput itself, also when the client had little headroom left."""
 
@@ -31,6 +31,7 @@ class Load(NamedTuple):
     rate_per_s: float | None
     capacity_share: float | None
     connections: int | None = None
+    max_connections: int | None = None
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def rows_of(run: Run) -> list[Row]:
     """The run's rows in the plan's order: request, middleware, load, stack."""
     groups: dict[tuple[str, str, tuple[str, ...], Load], list[Trial]] = {}
     for trial in sorted(run.trials, key=attrgetter("repeat")):
-        load = Load(trial.users, trial.rate_per_s, trial.capacity_share, trial.connections)
+        load = Load(*(getattr(trial, name) for name in LOADS))
         groups.setdefault((trial.stack, trial.request, tuple(trial.middleware), load), []).append(trial)
     rows = [Row(*key, tuple(trials)) for key, trials in groups.items()]
     return sorted(rows, key=lambda row: _place(run, row))
@@ -215,11 +216,12 @@ def _place(run: Run, row: Row) -> tuple[object, ...]:
     load = (
         row.is_open,
         row.users or row.load.connections or 0,
+        -(row.load.max_connections or 0),
         row.load.capacity_share or 0.0,
         row.load.rate_per_s or 0.0,
     )
     if row.load.capacity_share is not None:
-        load = (*load[:3], 0.0)  # the same share is another rate for every stack
+        load = (*load[:-1], 0.0)  # the same share is another rate for every stack
     return (
         *_rank(run.plan.requests, row.request),
         *(len(row.middleware), row.middleware, *load),
@@ -374,7 +376,8 @@ def _fits_load(trial: Trial, selector: dict[str, Any]) -> bool:
     if share is not None:
         return trial.capacity_share == share
     if "connections" in selector:
-        return bool(trial.connections == selector["connections"])
+        allowed = selector.get("max_connections", trial.max_connections)
+        return (trial.connections, trial.max_connections) == (selector["connections"], allowed)
     return (trial.users, trial.rate_per_s) == (selector.get("users"), selector.get("rate_per_s"))
 
 
@@ -394,7 +397,9 @@ def _touches(code: str, trial: Trial, measure: str) -> bool:
         return measure.startswith("latency")
     if measure.startswith("hops."):  # counted in a request of their own
         return False
-    if measure.startswith(("held.", "gone.")):  # a slow driver makes delays longer, not counts or memory
+    if measure.startswith(
+        ("held.", "gone.", "waves.", "database.")
+    ):  # a slow driver makes delays longer, not counts or memory
         return "_us" in measure
     if code == "client-limited":  # what the server spends on a request does not depend on who asks
         is_the_server_s = measure.startswith("server.") or measure == "cpu_us_per_request"

@@ -25,6 +25,9 @@ NAMES = {
     "client-gap": "load generator held up",
     "clock-stepped": "wall clock stepped",
     "frozen": "server frozen",
+    "database-away": "database away",
+    "recovered": "right answers again",
+    "not-recovered": "no right answer any more",
 }
 """What each event is called, the worst first."""
 COLOURS = {"server-gap": FAILED, "server-busy": FAILED, "server-restarted": FAILED, "client-gap": "#7a5c00"}

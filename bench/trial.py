@@ -3,7 +3,7 @@
 The phases are here; `watch.py` looks at the window, `numbers.py` makes numbers of what it saw, `verdict.py` judges.
 """
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,13 +11,15 @@ from urllib.parse import urlsplit
 from bench import connections, cpus, preflight, servers, watch
 from bench.errors import NotRun, SecondInterrupt
 from bench.load.process import Ask, Engine, Recording, RunningLoad, running_load
+from bench.needs import Needs, serving_needs
 from bench.numbers import numbers_of
+from bench.payments import Books
 from bench.probe import PROBED_WITHIN_S, ContractBroken, probe, require_reachable
 from bench.record import Reason, Trial, write_atomically
-from bench.servers import Server, free_port, serving_stack, serving_upstream, work_folder
+from bench.servers import Server, free_port, serving_stack, work_folder
 from bench.stacks import LOOPBACK, Stack
 from bench.verdict import TrialInvalid, judge
-from bench.watch import Evidence, Freeze, Watch
+from bench.watch import Evidence, Freeze, Outage, Watch
 from bench.workloads import Request
 
 FIRST_REQUEST_S = 0.005  # of a user: its connection, its thread, its place in the queue
@@ -33,8 +35,10 @@ class TrialPlan:
 
     The load: closed with `users`, open with `rate_per_s`, closed and held back with both. `capacity_share` stands for
     a rate that is known once the stack's capacity has been measured: see `experiment.resolved`. `connections` are held
-    or, after `leave_after_s`, left: see connections.py. `target` is the address of a server that is there already;
-    without it each trial starts its own. `count_hops`: trace one request of it before the server starts.
+    or, after `leave_after_s`, left by all but `staying` of them, or they come in waves where the database allows
+    `max_connections` and no more: see connections.py. `outage`: when the database goes away, and for how long.
+    `target` is the address of a server that is there already; without it each trial starts its own. `count_hops`:
+    trace one request of it before the server starts.
     """
 
     stack: Stack
@@ -54,6 +58,9 @@ class TrialPlan:
     count_hops: bool = False
     connections: int | None = None
     leave_after_s: float | None = None
+    staying: int = 0
+    max_connections: int | None = None
+    outage: Outage | None = None
 
     @property
     def full_warmup_s(self) -> float:
@@ -73,7 +80,7 @@ class TrialPlan:
     @property
     def deadline_s(self) -> float:
         """The longest that the trial takes, whatever hangs: the sum of what each phase is given."""
-        boots = 1 + self.request.workload.needs_upstream
+        boots = 1 + self.request.workload.needs_upstream + self.request.workload.needs_database
         until_go_s = boots * servers.READY_WITHIN_S + PROBED_WITHIN_S + watch.LOAD_WITHIN_S
         return until_go_s + self.full_warmup_s + self.duration_s + watch.RECORDED_WITHIN_S + STOPS_WITHIN_S
 
@@ -95,6 +102,7 @@ def blank(plan: TrialPlan) -> Trial:
         rate_per_s=plan.rate_per_s,
         capacity_share=plan.capacity_share,
         connections=plan.connections,
+        max_connections=plan.max_connections,
         repeat=plan.repeat,
         io_wait_s=plan.request.io_wait_s(plan.stack),
         slots=plan.request.slots(plan.stack),
@@ -125,6 +133,22 @@ def run_trial(plan: TrialPlan, keep: Path | None = None) -> Trial:
 def _measured(trial: Trial, plan: TrialPlan, keep: Path | None) -> Trial:
     _require_what_it_needs(plan)
     where = cpus.plan(plan.stack.budget.processes, plan.engine.processes)
+    with nullcontext(Needs()) if plan.target else _needs_of(plan, where) as needs:
+        books = Books(needs.database) if needs.database else None
+        trial, seen = _watched(trial, plan, where, needs, keep)
+        if books and seen:  # when the server has been killed, with whatever it was doing
+            trial = replace(trial, database=books.closed(seen.open_max, None, seen.log))
+    return _judged(trial, plan, where, seen) if seen else trial
+
+
+def _needs_of(plan: TrialPlan, where: cpus.CpuPlan) -> AbstractContextManager[Needs]:
+    return serving_needs(plan.request, cpus=where.load, max_connections=plan.max_connections)
+
+
+def _watched(
+    trial: Trial, plan: TrialPlan, where: cpus.CpuPlan, needs: Needs, keep: Path | None
+) -> tuple[Trial, Evidence | None]:
+    """The trial with its commands and what was seen; aborted, and nothing to judge, where it was interrupted."""
     with ExitStack() as running:
         folder = running.enter_context(work_folder("load"))
         port = free_port(plan.engine.bind)
@@ -133,21 +157,22 @@ def _measured(trial: Trial, plan: TrialPlan, keep: Path | None) -> Trial:
         load = running.enter_context(
             running_load(ask, folder, engine=plan.engine, cpus=where.load, allowed=plan.drives_others)
         )
-        server, upstream = _served(plan, port, where, running)
+        server = None if plan.target else running.enter_context(_serving(plan, port, where, needs))
         probe(ask.url, plan.request, plan.stack)
         load.go()
         try:
-            evidence = Watch(server, load, upstream, plan.freeze).through_the_window()
+            evidence = Watch(server, load, needs, plan.freeze, plan.outage).through_the_window()
         except KeyboardInterrupt:
-            return _aborted(trial, load.hand_in(HAND_IN_WITHIN_S))
+            return _aborted(trial, load.hand_in(HAND_IN_WITHIN_S)), None
         load.stop()
         _keep_requests(load, keep)
-        trial = replace(trial, commands=_commands(server, load, upstream), warmup_s=plan.full_warmup_s)
-    return _judged(trial, plan, where, evidence)
+        return replace(trial, commands=_commands(server, load, needs), warmup_s=plan.full_warmup_s), evidence
 
 
 def _require_what_it_needs(plan: TrialPlan) -> None:
     """Raise NotRun where it cannot begin."""
+    if plan.target and plan.outage:
+        raise NotRun(f"The database of the server at {plan.target} is not ours to stop: leave out --target.")
     if plan.target and plan.freeze:
         raise NotRun(f"The server at {plan.target} is not ours to freeze: leave out --target.")
     if plan.target:
@@ -157,25 +182,16 @@ def _require_what_it_needs(plan: TrialPlan) -> None:
     preflight.require_room(plan.users or 0)
 
 
-def _served(plan: TrialPlan, port: int, where: cpus.CpuPlan, running: ExitStack) -> tuple[Server | None, Server | None]:
-    """The server and the upstream service it needs; no server where the target is elsewhere."""
-    if plan.target:
-        return None, None
-    upstream = None
-    if plan.request.workload.needs_upstream:
-        upstream = running.enter_context(serving_upstream(cpus=where.load))
-    server = running.enter_context(
-        serving_stack(
-            plan.stack,
-            middleware=plan.middleware,
-            upstream_url=upstream.url if upstream else None,
-            cpus=where.server,
-            port=port,
-            host=plan.engine.bind,
-            grace_s=0,
-        )
+def _serving(plan: TrialPlan, port: int, where: cpus.CpuPlan, needs: Needs) -> AbstractContextManager[Server]:
+    return serving_stack(
+        plan.stack,
+        middleware=plan.middleware,
+        services=needs.environment,
+        cpus=where.server,
+        port=port,
+        host=plan.engine.bind,
+        grace_s=0,
     )
-    return server, upstream
 
 
 def ask_of(plan: TrialPlan, url: str) -> Ask:
@@ -201,12 +217,12 @@ def _keep_requests(load: RunningLoad, keep: Path | None) -> None:
         write_atomically(keep, load.requests_file.read_bytes())
 
 
-def _commands(server: Server | None, load: RunningLoad, upstream: Server | None) -> dict[str, list[str]]:
+def _commands(server: Server | None, load: RunningLoad, needs: Needs) -> dict[str, list[str]]:
     """The commands as they are kept: a temporary folder is nobody's business."""
     folder = str(load.folder)
     commands = {"load": ["FOLDER" if word == folder else word for word in load.command]}
     commands |= {"server": server.command} if server else {}
-    return commands | ({"upstream": upstream.command} if upstream else {})
+    return commands | ({"upstream": needs.upstream.command} if needs.upstream else {})
 
 
 def _aborted(trial: Trial, seen: Recording | None) -> Trial:
@@ -233,13 +249,21 @@ def _aborted(trial: Trial, seen: Recording | None) -> Trial:
 def _judged(trial: Trial, plan: TrialPlan, where: cpus.CpuPlan, seen: Evidence) -> Trial:
     """Numbers out of the evidence, then the verdict; where that is `invalid` the numbers go again."""
     cores = cpus.cores_of(where.server, plan.stack.budget.processes)
-    measured = numbers_of(trial, seen, where, cores=cores, engine=plan.engine)
+    measured = _with_recovery(numbers_of(trial, seen, where, cores=cores, engine=plan.engine))
     verdict, reasons = judge(measured, lost=seen.recording.lost, mean_latency_s=seen.mean_latency_s)
     if verdict == "invalid":
         return replace(_without_numbers(measured), verdict=verdict, reasons=reasons)
     if any(reason.code == "errors" for reason in reasons):
         measured = replace(_without_latencies(measured), histogram=None, histogram_from_send=None)
     return replace(measured, verdict=verdict, reasons=reasons)
+
+
+def _with_recovery(trial: Trial) -> Trial:
+    """How long it took from the database's return until right answers came, beside what else is known of it."""
+    again_us = [round(1e6 * event.for_s) for event in trial.events if event.code == "recovered"]
+    if trial.database is None or not again_us:
+        return trial
+    return replace(trial, database=replace(trial.database, recovered_us=again_us[0]))
 
 
 def _without_latencies(trial: Trial) -> Trial:

@@ -6,8 +6,9 @@ Locust's exit status is not asked: it is 0 also when a worker was killed or ever
 from collections.abc import Iterator
 
 from bench.limits import CLIENT_FULL
-from bench.record import Reason, Trial, Verdict
+from bench.record import ASKED_FOR, Reason, Trial, Verdict
 from bench.stats import halves_differ, littles_law_error, littles_law_noise
+from bench.workloads import WORKLOADS
 
 MAX_ERROR_SHARE = 0.001  # above it there is no latency claim (METHOD, item 12)
 MAX_LATENESS_US, MAX_LATENESS_SHARE = 2000, 0.05  # p99 of an open loop's sends, or of the median latency (item 9)
@@ -40,12 +41,19 @@ def _invalid(trial: Trial, lost: int) -> Iterator[Reason]:
     yield from _events(trial, "server-restarted")  # the CPU time of a process that has ended cannot be read any more
     if lost:
         yield Reason("accounting", f"{lost} requests are missing from the load's books.")
+    yield from torn(trial)
     if wrong:
         yield Reason("wrong-answers", f"{wrong} of {answered} answers had another body than the contract's.")
     if not trial.throughput_per_s:
         yield Reason("no-answers", f"No request was answered rightly in the window{_classes(trial)}.")
     if _is_above_limit(trial):
         yield Reason("above-limit", f"{trial.fraction_of_limit:.0%} of the physical limit: the measurement is wrong.")
+
+
+def torn(trial: Trial) -> Iterator[Reason]:
+    """Payments that were left half done by a workload that promises they never are."""
+    if trial.database and trial.database.coins_off and not WORKLOADS[trial.workload].may_tear:
+        yield Reason("torn", f"The accounts' sum moved by {trial.database.coins_off}: payments were left half done.")
 
 
 def _events(trial: Trial, code: str) -> Iterator[Reason]:
@@ -76,7 +84,7 @@ def _books(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
         )
     yield from _littles_law(trial, mean_latency_s)
     first, second = trial.halves_per_s or [0.0, 0.0]
-    is_steady = not any(event.code == "frozen" for event in trial.events)  # else the experiment asks for unlike halves
+    is_steady = not any(event.code in ASKED_FOR for event in trial.events)  # else the experiment asks for unlike halves
     if is_steady and halves_differ(first, second, MAX_DRIFT) and abs(first - second) > _noise(trial):
         yield Reason("drift", f"The window's halves differ: {first:.0f} and {second:.0f} requests/s.")
 

@@ -3,14 +3,16 @@
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import psutil
 
 from bench import meter
+from bench.database import Database
 from bench.errors import NotRun
 from bench.load.process import DRAIN_S, Recording, RunningLoad, Stretch, merge
+from bench.needs import Needs
 from bench.record import Event, column_s
 from bench.servers import Server, has_ended
 from bench.verdict import TrialInvalid
@@ -30,10 +32,17 @@ class Freeze(NamedTuple):
     for_s: float
 
 
+class Outage(NamedTuple):
+    """The database away for a while, as the experiment asks, in seconds from the window's start."""
+
+    at_s: float
+    for_s: float
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """What was seen in the window: the load's books, readings of the server, and of all of ours at its edges; how many
-    connections there were when it began.
+    """What was seen in the window: the load's books, readings of the server, and of its services and all of ours at
+    its edges; how many connections there were when it began, and at most open on the database. `log`: the server's.
     """
 
     recording: Recording
@@ -43,6 +52,9 @@ class Evidence:
     events: list[Event]
     start_s: float
     connections: int = 0
+    database: list[meter.Reading] = field(default_factory=list)
+    open_max: int | None = None
+    log: str = ""
 
     @property
     def mean_latency_s(self) -> float:
@@ -65,9 +77,17 @@ class Watch:
     """Looks at server, load and upstream through the window, and does to the server what the experiment asks for."""
 
     def __init__(
-        self, server: Server | None, load: RunningLoad, upstream: Server | None, freeze: Freeze | None = None
+        self,
+        server: Server | None,
+        load: RunningLoad,
+        needs: Needs,
+        freeze: Freeze | None = None,
+        outage: Outage | None = None,
     ) -> None:
-        self.server, self.load, self.upstream, self.freeze = server, load, upstream, freeze
+        self.server, self.load, self.freeze, self.outage = server, load, freeze, outage
+        self.upstream, self.database = needs.upstream, needs.database
+        self.open: list[int] = []
+        self.stopped_at_s: float | None = None
         self.start_s = 0.0
         self.events: list[Event] = []
         self.members: list[psutil.Process] = []
@@ -81,21 +101,36 @@ class Watch:
         self._sleep_until(self.start_s - PREPARE_S)
         connections = meter.established(self.server.port) if self.server else 0
         self._note_early_ends()
-        upstream = self.upstream.family() if self.upstream else []
-        ours = [*self.members, *upstream, *self._load_family(), psutil.Process()]
-        readings: list[list[meter.Reading]] = [[], [], []]
-        for at_s in sample_times_s(self.start_s, end_s):
-            self._sleep_until(at_s)
-            self._look_at_members()
-            readings[0].append(meter.read(self.members, self.server.port if self.server else None))
-            if at_s in (self.start_s, end_s):
-                readings[1].append(meter.read(ours))
-                readings[2].append(meter.read(upstream))
+        readings = self._readings(end_s)
         self._note_replacements()
         recording = self._wait_for_recording()
         self._note_clock(wall_ahead_s)
-        server, all_of_ours, upstream_readings = readings
-        return Evidence(recording, server, all_of_ours, upstream_readings, self.events, self.start_s, connections)
+        return Evidence(
+            recording,
+            **readings,
+            events=self.events,
+            start_s=self.start_s,
+            connections=connections,
+            open_max=max(self.open, default=None),
+            log=self.server.log.read_text(errors="replace") if self.server else "",
+        )
+
+    def _readings(self, end_s: float) -> dict[str, list[meter.Reading]]:
+        """The server all the time; its services and all of ours at the window's edges."""
+        upstream = self.upstream.family() if self.upstream else []
+        ours = [*self.members, *upstream, *self._load_family(), psutil.Process()]
+        seen: dict[str, list[meter.Reading]] = {"server": [], "ours": [], "upstream": [], "database": []}
+        for at_s in sample_times_s(self.start_s, end_s):
+            self._sleep_until(at_s)
+            self._look_at_members()
+            seen["server"].append(meter.read(self.members, self.server.port if self.server else None))
+            self._look_at_database()
+            if at_s in (self.start_s, end_s):
+                database = self.database.family() if self.database else []
+                seen["database"].append(meter.read_with_ended(database))
+                seen["ours"].append(meter.together(meter.read(ours), seen["database"][-1]))
+                seen["upstream"].append(meter.read(upstream))
+        return seen
 
     def _load_family(self) -> list[psutil.Process]:
         return [member for process in self.load.processes for member in process.family()]
@@ -144,6 +179,23 @@ class Watch:
             raise TrialInvalid("load-lost", lost[0].upper() + lost[1:])
         if self.freeze:
             self._freeze_and_thaw(self.freeze)
+        if self.outage and self.database and self.start_s:
+            self._stop_and_start(self.outage, self.database)
+
+    def _look_at_database(self) -> None:
+        """Count the connections open there; nobody counts while it is away."""
+        if self.database and self.stopped_at_s is None and (count := self.database.connections()) is not None:
+            self.open.append(count)
+
+    def _stop_and_start(self, outage: Outage, database: Database) -> None:
+        into_s = time.monotonic() - self.start_s
+        if self.stopped_at_s is None and outage.at_s <= into_s:
+            self.stopped_at_s = time.monotonic()
+            database.stop()
+        elif self.stopped_at_s and time.monotonic() - self.stopped_at_s >= outage.for_s:
+            database.start()
+            away_s, self.stopped_at_s, self.outage = time.monotonic() - self.stopped_at_s, None, None
+            self._note("database-away", "The database was stopped, as the experiment asks,", away_s)
 
     def _look_at_members(self) -> None:
         """Note processes of the server that have ended: less often than the rest, because it takes longer."""

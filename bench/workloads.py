@@ -19,6 +19,7 @@ class Workload:
     """What one request does. `io_wait_s` is L, the wait that no amount of CPU can shorten, in a given lab.
 
     `body` gives the one right answer; None where each answer differs. A `feed` is no JSON but a stream of events.
+    `may_tear`: a bad example, whose payments may be left half done; any other that leaves one makes its trial invalid.
     """
 
     name: str
@@ -28,7 +29,9 @@ class Workload:
     defaults: Parameters = field(default_factory=dict)
     in_bare: bool = False
     needs_upstream: bool = False
+    needs_database: bool = False
     blocks_loop: bool = False
+    may_tear: bool = False
     content_type: str = "application/json"
 
 
@@ -49,6 +52,11 @@ def _feed_wait(parameters: Parameters, lab: Lab) -> float:
     return (parameters["n"] - 1) * parameters["ms"] / 1000
 
 
+def _waits_in_a_row(parameters: Parameters, lab: Lab) -> float:
+    """Also where they are gathered: the ORM asks one query of a request after the other."""
+    return parameters["n"] * parameters["ms"] / 1000
+
+
 def _json(answer: Callable[[Parameters], dict[str, object]]) -> Callable[[Parameters], bytes]:
     return lambda parameters: json.dumps(answer(parameters)).encode()
 
@@ -56,6 +64,21 @@ def _json(answer: Callable[[Parameters], dict[str, object]]) -> Callable[[Parame
 @_json
 def _fan_out_answer(parameters: Parameters) -> dict[str, object]:
     return {"calls": parameters["n"], "waited_ms": parameters["n"] * parameters["ms"]}
+
+
+@_json
+def _first_products(parameters: Parameters) -> dict[str, object]:
+    return {"names": [f"product {pk}" for pk in range(1, parameters["n"] + 1)]}
+
+
+@_json
+def _one_product(parameters: Parameters) -> dict[str, object]:
+    return {"names": ["product 1"] * parameters.get("n", 1)}
+
+
+@_json
+def _paid(parameters: Parameters) -> dict[str, object]:
+    return {"paid": 1}
 
 
 def _ticks(parameters: Parameters) -> bytes:
@@ -119,6 +142,65 @@ WORKLOADS = {
             _json(lambda p: {"news": None}),
             _one_wait,
             {"ms": 100},
+        ),
+        Workload("rows", "one query, n rows", _first_products, _no_wait, {"n": 20}, needs_database=True),
+        Workload("slow_rows", "one query that takes ms", _one_product, _one_wait, {"ms": 100}, needs_database=True),
+        Workload(
+            "crud",
+            "creates, reads, updates and deletes a row: four queries",
+            _json(lambda p: {"read": "created", "saved": "updated", "deleted": 1}),
+            _no_wait,
+            needs_database=True,
+        ),
+        Workload(
+            "gathered",
+            "n queries of ms in one request, gathered in async code",
+            _one_product,
+            _waits_in_a_row,
+            {"n": 5, "ms": 20},
+            needs_database=True,
+        ),
+        Workload(
+            "gathered_threads",
+            "the same in n threads, each with a connection of its own",
+            _one_product,
+            _one_wait,
+            {"n": 5, "ms": 20},
+            needs_database=True,
+        ),
+        Workload(
+            "hold",
+            "a query at once, then waits ms for something else",
+            _one_product,
+            _one_wait,
+            {"ms": 100},
+            needs_database=True,
+        ),
+        Workload(
+            "checkout",
+            "a payment: two rows in one transaction, ms between them; in async code one hop",
+            _paid,
+            _one_wait,
+            {"ms": 0},
+            needs_database=True,
+        ),
+        Workload(
+            "checkout_in_halves",
+            "the same without a transaction: a bad example",
+            _paid,
+            _one_wait,
+            {"ms": 0},
+            needs_database=True,
+            may_tear=True,
+        ),
+        Workload(
+            "checkout_across_hops",
+            "the same, in async code with a transaction open across hops: a bad example",
+            _paid,
+            _one_wait,
+            {"ms": 0},
+            needs_database=True,
+            may_tear=True,
         ),
         Workload("whoami", "thread, loop and callers inside", None, _no_wait),
     )

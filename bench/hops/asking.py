@@ -7,15 +7,15 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from bench.errors import ExitCode, LabError
 from bench.hops.ask import Ask
 from bench.hops.trace import Trace, from_json
+from bench.needs import serving_needs
 from bench.record import ROOT
-from bench.servers import Process, serving_upstream, stack_environment, start
+from bench.servers import Process, stack_environment, start
 from bench.stacks import Stack
 from bench.workloads import Request
 
@@ -41,10 +41,9 @@ class Child(LabError):
 def trace_of(
     stack: Stack, request: Request, middleware: Sequence[str] = (), within_s: float = TIME_LIMIT_S, **more: Any
 ) -> Trace:
-    """A request of one of the lab's stacks, with the upstream service where it calls one; `more` are fields of Ask."""
-    with ExitStack() as running:
-        upstream = running.enter_context(serving_upstream()) if request.workload.needs_upstream else None
-        environment = stack_environment(middleware, upstream.url if upstream else None)
+    """A request of one of the lab's stacks, with the services that it asks; `more` are fields of Ask."""
+    with serving_needs(request) as needs:
+        environment = stack_environment(stack, middleware, needs.environment)
         return traced(Ask(stack.lab.application, request.path, **more), environment, ROOT, within_s)
 
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from bench.errors import LabError, NotRun, UsageError
 from bench.hops.apps import APP_VARIABLE
 from bench.hops.asking import PYTHON, finding_us
+from bench.needs import serving_all_needs
 from bench.record import ROOT
 from bench.servers import (
     READY_WITHIN_S,
     Process,
     require_free,
-    serving_upstream,
     stack_environment,
     start,
     work_folder,
@@ -66,8 +66,8 @@ def _plan_for_stack(arguments: argparse.Namespace, running: ExitStack) -> Plan:
         raise UsageError("Say what to serve: `lab trace --serve STACK`, or `lab trace --serve --app MODULE:NAME`.")
     stack = parse_stack(arguments.words[0])
     stack.require_installed()
-    upstream = running.enter_context(serving_upstream()) if stack.lab.is_django else None
-    environment = stack_environment(arguments.middleware or (), upstream.url if upstream else None)
+    needs = running.enter_context(serving_all_needs(stack))
+    environment = stack_environment(stack, arguments.middleware or (), needs.environment)
     return Plan(_command(stack, arguments.port), {**environment, APP_VARIABLE: stack.lab.application}, ROOT)
 
 

@@ -18,9 +18,10 @@ from rich.markup import escape
 from bench import cpus, meter, record
 from bench.arguments import Parser, whole, words
 from bench.errors import ExitCode
+from bench.needs import serving_needs
 from bench.plots import burst_timeline, waves_of
 from bench.probe import probe
-from bench.servers import Server, serving_stack, serving_upstream
+from bench.servers import Server, serving_stack
 from bench.stacks import Stack, parse_stack
 from bench.terminal import console, guarded, print_json, shown
 from bench.workloads import Request, parse_request
@@ -99,10 +100,8 @@ def burst(stack: Stack, request: Request, n: int) -> Burst:
     """Start the stack, ask N times at once, stop it. NotRun and ContractBroken as in a trial."""
     where = cpus.plan(stack.budget.processes)
     with ExitStack() as running:
-        upstream_url = None
-        if request.workload.needs_upstream:
-            upstream_url = running.enter_context(serving_upstream(cpus=where.load)).url
-        server = running.enter_context(serving_stack(stack, upstream_url=upstream_url, cpus=where.server))
+        needs = running.enter_context(serving_needs(request, cpus=where.load))
+        server = running.enter_context(serving_stack(stack, services=needs.environment, cpus=where.server))
         probe(server.url, request, stack)
         answers, threads_most = asyncio.run(watch(server, request, n))
         return Burst(stack.name, request.name, answers, _inside_most(server, stack), threads_most)

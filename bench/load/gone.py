@@ -1,4 +1,5 @@
-"""Clients that leave before their answer: N requests, each given up after a while, and what the server goes on doing.
+"""Clients that leave before their answer: N requests, each given up after a while but for those of some who stay, and
+what the server goes on doing.
 
 Run as a subprocess, because the driver wants a process and a core of its own:
 
@@ -9,12 +10,13 @@ Files in FOLDER: `go` (made by the caller), `phases.json` (when each phase began
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.load.streams import Address, Phases, drive, on_schedule, parser_of
+from bench.load.streams import Address, Phases, drive, on_schedule, parser_of, require_ok
 
 NEWCOMER_WITHIN_S = 30.0
 QUIET_WITHIN_S = 30.0
@@ -29,13 +31,15 @@ class Options:
     path: str
     connections: int
     leave_after: float
+    staying: int
     folder: Path
 
 
 class Driver:
     def __init__(self, options: Options) -> None:
         self.options, self.phases, self.address = options, Phases(options.folder), Address(options.url)
-        self.answered = 0
+        self.answered = self.left = self.asked = 0
+        self.errors: Counter[str] = Counter()
         self.before: dict[str, int] = {}
 
     async def run(self) -> dict[str, Any]:
@@ -47,8 +51,9 @@ class Driver:
         self.phases.begin("quiet")
         ended, cut_short = (after[name] - self.before[name] for name in ("inside_ended", "inside_cut_short"))
         return {
-            "left": self.options.connections - self.answered,
+            "left": self.left,
             "answered": self.answered,
+            "errors": self.errors,
             "ended": ended,
             "cut_short": cut_short,
             "newcomer_s": newcomer_s,
@@ -58,16 +63,27 @@ class Driver:
         }
 
     async def all_leave(self) -> None:
-        await asyncio.gather(*await on_schedule(self.options.connections, self.leave))
+        await asyncio.gather(*await on_schedule(self.options.connections, self.ask))
 
-    async def leave(self) -> None:
-        """Ask, wait a little for the answer, and go."""
+    async def ask(self) -> None:
+        """Wait a little for the answer and go, or stay."""
+        patience_s = NEWCOMER_WITHIN_S if self.stays() else self.options.leave_after
         reader, writer = await self.address.connected()
         writer.write(self.address.request("GET", self.options.path))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(reader.readuntil(b"\r\n"), self.options.leave_after)
+        try:
+            require_ok(await asyncio.wait_for(reader.readuntil(b"\r\n"), patience_s))
             self.answered += 1
+        except TimeoutError:
+            self.left += 1
+        except (OSError, EOFError) as error:
+            self.errors[str(error) or type(error).__name__] += 1
         writer.close()
+
+    def stays(self) -> bool:
+        """Whether the next one does: those who stay are spread evenly among all."""
+        self.asked += 1
+        staying, of = self.options.staying, self.options.connections
+        return self.asked * staying // of > (self.asked - 1) * staying // of
 
     async def newcomer_s(self) -> float | None:
         """How long somebody waits who comes when the last has left."""
@@ -95,6 +111,7 @@ class Driver:
 def main() -> None:
     parser = parser_of("python -m bench.load.gone", __doc__)
     parser.add_argument("--leave-after", type=float, required=True, help="seconds that each waits for its answer")
+    parser.add_argument("--staying", type=int, default=0, help="how many of them wait for their answer")
     options = Options(**vars(parser.parse_args()))
     drive(options, Driver(options).run)
 

@@ -79,11 +79,13 @@ class Phases:
             self.cpu_s[name] = time.process_time() - began_s
 
 
-async def on_schedule(count: int, start: Callable[[], Awaitable[None]]) -> list["asyncio.Task[None]"]:
+async def on_schedule(
+    count: int, start: Callable[[], Awaitable[None]], per_s: float = OPENED_PER_S
+) -> list["asyncio.Task[None]"]:
     """So many tasks, begun one after the other at the rate of the schedule."""
     began_s, tasks = time.monotonic(), []
     for index in range(count):
-        late_s = began_s + index / OPENED_PER_S - time.monotonic()
+        late_s = began_s + index / per_s - time.monotonic()
         if late_s > 0:
             await asyncio.sleep(late_s)
         tasks.append(asyncio.ensure_future(start()))

@@ -1,0 +1,47 @@
+"""What a request asks besides its server: the slow service, the database. Started for one trial, stopped with it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from bench.database import Database, serving_database
+from bench.servers import Server, serving_upstream
+from bench.stacks import Stack
+from bench.workloads import Request
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The services that run for a request; None for those it does not ask."""
+
+    upstream: Server | None = None
+    database: Database | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where the lab finds them."""
+        upstream = {"LAB_UPSTREAM_URL": self.upstream.url} if self.upstream else {}
+        return upstream | (self.database.environment if self.database else {})
+
+
+@contextmanager
+def serving_needs(request: Request, *, cpus: Sequence[int] = (), max_connections: int | None = None) -> Iterator[Needs]:
+    """The services that the request asks, ready, on `cpus`. NotRun where one cannot start."""
+    with ExitStack() as running:
+        upstream = database = None
+        if request.workload.needs_upstream:
+            upstream = running.enter_context(serving_upstream(cpus=cpus))
+        if request.workload.needs_database:
+            database = running.enter_context(serving_database(max_connections=max_connections, cpus=cpus))
+        yield Needs(upstream, database)
+
+
+@contextmanager
+def serving_all_needs(stack: Stack, *, cpus: Sequence[int] = ()) -> Iterator[Needs]:
+    """Every service that some workload of the stack's lab asks."""
+    with ExitStack() as running:
+        if not (stack.lab.is_django and stack.lab.has_workloads):
+            yield Needs()
+        else:
+            upstream = running.enter_context(serving_upstream(cpus=cpus))
+            yield Needs(upstream, running.enter_context(serving_database(cpus=cpus)))
