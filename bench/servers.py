@@ -24,6 +24,7 @@ from types import MappingProxyType
 import psutil
 
 from bench import launch
+from bench.credentials import hidden_here
 from bench.errors import NotRun, UsageError
 from bench.record import ROOT
 from bench.stacks import HOST, LOOPBACK, Stack
@@ -40,6 +41,7 @@ FOREIGN_VARIABLES = (
     "PYTHONWARNINGS",
 )
 FOREIGN_PREFIXES = ("UVICORN_", "LOCUST_", "LAB_", "DJANGO_")
+Account = tuple[int, int]  # uid and gid
 
 
 @dataclass
@@ -50,6 +52,7 @@ class Process:
     popen: subprocess.Popen[bytes]
     log: Path
     cpus: list[int]
+    stop_by: signal.Signals = field(default=signal.SIGTERM, kw_only=True)
     _stopped: bool = field(default=False, kw_only=True)
 
     @property
@@ -69,17 +72,17 @@ class Process:
         return []
 
     def log_tail(self, lines: int = 12) -> str:
-        """The end of what it printed."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        """The end of what it printed, without credentials: it is quoted in sentences and kept in run.json."""
+        return hidden_here("\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]))
 
     def stop(self, within_s: float = STOP_WITHIN_S) -> None:
-        """Ask with SIGTERM, then insist with SIGKILL; afterwards nothing of its family is left."""
+        """Ask with `stop_by`, then insist with SIGKILL; afterwards nothing of its family is left."""
         if self._stopped:
             return
         family = self.family()
         try:
             if within_s > 0 and self.exit_status is None:
-                self.popen.terminate()
+                self.popen.send_signal(self.stop_by)
                 with suppress(subprocess.TimeoutExpired):
                     self.popen.wait(within_s)
         finally:  # a second Ctrl-C cuts the waiting short, not the killing
@@ -200,15 +203,16 @@ def start(
     log: Path,
     inherit_output: bool = False,
     folder: Path = ROOT,
+    account: Account | None = None,
+    end_by: signal.Signals = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
-    """Start a command in a folder, bound to `cpus`, in a session of its own, ending when this process ends."""
-    binding = ",".join(map(str, cpus)) or "-"
-    python, *arguments = command
-    program = [sys.executable if python == "python" else python, *arguments]
-    wrapper = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), binding]
+    """Start a command in a folder, bound to `cpus`, in a session of its own, ending when this process ends.
+
+    It is told so by the signal `end_by`. As root, `account` is whose process it becomes.
+    """
     with log.open("ab") as output:
         return subprocess.Popen(
-            [*wrapper, *program],
+            launched(command, cpus=cpus, account=account, end_by=end_by),
             env=clean_environment(environment),
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -216,6 +220,21 @@ def start(
             stderr=None if inherit_output else subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def launched(
+    command: Sequence[str],
+    *,
+    cpus: Sequence[int] = (),
+    account: Account | None = None,
+    end_by: signal.Signals = signal.SIGTERM,
+) -> list[str]:
+    """The command behind `launch.py`, which says what the rest means."""
+    python, *arguments = command
+    program = [sys.executable if python == "python" else python, *arguments]
+    options = ["--end-by", str(int(end_by)), *(["--as", "{}:{}".format(*account)] if account else [])]
+    binding = ",".join(map(str, cpus)) or "-"
+    return [sys.executable, "-I", "-S", launch.__file__, *options, str(os.getpid()), binding, *program]
 
 
 @contextmanager
