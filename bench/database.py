@@ -28,6 +28,7 @@ SQLITE = f"SQLite {sqlite3.sqlite_version}"
 REMEDY = f"run `./scripts/system-packages` or `python -m pip install {WHEEL}`"
 UNDERSTOOD = "postgresql://USER:PASSWORD@HOST:PORT/NAME or sqlite:///FILE, with special characters quoted (%40 for @)"
 COINS = "SELECT coalesce(sum(coins), 0) FROM shop_account"
+PAYMENTS = "SELECT coalesce(sum(received), 0) FROM shop_account"
 RESTORE = f"UPDATE shop_account SET coins = {COINS_EACH} WHERE coins <> {COINS_EACH}"
 # Autovacuum is off, and dead rows of the trial before would slow the next.
 CLEAN = "VACUUM (ANALYZE) shop_account, shop_note, shop_product"
@@ -108,10 +109,17 @@ class Database:
 
     def coins(self) -> int:
         """On all accounts together."""
+        return self._sum(COINS)
+
+    def payments(self) -> int:
+        """How many have arrived, ever."""
+        return self._sum(PAYMENTS)
+
+    def _sum(self, question: str) -> int:
         if self._enter:
-            return self._ask(COINS)
+            return self._ask(question)
         with closing(_sqlite(self._url)) as connection:
-            return int(connection.execute(COINS).fetchone()[0])
+            return int(connection.execute(question).fetchone()[0])
 
     @property
     def is_running(self) -> bool:
