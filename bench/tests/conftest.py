@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench import cpus
+from bench.database import Database, serving_database
 from bench.interrupts import SIGNALS
 from bench.servers import Server, serving_upstream
 from bench.tests.processes import MARK
@@ -49,3 +50,10 @@ def upstream() -> Iterator[Server]:
     """The slow service, once for all tests."""
     with serving_upstream() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[Database]:
+    """What `lab` would start here, once for all tests that change nothing of its settings."""
+    with serving_database() as database:
+        yield database

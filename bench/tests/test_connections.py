@@ -7,13 +7,14 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import connections, experiment, plots, preflight, tables
 from bench.load import gone, held
 from bench.record import Claim, Held, Trial
-from bench.servers import Process, Server, serving_stack
+from bench.servers import Server, serving_stack
 from bench.stacks import parse_stack
 from bench.summary import _decides, judge, rows_of
 from bench.tests import runs
@@ -113,9 +114,9 @@ def test_a_waiting_view_is_cut_short_on_a_loop_and_ends_in_vain_in_a_thread() ->
 def test_a_server_that_dies_makes_the_trial_invalid(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
     watched = connections._watched
 
-    def dying(server: Server, driver: Process, folder: Path) -> connections.Seen:
+    def dying(server: Server, *more: Any) -> connections.Seen:
         threading.Timer(0.3, os.kill, (server.pid, signal.SIGKILL)).start()
-        return watched(server, driver, folder)
+        return watched(server, *more)
 
     monkeypatch.setattr(connections, "_watched", dying)
     trial = run_trial(planned("zero_hop@uvicorn", 5))
@@ -173,7 +174,7 @@ def test_each_profile_names_connections_and_no_users(name: str, profile: str) ->
 
 def test_nobody_is_asked_before_the_last_has_left(tmp_path: Path) -> None:
     with serving_stack(parse_stack("async_asgi@uvicorn"), grace_s=0) as server:
-        driver = gone.Driver(gone.Options(server.url, "/wait?ms=500", 4, 0.1, tmp_path))
+        driver = gone.Driver(gone.Options(server.url, "/wait?ms=500", 4, 0.1, 0, tmp_path))
         began_s = time.monotonic()
         seen = asyncio.run(driver.run())
     assert seen["phases"]["left"] - began_s >= 0.1

@@ -10,6 +10,8 @@ import psutil
 import pytest
 
 from bench import cpus
+from bench.database import Database
+from bench.needs import Needs
 from bench.probe import WHOAMI_KEYS
 from bench.servers import Server, serving_stack
 from bench.stacks import STACKS, Stack, parse_stack
@@ -26,12 +28,22 @@ ANSWERS = {
     "burn": ("/burn?ms=2", b'{"burned_ms": 2}'),
     "feed": ("/feed?n=2&ms=10", b"event: tick\ndata: 0\n\nevent: tick\ndata: 1\n\n"),
     "poll": ("/poll?ms=10", b'{"news": null}'),
+    "rows": ("/rows?n=2", b'{"names": ["product 1", "product 2"]}'),
+    "slow_rows": ("/slow_rows?ms=20", b'{"names": ["product 1"]}'),
+    "crud": ("/crud", b'{"read": "created", "saved": "updated", "deleted": 1}'),
+    "gathered": ("/gathered?n=3&ms=5", b'{"names": ["product 1", "product 1", "product 1"]}'),
+    "gathered_threads": ("/gathered_threads?n=3&ms=5", b'{"names": ["product 1", "product 1", "product 1"]}'),
+    "hold": ("/hold?ms=20", b'{"names": ["product 1"]}'),
+    "checkout": ("/checkout?ms=5", b'{"paid": 1}'),
+    "checkout_in_halves": ("/checkout_in_halves", b'{"paid": 1}'),
+    "checkout_across_hops": ("/checkout_across_hops", b'{"paid": 1}'),
     "whoami": ("/whoami", None),
 }
 BARE_404 = b'{"error": "Nothing here; this lab answers /hello, /wait, /ready."}'
 DJANGO_404 = (
     b'{"error": "Nothing here; this lab answers /hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, '
-    b'/burn, /feed, /poll, /whoami, /ready, /publish."}'
+    b"/burn, /feed, /poll, /rows, /slow_rows, /crud, /gathered, /gathered_threads, /hold, /checkout, "
+    b'/checkout_in_halves, /checkout_across_hops, /whoami, /ready, /publish."}'
 )
 REFUSED = {
     "/wait?ms=10001": b'{"error": "ms must be a whole number from 0 to 10000, not \'10001\'."}',
@@ -74,13 +86,19 @@ class Served:
         return [p for p in family if not p.children() and "resource_tracker" not in " ".join(p.cmdline())]
 
 
+@pytest.fixture(scope="module")
+def services(upstream: Server, database: Database) -> dict[str, str]:
+    """Where the labs find what they ask."""
+    return Needs(upstream, database).environment
+
+
 @pytest.fixture(scope="module", params=STACKS, ids=lambda stack: stack.name)
-def served(request: pytest.FixtureRequest, upstream: Server) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, services: dict[str, str]) -> Iterator[Served]:
     """Each stack in turn, bound to the cores that a trial would give it."""
     stack: Stack = request.param
     where = cpus.plan(stack.budget.processes)
     with (
-        serving_stack(stack, upstream_url=upstream.url, cpus=where.server) as server,
+        serving_stack(stack, services=services, cpus=where.server) as server,
         httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client,
     ):
         yield Served(stack, server, client)
@@ -153,8 +171,8 @@ def test_every_thread_of_the_server_is_bound_to_its_cores(served: Served) -> Non
 
 
 @pytest.mark.parametrize("stack", ONE_SERVER_PER_DJANGO_LAB)
-def test_the_startproject_middleware_changes_no_answer(stack: str, upstream: Server) -> None:
-    serving = serving_stack(parse_stack(stack), middleware=["startproject"], upstream_url=upstream.url)
+def test_the_startproject_middleware_changes_no_answer(stack: str, services: dict[str, str]) -> None:
+    serving = serving_stack(parse_stack(stack), middleware=["startproject"], services=services)
     with serving as server, httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
         for path, body in ANSWERS.values():
             answer = client.get(path)

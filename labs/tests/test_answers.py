@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from labs.tests.ask import ask
+from labs.tests.ask import ask, run_python
 
 DJANGO_DOORS = [
     "labs.sync_wsgi.wsgi",
@@ -55,13 +55,27 @@ EXPECTED_OF_DJANGO = EXPECTED | {
     "/poll?ms=10": (200, {"news": None}),
     "/poll?ms=x": refused("ms", 10_000, "x"),
     "/feed?n=0": refused("n", 100, "0", least=1),
+    "/rows?n=2": (200, {"names": ["product 1", "product 2"]}),
+    "/rows?n=0": refused("n", 100, "0", least=1),
+    "/slow_rows?ms=1": (200, {"names": ["product 1"]}),
+    "/crud": (200, {"read": "created", "saved": "updated", "deleted": 1}),
+    "/gathered?n=2&ms=1": (200, {"names": ["product 1"] * 2}),
+    "/gathered_threads?n=2&ms=1": (200, {"names": ["product 1"] * 2}),
+    "/gathered_threads?n=x": refused("n", 100, "x", least=1),
+    "/hold?ms=1": (200, {"names": ["product 1"]}),
+    "/checkout": (200, {"paid": 1}),
+    "/checkout?ms=x": refused("ms", 10_000, "x"),
+    "/checkout_in_halves": (200, {"paid": 1}),
+    "/checkout_across_hops": (200, {"paid": 1}),
     "/burn": (200, {"burned_ms": 10}),
     "/burn?ms=x": refused("ms", 10_000, "x"),
     "/hello/": (
         404,
         {
             "error": "Nothing here; this lab answers "
-            "/hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, /burn, /feed, /poll, /whoami, /ready, /publish."
+            "/hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, /burn, /feed, /poll, "
+            "/rows, /slow_rows, /crud, /gathered, /gathered_threads, /hold, "
+            "/checkout, /checkout_in_halves, /checkout_across_hops, /whoami, /ready, /publish."
         },
     ),
 }
@@ -78,9 +92,18 @@ def check(door: str, expected: dict[str, tuple[int, dict[str, object]]], **varia
     assert log == ""
 
 
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database in a file, its tables made and filled."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('shop')}/db.sqlite3"
+    done = run_python("-m", "labs.common.shop.prepare", LAB_DATABASE_URL=url)
+    assert done.returncode == 0, done.stderr
+    return url
+
+
 @pytest.mark.parametrize(("door", "middleware"), STACKS)
-def test_every_django_lab_gives_the_same_bytes(door: str, middleware: str) -> None:
-    check(door, EXPECTED_OF_DJANGO, LAB_MIDDLEWARE=middleware)
+def test_every_django_lab_gives_the_same_bytes(door: str, middleware: str, shop: str) -> None:
+    check(door, EXPECTED_OF_DJANGO, LAB_MIDDLEWARE=middleware, LAB_DATABASE_URL=shop)
 
 
 @pytest.mark.parametrize("door", BARE_DOORS)
