@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import dj_database_url
 import psutil
@@ -65,7 +65,8 @@ def source() -> Source:
         else:
             says = f"PostgreSQL {found.version}, a throw-away one by {whose}, which does not wait for the disk"
             return Source(kind, says, binaries=found)
-    return Source("sqlite", f"{SQLITE}: one write at a time, and no connections to count. {' '.join(missing)}", REMEDY)
+    why = " ".join(dict.fromkeys(missing))
+    return Source("sqlite", f"{SQLITE}: one write at a time, and no connections to count. {why}", REMEDY)
 
 
 def given_url() -> str:
@@ -76,8 +77,9 @@ def _understood(url: str) -> dict[str, Any]:
     """The entry of DATABASES that the labs would make of it; UsageError, without the URL, where that fails."""
     with suppress(ValueError):
         entry = dict(dj_database_url.parse(url))
-        engine, name = str(entry["ENGINE"]), entry["NAME"]
-        if engine == "django.db.backends.postgresql" and name:
+        engine, name = str(entry["ENGINE"]), str(entry["NAME"])
+        # An @ or a slash in a password that is not quoted makes a part of it the host, which errors name.
+        if engine == "django.db.backends.postgresql" and name and "@" not in urlsplit(url).path:
             return entry
         if engine == "django.db.backends.sqlite3" and name != ":memory:":
             return entry
@@ -101,7 +103,10 @@ class Database:
         return {VARIABLE: self._url}
 
     def connections(self) -> int | None:
-        """How many are open at the server by others than us: 0 while it is stopped, None for SQLite."""
+        """How many are open at the server by others than us: 0 while it is stopped, None for SQLite.
+
+        On a server that is not ours an ordinary user sees those of its own name, as which the labs come too.
+        """
         if self._enter is None:
             return None
         return self._ask(CONNECTIONS) if self.is_running else 0
@@ -241,7 +246,9 @@ def given() -> Database:
             version = str(connection.info.parameter_status("server_version")).split()[0]
     except psycopg.Error as error:
         reason = hidden_here(_first_line(error))
-        raise NotRun(f"The database that {VARIABLE} names does not answer: {reason}.") from None
+        raise NotRun(
+            f"The database that {VARIABLE} names does not answer: {reason}. Start it, or unset the variable."
+        ) from None
     return Database(f"PostgreSQL {version}", "given", given_url(), lambda: _enter_given(entry))
 
 
