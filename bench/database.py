@@ -16,7 +16,7 @@ import psutil
 import psycopg
 
 from bench import postgres
-from bench.credentials import VARIABLE, hidden, hidden_here
+from bench.credentials import HIDDEN, VARIABLE, hidden, hidden_here
 from bench.errors import NotRun, UsageError
 from bench.postgres_programs import WHEEL, Binaries, of_system, of_wheel
 from bench.servers import Process, start, work_folder
@@ -140,7 +140,9 @@ class Database:
             cluster.start()
 
     def hide(self, text: str) -> str:
-        """The text without the user and the password of the URL."""
+        """The text without the user and the password of the URL; the user of a throw-away one is no secret."""
+        if self._cluster:
+            return text.replace(self._cluster.password, HIDDEN)
         return hidden(text, self._url)
 
     def leave(self) -> None:

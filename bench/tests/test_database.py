@@ -462,6 +462,10 @@ def test_the_address_is_in_no_repr(served: Database) -> None:
         assert "://" not in repr(shown)
 
 
+def test_of_a_throw_away_one_the_password_is_hidden_and_the_word_lab_stays(served: Database) -> None:
+    assert served.hide(f"run lab doctor: {url(served)}").startswith(f"run lab doctor: postgresql://lab:{HIDDEN}@{HOST}")
+
+
 @pytest.mark.parametrize(
     "address",
     [
