@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import dj_database_url
 import psutil
 import psycopg
 
 from bench import postgres
-from bench.credentials import VARIABLE, hidden, hidden_here
+from bench.credentials import HIDDEN, VARIABLE, hidden, hidden_here
 from bench.errors import NotRun, UsageError
 from bench.postgres_programs import WHEEL, Binaries, of_system, of_wheel
 from bench.servers import Process, start, work_folder
@@ -66,7 +66,8 @@ def source() -> Source:
         else:
             says = f"PostgreSQL {found.version}, a throw-away one by {whose}, which does not wait for the disk"
             return Source(kind, says, binaries=found)
-    return Source("sqlite", f"{SQLITE}: one write at a time, and no connections to count. {' '.join(missing)}", REMEDY)
+    why = " ".join(dict.fromkeys(missing))
+    return Source("sqlite", f"{SQLITE}: one write at a time, and no connections to count. {why}", REMEDY)
 
 
 def given_url() -> str:
@@ -77,8 +78,9 @@ def _understood(url: str) -> dict[str, Any]:
     """The entry of DATABASES that the labs would make of it; UsageError, without the URL, where that fails."""
     with suppress(ValueError):
         entry = dict(dj_database_url.parse(url))
-        engine, name = str(entry["ENGINE"]), entry["NAME"]
-        if engine == "django.db.backends.postgresql" and name:
+        engine, name = str(entry["ENGINE"]), str(entry["NAME"])
+        # An @ or a slash in a password that is not quoted makes a part of it the host, which errors name.
+        if engine == "django.db.backends.postgresql" and name and "@" not in urlsplit(url).path:
             return entry
         if engine == "django.db.backends.sqlite3" and name != ":memory:":
             return entry
@@ -102,7 +104,10 @@ class Database:
         return {VARIABLE: self._url}
 
     def connections(self) -> int | None:
-        """How many are open at the server by others than us: 0 while it is stopped, None for SQLite."""
+        """How many are open at the server by others than us: 0 while it is stopped, None for SQLite.
+
+        On a server that is not ours an ordinary user sees those of its own name, as which the labs come too.
+        """
         if self._enter is None:
             return None
         return self._ask(CONNECTIONS) if self.is_running else 0
@@ -143,7 +148,9 @@ class Database:
             cluster.start()
 
     def hide(self, text: str) -> str:
-        """The text without the user and the password of the URL."""
+        """The text without the user and the password of the URL; the user of a throw-away one is no secret."""
+        if self._cluster:
+            return text.replace(self._cluster.password, HIDDEN)
         return hidden(text, self._url)
 
     def leave(self) -> None:
@@ -249,7 +256,9 @@ def given() -> Database:
             version = str(connection.info.parameter_status("server_version")).split()[0]
     except psycopg.Error as error:
         reason = hidden_here(_first_line(error))
-        raise NotRun(f"The database that {VARIABLE} names does not answer: {reason}.") from None
+        raise NotRun(
+            f"The database that {VARIABLE} names does not answer: {reason}. Start it, or unset the variable."
+        ) from None
     return Database(f"PostgreSQL {version}", "given", given_url(), lambda: _enter_given(entry))
 
 

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench import environment
+from bench import database, environment
 from bench.checklist import CHECKLIST
+from bench.credentials import VARIABLE
+from bench.errors import LabError
 from bench.stacks import SERVERS
 
 WANTED_DESCRIPTORS = 4096
@@ -35,7 +37,7 @@ class Check:
 def examine() -> list[Check]:
     """All checks that need no trial."""
     machine = [_descriptors(), _ports(), other_load(), _governor()]
-    return [*machine, *_packages(), *_programs(), _python(), *_checklist()]
+    return [*machine, *_packages(), *_programs(), _database(), _python(), *_checklist()]
 
 
 def _descriptors() -> Check:
@@ -92,6 +94,16 @@ def _programs() -> Iterator[Check]:
         yield Check("wrk", "fine", "present; checks the load generator")
     else:
         yield Check("wrk", "warning", "absent; only a test needs it", "run `./scripts/system-packages`")
+
+
+def _database() -> Check:
+    """Which one the labs would ask; one that LAB_DATABASE_URL names is asked whether it answers."""
+    try:
+        found = database.source()
+        seen = f"{found.says}, {database.given().vendor}" if found.kind == "given" else found.says
+    except LabError as error:
+        return Check("database", "warning", str(error), f"mend or unset {VARIABLE}")
+    return Check("database", "warning" if found.remedy else "fine", seen, found.remedy)
 
 
 def _python() -> Check:
