@@ -29,6 +29,8 @@ SHAPES = (
         "hops.",
         "held.",
         "gone.",
+        "waves.",
+        "database.",
     ),
     "fraction_of_limit",
 )

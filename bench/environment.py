@@ -33,6 +33,8 @@ PACKAGES = (
     "gevent",
     "geventhttpclient",
     "hdrhistogram",
+    "psycopg",
+    "psycopg-pool",
 )
 
 

@@ -20,6 +20,7 @@ import msgspec
 
 from bench import cpus, environment, preflight, record, unfinished
 from bench.connections import is_about
+from bench.database import source
 from bench.errors import LabError, NotKept, NotRun, SecondInterrupt, UsageError, nearest
 from bench.hops.asking import trace_of
 from bench.load.process import Engine
@@ -305,11 +306,17 @@ def new_run(name: str, profile_name: str, wishes: Wishes) -> tuple[Run, list[Tri
         status="running",
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         took_s=0.0,
-        environment=environment.describe(),
+        environment=environment.describe() | _database_of(trials),
         plan=plan,
         trials=[],
     )
     return run, ordered
+
+
+def _database_of(trials: Iterable[TrialPlan]) -> dict[str, str]:
+    """What the database is, where one will be asked. UsageError where LAB_DATABASE_URL is not understood."""
+    asked = any(plan.request.workload.needs_database and not plan.target for plan in trials)
+    return {"database": source().says} if asked else {}
 
 
 def _each_once(words: Iterable[str]) -> list[str]:

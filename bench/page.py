@@ -239,7 +239,7 @@ class Measure:
 
     def of(self, row: Row) -> float | None:
         value = row.median(self.path)
-        return None if value is None else value * self.factor
+        return None if value is None else value * self.factor + 0.0  # never -0
 
     def restarts(self, row: Row) -> list[float]:
         return [value * self.factor for value in row.values(self.path)]
@@ -293,7 +293,9 @@ def series_of(rows: Sequence[Row]) -> list[Series]:
 
 
 def name_of(row: Row, among: Sequence[Row]) -> str:
-    """The stack, with its middleware where the same stack is there under another one."""
+    """The stack, with its workload or its middleware where the same stack is there with another one."""
+    if len({other.request for other in among}) > 1:
+        return f"{row.stack} {row.request.partition('?')[0]}"
     if len({other.middleware for other in among if other.stack == row.stack}) < 2:
         return row.stack
     return f"{row.stack} + {', '.join(row.middleware)}" if row.middleware else f"{row.stack}, no middleware"
@@ -332,7 +334,10 @@ def at_load(rows: Sequence[Row]) -> str:
 
 def subtitle_of(rows: Sequence[Row], what: str) -> str:
     restarts = max((len(row.measured) for row in rows), default=0)
-    return f"{rows[0].request} · {what} · medians of {restarts} restart{'' if restarts == 1 else 's'}"
+    requests = list(dict.fromkeys(row.request for row in rows))
+    request = requests[0] if len(requests) == 1 else f"{len(requests)} workloads"
+    on = f" on {rows[0].vendor}" if rows[0].vendor else ""
+    return f"{request}{on} · {what} · medians of {restarts} restart{'' if restarts == 1 else 's'}"
 
 
 def holes_in(rows: Sequence[Row]) -> list[str]:

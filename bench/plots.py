@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench import plots_connections, plots_ladder, plots_open, summary, theory, timeline
+from bench import plots_connections, plots_database, plots_ladder, plots_open, summary, theory, timeline
 from bench.bars import bars
 from bench.looks import FAILED, GREY, PALE, look_of, styled
 from bench.page import (
@@ -310,10 +310,23 @@ def figures_for(run: Run) -> list[Drawn]:
     """Every figure for which the run has numbers, request by request, then the windows that something befell."""
     requests = dict.fromkeys(row.request for row in summary.rows_of(run) if row.measured)
     return [
+        *_side_by_side(run),
         *(drawn for request in requests for drawn in _figures_for(run, request)),
         *(_timeline(place, trials) for place, trials in enumerate(timeline.frozen_pairs(run), start=1)),
         *(_timeline(f"event-{place}", [trial]) for place, trial in enumerate(timeline.eventful(run), start=1)),
     ]
+
+
+def _side_by_side(run: Run) -> list[Drawn]:
+    """Figures that show several requests at once."""
+    figures = []
+    if plots_database.sided_rows(run):
+        caption = "Every request on every stack: how long it takes, and what it takes up."
+        figures.append(Drawn("side-by-side", plots_database.sided(run), caption))
+    if plots_database.torn_rows(run):
+        caption = "Payments while clients leave: coins that are gone, and who got an error."
+        figures.append(Drawn("torn", plots_database.torn(run), caption))
+    return figures
 
 
 def _timeline(name: object, trials: Sequence[Trial]) -> Drawn:
@@ -357,7 +370,10 @@ def _connection_figures(run: Run, request: str) -> list[Drawn]:
     if plots_connections.held_rows_for(run, request):
         caption = f"{request}: what is served, and what holding costs, against open connections."
         figures.append(Drawn(f"held-{slug}", plots_connections.held(run, request), caption))
-    if plots_connections.gone_rows_for(run, request):
+    for allowed in dict.fromkeys(map(plots_database.allowed_of, plots_database.waves_rows_for(run, request))):
+        caption = f"{request}: connections open while requests come and go, {allowed} allowed."
+        figures.append(Drawn(f"waves-{allowed}-{slug}", plots_database.waves(run, request, allowed), caption))
+    if plots_connections.gone_rows_for(run, request) and not plots_database.torn_rows(run):
         caption = f"{request}: what is done for clients that have left, and how long the next one waits."
         figures.append(Drawn(f"gone-{slug}", plots_connections.gone(run, request), caption))
     return figures

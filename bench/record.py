@@ -174,8 +174,8 @@ class Gone:
 class Wave:
     """N requests one after the other, each holding what it has. `first_failed` counts from 1; None: none failed.
 
-    `in_flight` and `open` are equally long columns: requests in flight, and connections open on the database then.
-    `slowest_us` is of right answers. `open_left`: connections still open when all had been answered for a while.
+    `slowest_us` is of right answers. `open_max` connections were open on the database at most while they came and
+    went, `open_left` when all had been answered for a while.
     """
 
     answered: int
@@ -184,18 +184,23 @@ class Wave:
     slowest_us: int | None
     open_max: int
     open_left: int
-    errors: dict[str, int]
-    in_flight: list[int] = field(default_factory=list)
-    open: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Waves:
-    """Two waves of the same, and how long after them the next request was answered rightly; None: it never was."""
+    """Two waves of the same, and how long after them the next request was answered rightly; None: it never was.
+
+    Equally long columns: seconds since the first request, requests in flight then, connections open on the database.
+    `failed_at_s`: when requests were asked that failed.
+    """
 
     first: Wave
     second: Wave
     recovered_us: int | None
+    at_s: list[float] = field(default_factory=list)
+    in_flight: list[int] = field(default_factory=list)
+    open: list[int] = field(default_factory=list)
+    failed_at_s: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

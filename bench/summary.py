@@ -20,6 +20,7 @@ from bench.record import Claim, Reason, Run, Trial, Verdict, decode_histogram, l
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
 ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload", "server-busy"}
 LOADS = ("users", "rate_per_s", "capacity_share", "connections", "max_connections")
+COUNTED = ("held.", "gone.", "waves.", "database.")
 SATURATED = 0.9
 """Of its limit: a server this busy bounds the throughput itself, also when the client had little headroom left."""
 
@@ -137,6 +138,11 @@ class Row:
     @cached_property
     def throughput_interval(self) -> stats.Interval | None:
         return self.interval("throughput_per_s")
+
+    @property
+    def vendor(self) -> str:
+        """The database that was asked, as `PostgreSQL 15.18`; empty where none was."""
+        return next((trial.database.vendor for trial in self.trials if trial.database), "")
 
     @property
     def io_wait_s(self) -> float:
@@ -397,10 +403,8 @@ def _touches(code: str, trial: Trial, measure: str) -> bool:
         return measure.startswith("latency")
     if measure.startswith("hops."):  # counted in a request of their own
         return False
-    if measure.startswith(
-        ("held.", "gone.", "waves.", "database.")
-    ):  # a slow driver makes delays longer, not counts or memory
-        return "_us" in measure
+    if measure.startswith(COUNTED) or (trial.connections and measure == "failed"):
+        return "_us" in measure  # a slow driver makes delays longer, not counts or memory
     if code == "client-limited":  # what the server spends on a request does not depend on who asks
         is_the_server_s = measure.startswith("server.") or measure == "cpu_us_per_request"
         is_bounded_by_server = measure == "throughput_per_s" and (trial.fraction_of_limit or 0.0) >= SATURATED

@@ -46,7 +46,7 @@ def span(interval: stats.Interval | None) -> str:
 def _scaled(measure: str, factor: float, text: Callable[[float | None], str]) -> Callable[[Row], str]:
     def cell(row: Row) -> str:
         value = row.median(measure)
-        return text(None if value is None else value * factor)
+        return text(None if value is None else value * factor + 0.0)  # never -0
 
     return cell
 
@@ -77,6 +77,29 @@ def _holds(row: Row) -> bool:
 
 def _leaves(row: Row) -> bool:
     return bool(row.values("gone.left"))
+
+
+def _leaves_work(row: Row) -> bool:
+    return _leaves(row) and not _pays(row)
+
+
+def _waves(row: Row) -> bool:
+    return bool(row.values("waves.first.open_left"))
+
+
+def _pays(row: Row) -> bool:
+    return bool(row.values("database.payments_lost"))
+
+
+def _fails(row: Row) -> bool:
+    """Where a database was asked, errors are part of the answer."""
+    return not row.is_connections and bool(row.values("database.coins_off")) and any(row.values("failed"))
+
+
+def _hops(row: Row) -> float | None:
+    """Both directions together, None where they were not counted."""
+    there, back = row.median("hops.sync_to_async"), row.median("hops.async_to_sync")
+    return None if there is None or back is None else there + back
 
 
 @dataclass(frozen=True)
@@ -159,6 +182,56 @@ COLUMNS = (
         "what samples show used to the full: users or rate mean nothing but the load",
         _counts_requests,
     ),
+    Column(
+        "hops",
+        lambda row: whole(_hops(row)),
+        1,
+        "crossings between event loop and threads of one such request, counted outside of the window",
+        lambda row: _hops(row) is not None,
+    ),
+    Column(
+        "open",
+        _scaled("database.connections_max", 1, whole),
+        0,
+        "connections open on the database at most",
+        lambda row: bool(row.values("database.connections_max")),
+    ),
+    Column(
+        "errors", _scaled("failed", 1, whole), 0, "requests that got no right answer, in the median restart", _fails
+    ),
+    Column(
+        "well in ms",
+        _scaled("database.recovered_us", 1e-3, whole),
+        0,
+        "from the database's return until right answers came",
+        lambda row: bool(row.values("database.recovered_us")),
+    ),
+    Column(
+        "left open", _scaled("waves.first.open_left", 1, whole), 0, "still open when the first wave was over", _waves
+    ),
+    Column("1st failed", _scaled("waves.first.failed", 1, whole), 0, "failed of the first wave", _waves),
+    Column("2nd failed", _scaled("waves.second.failed", 1, whole), 0, "failed of the second wave", _waves),
+    Column(
+        "at the", _scaled("waves.first.first_failed", 1, whole), 1, "the first that failed of the first wave", _waves
+    ),
+    Column(
+        "slowest ms", _scaled("waves.first.slowest_us", 1e-3, whole), 1, "of the first wave's right answers", _waves
+    ),
+    Column(
+        "well after ms",
+        _scaled("waves.recovered_us", 1e-3, whole),
+        2,
+        "from the second wave's end until a query was answered rightly",
+        _waves,
+    ),
+    Column(
+        "coins gone",
+        _scaled("database.coins_off", -1, whole),
+        0,
+        "how much the sum over all accounts has sunk: payments that were left half done",
+        _pays,
+    ),
+    Column("lost", _scaled("database.payments_lost", 1, whole), 1, "payments confirmed and not there", _pays),
     Column("served", _scaled("held.served", 1, whole), 0, "feeds that had their first event in time", _holds),
     Column("starved", _scaled("held.starved", 1, whole), 1, "feeds that had none, though they were connected", _holds),
     Column(
@@ -208,14 +281,14 @@ COLUMNS = (
         _scaled("gone.newcomer_us", 1e-3, number),
         0,
         "how long a hello took that came when the last had left",
-        _leaves,
+        _leaves_work,
     ),
     Column(
         "CPU ms each",
         _scaled("gone.cpu_us_per_leaver", 1e-3, number),
         1,
         "server CPU spent for each client after it had left",
-        _leaves,
+        _leaves_work,
     ),
     Column("verdict", lambda row: row.verdict_text, 0, "ok, or what happened to some or all restarts"),
 )
@@ -245,7 +318,7 @@ def groups_of(rows: Sequence[Row]) -> list[Group]:
 
 def _heading(row: Row, names_middleware: bool) -> str:
     middleware = [", ".join(row.middleware) or "no middleware"] if names_middleware else []
-    return " · ".join([row.request, row.load_text, *middleware])
+    return " · ".join(filter(None, [row.request, row.load_text, *middleware, row.vendor]))
 
 
 def notes_of(rows: Sequence[Row]) -> dict[str, int]:
@@ -287,6 +360,16 @@ _JSON_MEASURES = {
     "gone_cut_short": "gone.cut_short",
     "gone_newcomer_us": "gone.newcomer_us",
     "gone_cpu_us_per_leaver": "gone.cpu_us_per_leaver",
+    "failed": "failed",
+    "database_connections_max": "database.connections_max",
+    "database_coins_off": "database.coins_off",
+    "database_payments_lost": "database.payments_lost",
+    "database_recovered_us": "database.recovered_us",
+    "waves_first_open_max": "waves.first.open_max",
+    "waves_first_open_left": "waves.first.open_left",
+    "waves_first_failed": "waves.first.failed",
+    "waves_second_failed": "waves.second.failed",
+    "waves_recovered_us": "waves.recovered_us",
 }
 
 

@@ -1,6 +1,5 @@
 """From what load/waves.py wrote, and connections counted meanwhile, to `record.Waves`. Pure."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +18,18 @@ def waves_of(wrote: dict[str, Any], looks: Sequence[Look]) -> Waves:
         _wave(asked, _between(looks, began_s[wave], began_s[quiet]), _between(looks, began_s[quiet], began_s[end]))
         for asked, (wave, quiet, end) in zip(wrote["waves"], PHASES, strict=True)
     )
+    everyone = [one for wave in wrote["waves"] for one in wave]
+    seen = _between(looks, began_s["first"], began_s["asking"])
     recovered_s = wrote["recovered_s"]
-    return Waves(first, second, None if recovered_s is None else round(1e6 * recovered_s))
+    return Waves(
+        first,
+        second,
+        None if recovered_s is None else round(1e6 * recovered_s),
+        at_s=[round(at_s - began_s["first"], 3) for at_s, _ in seen],
+        in_flight=[sum(one["began_s"] <= at_s < one["ended_s"] for one in everyone) for at_s, _ in seen],
+        open=[count for _, count in seen],
+        failed_at_s=[round(one["began_s"] - began_s["first"], 3) for one in everyone if one["error"]],
+    )
 
 
 def _between(looks: Sequence[Look], start_s: float, end_s: float) -> list[Look]:
@@ -37,7 +46,4 @@ def _wave(asked: Sequence[dict[str, Any]], during: Sequence[Look], after: Sequen
         slowest_us=max((round(1e6 * (one["ended_s"] - one["began_s"])) for one in right), default=None),
         open_max=max((count for _, count in during), default=0),
         open_left=after[-1][1] if after else 0,
-        errors=dict(Counter(one["error"] for one in asked if one["error"])),
-        in_flight=[sum(one["began_s"] <= at_s < one["ended_s"] for one in asked) for at_s, _ in during],
-        open=[count for _, count in during],
     )

@@ -28,7 +28,7 @@ FEED = "feed?n=100&ms=10000"
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a server is left with is looked at sooner."""
-    monkeypatch.setattr(connections, "LOOKED_AFTER_S", 1.0)
+    monkeypatch.setattr(connections, "LOOKED_AFTER_S", dict.fromkeys(connections.ABOUT, 1.0))
 
 
 def planned(stack: str, count: int, request: str = FEED, leave_after_s: float | None = None) -> TrialPlan:

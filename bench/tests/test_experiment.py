@@ -9,7 +9,7 @@ from bench import experiment
 from bench.errors import NotRun, UsageError
 from bench.experiment import PROFILES, Wishes, capacity_trials, in_random_order, new_run, resolved, trials_of
 from bench.load.process import Engine
-from bench.record import Gone, Held, Hops, Latency, ServerUse, Trial
+from bench.record import DatabaseUse, Gone, Held, Hops, Latency, ServerUse, Trial, Wave, Waves
 from bench.summary import claims_about
 from bench.trial import TrialPlan, blank
 
@@ -21,6 +21,9 @@ MEASURES = {
     *(f"hops.{field.name}" for field in fields(Hops)),
     *(f"held.{field.name}" for field in fields(Held)),
     *(f"gone.{field.name}" for field in fields(Gone)),
+    *(f"database.{field.name}" for field in fields(DatabaseUse)),
+    *(f"waves.{field.name}" for field in fields(Waves)),
+    *(f"waves.{wave}.{field.name}" for wave in ("first", "second") for field in fields(Wave)),
 }
 
 
@@ -29,7 +32,7 @@ def cell(plan: TrialPlan) -> dict[str, Any]:
     return {
         "stack": plan.stack.name,
         "request": plan.request.name,
-        "load": (plan.users, plan.rate_per_s, plan.capacity_share, plan.connections),
+        "load": (plan.users, plan.rate_per_s, plan.capacity_share, plan.connections, plan.max_connections),
         "middleware": list(plan.middleware),
     }
 
