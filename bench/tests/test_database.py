@@ -25,6 +25,7 @@ from bench.postgres_programs import Binaries, of_system, of_wheel
 from bench.record import ROOT
 from bench.servers import Process, free_port, has_ended, require_free
 from bench.stacks import HOST
+from bench.tests.postgresql import require_postgresql
 from bench.tests.processes import TIME_LIMIT_S, end, eventually, running
 
 FINDERS: dict[str, Callable[[], Binaries]] = {"system": of_system, "wheel": of_wheel}
@@ -70,11 +71,6 @@ def served() -> Iterator[Database]:
     require_postgresql()
     with serving_database() as database:
         yield database
-
-
-def require_postgresql() -> None:
-    if source().kind == "sqlite":
-        pytest.skip("needs a PostgreSQL: ./scripts/system-packages gets it")
 
 
 def url(database: Database) -> str:
