@@ -12,7 +12,7 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import django
@@ -26,8 +26,12 @@ ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 def main() -> None:
-    found, absent = set(), []
-    for name in sorted({info.name for info in pkgutil.walk_packages(django.__path__, "django.", lambda _: None)}):
+    django.setup()
+    found: set[tuple[str, str]] = set()
+    absent: list[str] = []
+    infos = pkgutil.walk_packages(django.__path__, "django.", lambda _: None)
+    # Formats of dates are a quarter of all modules and hold no function.
+    for name in sorted({info.name for info in infos if ".locale." not in info.name}):
         try:
             module = importlib.import_module(name)
         except Exception:  # a driver or a library that is not here: the reader says which, and compares the rest
@@ -47,15 +51,23 @@ def imported_methods(module: ModuleType) -> Iterator[tuple[str, str]]:
 
 
 def codes_of(scope: Any, module: str) -> Iterator[CodeType]:
-    for value in list(vars(scope).values()):
-        value = value.fget if isinstance(value, property) else inspect.unwrap(getattr(value, "__func__", value))
-        if getattr(value, "__module__", None) != module:
-            continue
-        if inspect.isfunction(value):
-            yield value.__code__
-            yield from codes_in(value.__code__)
-        elif inspect.isclass(value) and value is not scope:
-            yield from codes_of(value, module)
+    for value in map(plain, list(vars(scope).values())):
+        if isinstance(value, FunctionType | type) and value.__module__ == module and value is not scope:
+            if isinstance(value, type):
+                yield from codes_of(value, module)
+            else:
+                yield value.__code__
+                yield from codes_in(value.__code__)
+
+
+def plain(value: Any) -> Any:
+    """The function in a property, a class method or a decorator; None for what is no function and no class."""
+    # By type(): a lazy object of Django's would be made by isinstance.
+    if issubclass(type(value), property):
+        return value.fget
+    if issubclass(type(value), classmethod | staticmethod):
+        return value.__func__
+    return inspect.unwrap(value) if issubclass(type(value), FunctionType | type) else None
 
 
 def codes_in(code: CodeType) -> Iterator[CodeType]:

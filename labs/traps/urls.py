@@ -9,7 +9,7 @@ from labs.traps.names import TRAPS, module_of
 from labs.traps.sign_in import sign_in
 
 urlpatterns = [
-    path("", index),
+    path("", index, name="index"),
     *(path(name, module_of(name).trap) for name in TRAPS),
     *(path(f"{name}/instead", module_of(name).instead) for name in TRAPS),
     path("lazy_queryset_in_template/silent", trap_silent),
