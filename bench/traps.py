@@ -328,6 +328,16 @@ def table(found: dict[str, dict[str, dict[str, Seen]]]) -> Table:
     return shown
 
 
+def overview(found: dict[str, dict[str, dict[str, Seen]]]) -> str:
+    """Which trap does harm behind which door, as Markdown."""
+    rows = [
+        f"| `{name}` | " + " | ".join("**harm**" if doors[door]["trap"].harmed else "fine" for door in STACKS) + " |"
+        for name, doors in found.items()
+    ]
+    head = " | ".join(f"{door.upper()} (`{stack}`)" for door, stack in STACKS.items())
+    return "\n".join([f"| trap | {head} |", "|---|---|---|", *rows])
+
+
 def code_of(name: str) -> str:
     """The file of a trap without its docstring and imports."""
     text = (ROOT / "labs" / "traps" / f"{name}.py").read_text()
