@@ -51,7 +51,7 @@ SAYS: dict[Outcome, str] = {
     "swallowed": "Django refuses it, and something swallows the error: the answer is wrong",
     "blocks": f"silently blocks the loop: {LONG_MS} ms and more without a tick",
     "waits": "fine: the loop goes on while it waits",
-    "short": f"fine while it is short: done in less than {LONG_MS} ms, without leaving the loop",
+    "short": f"fine while it is short: done in less than {LONG_MS} ms here",
 }
 
 
@@ -274,13 +274,25 @@ def load() -> list[Asked]:
 
 
 def to_markdown(calls: Sequence[Asked], outcome: Outcome) -> str:
-    """The calls with one outcome, each with its code and, where it lasted, the longest gap of the loop."""
-    rows = [f"| `{'` `'.join(call.code.splitlines())}` | {_gap(call)} |" for call in calls if call.outcome == outcome]
-    return "| call | the loop stood still |\n|---|--:|\n" + "\n".join(rows)
+    """The calls with one outcome, each with its code; with the error, or with the longest gap of the loop."""
+    told = [call for call in calls if call.outcome == outcome]
+    raises = outcome in ("caught", "other error")
+    rows = [f"| `{'` `'.join(call.code.splitlines())}` | {_seen(call)} |" for call in told]
+    return "\n".join([f"| call | {'raises' if raises else 'the loop stood still'} |", "|---|--:|", *rows])
 
 
-def _gap(call: Asked) -> str:
-    return call.error if call.error else f"{call.gap_ms:,} of {call.lasted_ms:,} ms"
+def _seen(call: Asked) -> str:
+    if call.error:
+        return f"`{call.error}`"
+    return f"{call.gap_ms:,} of {call.lasted_ms:,} ms" if call.lasted_ms >= LONG_MS else f"less than {LONG_MS} ms"
+
+
+def told_beside(prediction: int | None, calls: Sequence[Asked]) -> str:
+    """How many calls blocked the loop, how many of them Django noticed, and what the learner said."""
+    blocked = [call for call in calls if call.blocked]
+    said = f"You said {prediction}" if prediction is not None else "No prediction yet: put a number in the cell above"
+    noticed = sum(call.caught for call in blocked)
+    return f"{len(blocked)} calls blocked the loop; Django said a word about {noticed or 'none'} of them. {said}."
 
 
 def table(calls: Sequence[Asked]) -> Table:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.ticker import FuncFormatter
+
 from bench.calls import LONG_MS, Asked
 from bench.looks import FAILED, HUES, INK, styled
 from bench.page import Picture, new_page
@@ -30,6 +32,7 @@ def gaps(asked: Sequence[Asked]) -> Picture:
     )
     ax.set_xscale("log")
     ax.set(xlim=(0.8, 2000), ylim=(len(calls) - 0.4, -0.6), xlabel="the loop stood still, ms")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     ax.set_yticks(range(len(calls)), [call.name for call in calls])
     ax.tick_params(axis="y", length=0)
     for place, call in enumerate(calls):
@@ -45,4 +48,6 @@ def gaps(asked: Sequence[Asked]) -> Picture:
 def finding(calls: Sequence[Asked]) -> str:
     blocked = [call for call in calls if call.blocked]
     said = sum(call.caught for call in blocked)
-    return f"{len(blocked)} of {len(calls)} long calls stopped the loop; Django said a word about {said} of them"
+    return (
+        f"{len(blocked)} of {len(calls)} long calls stopped the loop; Django said a word about {said or 'none'} of them"
+    )

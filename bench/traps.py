@@ -201,7 +201,7 @@ def tell_queries(values: Values) -> str:
 def tell_connections(values: Values) -> str:
     return (
         f"{values['requests']} requests, one after the other: {_counted(values['connections'], 'connection')} opened, "
-        f"up to {values['open_most']} left open"
+        f"at most {values['open_most']} open between two requests"
     )
 
 
@@ -341,7 +341,9 @@ def overview(found: dict[str, dict[str, dict[str, Seen]]]) -> str:
 def code_of(name: str) -> str:
     """The file of a trap without its docstring and imports."""
     text = (ROOT / "labs" / "traps" / f"{name}.py").read_text()
-    return text[re.search(r"^(?:async def|def|class|[A-Z_]+ =)", text, re.MULTILINE).start() :]  # type: ignore[union-attr]
+    found = re.search(r"^(?:async def|def|class|[A-Z_]+ =)", text, re.MULTILINE)
+    assert found, f"{name} has no code"
+    return text[found.start() :].replace("\n\n\n", "\n\n")
 
 
 def lesson_of(name: str, doors: dict[str, dict[str, Seen]]) -> str:

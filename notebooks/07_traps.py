@@ -45,15 +45,12 @@ my_prediction_ms = None
 # %%
 gathered = seen["gather_is_serial"]["asgi"]["trap"].values["took_ms"]
 display(Markdown(lessons.compare(my_prediction_ms, gathered, "ms")))
-silent = [call for call in asked if call.blocked]
-said = sum(call.caught for call in silent)
-told = f"{len(silent)} calls blocked the loop; Django said a word about {said} of them. You said {my_prediction_calls}."
-display(Markdown(told))
+display(Markdown(calls.told_beside(my_prediction_calls, asked)))
 
 # %% [markdown]
 # ## See
 #
-# What goes wrong where. A trap that harms behind one door only is a trap for who changes the server.
+# What goes wrong where. A trap that harms behind one door only is a trap for whoever changes the server.
 
 # %%
 display(Markdown(traps.overview(seen)))
@@ -88,7 +85,8 @@ for name in ("conn_max_age_leak", "sync_stream_under_asgi", "context_token_acros
 # %% [markdown]
 # ### Which calls are which
 #
-# Every call of `labs/traps/calls.py`, made on a loop beside a task that ticks each millisecond. Where the ticks stop, everybody stands still.
+# Every call of `labs/traps/calls.py`, made on a loop beside a task that ticks each millisecond. Where the ticks stop, everybody stands still. `slow`
+# is a web server, a mail server, a file and a lock that take their time.
 
 # %%
 plots_traps.gaps(asked)

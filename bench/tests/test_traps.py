@@ -87,7 +87,8 @@ def test_kept_connections_are_found_again_behind_wsgi_and_pile_up_behind_asgi(fo
     assert asgi["connections"] == asgi["requests"]
     assert asgi["open_most"] > 1
     for door in BOTH:
-        assert found["conn_max_age_leak"][door]["instead"].values["open_most"] == 0
+        # One may be on its way: Django closes it after the answer has left.
+        assert found["conn_max_age_leak"][door]["instead"].values["open_most"] <= 1
 
 
 def test_a_sync_stream_is_collected_behind_asgi_after_its_headers_have_left(found: Found) -> None:

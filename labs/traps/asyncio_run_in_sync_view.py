@@ -2,7 +2,7 @@
 
 People write: a sync view that wants one async function and calls it by `asyncio.run`.
 What happens: behind WSGI it answers. Behind ASGI it never does: the view holds the one thread that its request has
-for sync code, and `acount` sends its query to that thread and waits for it. Nor does the server end on SIGTERM then.
+for sync code, and `acount` sends its query to that thread and waits for it.
 Instead: `async_to_sync`, which lets the waiting thread run what is sent to it. Or `count`: the view is sync already.
 """
 

@@ -47,5 +47,4 @@ class VisitorMiddlewareInstead(MiddlewareMixin):
     def process_response(self, request: Any, response: HttpResponse) -> HttpResponse:
         if hasattr(request, "visitor_before"):
             VISITOR.set(request.visitor_before)
-            response.headers["X-Visitor-After"] = VISITOR.get()
         return response
