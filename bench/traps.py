@@ -147,6 +147,14 @@ def look_at_connections(visitor: Visitor, path: str) -> Values:
     return {"requests": VISITS, "connections": after["opened"] - before["opened"], "open_most": open_most}
 
 
+def look_at_streams(visitor: Visitor, path: str) -> Values:
+    """The stream of a path; of the trap also the one from an async iterator, whatever the door."""
+    seen = look_at_stream(visitor, path)
+    if path.endswith("/instead"):
+        return seen
+    return {**seen, "async_iterator": look_at_stream(visitor, f"{path}/behind_wsgi")}
+
+
 def look_at_stream(visitor: Visitor, path: str) -> Values:
     """When the first byte of the body came, and whether its source was still at work then."""
     began_s = time.monotonic()
@@ -205,11 +213,15 @@ def tell_connections(values: Values) -> str:
     )
 
 
-def tell_stream(values: Values) -> str:
-    return (
-        f"{values['events']} events, one each {values['pause_ms']} ms: first byte of the body after "
-        f"{values['first_byte_ms']:,} ms, {'while the next are' if values['still_made'] else 'when all were'} made"
-    )
+def tell_streams(values: Values) -> str:
+    told = f"{values['events']} events, one each {values['pause_ms']} ms: {_first_byte(values)}"
+    other = values.get("async_iterator")
+    return told + (f"; from an async iterator: {_first_byte(other)}" if other else "")
+
+
+def _first_byte(values: Values) -> str:
+    when = "while the next are" if values["still_made"] else "when all were"
+    return f"first byte of the body after {values['first_byte_ms']:,} ms, {when} made"
 
 
 def _counted(n: int, noun: str) -> str:
@@ -255,7 +267,7 @@ WAYS = {
     "blocking_in_async_view": Way(look_at_crowd, tell_crowd, stands_in_line),
     "gather_is_serial": Way(look_at_queries, tell_queries, asks_in_turn),
     "conn_max_age_leak": Way(look_at_connections, tell_connections, leaves_open),
-    "sync_stream_under_asgi": Way(look_at_stream, tell_stream, comes_late),
+    "sync_stream_under_asgi": Way(look_at_streams, tell_streams, comes_late),
     "context_token_across_hop": ANSWER,
 }
 

@@ -119,11 +119,12 @@ display(Markdown(a_methods.to_markdown(versions)))
 display(Markdown(a_methods.news_to_markdown(versions)))
 
 # %% [markdown]
-# And what Django refuses on a loop without having an async form of it:
+# And what Django refuses on a loop without having an async form of the same name. For some there is another way, such as `aexists` for `bool`; a transaction has none:
 
 # %%
-for thing, methods in calls.without_twin().items():
-    display(Markdown(f"- **{thing}**: " + " ".join(f"`{method}`" for method in methods)))
+without = calls.without_twin().items()
+lines = [f"- **{thing}**: " + " ".join(f"`{method}`" for method in methods) for thing, methods in without]
+display(Markdown("\n".join(lines)))
 
 # %% [markdown]
 # ## What this cannot tell

@@ -96,6 +96,14 @@ def test_a_sync_stream_is_collected_behind_asgi_after_its_headers_have_left(foun
     assert values["first_byte_ms"] >= (values["events"] - 1) * values["pause_ms"] > values["headers_ms"]
 
 
+def test_an_async_stream_is_collected_behind_wsgi_with_its_headers(found: Found) -> None:
+    doors = found["sync_stream_under_asgi"]
+    wsgi, asgi = (doors[door]["trap"].values["async_iterator"] for door in ("wsgi", "asgi"))
+    assert asgi["still_made"]
+    assert not wsgi["still_made"]
+    assert wsgi["headers_ms"] >= (wsgi["events"] - 1) * wsgi["pause_ms"]
+
+
 def test_a_token_is_refused_in_another_hop(found: Found) -> None:
     assert found["context_token_across_hop"]["asgi"]["trap"].values["error"] == "ValueError"
 

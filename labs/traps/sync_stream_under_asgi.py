@@ -2,7 +2,7 @@
 
 People write: a generator, and it streams, until the server speaks ASGI.
 What happens: behind ASGI the headers leave, and then Django collects the whole iterator before the first byte of the
-body does, with a warning in the log; an endless stream never begins. An async iterator behind WSGI: likewise.
+body does, with a warning in the log; an endless stream never begins. An async iterator behind WSGI: likewise, headers and all.
 Instead: the iterator that fits the door. A project behind one door needs one of them.
 """
 
@@ -15,6 +15,10 @@ from labs.common.http import number
 
 def trap(request: HttpRequest) -> StreamingHttpResponse:
     return event_stream(events(number(request, "n"), number(request, "ms")))
+
+
+def trap_behind_wsgi(request: HttpRequest) -> StreamingHttpResponse:
+    return event_stream(events_async(number(request, "n"), number(request, "ms")))
 
 
 def instead(request: HttpRequest) -> StreamingHttpResponse:
