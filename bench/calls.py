@@ -292,7 +292,7 @@ def told_beside(prediction: int | None, calls: Sequence[Asked]) -> str:
     blocked = [call for call in calls if call.blocked]
     said = f"You said {prediction}" if prediction is not None else "No prediction yet: put a number in the cell above"
     noticed = sum(call.caught for call in blocked)
-    return f"{len(blocked)} calls blocked the loop; Django said a word about {noticed or 'none'} of them. {said}."
+    return f"Calls that blocked the loop: {len(blocked)}; Django said a word about {noticed or 'none'} of them. {said}."
 
 
 def table(calls: Sequence[Asked]) -> Table:

@@ -5,7 +5,7 @@ from typing import Any
 import django
 import pytest
 
-from bench import calls
+from bench import calls, plots_traps
 from bench.calls import Asked, Made
 
 REFUSED = {"queryset_count", "queryset_iterated", "cursor", "atomic", "user_of_session", "cache_in_database"}
@@ -79,6 +79,22 @@ def test_a_call_is_shown_as_it_stands_in_its_file() -> None:
 )
 def test_the_outcome_follows_from_error_refusals_and_ticks(made: Made, outcome: str) -> None:
     assert made.outcome == outcome
+
+
+def test_the_figure_has_a_bar_for_each_long_call_and_its_finding_above() -> None:
+    kept = calls.load()
+    long = [call for call in kept if call.outcome in ("blocks", "waits")]
+    figure = plots_traps.gaps(kept)
+    assert len(figure.axes[0].patches) == len(long)
+    assert figure.finding.startswith(f"{sum(call.blocked for call in long)} of {len(long)} long calls")
+
+
+def test_a_prediction_is_set_beside_what_blocked() -> None:
+    call = Asked("sleep", "time.sleep(1)", "blocks", False, True, False, 80, 80)
+    assert calls.told_beside(3, [call]).startswith(
+        "Calls that blocked the loop: 1; Django said a word about none of them."
+    )
+    assert "No prediction yet" in calls.told_beside(None, [call])
 
 
 def test_a_table_of_one_outcome_has_its_calls_alone() -> None:

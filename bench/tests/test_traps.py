@@ -1,10 +1,16 @@
 """Each trap does its harm behind the doors it is said to, its cure does none behind either; asked on real servers."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 from bench import traps
 from bench.record import ROOT
+from bench.servers import clean_environment
 from bench.traps import Seen
+from labs.tests.ask import ask
 from labs.traps.names import TRAPS
 
 BOTH = {"asgi", "wsgi"}
@@ -19,6 +25,25 @@ HARMED_BEHIND = {
     "sync_stream_under_asgi": {"asgi"},
     "context_token_across_hop": {"asgi"},
 }
+WITHOUT_COLLECTOR = """
+import asyncio, gc, json
+from labs.traps.asgi import application
+from labs.tests.ask import ask_asgi_once
+
+async def visit(path):
+    for _ in range(40):
+        await ask_asgi_once(application, path)
+    return json.loads((await ask_asgi_once(application, "/census"))[2])["open"]
+
+async def main():
+    gc.collect()
+    gc.disable()
+    found = [await visit("/conn_max_age_leak/instead"), await visit("/conn_max_age_leak")]
+    gc.collect()
+    print(json.dumps([*found, json.loads((await ask_asgi_once(application, "/census"))[2])["open"]]))
+
+asyncio.run(main())
+"""
 Found = dict[str, dict[str, dict[str, Seen]]]
 
 
@@ -91,6 +116,20 @@ def test_kept_connections_are_found_again_behind_wsgi_and_pile_up_behind_asgi(fo
         assert found["conn_max_age_leak"][door]["instead"].values["open_most"] <= 1
 
 
+def test_only_the_garbage_collector_closes_what_is_kept_behind_asgi() -> None:
+    with traps.database() as environment:
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_COLLECTOR],
+            cwd=ROOT,
+            env=clean_environment(environment),
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [0, 40, 0]
+
+
 def test_a_sync_stream_is_collected_behind_asgi_after_its_headers_have_left(found: Found) -> None:
     values = found["sync_stream_under_asgi"]["asgi"]["trap"].values
     assert values["first_byte_ms"] >= (values["events"] - 1) * values["pause_ms"] > values["headers_ms"]
@@ -112,6 +151,14 @@ def test_the_committed_results_hold_every_trap_with_the_same_harm() -> None:
     kept = traps.load()
     harmed = {name: {door for door, views in doors.items() if views["trap"].harmed} for name, doors in kept.items()}
     assert harmed == HARMED_BEHIND
+
+
+@pytest.mark.parametrize("door", sorted(BOTH))
+def test_the_index_leads_to_every_trap_and_says_which_door_it_is(door: str) -> None:
+    ((status, _, page),), _ = ask(f"labs.traps.{door}", "/")
+    assert status == 200
+    assert f"Traps, behind {door.upper()}" in page
+    assert all(f'href="{name}"' in page and f'href="{name}/instead"' in page for name in TRAPS)
 
 
 @pytest.mark.parametrize("name", TRAPS)

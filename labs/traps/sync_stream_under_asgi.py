@@ -2,7 +2,8 @@
 
 People write: a generator, and it streams, until the server speaks ASGI.
 What happens: behind ASGI the headers leave, and then Django collects the whole iterator before the first byte of the
-body does, with a warning in the log; an endless stream never begins. An async iterator behind WSGI: likewise, headers and all.
+body does, with a warning in the log; an endless stream never begins. An async iterator behind WSGI is collected
+likewise, and there the headers wait as well.
 Instead: the iterator that fits the door. A project behind one door needs one of them.
 """
 
