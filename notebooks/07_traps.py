@@ -100,7 +100,7 @@ for outcome, says in calls.SAYS.items():
 #
 # - **The rule is narrow.** Django refuses what goes through a database connection while a loop runs in the thread. It knows nothing of the network, files,
 #   programs, locks and the CPU: a call that asks no database blocks in silence.
-# - **A request has one thread for sync code.** All its a-methods go there, one after the other: `gather` over them is serial, and who waits on that thread for
+# - **A request has one thread for sync code.** All a-methods of the ORM go there, one after the other: `gather` over them is serial, and who waits on that thread for
 #   itself waits for ever.
 # - **Behind ASGI that thread is new for each request**, and so is what belongs to threads: connections. Behind WSGI threads serve one request after the other.
 # - **A hop runs in a copy of the context.** Values are carried back, tokens are not.

@@ -9,6 +9,7 @@ import pytest
 from bench import traps
 from bench.record import ROOT
 from bench.servers import clean_environment
+from bench.trap_ways import OTHER_AFTER_S, WAYS
 from bench.traps import Seen
 from labs.tests.ask import ask
 from labs.traps.names import TRAPS
@@ -55,7 +56,7 @@ def found() -> Found:
 def test_every_trap_is_a_file_that_is_looked_at() -> None:
     folder = ROOT / "labs" / "traps"
     files = {path.stem for path in folder.glob("*.py") if "def instead(" in path.read_text()}
-    assert files == set(TRAPS) == set(traps.WAYS) == set(HARMED_BEHIND)
+    assert files == set(TRAPS) == set(WAYS) == set(HARMED_BEHIND)
 
 
 @pytest.mark.parametrize("name", TRAPS)
@@ -93,7 +94,7 @@ def test_a_blocking_call_lets_one_inside_and_holds_up_other_pages_behind_asgi(fo
     values = doors["asgi"]["trap"].values
     assert values["inside_most"] == 1
     assert values["took_ms"] >= values["callers"] * values["blocked_ms"]
-    assert values["other_ms"] >= (values["other_blocked_ms"] - 1000 * traps.OTHER_AFTER_S) / 2
+    assert values["other_ms"] >= (values["other_blocked_ms"] - 1000 * OTHER_AFTER_S) / 2
     for free in (doors["wsgi"]["trap"].values, doors["wsgi"]["instead"].values, doors["asgi"]["instead"].values):
         assert free["inside_most"] == free["callers"]
 
