@@ -144,7 +144,8 @@ def trials_of(experiment: Experiment, profile_name: str, wishes: Wishes) -> list
     answerable = [plan for plan in _once(crossed) if plan.request.is_answered_by(plan.stack)]
     if not answerable:
         raise UsageError(
-            "None of these stacks answers that workload: bare callables answer hello and wait only, live_preview none."
+            "None of these stacks answers that workload: bare callables answer hello and wait only, live_preview and "
+            "traps none."
         )
     return answerable
 

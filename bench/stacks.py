@@ -83,6 +83,16 @@ LABS = {
             page="/",
             has_workloads=False,
         ),
+        Lab(
+            *("traps_wsgi", "traps", "async", "wsgi", "what goes wrong where sync meets async"),
+            page="/",
+            has_workloads=False,
+        ),
+        Lab(
+            *("traps_asgi", "traps", "async", "asgi", "what goes wrong where sync meets async"),
+            page="/",
+            has_workloads=False,
+        ),
         Lab("bare_wsgi", "bare", "sync", "wsgi", "the interface without a framework"),
         Lab("bare_asgi", "bare", "async", "asgi", "the interface without a framework"),
     )

@@ -1,0 +1,50 @@
+"""`ContextVar.reset(token)` in another hook than `set`.
+
+People write: a middleware whose first hook sets a context variable, for logs or translations, and keeps the token,
+and whose last hook resets it by the token.
+What happens: behind WSGI both hooks run in one context. Behind ASGI Django sends each to the thread on its own, in a
+copy of the context: the variable's value is carried back, but a token is good only in the context that made it, and
+`reset` raises ValueError.
+Instead: remember the value that was there and `set` it again, or set and reset inside one function.
+"""
+
+from contextvars import ContextVar
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.deprecation import MiddlewareMixin
+
+from labs.common.http import answer
+
+VISITOR = ContextVar("VISITOR", default="nobody")
+
+
+def trap(request: HttpRequest) -> HttpResponse:
+    return answer(visitor=VISITOR.get())
+
+
+def instead(request: HttpRequest) -> HttpResponse:
+    return answer(visitor=VISITOR.get())
+
+
+class VisitorMiddleware(MiddlewareMixin):
+    def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> None:
+        if view is trap:
+            request.token = VISITOR.set("Ada")
+
+    def process_response(self, request: Any, response: HttpResponse) -> HttpResponse:
+        if hasattr(request, "token"):
+            VISITOR.reset(request.token)
+        return response
+
+
+class VisitorMiddlewareInstead(MiddlewareMixin):
+    def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> None:
+        if view is instead:
+            request.visitor_before = VISITOR.get()
+            VISITOR.set("Ada")
+
+    def process_response(self, request: Any, response: HttpResponse) -> HttpResponse:
+        if hasattr(request, "visitor_before"):
+            VISITOR.set(request.visitor_before)
+        return response

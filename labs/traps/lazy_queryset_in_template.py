@@ -1,0 +1,25 @@
+"""A lazy queryset given to a template by an async view.
+
+People write: `render(request, template, {"products": Product.objects.all()})` in an async view: no query in sight.
+What happens: the template asks the database, on the loop. `{% for %}` raises SynchronousOnlyOperation, which is at
+least loud. `{% if products.count > 0 %}` swallows it, as it swallows every exception in a comparison, and the page
+says with status 200 that there is nothing. Both behind either door.
+Instead: make a list of what the page shows, and give that.
+"""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from labs.common.shop.models import Product
+
+
+async def trap(request: HttpRequest) -> HttpResponse:
+    return render(request, "products.html", {"products": Product.objects.all()})
+
+
+async def trap_silent(request: HttpRequest) -> HttpResponse:
+    return render(request, "stock.html", {"products": Product.objects.all()})
+
+
+async def instead(request: HttpRequest) -> HttpResponse:
+    return render(request, "products.html", {"products": [product async for product in Product.objects.all()]})
