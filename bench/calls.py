@@ -32,11 +32,11 @@ from rich.table import Table
 
 from bench import record
 from bench.arguments import Parser
+from bench.database import serving_database, source
 from bench.errors import ExitCode, LabError
 from bench.record import ROOT
 from bench.servers import clean_environment
 from bench.terminal import console, guarded, print_json
-from bench.traps import database
 
 FILE = record.REFERENCE / "calls.json"
 CALLS_FILE = ROOT / "labs" / "traps" / "calls.py"
@@ -248,14 +248,13 @@ def ask_here() -> dict[str, Any]:
 
 def ask_in_subprocess() -> dict[str, Any]:
     """All calls in a process with a time limit. LabError with the end of what it said where it fails."""
-    with database() as environment:
-        variables = clean_environment(environment | {"DJANGO_SETTINGS_MODULE": "labs.traps.settings"})
+    with serving_database() as database:
+        variables = clean_environment(database.environment | {"DJANGO_SETTINGS_MODULE": "labs.traps.settings"})
         command = [sys.executable, "-m", "bench.calls", "--here"]
         done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=ASK_WITHIN_S)
     if done.returncode:
         raise LabError(f"The calls could not be made: {done.stderr.strip()[-300:]}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return {"database": source().says, **json.loads(done.stdout)}
 
 
 def django_version() -> str:

@@ -38,10 +38,10 @@ def serving_needs(request: Request, *, cpus: Sequence[int] = (), max_connections
 
 @contextmanager
 def serving_all_needs(stack: Stack, *, cpus: Sequence[int] = ()) -> Iterator[Needs]:
-    """Every service that some workload of the stack's lab asks."""
+    """Every service that something in the stack's lab asks."""
+    lab = stack.lab
     with ExitStack() as running:
-        if not (stack.lab.is_django and stack.lab.has_workloads):
-            yield Needs()
-        else:
-            upstream = running.enter_context(serving_upstream(cpus=cpus))
-            yield Needs(upstream, running.enter_context(serving_database(cpus=cpus)))
+        calls_out = lab.is_django and lab.has_workloads
+        upstream = running.enter_context(serving_upstream(cpus=cpus)) if calls_out else None
+        database = running.enter_context(serving_database(cpus=cpus)) if calls_out or lab.has_tables else None
+        yield Needs(upstream, database)

@@ -225,9 +225,17 @@ def _held() -> str:
     return held(run, run.plan.requests[0]).svg()
 
 
+def _waves() -> str:
+    from bench.plots_database import waves
+
+    run = reference("connections")
+    return waves(run, run.plan.requests[0], 100).svg()
+
+
 PICTURES = {
     "throughput.svg": Picture(lambda: reference(str(SHOWN["experiment"])).sha256, _throughput),
     "held.svg": Picture(lambda: reference("held").sha256, _held),
+    "waves.svg": Picture(lambda: reference("connections").sha256, _waves),
     "hops.svg": Picture(lambda: hashlib.sha256(kept.FILE.read_bytes()).hexdigest(), _poster),
 }
 

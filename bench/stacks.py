@@ -34,7 +34,8 @@ Need = Literal["websockets", "lifespan"]
 class Lab:
     """One folder of `labs/`, seen through one interface, and what it needs of a server besides HTTP.
 
-    `page` is where to look first; `has_workloads` is False for a lab of pages alone.
+    `page` is where to look first; `has_workloads` is False for a lab of pages alone, `has_tables` True where these ask
+    a database.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Lab:
     needs: tuple[Need, ...] = ()
     page: str = "/wait?ms=100"
     has_workloads: bool = True
+    has_tables: bool = False
 
     @property
     def application(self) -> str:
@@ -87,11 +89,13 @@ LABS = {
             *("traps_wsgi", "traps", "async", "wsgi", "what goes wrong where sync meets async"),
             page="/",
             has_workloads=False,
+            has_tables=True,
         ),
         Lab(
             *("traps_asgi", "traps", "async", "asgi", "what goes wrong where sync meets async"),
             page="/",
             has_workloads=False,
+            has_tables=True,
         ),
         Lab("bare_wsgi", "bare", "sync", "wsgi", "the interface without a framework"),
         Lab("bare_asgi", "bare", "async", "asgi", "the interface without a framework"),

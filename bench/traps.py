@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,9 +22,10 @@ from rich.table import Table
 
 from bench import record
 from bench.arguments import Parser
-from bench.errors import ExitCode, NotRun
+from bench.database import serving_database, source
+from bench.errors import ExitCode
 from bench.record import ROOT
-from bench.servers import clean_environment, free_port, serving
+from bench.servers import free_port, serving
 from bench.stacks import parse_stack
 from bench.terminal import console, guarded, print_json
 from bench.trap_ways import WAYS, Values, Visitor
@@ -57,20 +56,6 @@ def _seen(visitor: Visitor, name: str, path: str) -> Seen:
 
 
 @contextmanager
-def database() -> Iterator[dict[str, str]]:
-    """The variables that name a prepared database, gone afterwards. NotRun where it cannot be prepared."""
-    with tempfile.TemporaryDirectory(prefix="lab-traps-") as folder:
-        environment = {"LAB_DATABASE_URL": f"sqlite:///{folder}/traps.sqlite3"}
-        command = [sys.executable, "-m", "labs.common.shop.prepare"]
-        done = subprocess.run(
-            command, cwd=ROOT, env=clean_environment(environment), capture_output=True, text=True, timeout=60
-        )
-        if done.returncode:
-            raise NotRun(f"The database of the traps could not be prepared: {done.stderr.strip()[-300:]}")
-        yield environment
-
-
-@contextmanager
 def visiting(door: str, environment: dict[str, str]) -> Iterator[Visitor]:
     """A visitor of a fresh server; it is killed afterwards, since one that hangs does not end when asked."""
     stack, port = parse_stack(STACKS[door]), free_port()
@@ -83,9 +68,9 @@ def visiting(door: str, environment: dict[str, str]) -> Iterator[Visitor]:
 def ask_all(names: Sequence[str] = TRAPS) -> dict[str, dict[str, dict[str, Seen]]]:
     """{trap: {door: {view: Seen}}}; the doors one after the other, so that they do not slow each other."""
     found: dict[str, dict[str, dict[str, Seen]]] = {name: {} for name in names}
-    with database() as environment:
+    with serving_database() as database:
         for door in STACKS:
-            with visiting(door, environment) as visitor:
+            with visiting(door, database.environment) as visitor:
                 for name in names:
                     found[name][door] = seen_at(visitor, name)
     return found
@@ -95,6 +80,7 @@ def document(found: dict[str, dict[str, dict[str, Seen]]]) -> dict[str, Any]:
     return {
         "django": django.get_version(),
         "python": ".".join(platform.python_version_tuple()[:2]),
+        "database": source().says,
         "stacks": STACKS,
         "traps": msgspec.to_builtins(found),
     }

@@ -36,7 +36,6 @@ my_prediction_ms = None
 # ## Run
 #
 # ```sh
-# python -m labs.common.shop.prepare    # the tables, once
 # lab serve traps_asgi@uvicorn          # open the address: a page with all of them
 # lab serve traps_wsgi@gthread:8        # the same project behind the other door
 # python -m bench.traps                 # ask all of them again

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from bench import traps
+from bench.database import Database
 from bench.record import ROOT
 from bench.servers import clean_environment
 from bench.trap_ways import OTHER_AFTER_S, WAYS
@@ -117,16 +118,15 @@ def test_kept_connections_are_found_again_behind_wsgi_and_pile_up_behind_asgi(fo
         assert found["conn_max_age_leak"][door]["instead"].values["open_most"] <= 1
 
 
-def test_only_the_garbage_collector_closes_what_is_kept_behind_asgi() -> None:
-    with traps.database() as environment:
-        done = subprocess.run(
-            [sys.executable, "-c", WITHOUT_COLLECTOR],
-            cwd=ROOT,
-            env=clean_environment(environment),
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
+def test_only_the_garbage_collector_closes_what_is_kept_behind_asgi(database: Database) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_COLLECTOR],
+        cwd=ROOT,
+        env=clean_environment(database.environment),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [0, 40, 0]
 
