@@ -120,6 +120,7 @@ def to_html(run: Run) -> str:
         *(_figure(one) for one in drawn),
         _table(rows),
         _plateaus(run),
+        _refusals(rows),
         _accounts(rows),
         _notes(run, rows),
         _definitions("How to read it", {column.heading: column.help for column in COLUMNS} | HOW_TO_READ),
@@ -233,6 +234,12 @@ def _plateaus(run: Run) -> str:
     ]
     headings = ("stack", "users", "requests/s", "limited by")
     return _small_table("Where more users bring no more", headings, lines) if lines else ""
+
+
+def _refusals(rows: Sequence[Row]) -> str:
+    """What the labs' logs say of the database."""
+    lines = [(whose, error, str(count)) for whose, error, count in tables.refusals_of(rows)]
+    return _small_table("What the database refused", ("where", "error", "times"), lines) if lines else ""
 
 
 def _accounts(rows: Sequence[Row]) -> str:

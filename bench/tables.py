@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -461,7 +462,7 @@ def to_markdown(run: Run) -> str:
     parts = [
         "\n".join(lines) if rows else "No trial was measured.",
         _markdown_notes(notes),
-        "\n".join(f"- {one_line(line)}" for line in plateau_lines(run)),
+        "\n".join(f"- {one_line(line)}" for line in [*plateau_lines(run), *refusal_lines(rows)]),
         _markdown_findings(run),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -469,12 +470,29 @@ def to_markdown(run: Run) -> str:
 
 def _lead(row: Row, names_middleware: bool) -> list[str]:
     middleware = ["+".join(row.middleware) or HOLE] if names_middleware else []
-    return [f"`{row.request}`", row.load_text, *middleware]
+    on = f" on {row.vendor}" if row.vendor else ""
+    return [f"`{row.request}`{on}", row.load_text, *middleware]
 
 
 def markdown_line(texts: Sequence[str]) -> str:
     """One line of a table."""
     return "| " + " | ".join(one_line(text).replace("|", "\\|") for text in texts) + " |"
+
+
+def refusals_of(rows: Sequence[Row]) -> list[tuple[str, str, int]]:
+    """Row by row what the database refused, in the words of the labs' logs: whose row, the error, how often in all."""
+    found = []
+    for row in rows:
+        counts: Counter[str] = Counter()
+        for trial in row.trials:
+            counts.update(trial.database.errors if trial.database else {})
+        found += [(f"{row.stack}, {row.load_text}", error, count) for error, count in counts.most_common()]
+    return found
+
+
+def refusal_lines(rows: Sequence[Row]) -> list[str]:
+    """Each refusal as a sentence."""
+    return [f"Refused, {whose}: {error} ({count}×)" for whose, error, count in refusals_of(rows)]
 
 
 def _markdown_notes(notes: dict[str, int]) -> str:
@@ -521,7 +539,7 @@ def print_run(run: Run, console: Console) -> None:
     """The run's table, its notes and its findings, no wider than the console."""
     rows = rows_of(run)
     print_rows(rows, console)
-    print_plateaus(run, console)
+    print_below(run, console)
     for stack in stacks_without_trials(run):
         console.print(f"{stack}: planned, not measured in this run ({run.status})", highlight=False, markup=False)
     print_findings(findings_of(run), console)
@@ -548,9 +566,9 @@ def print_rows(rows: Sequence[Row], console: Console) -> None:
         console.print(f"[{place}] {text}", style="dim", highlight=False, markup=False)
 
 
-def print_plateaus(run: Run, console: Console) -> None:
-    """A line for each plateau: where, how high, limited by what."""
-    lines = plateau_lines(run)
+def print_below(run: Run, console: Console) -> None:
+    """A line for each plateau: where, how high, limited by what; and for each thing that the database refused."""
+    lines = [*plateau_lines(run), *refusal_lines(rows_of(run))]
     if lines:
         console.print()
     for line in lines:
