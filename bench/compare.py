@@ -35,7 +35,10 @@ TOLD = Measure("held.all_delivered_us", "told ms", 1e-3, False)
 EACH = Measure("held.rss_per_connection_bytes", "kB each", 1e-3, False)
 NEWCOMER = Measure("gone.newcomer_us", "newcomer ms", 1e-3, False)
 SPENT = Measure("gone.cpu_us_per_leaver", "CPU ms each", 1e-3, False)
+SLOWEST = Measure("waves.first.slowest_us", "slowest ms", 1e-3, False)
+LEFT_OPEN = Measure("waves.first.open_left", "left open", 1, False)
 CLOSED, OPEN, HELD, GONE = (THROUGHPUT, CPU), (P99, P50, CPU), (TOLD, EACH), (NEWCOMER, SPENT)
+WAVES = (SLOWEST, LEFT_OPEN)
 """The first one speaks for the pair in the summary."""
 
 
@@ -135,6 +138,8 @@ def _pair(first: Row, second: Row, unlike_schedule: str) -> Pair:
 
 
 def _measures_of(row: Row) -> tuple[Measure, ...]:
+    if row.load.max_connections is not None:
+        return WAVES
     if row.is_connections:
         return HELD if any(trial.held for trial in row.trials) else GONE
     return OPEN if row.is_open else CLOSED

@@ -32,8 +32,8 @@ from bench.waves import waves_of
 from bench.workloads import Request, parse_request
 
 LOOK_EVERY_S = 0.05
-LOOKED_AFTER_S = {"held": 5.0, "gone": 5.0, "waves": 0.0}
-"""From the last connection's end on: what the server still has then, it was left with. After waves the driver looks."""
+LOOKED_AFTER_S = {"held": 5.0, "gone": 5.0, "waves": 2.0}
+"""From the last connection's end on: what is there still, server or database were left with; after every wave."""
 DRIVEN_WITHIN_S = 150.0
 WARM_UPS = 3
 CHECKOUTS = ("checkout", "checkout_in_halves", "checkout_across_hops")
@@ -144,7 +144,8 @@ def _driven(trial: Trial, plan: Plan, where: CpuPlan, needs: Needs) -> tuple[Tri
         server = running.enter_context(serving_stack(plan.stack, **how, port=port, grace_s=0))
         for _ in range(WARM_UPS):
             probe(server.url, parse_request(QUICK[plan.request.workload.name]), plan.stack)
-        seen = _watched(server, driver, folder, needs.database, LOOKED_AFTER_S[kind_of(plan)])
+        after_s = 0.0 if kind_of(plan) == "waves" else LOOKED_AFTER_S[kind_of(plan)]
+        seen = _watched(server, driver, folder, needs.database, after_s)
     commands = {"server": server.command, "load": ["FOLDER" if it == str(folder) else it for it in driver.command]}
     return replace(trial, commands=commands), seen
 
@@ -155,7 +156,7 @@ def _driver(plan: Plan, url: str, folder: Path, where: CpuPlan) -> Process:
     how = {
         "held": ["--hold", str(plan.duration_s)],
         "gone": ["--leave-after", str(plan.leave_after_s), "--staying", str(plan.staying)],
-        "waves": [],
+        "waves": ["--look-after", str(LOOKED_AFTER_S["waves"])],
     }[kind]
     command = [
         *("python", "-m", f"bench.load.{kind}", "--url", url, "--path", plan.request.path, *how),

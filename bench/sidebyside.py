@@ -70,6 +70,7 @@ def _load_of(row: Row) -> dict[str, Any]:
         "rate_per_s": row.load.rate_per_s if share is None else None,
         "capacity_share": share,
         "connections": row.load.connections,
+        "max_connections": row.load.max_connections,
     }
 
 

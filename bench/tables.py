@@ -395,6 +395,7 @@ def _json_row(row: Row, plateau: Plateau | None) -> dict[str, Any]:
         "rate_per_s": row.load.rate_per_s,
         "capacity_share": row.load.capacity_share,
         "connections": row.load.connections,
+        "max_connections": row.load.max_connections,
         "limiter": row.limiter,
         "plateau": None if plateau is None else _json_plateau(plateau),
         "verdict": row.verdict,

@@ -88,6 +88,7 @@ class Watch:
         self.upstream, self.database = needs.upstream, needs.database
         self.open: list[int] = []
         self.stopped_at_s: float | None = None
+        self.ended: meter.Reading | None = None
         self.start_s = 0.0
         self.events: list[Event] = []
         self.members: list[psutil.Process] = []
@@ -126,8 +127,7 @@ class Watch:
             seen["server"].append(meter.read(self.members, self.server.port if self.server else None))
             self._look_at_database()
             if at_s in (self.start_s, end_s):
-                database = self.database.family() if self.database else []
-                seen["database"].append(meter.read_with_ended(database))
+                seen["database"].append(self._database_read())
                 seen["ours"].append(meter.together(meter.read(ours), seen["database"][-1]))
                 seen["upstream"].append(meter.read(upstream))
         return seen
@@ -187,10 +187,15 @@ class Watch:
         if self.database and self.stopped_at_s is None and (count := self.database.connections()) is not None:
             self.open.append(count)
 
+    def _database_read(self) -> meter.Reading:
+        """Its processes, with what those before an outage had used."""
+        reading = meter.read_with_ended(self.database.family() if self.database else [])
+        return meter.together(reading, self.ended) if self.ended else reading
+
     def _stop_and_start(self, outage: Outage, database: Database) -> None:
         into_s = time.monotonic() - self.start_s
         if self.stopped_at_s is None and outage.at_s <= into_s:
-            self.stopped_at_s = time.monotonic()
+            self.stopped_at_s, self.ended = time.monotonic(), self._database_read()
             database.stop()
         elif self.stopped_at_s and time.monotonic() - self.stopped_at_s >= outage.for_s:
             database.start()

@@ -17,8 +17,6 @@ from bench.load.streams import Address, Phases, drive, on_schedule, parser_of
 
 ASKED_PER_S = 50
 ANSWERED_WITHIN_S = 30.0
-BETWEEN_S = 2.0
-"""Without a request in flight; what is open on the database in its second half, the wave has left there."""
 RECOVERED_WITHIN_S = 15.0
 ASK_AGAIN_S = 0.1
 AFTERWARDS = "/rows?n=1"
@@ -29,6 +27,7 @@ class Options:
     url: str
     path: str
     connections: int
+    look_after: float
     folder: Path
 
 
@@ -50,7 +49,7 @@ class Driver:
         for name in ("first", "second"):
             waves.append(await self.phases.through(name, self.wave))
             self.phases.begin(f"after_{name}")
-            await asyncio.sleep(BETWEEN_S)
+            await asyncio.sleep(self.options.look_after)
         recovered_s = await self.phases.through("asking", self.recovered_s)
         return {
             "waves": [[asdict(asked) for asked in wave] for wave in waves],
@@ -86,7 +85,9 @@ class Driver:
 
 
 def main() -> None:
-    options = Options(**vars(parser_of("python -m bench.load.waves", __doc__).parse_args()))
+    parser = parser_of("python -m bench.load.waves", __doc__)
+    parser.add_argument("--look-after", type=float, default=2.0, help="seconds without a request after each wave")
+    options = Options(**vars(parser.parse_args()))
     drive(options, Driver(options).run)
 
 
