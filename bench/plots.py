@@ -313,6 +313,7 @@ def figures_for(run: Run) -> list[Drawn]:
         *_side_by_side(run),
         *(drawn for request in requests for drawn in _figures_for(run, request)),
         *(_timeline(place, trials) for place, trials in enumerate(timeline.frozen_pairs(run), start=1)),
+        *(_timeline(f"outage-{place}", [trial]) for place, trial in enumerate(timeline.outages(run), start=1)),
         *(_timeline(f"event-{place}", [trial]) for place, trial in enumerate(timeline.eventful(run), start=1)),
     ]
 

@@ -14,7 +14,7 @@ from bench.summary import Row, rows_of
 from bench.tables import number, whole
 
 P50 = Measure("latency_us.p50", 1e-3, "half answered within, ms", number)
-OPEN = Measure("database.connections_max", 1, "connections to the database", whole)
+OPEN = Measure("database.connections_max", 1, "connections open", whole)
 BUSY_THREADS = Measure("server.threads_max", 1, "threads of the server", whole)
 GONE_COINS = Measure("database.coins_off", -1, "coins that are gone", whole)
 UNTOLD = Measure("failed", 1, "who stayed and got an error", whole)

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.looks import FAILED, GREY, INK, look_of, styled
 from bench.page import Picture, new_page, text_width_in
-from bench.record import Event, Run, Trial
+from bench.record import ASKED_FOR, Event, Run, Trial
 from bench.summary import Row, rows_of
 
 MOST = 6
@@ -32,6 +32,7 @@ NAMES = {
 """What each event is called, the worst first."""
 COLOURS = {"server-gap": FAILED, "server-busy": FAILED, "server-restarted": FAILED, "client-gap": "#7a5c00"}
 PLANNED = "frozen"
+ASKED = (*ASKED_FOR, "recovered")
 PANELS, RATIOS = 3, (2.0, 0.8, 0.8)
 LANE_IN, LANES = 0.17, 4
 KEY = (
@@ -77,6 +78,9 @@ def timeline_title(trials: Sequence[Trial]) -> str:
         length = f"{trials[0].duration_s:g} s"
         return f"Requests in {length} while the server stands still for {' and '.join(dict.fromkeys(frozen))}: {sent}"
     trial = trials[0]
+    if _is_outage(trial):
+        told = "; ".join(_event_text(event) for event in trial.events if event.code in ASKED)
+        return f"{trial.stack} at {trial.load_text}: {told}"
     first, *others = sorted(trial.events, key=_badness)
     more = f", and {len(others)} more event{'' if len(others) == 1 else 's'}" if others else ""
     return f"{trial.stack} at {trial.load_text}, {trial.verdict}: {_event_text(first)} at {first.at_s:.1f} s{more}"
@@ -205,10 +209,20 @@ def lanes_of(events: Sequence[Event], lengths_s: Sequence[float], last_s: float)
 def eventful(run: Run) -> list[Trial]:
     """At most six trials that something befell, invalid ones first, then by how long it lasted.
 
-    A freeze that the experiment asks for tells most beside the other loop: see `frozen_pair`.
+    A freeze that the experiment asks for tells most beside the other loop: see `frozen_pairs`; and of databases that it
+    took away, the first restart of every row tells enough: see `outages`.
     """
-    trials = [trial for trial in run.trials if any(event.code != PLANNED for event in trial.events)]
+    trials = [trial for trial in run.trials if any(event.code not in ASKED for event in trial.events)]
     return sorted(trials, key=_how_bad)[:MOST]
+
+
+def outages(run: Run) -> list[Trial]:
+    """Of each row whose database was taken away, the first restart."""
+    return [trial for row in rows_of(run) for trial in row.trials[:1] if _is_outage(trial)]
+
+
+def _is_outage(trial: Trial) -> bool:
+    return any(event.code == "database-away" for event in trial.events)
 
 
 def _how_bad(trial: Trial) -> tuple[bool, float]:
