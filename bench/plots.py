@@ -327,6 +327,9 @@ def _side_by_side(run: Run) -> list[Drawn]:
     if plots_database.torn_rows(run):
         caption = "Payments while clients leave: coins that are gone, and who got an error."
         figures.append(Drawn("torn", plots_database.torn(run), caption))
+    if plots_database.away_rows(run):
+        caption = "The database taken away for a while: who refuses what, and when all is well again."
+        figures.append(Drawn("away", plots_database.away(run), caption))
     return figures
 
 

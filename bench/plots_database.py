@@ -17,8 +17,10 @@ P50 = Measure("latency_us.p50", 1e-3, "half answered within, ms", number)
 OPEN = Measure("database.connections_max", 1, "connections open", whole)
 BUSY_THREADS = Measure("server.threads_max", 1, "threads of the server", whole)
 GONE_COINS = Measure("database.coins_off", -1, "coins that are gone", whole)
-UNTOLD = Measure("failed", 1, "who stayed and got an error", whole)
+UNTOLD = Measure("failed", 1, "stayed, got an error", whole)
 CUT_SHORT = Measure("gone.cut_short", 1, "views cut short", whole)
+REFUSED = Measure("failed", 1, "requests refused", whole)
+WELL_AGAIN = Measure("database.recovered_us", 1e-3, "right answers again within, ms", whole)
 LEFT_OPEN = Measure("waves.first.open_left", 1, "left open", whole)
 COLUMNS = 3
 WAVES_KEY = (
@@ -142,3 +144,22 @@ def sided_title(rows: Sequence[Row]) -> str:
         if row.stack == stack
     ]
     return f"{stack}: {', '.join(told)}"
+
+
+def away_rows(run: Run) -> list[Row]:
+    """Rows whose database was taken away and came back."""
+    return [row for row in rows_of(run) if row.values(WELL_AGAIN.path)]
+
+
+@styled
+def away(run: Run) -> Picture:
+    """Requests refused while the database was away, and how soon after its return all was well."""
+    rows = away_rows(run)
+    return bars(rows, [REFUSED, WELL_AGAIN], away_title(rows))
+
+
+def away_title(rows: Sequence[Row]) -> str:
+    """Who refuses most and least, and the longest that anybody needs afterwards."""
+    told = [f"{row.stack} refuses {whole(REFUSED.of(row))} requests" for row in extremes_of(rows, REFUSED)]
+    longest = max(WELL_AGAIN.of(row) or 0.0 for row in rows)
+    return f"{'; '.join(told)}; after its return all answer within {whole(longest)} ms"

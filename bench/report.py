@@ -238,7 +238,11 @@ def _plateaus(run: Run) -> str:
 
 def _refusals(rows: Sequence[Row]) -> str:
     """What the labs' logs say of the database."""
-    lines = [(whose, error, str(count)) for whose, error, count in tables.refusals_of(rows)]
+    lines = [
+        (whose, error, f"{count:,}")
+        for whose, counts in tables.refusals_of(rows)
+        for error, count in counts.most_common()
+    ]
     return _small_table("What the database refused", ("where", "error", "times"), lines) if lines else ""
 
 

@@ -480,20 +480,25 @@ def markdown_line(texts: Sequence[str]) -> str:
     return "| " + " | ".join(one_line(text).replace("|", "\\|") for text in texts) + " |"
 
 
-def refusals_of(rows: Sequence[Row]) -> list[tuple[str, str, int]]:
-    """Row by row what the database refused, in the words of the labs' logs: whose row, the error, how often in all."""
+def refusals_of(rows: Sequence[Row]) -> list[tuple[str, Counter[str]]]:
+    """What the database refused, in the words of the labs' logs: whose row, and how often each error in all."""
     found = []
     for row in rows:
         counts: Counter[str] = Counter()
         for trial in row.trials:
             counts.update(trial.database.errors if trial.database else {})
-        found += [(f"{row.stack}, {row.load_text}", error, count) for error, count in counts.most_common()]
+        if counts:
+            found.append((f"{row.stack}, {row.load_text}", counts))
     return found
 
 
 def refusal_lines(rows: Sequence[Row]) -> list[str]:
-    """Each refusal as a sentence."""
-    return [f"Refused, {whose}: {error} ({count}×)" for whose, error, count in refusals_of(rows)]
+    """The refusals of each row as a sentence."""
+    return [f"Refused, {whose}: {_counted(counts)}" for whose, counts in refusals_of(rows)]
+
+
+def _counted(counts: Counter[str]) -> str:
+    return "; ".join(f"{error} ({count:,}×)" for error, count in counts.most_common())
 
 
 def _markdown_notes(notes: dict[str, int]) -> str:

@@ -17,7 +17,7 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import lessons, plots, plots_database, summary, tables
+from bench import lessons, plots, plots_database, summary, tables, timeline
 
 cost = lessons.run_to_show("orm_cost")
 connections, gathering = lessons.reference("connections"), lessons.reference("serial_gather")
@@ -145,7 +145,10 @@ display(Markdown(f"```diff\n{lessons.difference_in('checkout', 'sync_wsgi', 'asy
 # ## When the database goes away
 
 # %%
-display(Markdown(tables.to_markdown(outage)))
+plots_database.away(outage)
+
+# %%
+timeline.timeline(timeline.outages(outage)[:1])
 
 # %%
 for finding in summary.findings_of(outage):
@@ -175,7 +178,9 @@ my_answer_first, my_answer_second = None, None
 seen = {(row.stack, row.load.max_connections): row for row in summary.rows_of(connections)}
 first = round(seen["async_asgi@uvicorn", 40].median("waves.first.first_failed") or 0)
 second = round(seen["async_asgi+max_age_60@uvicorn", 40].median("waves.second.failed") or 0)
-print(f"The {first}th fails first; you said {my_answer_first}. Of the second wave {second} fail; you said {my_answer_second}.")
+print(
+    f"The {first}th fails first; you said {my_answer_first}. Of the second wave {second} fail; you said {my_answer_second}."
+)
 
 # %% [markdown]
 # ## Live
