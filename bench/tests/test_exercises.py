@@ -1,0 +1,266 @@
+"""The exercises: every one fails as it stands and says why, every solution passes, and a broken file is one sentence."""
+
+import ast
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bench import database, exercise_visits, exercises
+from bench.cli import main
+from bench.database import Source
+from bench.errors import ExitCode
+from bench.exercise_visits import CALLERS, Seen, Subject
+from bench.exercise_ways import CALLS, MOST_CONNECTIONS, TRAPS, VISITORS, WAYS
+from bench.record import ROOT
+from labs.exercises.project.names import EXERCISES
+
+FOLDERS = ("exercises", "solutions")
+# What a solution may change beside its imports and its first lines.
+MEANT = {
+    "blocking_view": {"wait"},
+    "middleware_hops": {"Took"},
+    "overlapping_calls": {"calls", "calls_async"},
+    "bounded_connections": {"DATABASES"},
+    "plateau": {"plateau_per_s"},
+    "stream": {"numbers"},
+    "four_traps": {"products", "shelf", "me", "report"},
+}
+AWAITED, SLEPT = "await asyncio.sleep(ms / 1000)", "time.sleep(ms / 1000)"
+# Of which file, what in it becomes what, and what is then said.
+BROKEN = {
+    "a syntax error": ("exercises/blocking_view", SLEPT, "time.sleep(ms / 1000", "SyntaxError in line 22"),
+    "a missing module": ("exercises/blocking_view", "import time", "import tiem", "ModuleNotFoundError in line 11"),
+    "a hang while it is imported": ("exercises/stream", "urlpatterns", "while True: pass\nurlpatterns", "still busy"),
+    "a hang when it is asked": ("solutions/blocking_view", AWAITED, "while True: pass", "had no answer within"),
+    "a wait that is never awaited": ("solutions/blocking_view", AWAITED, "asyncio.sleep(ms)", "has the answer after"),
+    "an await that is beside the point": (
+        *("solutions/blocking_view", AWAITED, "await asyncio.sleep(0.01); __import__('time').sleep(ms / 1000)"),
+        f"at most {CALLERS} inside at once",
+    ),
+    "an error in a view": ("solutions/blocking_view", AWAITED, "await_nobody()", "because of `NameError` in line 20"),
+    "a middleware that is gone": ("exercises/middleware_hops", "class Took", "class Gone", 'not define a "Took"'),
+    "a middleware that does nothing": (
+        *("solutions/middleware_hops", "return self.process_response(request, response)", "return response"),
+        "no header X-Took-Ms",
+    ),
+    "one call instead of five": (
+        *("solutions/overlapping_calls", "(ask_upstream, [ms] * n)", "(lambda ms: ms, [ms] * n)"),
+        "at most 0 of 0 calls",
+    ),
+    "a wait that blocks a stream": (
+        *("solutions/stream", AWAITED, "__import__('time').sleep(ms / 1000)"),
+        "4 events, one each 100 ms",
+    ),
+    "a function that raises": ("solutions/plateau", "return min(inside", "return 1 / 0, min(inside", "ZeroDivision"),
+    "a function that ends its process": ("solutions/plateau", "return", "__import__('os')._exit(7)\n    return", "status 7"),
+    "a function that gives no number": ("solutions/plateau", "return min(", "min(", "you say None"),
+}  # fmt: skip
+Found = dict[str, dict[str, Seen]]
+
+
+def file_of(folder: str, name: str) -> Path:
+    return ROOT / "labs" / folder / f"{name}.py"
+
+
+@pytest.fixture(scope="module")
+def found() -> Found:
+    """Every check of every file, two at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        asked = {
+            folder: {
+                name: pool.submit(exercises.seen_of, exercises.subject_of(name, solution=folder == "solutions"))
+                for name in EXERCISES
+            }
+            for folder in FOLDERS
+        }
+        return {folder: {name: seen.result() for name, seen in files.items()} for folder, files in asked.items()}
+
+
+def require_checked(seen: Seen) -> None:
+    if seen.state == "skipped":
+        pytest.skip(seen.seen)
+
+
+def test_manifest_files_and_checks_agree() -> None:
+    for folder in FOLDERS:
+        files = {path.stem for path in (ROOT / "labs" / folder).glob("*.py")} - {"__init__"}
+        assert files == set(EXERCISES)
+    assert list(WAYS) == list(EXERCISES)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_an_exercise_fails_as_it_stands_and_says_what_is_seen_and_what_to_look_at(found: Found, name: str) -> None:
+    seen = found["exercises"][name]
+    require_checked(seen)
+    assert seen.state == "not yet"
+    for sentence in (seen.seen, seen.look_at):
+        assert sentence.endswith((".", "?"))
+        assert "\n" not in sentence
+    assert any(digit in seen.seen for digit in "0123456789")
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_solution_passes(found: Found, name: str) -> None:
+    seen = found["solutions"][name]
+    require_checked(seen)
+    assert seen.state == "pass", seen
+
+
+def numbers(found: Found, name: str, key: str) -> tuple[float, float]:
+    """Before and after."""
+    before, after = (found[folder][name] for folder in FOLDERS)
+    require_checked(before)
+    return before.numbers[key], after.numbers[key]
+
+
+def test_what_is_counted_changes_as_the_exercise_asks(found: Found) -> None:
+    assert numbers(found, "blocking_view", "inside_most") == (1, CALLERS)
+    assert numbers(found, "middleware_hops", "hops_of_middleware") == (2, 0)
+    assert numbers(found, "overlapping_calls", "sync_most") == (1, CALLS)
+    assert numbers(found, "overlapping_calls", "async_most") == (1, CALLS)
+    assert numbers(found, "four_traps", "answering") == (0, len(TRAPS))
+
+
+def test_what_waits_in_line_takes_the_sum_of_its_waits(found: Found) -> None:
+    assert numbers(found, "blocking_view", "crowd_ms")[0] >= 5 * 300
+    assert min(numbers(found, "overlapping_calls", f"{side}_took_ms")[0] for side in ("sync", "async")) >= 5 * 200
+    late_ms, soon_ms = numbers(found, "stream", "first_byte_ms")
+    assert late_ms >= 4 * 100
+    assert soon_ms < found["solutions"]["stream"].numbers["took_ms"]
+
+
+def test_the_crowd_takes_more_connections_than_allowed_until_they_are_bounded(found: Found) -> None:
+    before, after = numbers(found, "bounded_connections", "connections_most")
+    assert MOST_CONNECTIONS < before <= VISITORS
+    assert 1 <= after <= MOST_CONNECTIONS
+
+
+def test_the_points_of_the_plateau_are_bounded_by_users_threads_and_cpu(found: Found) -> None:
+    before, after = numbers(found, "plateau", "right")
+    assert 0 < before < after == found["solutions"]["plateau"].numbers["trials"]
+
+
+def units(path: Path) -> dict[str, str]:
+    """What a file defines, in its order; imports and first lines left out."""
+    defined = {}
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign):
+            defined[ast.unparse(node.targets[0])] = ast.dump(node)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            defined[node.name] = ast.dump(node)
+    return defined
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_solution_has_the_same_names_and_differs_only_where_meant(name: str) -> None:
+    exercise, solution = (units(file_of(folder, name)) for folder in FOLDERS)
+    assert list(exercise) == list(solution)
+    assert {unit for unit in exercise if exercise[unit] != solution[unit]} == MEANT[name]
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_an_exercise_says_its_task_what_to_run_and_a_hint(name: str) -> None:
+    said = ast.get_docstring(ast.parse(file_of("exercises", name).read_text())) or ""
+    assert said.startswith("Exercise: ")
+    assert all(f"\n{part}: " in said for part in ("Task", "Run", "Hint"))
+    assert f"lab check {name}" in said
+    assert f"`{name}`" in (ROOT / "labs" / "exercises" / "README.md").read_text()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The limits for what never ends, shorter."""
+    monkeypatch.setattr(exercise_visits, "IMPORT_WITHIN_S", 3.0)
+    monkeypatch.setattr(exercise_visits, "ANSWER_WITHIN_S", 2.0)
+    yield
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_one_clear_sentence(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, old, new, sentence = BROKEN[name]
+    seen = exercises.seen_of(changed(path, old, new, tmp_path))
+    monkeypatch.undo()
+    assert seen.state == "not yet"
+    assert sentence in seen.seen
+    assert "\n" not in seen.seen + seen.look_at
+    assert "Traceback" not in seen.seen
+
+
+@pytest.fixture(autouse=True)
+def _importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules of this test's folder are found by the processes that it starts."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+def changed(path: str, old: str, new: str, folder: Path) -> Subject:
+    """A learner's own version of a file."""
+    text, stem = (ROOT / "labs" / f"{path}.py").read_text(), Path(path).name
+    assert old in text
+    file = folder / "learner" / f"{stem}.py"
+    file.parent.mkdir()
+    file.write_text(text.replace(old, new))
+    return Subject(stem, f"learner.{stem}", file)
+
+
+def test_a_file_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    seen = exercises.seen_of(Subject("stream", "learner.stream", tmp_path / "stream.py"))
+    assert (seen.state, "There is no file" in seen.seen) == ("not yet", True)
+
+
+def test_an_unknown_exercise_is_one_sentence_with_the_nearest_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "blocking_veiw"]) == ExitCode.USAGE
+    seen = capsys.readouterr()
+    assert (seen.out, seen.err) == ("", "lab: Unknown exercise 'blocking_veiw': did you mean blocking_view?\n")
+
+
+@pytest.mark.parametrize(("words", "code", "state"), [([], 1, "not yet"), (["--solution"], 0, "pass")])
+def test_one_check_is_told_on_stdout_and_by_the_exit_code(
+    words: list[str], code: int, state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "plateau", *words]) == code
+    seen = capsys.readouterr()
+    assert seen.out.startswith(f"{state}  labs/{FOLDERS[bool(words)]}/plateau.py\n")
+    assert "points of the run io_wait" in seen.out
+    assert seen.err == "checking plateau\n"
+
+
+@pytest.mark.parametrize("asked", [["plateau"], []])
+def test_as_json_it_is_one_document(
+    asked: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exercises, "seen_of", lambda subject: Seen("pass", "All is well.", numbers={"n": 1}))
+    assert main(["check", *asked, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["exercises"]
+    assert [row["name"] for row in listed] == (asked or list(EXERCISES))
+    assert {key: listed[0][key] for key in ("state", "seen", "numbers")} == {
+        "state": "pass", "seen": "All is well.", "numbers": {"n": 1},
+    }  # fmt: skip
+
+
+def test_without_a_name_all_are_listed_with_their_state(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"plateau": Seen("not yet", "1 of 2.", "Look."), "stream": Seen("skipped", "No server.")}
+    monkeypatch.setattr(exercises, "seen_of", lambda subject: states.get(subject.name, Seen("pass", "Fine.")))
+    assert main(["check"]) == ExitCode.FAILED
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line for line in lines if line.startswith(EXERCISES)}
+    assert list(rows) == list(EXERCISES)
+    assert "not yet" in rows["plateau"]
+    assert "skipped" in rows["stream"]
+    assert "pass" in rows["four_traps"]
+
+
+def test_where_there_is_only_sqlite_connections_are_not_counted_and_the_command_that_helps_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(database, "source", lambda: Source("sqlite", database.SQLITE, database.REMEDY))
+    assert main(["check", "bounded_connections"]) == ExitCode.NOT_RUN
+    seen = capsys.readouterr().out
+    assert seen.startswith("skipped  labs/exercises/bounded_connections.py\n")
+    assert "no connections to count" in seen
+    assert "system-packages" in seen
