@@ -1,4 +1,4 @@
-"""What the checks of exercises share: the file that is checked, a visitor of a server with it, crowds, a slow service."""
+"""What the checks of exercises share: the file that is checked, a visitor of its server, crowds, a slow service."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def ms_since(began_s: float) -> int:
 
 (frozen=True)
 class Crowd:
-    """CALLERS at once who wait `wait_ms` each: how many were inside together at most, and when all had an answer."""
+    """How many of CALLERS at once were inside together at most, and the milliseconds until all had an answer."""
 
     wait_ms: int
     most: int
@@ -141,6 +141,7 @@ class Crowd:
 
 
 def crowd(visitor: Visitor, path: str, wait_ms: int) -> Crowd:
+    """CALLERS who ask at once; each of them has to wait `wait_ms`."""
     visitor.census()
     with ThreadPoolExecutor(CALLERS) as pool:
         began_s = time.monotonic()

@@ -35,7 +35,15 @@ from bench.hops.ask import Ask
 from bench.hops.asking import traced
 from bench.record import ROOT
 from bench.stacks import Stack
-from bench.trap_ways import Visitor, comes_late, look_at_stream, look_signed_in, tell_answer, tell_signed_in, tell_streams
+from bench.trap_ways import (
+    Visitor,
+    comes_late,
+    look_at_stream,
+    look_signed_in,
+    tell_answer,
+    tell_signed_in,
+    tell_streams,
+)
 
 WAIT_MS, CROWD_WAIT_MS = 50, 300
 EARLY = 0.9
@@ -191,7 +199,8 @@ def plateau(subject: Subject) -> Seen:
     numbers = {"trials": len(rows), "right": len(rows) - len(wrong)}
     seen = f"Right for {numbers['right']} of {len(rows)} points of the run {PREDICTED}."
     if wrong:
-        raise NotYet(f"{seen} {_told_wrong(rows[wrong[0]], said[wrong[0]])}", _BOUND[_ceiling(rows[wrong[0]])], **numbers)
+        first = rows[wrong[0]]
+        raise NotYet(f"{seen} {_told_wrong(first, said[wrong[0]])}", _BOUND[_ceiling(first)], **numbers)
     return Seen("pass", f"{seen} {_told_right(rows)}", numbers=numbers)
 
 
@@ -250,7 +259,7 @@ def stream(subject: Subject) -> Seen:
         n, ms = values["events"], values["pause_ms"]
         met = crowd(visitor, f"/?n={n}&ms={ms}", n * ms)
     numbers = {"first_byte_ms": values["first_byte_ms"], "took_ms": values["took_ms"], **met.numbers}
-    seen = f"{seen}; {CALLERS} visitors at once: at most {met.most} streams at the same time, {met.took_ms:,} ms in all."
+    seen = f"{seen}; {CALLERS} at once: at most {met.most} streams together, {met.took_ms:,} ms in all."
     if met.stood_in_line:
         raise NotYet(seen, "Look at how the stream waits: in an async iterator a wait needs an `await`.", **numbers)
     return Seen("pass", seen, numbers=numbers)

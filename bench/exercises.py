@@ -87,9 +87,9 @@ def show(found: Sequence[Found], console: Console) -> None:
         return
     (only,) = found
     result = only.result
-    console.print(f"[bold {COLOURS[result.state]}]{result.state}[/]  {only.file}", highlight=False)
-    for line in filter(None, (result.seen, result.look_at)):
-        console.print(escape(line), highlight=False)
+    state = f"[bold {COLOURS[result.state]}]{result.state}[/]"
+    for line in filter(None, (f"{state}  {only.file}", escape(result.seen), escape(result.look_at))):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def table(found: Sequence[Found]) -> Table:

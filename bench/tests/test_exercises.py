@@ -1,4 +1,4 @@
-"""The exercises: every one fails as it stands and says why, every solution passes, and a broken file is one sentence."""
+"""The exercises: each fails as it stands and says why, each solution passes, and a broken file is one sentence."""
 
 import ast
 import json
@@ -31,7 +31,7 @@ MEANT = {
 AWAITED, SLEPT = "await asyncio.sleep(ms / 1000)", "time.sleep(ms / 1000)"
 # Of which file, what in it becomes what, and what is then said.
 BROKEN = {
-    "a syntax error": ("exercises/blocking_view", SLEPT, "time.sleep(ms / 1000", "SyntaxError in line 22"),
+    "a syntax error": ("exercises/blocking_view", SLEPT, "time.sleep(ms / 1000", "SyntaxError in line 21"),
     "a missing module": ("exercises/blocking_view", "import time", "import tiem", "ModuleNotFoundError in line 11"),
     "a hang while it is imported": ("exercises/stream", "urlpatterns", "while True: pass\nurlpatterns", "still busy"),
     "a hang when it is asked": ("solutions/blocking_view", AWAITED, "while True: pass", "had no answer within"),
@@ -40,7 +40,7 @@ BROKEN = {
         *("solutions/blocking_view", AWAITED, "await asyncio.sleep(0.01); __import__('time').sleep(ms / 1000)"),
         f"at most {CALLERS} inside at once",
     ),
-    "an error in a view": ("solutions/blocking_view", AWAITED, "await_nobody()", "because of `NameError` in line 20"),
+    "an error in a view": ("solutions/blocking_view", AWAITED, "await_nobody()", "because of `NameError` in line 17"),
     "a middleware that is gone": ("exercises/middleware_hops", "class Took", "class Gone", 'not define a "Took"'),
     "a middleware that does nothing": (
         *("solutions/middleware_hops", "return self.process_response(request, response)", "return response"),
@@ -55,7 +55,10 @@ BROKEN = {
         "4 events, one each 100 ms",
     ),
     "a function that raises": ("solutions/plateau", "return min(inside", "return 1 / 0, min(inside", "ZeroDivision"),
-    "a function that ends its process": ("solutions/plateau", "return", "__import__('os')._exit(7)\n    return", "status 7"),
+    "a function that ends its process": (
+        *("solutions/plateau", "return", "__import__('os')._exit(7)\n    return"),
+        "status 7",
+    ),
     "a function that gives no number": ("solutions/plateau", "return min(", "min(", "you say None"),
 }  # fmt: skip
 Found = dict[str, dict[str, Seen]]
@@ -180,10 +183,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_one_clear_sentence(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_file_is_one_clear_sentence(name: str, tmp_path: Path) -> None:
     path, old, new, sentence = BROKEN[name]
     seen = exercises.seen_of(changed(path, old, new, tmp_path))
-    monkeypatch.undo()
     assert seen.state == "not yet"
     assert sentence in seen.seen
     assert "\n" not in seen.seen + seen.look_at
