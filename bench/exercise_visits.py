@@ -122,7 +122,7 @@ def ms_since(began_s: float) -> int:
     return int((time.monotonic() - began_s) * 1000)
 
 
-(frozen=True)
+@dataclass(frozen=True)
 class Crowd:
     """How many of CALLERS at once were inside together at most, and the milliseconds until all had an answer."""
 
