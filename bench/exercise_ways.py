@@ -233,7 +233,7 @@ def _alike(said: Any, limit_per_s: float) -> bool:
 
 def _told_wrong(row: summary.Row, said: Any) -> str:
     yours = f"{said:,.0f} requests/s" if isinstance(said, int | float) else repr(said)
-    return f"`{row.stack}` with {row.users} users: you say {yours}, more than {_limit_per_s(row):,.0f} there cannot be."
+    return f"`{row.stack}` with {row.users} users: you say {yours}, the most there can be are {_limit_per_s(row):,.0f}."
 
 
 def _told_right(rows: Sequence[summary.Row]) -> str:
@@ -254,7 +254,10 @@ def stream(subject: Subject) -> Seen:
         values = look_at_stream(visitor, "/")
         seen = tell_streams(values)
         if comes_late(values):
-            look_at = "Look at the kind of the iterator: behind ASGI only an async one is sent part by part."
+            look_at = (
+                "Look at the kind of the iterator, since behind ASGI only an async one is sent part by part, and at how it "
+                "waits, since nothing is sent during a wait without `await`."
+            )
             raise NotYet(f"{seen}.", look_at, first_byte_ms=values["first_byte_ms"], took_ms=values["took_ms"])
         n, ms = values["events"], values["pause_ms"]
         met = crowd(visitor, f"/?n={n}&ms={ms}", n * ms)
