@@ -255,8 +255,8 @@ def stream(subject: Subject) -> Seen:
         seen = tell_streams(values)
         if comes_late(values):
             look_at = (
-                "Look at the kind of the iterator, since behind ASGI only an async one is sent part by part, and at how it "
-                "waits, since nothing is sent during a wait without `await`."
+                "Look at the kind of the iterator: behind ASGI only an async one is sent part by part. "
+                "And at how it waits: without `await` nothing is sent meanwhile."
             )
             raise NotYet(f"{seen}.", look_at, first_byte_ms=values["first_byte_ms"], took_ms=values["took_ms"])
         n, ms = values["events"], values["pause_ms"]
