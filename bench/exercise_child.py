@@ -52,7 +52,7 @@ def main() -> None:
     question, answered = map(Path, sys.argv[1:3])
     asked = json.loads(question.read_text())
     try:
-        found = {"answers": answers_to(asked["module"], asked["function"], asked["calls"])}
+        found: dict[str, Any] = {"answers": answers_to(asked["module"], asked["function"], asked["calls"])}
     except (Exception, SystemExit) as error:  # whatever a learner's file may run into
         found = {"error": told(error, Path(asked["file"]))}
     answered.write_text(json.dumps(found, default=str))

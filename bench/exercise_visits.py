@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ IMPORT_WITHIN_S = 10.0
 CALLERS = 5
 
 State = Literal["pass", "not yet", "skipped"]
-Numbers = dict[str, float]
+Numbers = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ ASGI, WSGI = _stack("asgi", "uvicorn", None), _stack("wsgi", "gthread", 8)
 
 
 @contextmanager
-def visiting(subject: Subject, stack: Stack = ASGI, /, *middleware: str, **services: str) -> Iterator[Visitor]:
+def visiting(subject: Subject, stack: Stack = ASGI, /, **services: str) -> Iterator[Visitor]:
     """A visitor of a fresh server; killed afterwards, since one that hangs does not end when asked. Raises NotYet."""
     environment = {**subject.environment, **services}
-    with serving_stack(stack, middleware=middleware, services=environment, grace_s=0) as server:
+    with serving_stack(stack, services=environment, grace_s=0) as server:
         visitor = Visitor(server)
         visitor.client.timeout = httpx.Timeout(ANSWER_WITHIN_S)
         with visitor.client, _failures_told(server, subject):

@@ -27,7 +27,6 @@ from bench.exercise_visits import (
     called,
     crowd,
     ms_since,
-    require_importable,
     slow_service,
     visiting,
 )
@@ -191,9 +190,7 @@ def _most_connections(asked: database.Database, asking: Sequence[Future[int]]) -
 
 def plateau(subject: Subject) -> Seen:
     rows = [row for row in summary.rows_of(record.load(record.REFERENCE / PREDICTED)) if row.measured]
-    cases = [
-        {"users": row.users, "threads": row.slots, "wait_s": row.io_wait_s, "cpu_s": _cpu_s(row)} for row in rows
-    ]
+    cases = [{"users": row.users, "threads": row.slots, "wait_s": row.io_wait_s, "cpu_s": _cpu_s(row)} for row in rows]
     said = called(subject, "plateau_per_s", cases)
     wrong = [place for place, row in enumerate(rows) if not _alike(said[place], _limit_per_s(row))]
     numbers = {"trials": len(rows), "right": len(rows) - len(wrong)}
@@ -280,7 +277,7 @@ TRAPS = {
 def four_traps(subject: Subject) -> Seen:
     with (
         database.serving_database() as asked,
-        visiting(subject, ASGI, "session", "authentication", **asked.environment) as visitor,
+        visiting(subject, **asked.environment) as visitor,
     ):
         told = {view: _told_trap(visitor, view) for view in TRAPS}
     fallen = [view for view, (right, _) in told.items() if not right]

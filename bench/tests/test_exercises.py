@@ -2,7 +2,6 @@
 
 import ast
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -174,11 +173,10 @@ def test_an_exercise_says_its_task_what_to_run_and_a_hint(name: str) -> None:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits for what never ends, shorter."""
     monkeypatch.setattr(exercise_visits, "IMPORT_WITHIN_S", 3.0)
     monkeypatch.setattr(exercise_visits, "ANSWER_WITHIN_S", 2.0)
-    yield
 
 
 @pytest.mark.usefixtures("impatient")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from labs.common.middleware import apps_needed_by, middleware_from_names
 from labs.common.settings import *  # noqa: F403
-from labs.common.settings import DATABASES, MIDDLEWARE, TEMPLATES
+from labs.common.settings import DATABASES, INSTALLED_APPS, MIDDLEWARE, TEMPLATES
 
 EXERCISE = os.environ.get("LAB_EXERCISE", "")
 if not EXERCISE:
@@ -17,8 +18,11 @@ NAME = EXERCISE.rpartition(".")[2]
 ROOT_URLCONF = "labs.exercises.project.urls"
 TEMPLATES[0]["DIRS"].insert(0, Path(__file__).parents[2] / "traps" / "templates")
 
-# Two exercises are not about views.
+# Two exercises are about something else than views, and one wants visitors to be known.
 if NAME == "middleware_hops":
     MIDDLEWARE[:] = [f"{EXERCISE}.Took"]
 if NAME == "bounded_connections":
     DATABASES.update(import_module(EXERCISE).DATABASES)
+if NAME == "four_traps":
+    MIDDLEWARE[:] = middleware_from_names("session,authentication")
+    INSTALLED_APPS[:] = [*apps_needed_by(MIDDLEWARE), "labs.common.shop"]
