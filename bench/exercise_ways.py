@@ -53,6 +53,8 @@ CALLS, CALL_MS = 5, 200
 VISITORS, HOLD_MS, MOST_CONNECTIONS, LOOK_EVERY_S = 20, 200, 4, 0.01
 ALIKE = 0.01
 PREDICTED = "io_wait"
+FUNCTIONS = {"plateau": "plateau_per_s"}
+"""Exercises that are called; all others are served."""
 
 
 def blocking_view(subject: Subject) -> Seen:
@@ -191,7 +193,7 @@ def _most_connections(asked: database.Database, asking: Sequence[Future[int]]) -
 def plateau(subject: Subject) -> Seen:
     rows = [row for row in summary.rows_of(record.load(record.REFERENCE / PREDICTED)) if row.measured]
     cases = [{"users": row.users, "threads": row.slots, "wait_s": row.io_wait_s, "cpu_s": _cpu_s(row)} for row in rows]
-    said = called(subject, "plateau_per_s", cases)
+    said = called(subject, FUNCTIONS[subject.name], cases)
     wrong = [place for place, row in enumerate(rows) if not _alike(said[place], _limit_per_s(row))]
     numbers = {"trials": len(rows), "right": len(rows) - len(wrong)}
     seen = f"Right for {numbers['right']} of {len(rows)} points of the run {PREDICTED}."
@@ -234,8 +236,8 @@ def _told_wrong(row: summary.Row, said: Any) -> str:
 
 
 def _told_right(rows: Sequence[summary.Row]) -> str:
-    """The crowd on a few threads, where the plateau is flattest."""
-    row = max((row for row in rows if _ceiling(row) == "threads"), key=lambda row: row.users)
+    """The largest crowd that threads hold up."""
+    row = max((row for row in rows if _ceiling(row) == "threads"), key=lambda row: (row.users, row.slots))
     measured = row.median("throughput_per_s") or 0.0
     return (
         f"`{row.stack}` with {row.users} users: you say {_limit_per_s(row):,.0f} requests/s, "

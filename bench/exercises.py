@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bench.errors import ExitCode, NotRun, UsageError, nearest
 from bench.exercise_visits import NotYet, Seen, Subject, require_importable
-from bench.exercise_ways import WAYS
+from bench.exercise_ways import FUNCTIONS, WAYS
 from bench.record import ROOT
 from labs.exercises.project.names import EXERCISES
 
@@ -49,7 +49,8 @@ def seen_of(subject: Subject) -> Seen:
         back = f"`git checkout {_shown(subject)}` brings it back."
         return Seen("not yet", f"There is no file {_shown(subject)}.", back)
     try:
-        require_importable(subject)
+        if subject.name not in FUNCTIONS:
+            require_importable(subject)
         return WAYS[subject.name](subject)
     except NotYet as stopped:
         return stopped.reason
