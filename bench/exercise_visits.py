@@ -97,13 +97,19 @@ def _failures_told(server: Server, subject: Subject) -> Iterator[None]:
         because = f" because of {raised}" if raised and error.response.status_code == 500 else ""
         raise NotYet(
             f"{_asked(error.request)} answers {error.response.status_code}{because}.",
-            "Look at that line." if because else "Look at `urlpatterns`: the URLs are to stay.",
+            _cause_to_look_at(because),
         ) from None
     except httpx.TransportError as error:
         raise NotYet(
             f"The server broke off ({type(error).__name__}) while it was asked.",
             "Look for what could end or crash its process.",
         ) from None
+
+
+def _cause_to_look_at(because: str) -> str:
+    if not because:
+        return "Look at `urlpatterns`: the URLs are to stay."
+    return "Look at that line." if " in line " in because else "Look at what here could lead to it."
 
 
 def _asked(request: httpx.Request) -> str:

@@ -35,6 +35,7 @@ from bench.hops.asking import traced
 from bench.record import ROOT
 from bench.stacks import Stack
 from bench.trap_ways import (
+    Values,
     Visitor,
     comes_late,
     look_at_stream,
@@ -251,20 +252,31 @@ def stream(subject: Subject) -> Seen:
         if text != "0\n1\n2\n":
             raise NotYet(f"A stream of 3 numbers is {text[:40]!r}.", "Look at what is yielded: the numbers from 0 on.")
         values = look_at_stream(visitor, "/")
-        seen = tell_streams(values)
-        if comes_late(values):
-            look_at = (
-                "Look at the kind of the iterator: behind ASGI only an async one is sent part by part. "
-                "And at how it waits: without `await` nothing is sent meanwhile."
-            )
-            raise NotYet(f"{seen}.", look_at, first_byte_ms=values["first_byte_ms"], took_ms=values["took_ms"])
         n, ms = values["events"], values["pause_ms"]
+        if comes_late(values):
+            raise _late(values, n * ms)
         met = crowd(visitor, f"/?n={n}&ms={ms}", n * ms)
     numbers = {"first_byte_ms": values["first_byte_ms"], "took_ms": values["took_ms"], **met.numbers}
-    seen = f"{seen}; {CALLERS} at once: at most {met.most} streams together, {met.took_ms:,} ms in all."
+    seen = f"{tell_streams(values)}; {CALLERS} at once: at most {met.most} streams together, {met.took_ms:,} ms in all."
     if met.stood_in_line:
-        raise NotYet(seen, "Look at how the stream waits: in an async iterator a wait needs an `await`.", **numbers)
+        raise NotYet(seen, AWAIT_IN_STREAM, **numbers)
     return Seen("pass", seen, numbers=numbers)
+
+
+AWAIT_IN_STREAM = "Look at how the stream waits: in an async iterator a wait needs an `await`."
+
+
+def _late(values: Values, made_ms: int) -> NotYet:
+    """Why nobody else heard anything while the parts were made; a whole stream cannot have been made any sooner."""
+    numbers = {"first_byte_ms": values["first_byte_ms"], "took_ms": values["took_ms"]}
+    if values["first_byte_ms"] < EARLY * made_ms:
+        seen = (
+            f"{values['events']} events, one each {values['pause_ms']} ms: the first byte of the body is there after "
+            f"{values['first_byte_ms']} ms, but another page is not answered before all are made."
+        )
+        return NotYet(seen, AWAIT_IN_STREAM, **numbers)
+    look_at = "Look at the kind of the iterator: behind ASGI only an async one is sent part by part."
+    return NotYet(f"{tell_streams(values)}.", look_at, **numbers)
 
 
 TRAPS = {
