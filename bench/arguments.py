@@ -103,6 +103,7 @@ def build_parser() -> Parser:
     _add_compare(commands)
     _add_verify(commands)
     _add_trace(commands)
+    _add_check(commands)
     _add_doctor(commands)
     return parser
 
@@ -256,6 +257,14 @@ def _add_trace(commands: Any) -> None:
     shows.add_argument("--svg", type=Path, metavar="FILE", help="the picture")
     shows.add_argument("--serve", action="store_true", help="a server that tells each request's hops, until Ctrl-C")
     shows.add_argument("--port", type=whole(1, 65535), default=8000, help="of --serve")
+    _json_option(parser)
+
+
+def _add_check(commands: Any) -> None:
+    parser = _command(commands, "check", "check an exercise of labs/exercises, or list all of them with their state")
+    parser.epilog = "Exit codes: 0 pass, 1 not yet, 3 this machine lacks what the check needs."
+    parser.add_argument("exercise", metavar="EXERCISE", nargs="?", help="such as blocking_view; without it all of them")
+    parser.add_argument("--solution", action="store_true", help="the same file of labs/solutions instead")
     _json_option(parser)
 
 

@@ -154,6 +154,22 @@ def show(finished: record.Run, folder: Path, *, as_json: bool) -> None:
     console(stderr=True).print(f"report: {shown(path)}", soft_wrap=True, highlight=False)
 
 
+def check(arguments: argparse.Namespace) -> int:
+    from bench import exercises
+
+    told = console(stderr=True)
+    found = exercises.check(
+        arguments.exercise,
+        solution=arguments.solution,
+        before=lambda name: told.print(f"checking {name}", style="dim", highlight=False),
+    )
+    if arguments.json:
+        print_json({"exercises": [each.to_json() for each in found]})
+    else:
+        exercises.show(found, console())
+    return exercises.code_of(found)
+
+
 def trace(arguments: argparse.Namespace) -> int:
     from bench.hops import command
 
@@ -210,6 +226,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "compare": compare,
     "verify": verify,
     "trace": trace,
+    "check": check,
     "doctor": doctor,
 }
 

@@ -1,0 +1,26 @@
+"""The URLs of the one exercise, with its callers counted, and the census that says how many there were."""
+
+from importlib import import_module
+
+from django.conf import settings
+from django.urls import URLPattern, path
+
+from labs.common.urls import handler400, handler500, ready  # noqa: F401
+from labs.exercises.project.counted import counted
+from labs.traps.census import census
+
+
+def patterns() -> list[URLPattern]:
+    """The exercise's own; one that is about connections is asked through a view that holds them."""
+    if settings.NAME == "bounded_connections":
+        from labs.async_asgi.views import hold
+
+        return [path("hold", hold)]
+    return getattr(import_module(settings.EXERCISE), "urlpatterns", [])
+
+
+urlpatterns = [
+    *(path(str(pattern.pattern), counted(pattern.callback)) for pattern in patterns()),
+    path("census", census),
+    path("ready", ready),
+]

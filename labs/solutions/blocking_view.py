@@ -1,0 +1,21 @@
+"""Solution: the wait gives the loop away.
+
+While this view awaits, the loop serves others. Where a library has no async function, `sync_to_async` sends its sync
+one to a thread, and a plain `def` view is sent there by Django.
+"""
+
+import asyncio
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+
+from labs.common.http import answer, number
+
+
+async def wait(request: HttpRequest) -> HttpResponse:
+    ms = number(request, "ms")
+    await asyncio.sleep(ms / 1000)
+    return answer(waited_ms=ms)
+
+
+urlpatterns = [path("", wait)]
