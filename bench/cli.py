@@ -160,6 +160,12 @@ def trace(arguments: argparse.Namespace) -> int:
     return command.trace(arguments)
 
 
+def notebooks(arguments: argparse.Namespace) -> int:
+    from bench import course
+
+    course.open_(arguments.port, browser=not arguments.no_browser, live=arguments.live)
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     from bench import doctor as physician
 
@@ -211,6 +217,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "verify": verify,
     "trace": trace,
     "doctor": doctor,
+    "notebooks": notebooks,
 }
 
 
