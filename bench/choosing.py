@@ -26,7 +26,7 @@ HELD = {
     "async_asgi": "async_asgi@uvicorn",
     "zero_hop": "zero_hop@uvicorn",
 }
-"""Whose memory of the run `held` stands for each lab. sync_asgi serves no feed; it parks a thread as async_asgi does."""
+"""Whose memory of the run `held` stands for each lab; sync_asgi serves no feed, and parks a thread as async_asgi."""
 HELD_AT_ONCE = 1000
 SEVEN = ("startproject",)
 NEAR = 0.9

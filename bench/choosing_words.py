@@ -1,4 +1,4 @@
-"""A decision in words: the options as a table, the sentence that decides, the case for either side, model beside run."""
+"""A decision in words: the options as a table, the sentence that decides, the case for either side, model and run."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ ASKS = {
     "zero_hop": "the same, and a handler that is not Django's",
 }
 HEAD = "| stack | requests/s | answered after | CPU a request | threads | memory | bounded by | it asks for |"
-BESIDE_HEAD = "| stack | users | predicted | measured | measured / predicted |\n|---|--:|--:|--:|--:|"
+BESIDE_HEAD = "| stack | wait | users | predicted | measured | measured / predicted |\n|---|--:|--:|--:|--:|--:|"
 
 
 def described(case: Case) -> str:
     """The case in a sentence."""
     own = f" and computes {number(1000 * case.own_cpu_s)} ms" if case.own_cpu_s else ""
-    under = "the seven middlewares of a new project" if case.with_seven else "no middleware"
+    under = "the seven of a new project" if case.with_seven else "no middleware"
     return (
-        f"{case.users:,} in flight at once; a request waits {number(1000 * case.wait_s)} ms{own}, under {under}; "
-        f"a pool of at most {case.threads:,} threads; {whole(case.memory_bytes / 1e6)} MB; one process, one core"
+        f"{case.users:,} at once; each waits {number(1000 * case.wait_s)} ms{own}, under {under}; "
+        f"at most {case.threads:,} threads in a pool; {whole(case.memory_bytes / 1e6)} MB; one core"
     )
 
 
@@ -79,8 +79,8 @@ def _for_threads(case: Case, pool: Option, loop: Option) -> str:
         else f"its {pool.slots:,} threads bound what reaches your database, and {case.users - (pool.slots or 0):,} wait"
     )
     return (
-        f"a request takes {pool.cpu_s / loop.cpu_s:.2f} of the CPU it takes with an async view behind stock ASGI, "
-        f"nothing is rewritten, and {places}."
+        f"a request takes {pool.cpu_s / loop.cpu_s:.2f} of the CPU it takes with an async view behind stock ASGI; "
+        f"nothing is rewritten; {places}."
     )
 
 
@@ -92,8 +92,8 @@ def _for_loop(case: Case, prices: Sequence[Price], loop: Option, free: Option) -
         else f"from about {turn:,} at once on it answers more by a tenth than such a pool"
     )
     return (
-        f"there is no pool to size, {where}; of the {whole(1e6 * loop.cpu_s)} µs a request takes, Django without hops "
-        f"saves {whole(1e6 * (loop.cpu_s - free.cpu_s))}, and streams, sockets and clients that leave ask for it "
+        f"there is no pool to size; {where}; of the {whole(1e6 * loop.cpu_s)} µs a request takes, Django without hops "
+        f"saves {whole(1e6 * (loop.cpu_s - free.cpu_s))}; and streams, sockets and clients that leave ask for it "
         f"whatever the numbers say."
     )
 
@@ -111,7 +111,15 @@ def beside(prices: Sequence[Price], run: Run) -> str:
 def _beside(row: Row, price: Price) -> str:
     predicted = option_of(case_of(row), price).throughput_per_s
     measured = row.median("throughput_per_s") or 0.0
-    cells = (f"`{row.stack}`", f"{row.users:,}", number(predicted), number(measured), f"{measured / predicted:.2f}")
+    wait = f"{1000 * row.io_wait_s:g} ms"
+    cells = (
+        f"`{row.stack}`",
+        wait,
+        f"{row.users:,}",
+        number(predicted),
+        number(measured),
+        f"{measured / predicted:.2f}",
+    )
     return f"| {' | '.join(cells)} |"
 
 

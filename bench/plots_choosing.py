@@ -25,14 +25,13 @@ from bench.page import (
 )
 from bench.record import Run
 from bench.summary import Row, rows_of
-from bench.tables import number
 
-POINTS = 60
+POINTS = 120
 KEY = (
     "Lines: predicted from the wait, the CPU a request takes and the pool (mean value analysis); a line ends where the "
     "memory does. Dashed: the users of this case."
 )
-POINTS_KEY = "Points: measured, in runs that the lines know nothing of; hollow: degraded."
+POINTS_KEY = "Points: measured. The lines are not fitted to them: of runs they take CPU times alone. Hollow: degraded."
 
 
 @styled
@@ -42,7 +41,7 @@ def curves(case: Case, prices: Sequence[Price], runs: Sequence[Run] = ()) -> Pic
     figure, (ax,) = new_page(
         headline(options),
         described(case),
-        labels=[_label(option) for option in options],
+        labels=[option.stack for option in options],
         notes=[KEY, *([POINTS_KEY] if rows else [])],
     )
     levels = _levels(case)
@@ -92,8 +91,4 @@ def _draw_line(ax: Axes, levels: Sequence[int], line: Sequence[Option], option: 
     look = look_of(option.stack)
     fitting = [(users, it.throughput_per_s) for users, it in zip(levels, line, strict=True) if it.fits] or [(1, 0.0)]
     ax.plot(*zip(*fitting, strict=True), color=look.colour, linestyle=look.line, label=f"predicted-{option.stack}")
-    return End(*fitting[-1], _label(option), look.text_colour)
-
-
-def _label(option: Option) -> str:
-    return f"{option.stack}  {number(option.throughput_per_s)}"
+    return End(*fitting[-1], option.stack, look.text_colour)

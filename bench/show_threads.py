@@ -26,9 +26,9 @@ from bench.summary import lab_of
 from bench.terminal import console, guarded
 
 STACKS = {
-    "sync_wsgi@gthread:64": "a thread per request, 64 of them",
+    "sync_wsgi@gthread:64": "a pool of 64 threads",
     "async_asgi@uvicorn": "async views, stock Django",
-    "zero_hop@uvicorn": "async views, no thread unless needed",
+    "zero_hop@uvicorn": "async views, no hops",
 }
 """What is shown side by side, each with what to say."""
 ANSWERED_WITHIN_S = 60.0
@@ -130,15 +130,15 @@ def drawn(scene: Scene, width: int) -> RenderableType:
     columns = Table.grid(expand=True)
     for _ in scene.columns:
         columns.add_column(ratio=1)
-    columns.add_row(*(drawn_column(column, width // len(scene.columns)) for column in scene.columns))
+    columns.add_row(*(drawn_column(column, scene.at_once, width // len(scene.columns)) for column in scene.columns))
     return Group(Text(asked, style="bold", justify="center"), columns)
 
 
-def drawn_column(column: Column, width: int) -> Panel:
-    """Three big numbers of one stack, as of its last whole level or of the one that is going on."""
-    inside = column.levels[-1].inside if column.levels else None
+def drawn_column(column: Column, at_once: int, width: int) -> Panel:
+    """Three big numbers of one stack in this level; how many were inside is known when all are answered."""
+    inside = next((level.inside for level in column.levels if level.at_once == at_once), None)
     numbers = {
-        "inside the view (last level)": inside,
+        "inside the view": inside,
         "threads": column.threads or None,
         "MB of memory": column.rss_bytes / 1e6 or None,
     }

@@ -1,4 +1,4 @@
-"""Sliders over a decision where a notebook's front end is there to move them; elsewhere it is shown once, standing still.
+"""Sliders over a decision where a notebook has a front end to move them in; elsewhere it is shown once, standing still.
 
 Widgets have ids that differ from run to run, so none of them may be in a notebook that is made the same every time.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from bench.choosing import MOST_USERS, Case
 
 FRONT_END, ASKED_FOR = "JPY_SESSION_NAME", "LAB_SLIDERS"
-"""Set by Jupyter's server in the kernel of a notebook that somebody has opened; set by readers with another front end."""
+"""Set by Jupyter's server in the kernel of a notebook that somebody has opened; set by readers of another front end."""
 MEGABYTES = (64, 96, 128, 192, 256, 512, 1024, 2048, 4096)
 
 
@@ -59,7 +59,9 @@ def _controls(widgets: Any, start: Case) -> dict[str, Any]:
             value=start.users, min=0, max=len(str(MOST_USERS)) - 1, description="in flight at once", **tall
         ),
         "with_seven": widgets.Checkbox(value=start.with_seven, description="the seven startproject middlewares"),
-        "threads": widgets.FloatLogSlider(value=start.threads, min=0, max=3, description="largest pool of threads", **tall),
+        "threads": widgets.FloatLogSlider(
+            value=start.threads, min=0, max=3, description="largest pool of threads", **tall
+        ),
         "megabytes": widgets.SelectionSlider(
             options=MEGABYTES, value=megabytes, description="memory of the process, MB", **how
         ),

@@ -99,8 +99,16 @@ display(Markdown(head + "|---|--:|--:|---|--:|--:|---|\n" + "\n".join(lines)))
 # %%
 wait_s, users = pool.io_wait_s, pool.users
 by_threads, by_users = pool.slots / wait_s, users / wait_s
-display(Markdown(f"{pool.slots} threads / {wait_s:g} s = **{by_threads:,.0f} requests/s**; measured: {tables.number(pool.median('throughput_per_s'))}."))
-display(Markdown(f"{users} users / {wait_s:g} s = **{by_users:,.0f} requests/s**; the event loop: {tables.number(loop.median('throughput_per_s'))}."))
+display(
+    Markdown(
+        f"{pool.slots} threads / {wait_s:g} s = **{by_threads:,.0f} requests/s**; measured: {tables.number(pool.median('throughput_per_s'))}."
+    )
+)
+display(
+    Markdown(
+        f"{users} users / {wait_s:g} s = **{by_users:,.0f} requests/s**; the event loop: {tables.number(loop.median('throughput_per_s'))}."
+    )
+)
 
 # %% [markdown]
 # The loop has no pool to run out of, and yet stays below what its users ask for: what stops it is the CPU that a request takes. Claims about a run are judged

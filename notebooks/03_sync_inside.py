@@ -31,7 +31,8 @@ from bench.hops.trace import hops_text
 run, crowds = lessons.run_to_show("first_look"), lessons.reference("io_wait")
 request = run.plan.requests[0]
 at = {(row.stack, row.request, row.users): row for row in summary.rows_of(run)}
-inside, outside, pool = (at[stack, request, 100] for stack in ("sync_asgi@uvicorn", "async_asgi@uvicorn", "sync_wsgi@gthread:100"))
+names = ("sync_asgi@uvicorn", "async_asgi@uvicorn", "sync_wsgi@gthread:100")
+inside, outside, pool = (at[name, request, 100] for name in names)
 blocked = traps.load()["blocking_in_async_view"]["asgi"]["trap"].values
 
 # %% [markdown]
@@ -76,8 +77,16 @@ picture(trace)
 
 # %%
 (view,) = (hop for hop in trace.crossings if hop.what == "hello")
-display(Markdown(f"The view, `{view.what}`, is hop {view.number} of {len(trace.crossings)}. It runs on *{trace.lanes[view.to_lane]}*, and so does all that is sync in this request."))
-display(Markdown(f"Asked for by `{view.asked_by}`: {hops_text(trace.hops)} in all, {trace.handed_off_us / 1000:.1f} of {trace.took_us / 1000:.1f} ms on the way between threads."))
+display(
+    Markdown(
+        f"The view, `{view.what}`, is hop {view.number} of {len(trace.crossings)}. It runs on *{trace.lanes[view.to_lane]}*, and so does all that is sync in this request."
+    )
+)
+display(
+    Markdown(
+        f"Asked for by `{view.asked_by}`: {hops_text(trace.hops)} in all, {trace.handed_off_us / 1000:.1f} of {trace.took_us / 1000:.1f} ms on the way between threads."
+    )
+)
 
 # %% [markdown]
 # Both doors serve both kinds of view. What a request crosses in each of the four, here for a short stream without any middleware:
@@ -98,7 +107,8 @@ plots.threads_and_memory(crowds, "wait?ms=100")
 #
 # - **Outside is the loop.** It reads the request, walks through Django's async handler, and sends whatever is sync to a thread: the view, each hook of a middleware, a signal, `close`.
 # - **Inside is one thread for each request**, made by its first hop and parked until it ends. So sync views behind ASGI do run side by side, each on a thread of its own, and nothing bounds
-#   how many. An async view has one as well: Django's own `request_started` needs it.
+#   how many. An async view has one as well: Django's own `request_started` needs it. An answered request
+#   keeps its thread until `close` has run there, so that more are counted than there are users.
 # - **A hop costs CPU.** What that comes to for 100 users who wait:
 
 
@@ -126,11 +136,18 @@ for finding in summary.findings_of(run):
 
 # %%
 views = traps.load()["blocking_in_async_view"]["asgi"]
-lines = [f"| {says} | {views[name].sentence} |" for name, says in (("trap", "`time.sleep`"), ("instead", "`await asyncio.sleep`"))]
+lines = [
+    f"| {says} | {views[name].sentence} |"
+    for name, says in (("trap", "`time.sleep`"), ("instead", "`await asyncio.sleep`"))
+]
 display(Markdown("| an async view waits by | behind uvicorn |\n|---|---|\n" + "\n".join(lines)))
 declared = tables.number(inside.median("throughput_per_s"))
 most = 1000 / blocked["blocked_ms"]
-display(Markdown(f"So a process whose async view blocks for {blocked['blocked_ms']} ms answers at most **{most:.0f} requests/s**, of all pages together; with the same line in a sync view this run's answered {declared}."))
+display(
+    Markdown(
+        f"So a process whose async view blocks for {blocked['blocked_ms']} ms answers at most **{most:.0f} requests/s**, of all pages together; with the same line in a sync view this run's answered {declared}."
+    )
+)
 
 # %% [markdown]
 # This lesson speaks to the claims **F1** (async outside, sync inside), **F4** (both handlers run both kinds of view), **P5** (a sync view is reached through an adapter), **D1** (Django switches
@@ -166,7 +183,9 @@ print(f"{limit:.0f} requests/s; you said {my_most}: {'right' if right else 'not 
 
 # %%
 stacks = ("--stack", "sync_asgi@uvicorn,async_asgi@uvicorn", "--workload", "blocking_wait?ms=100")
-mine = lessons.measure_live("first_look", "--profile", "quick", *stacks, "--users", "10", "--repeats", "1", "--duration", "4")
+mine = lessons.measure_live(
+    "first_look", "--profile", "quick", *stacks, "--users", "10", "--repeats", "1", "--duration", "4"
+)
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 

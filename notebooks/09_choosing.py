@@ -10,7 +10,7 @@
 # # Choosing: from five numbers to a stack
 #
 # **Question.** You know, or can count, five things of your site: how long a request waits (L), what it computes (S), which middlewares it passes, how many are in flight at once (N), and how much
-# memory a process may take. Which stack should serve it?
+# memory a process may take. A sixth you decide: the largest pool of threads you would configure, with a database connection for each. Which stack should serve the site?
 #
 # A rule has to be short enough to argue with. This one is:
 #
@@ -109,7 +109,7 @@ display(Markdown(choosing_words.beside(prices, run)))
 
 # %% [markdown]
 # Where the ratio is near 1, the five numbers told what would be measured. Where it is not, the model leaves something out, and mostly it is this: CPU per request is no constant. It
-# rises with the number of threads that take turns.
+# depends on how many threads take turns, and on how evenly the requests come.
 #
 # This lesson speaks to the claims **F5** (it does not matter which protocol), **F6** (where the gain is), **N3** (starting async costs nothing), **N14** (the loop handles more), **P14** (always enable ASGI) and
 # **A1**: `lab claims P14`.
@@ -118,7 +118,7 @@ display(Markdown(choosing_words.beside(prices, run)))
 # ## What this cannot tell
 #
 # - **What your code costs here.** The prices are this machine's. Ratios between stacks travel; microseconds do not: measure your own with the four commands above.
-# - **Latency of visitors who do not wait for each other.** The model's users ask again when they are answered. Leave a third of the capacity free for those who do not.
+# - **Latency of visitors who do not wait for each other.** The model's users ask again when they are answered. What the last tenth of a capacity costs visitors who do not, the lesson on measuring shows.
 # - **A request's own memory.** What your views allocate comes on top, on every side alike.
 # - **Crowds beyond what was measured.** Between measured numbers of users CPU is read off a line, and beyond them it is taken to stay as it was: for thousands of threads that is too kind.
 
@@ -138,7 +138,9 @@ reports = choosing.Case(wait_s=3.0, own_cpu_s=0.02, users=300, with_seven=True, 
 # %%
 chosen = choosing.choose(choosing.options_of(reports, prices))
 right = "right" if my_lab == chosen.lab else "not yet"
-print(f"{chosen.lab}, {chosen.throughput_per_s:.0f} requests/s, bounded by {chosen.limiter}; you said {my_lab}: {right}")
+print(
+    f"{chosen.lab}, {chosen.throughput_per_s:.0f} requests/s, bounded by {chosen.limiter}; you said {my_lab}: {right}"
+)
 turn = choosing.turning_point(reports, prices)
 print(f"the rule leaves the pool from about {turn} at once on" if turn else "the rule never leaves the pool")
 

@@ -114,7 +114,9 @@ def test_both_sides_are_told_with_the_numbers_of_the_case() -> None:
 
 
 def test_prices_of_the_reference_runs_are_whole() -> None:
-    ladder, crowd, held = (record.load(record.REFERENCE / name) for name in ("middleware_ladder", "without_hops", "held"))
+    ladder, crowd, held = (
+        record.load(record.REFERENCE / name) for name in ("middleware_ladder", "without_hops", "held")
+    )
     prices = choosing.prices_of(ladder, crowd, held)
     assert [price.lab for price in prices] == list(choosing.LEAST_ASKED_FIRST)
     for price in prices:
@@ -127,7 +129,7 @@ def test_the_model_is_set_beside_every_measured_row() -> None:
     run = runs.run_of([runs.trial_of(stack, users=users) for stack in runs.STACKS for users in (8, 200)])
     lines = choosing_words.beside(PRICES, run).splitlines()[2:]
     assert len(lines) == len(rows_of(run))
-    assert lines[0].startswith("| `sync_wsgi@gthread:8` | 8 | ")
+    assert lines[0].startswith("| `sync_wsgi@gthread:8` | 100 ms | 8 | ")
 
 
 def test_the_figure_tells_the_decision_and_shows_points_of_this_case_alone() -> None:
