@@ -9,7 +9,7 @@ from math import isclose
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench.choosing import SEVEN, Case, Option, Price, option_of, options_of
+from bench.choosing import MOST_USERS, SEVEN, Case, Option, Price, option_of, options_of
 from bench.choosing_words import described, headline
 from bench.looks import GREY, look_of, styled
 from bench.page import (
@@ -27,6 +27,8 @@ from bench.record import Run
 from bench.summary import Row, rows_of
 
 POINTS = 120
+WIDTHS = (100, 200, 500, 1_000, 2_000, 5_000, MOST_USERS)
+"""Users to which the axis may reach."""
 KEY = (
     "Lines: predicted from the wait, the CPU a request takes and the pool (mean value analysis); a line ends where the "
     "memory does. Dashed: the users of this case."
@@ -74,8 +76,8 @@ def measured_of(case: Case, prices: Sequence[Price], runs: Sequence[Run]) -> lis
 
 
 def _levels(case: Case) -> list[int]:
-    """Users from 1 to some times those of the case, evenly on a logarithmic axis; the case's own among them."""
-    most = max(100, min(10_000, 3 * case.users))
+    """Users from 1 to at least twice those of the case, evenly on a logarithmic axis; the case's own among them."""
+    most = next((width for width in WIDTHS if width >= 2 * case.users), max(MOST_USERS, case.users))
     return sorted({*(round(float(level)) for level in np.geomspace(1, most, POINTS)), case.users})
 
 

@@ -27,8 +27,8 @@ from bench.terminal import console, guarded
 
 STACKS = {
     "sync_wsgi@gthread:64": "a pool of 64 threads",
-    "async_asgi@uvicorn": "async views, stock Django",
-    "zero_hop@uvicorn": "async views, no hops",
+    "async_asgi@uvicorn": "async, stock Django",
+    "zero_hop@uvicorn": "async, no hops",
 }
 """What is shown side by side, each with what to say."""
 ANSWERED_WITHIN_S = 60.0

@@ -43,9 +43,10 @@ def _controls(widgets: Any, start: Case) -> dict[str, Any]:
     """One slider for each number of a case; drawing takes a moment, so they tell where they are let go."""
     how: dict[str, Any] = {
         "style": {"description_width": "15em"},
-        "layout": widgets.Layout(width="40em"),
+        "layout": widgets.Layout(width="44em"),
         "continuous_update": False,
     }
+    boxed = {"style": how["style"], "layout": how["layout"]}
     tall = how | {"base": 10, "step": 0.05, "readout_format": ".0f"}
     megabytes = min(MEGABYTES, key=lambda size: abs(1e6 * size - start.memory_bytes))
     return {
@@ -58,7 +59,9 @@ def _controls(widgets: Any, start: Case) -> dict[str, Any]:
         "users": widgets.FloatLogSlider(
             value=start.users, min=0, max=len(str(MOST_USERS)) - 1, description="in flight at once", **tall
         ),
-        "with_seven": widgets.Checkbox(value=start.with_seven, description="the seven startproject middlewares"),
+        "with_seven": widgets.Checkbox(
+            value=start.with_seven, description="under the seven middlewares of a new project", **boxed
+        ),
         "threads": widgets.FloatLogSlider(
             value=start.threads, min=0, max=3, description="largest pool of threads", **tall
         ),
