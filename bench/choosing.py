@@ -40,8 +40,8 @@ class Case:
     """A site, as one process of it on one core meets it.
 
     A request waits `wait_s` and computes `own_cpu_s` in code that is not Django's; `users` are in flight at once;
-    `with_seven`: under the middlewares of a new project. `threads` is the largest pool that would be configured, one
-    database connection each; `memory_bytes` what the process may take.
+    `with_seven`: under the middlewares of a new project. `threads` is the largest pool that would be configured;
+    `memory_bytes` what the process may take.
     """
 
     wait_s: float = 0.1

@@ -21,8 +21,8 @@ from bench.tables import number, whole
 
 ASKS = {
     "sync_wsgi": "nothing: the project as it is",
-    "sync_asgi": "another server, and a look at the traps",
-    "async_asgi": "views and libraries that await",
+    "sync_asgi": "another server, and a bound for the database",
+    "async_asgi": "the same, and views and libraries that await",
     "zero_hop": "the same, and a handler that is not Django's",
 }
 HEAD = "| stack | requests/s | answered after | CPU a request | threads | memory | bounded by | it asks for |"
@@ -92,8 +92,8 @@ def _for_loop(case: Case, prices: Sequence[Price], loop: Option, free: Option) -
         else f"from about {turn:,} at once on it answers more by a tenth than such a pool"
     )
     return (
-        f"there is no pool to size; {where}; of the {whole(1e6 * loop.cpu_s)} µs a request takes, Django without hops "
-        f"saves {whole(1e6 * (loop.cpu_s - free.cpu_s))}; and streams, sockets and clients that leave ask for it "
+        f"there is no pool to size, and none that spares the database; {where}; of the {whole(1e6 * loop.cpu_s)} µs a "
+        f"request takes, Django without hops saves {whole(1e6 * (loop.cpu_s - free.cpu_s))}; and streams, sockets and clients that leave ask for it "
         f"whatever the numbers say."
     )
 

@@ -10,7 +10,7 @@
 # # Choosing: from five numbers to a stack
 #
 # **Question.** You know, or can count, five things of your site: how long a request waits (L), what it computes (S), which middlewares it passes, how many are in flight at once (N), and how much
-# memory a process may take. A sixth you decide: the largest pool of threads you would configure, with a database connection for each. Which stack should serve the site?
+# memory a process may take. A sixth you decide: the largest pool of threads you would configure. Which stack should serve the site?
 #
 # A rule has to be short enough to argue with. This one is:
 #
@@ -60,7 +60,7 @@ for mine, stack in ((my_prediction_threads, "sync_wsgi@gthread:400"), (my_predic
 # %% [markdown]
 # ## See
 #
-# Move a slider, and the decision and its reasons are made again. (Where nothing moves this cell has not been run in your Jupyter: run it. Outside of one, here is how it starts.)
+# Move a slider, and the decision and its reasons are made again. Where there is none, run this cell: what is kept in the file stands still. In another front end than Jupyter's own set `LAB_SLIDERS=1`.
 
 
 # %%
@@ -79,7 +79,7 @@ sliders.explore(show, start)
 show(replace(start, with_seven=True))
 
 # %% [markdown]
-# And a case for the loop: 2,000 at once who wait five seconds each, for a pool of at most 64 threads, since the database has no more connections to give:
+# And a case for the loop: 2,000 at once who wait five seconds each for another service, where nobody would configure more than 64 threads:
 
 # %%
 show(replace(start, wait_s=5.0, users=2000, threads=64))
@@ -125,7 +125,7 @@ display(Markdown(choosing_words.beside(prices, run)))
 # %% [markdown]
 # ## Exercise
 #
-# Reports: each waits 3 s for another service and computes 20 ms of its own, under the seven middlewares. 300 are in flight at once. The database allows a pool of 100 threads; the process may take 512 MB. Which of
+# Reports: each waits 3 s for another service and computes 20 ms of its own, under the seven middlewares. 300 are in flight at once. You would configure no more than 100 threads; the process may take 512 MB. Which of
 # `sync_wsgi`, `sync_asgi` and `async_asgi` would the rule take? Work it out with the limits N/(L+S), W/(L+S) and 1/S first.
 
 # %%
@@ -161,5 +161,6 @@ if mine:
 # - **Count N first**: requests per second times seconds each takes, at your worst hour, divided by processes. If a pool of that size is one that your database and your memory can bear, sync behind WSGI
 #   is the answer, and the cheapest in CPU. Most sites end here.
 # - **If N is too large for a pool**, or connections stay open, ASGI is the answer. Move the sync views as they are, then make those async that wait long and can await all they do.
+# - **If it is the database that your pool is cut to**, the loop does not free you from it: behind ASGI each request in flight may ask for a connection, and nothing counts them but you. The lesson on the ORM has what helps.
 # - **Under the middlewares of a new project** each hook is a hop. Before you rewrite a view, look at what stands around it: `lab trace --app mysite.asgi:application /`.
 # - **Both at once is a good answer**: WSGI for pages, an ASGI process beside it for `/feed` and sockets, from the same code.

@@ -109,7 +109,7 @@ def test_both_sides_are_told_with_the_numbers_of_the_case() -> None:
     told = choosing_words.told(replace(CASE, threads=64, users=100), PRICES)
     assert "**For WSGI:** a request takes 0.50 of the CPU" in told
     assert "and 36 wait" in told
-    assert "**For ASGI:** there is no pool to size" in told
+    assert "**For ASGI:** there is no pool to size, and none" in told
     assert told.count("\n| `") == len(PRICES)
 
 
