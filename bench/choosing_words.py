@@ -91,9 +91,10 @@ def _for_loop(case: Case, prices: Sequence[Price], loop: Option, free: Option) -
         if turn is None
         else f"from about {turn:,} at once on it answers more by a tenth than such a pool"
     )
+    saved_us = whole(1e6 * (loop.cpu_s - free.cpu_s))
     return (
         f"there is no pool to size, and none that spares the database; {where}; of the {whole(1e6 * loop.cpu_s)} µs a "
-        f"request takes, Django without hops saves {whole(1e6 * (loop.cpu_s - free.cpu_s))}; and streams, sockets and clients that leave ask for it "
+        f"request takes, Django without hops saves {saved_us}; and streams, sockets and clients that leave ask for it "
         f"whatever the numbers say."
     )
 
