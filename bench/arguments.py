@@ -105,6 +105,7 @@ def build_parser() -> Parser:
     _add_trace(commands)
     _add_check(commands)
     _add_doctor(commands)
+    _add_notebooks(commands)
     return parser
 
 
@@ -270,3 +271,10 @@ def _add_check(commands: Any) -> None:
 
 def _add_doctor(commands: Any) -> None:
     _json_option(_command(commands, "doctor", "look at this machine and say what is missing"))
+
+
+def _add_notebooks(commands: Any) -> None:
+    parser = _command(commands, "notebooks", "open JupyterLab on the course, until Ctrl-C")
+    parser.add_argument("--live", action="store_true", help="let the live cells measure on this machine")
+    parser.add_argument("--port", type=whole(1, 65535), default=8888)
+    parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")

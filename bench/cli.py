@@ -176,6 +176,12 @@ def trace(arguments: argparse.Namespace) -> int:
     return command.trace(arguments)
 
 
+def notebooks(arguments: argparse.Namespace) -> int:
+    from bench import course
+
+    course.open_(arguments.port, browser=not arguments.no_browser, live=arguments.live)
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     from bench import doctor as physician
 
@@ -228,6 +234,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "trace": trace,
     "check": check,
     "doctor": doctor,
+    "notebooks": notebooks,
 }
 
 

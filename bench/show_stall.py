@@ -1,0 +1,202 @@
+"""`scripts/show_stall`, for a room: a slow and a fast client of one event loop, while one line of a view is changed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from bench import cpus
+from bench.arguments import Parser, seconds
+from bench.errors import ExitCode, NotRun
+from bench.load.streams import Address
+from bench.servers import serving_stack
+from bench.show_screen import big, sparks, staged
+from bench.stacks import parse_stack
+from bench.terminal import console, guarded
+
+STACK = "async_asgi@uvicorn"
+FAST_PATH = "/hello"
+ANSWERED_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What the slow client asks for, the line of that view that waits, and what to say meanwhile."""
+
+    workload: str
+    line: str
+    says: str
+    style: str
+
+
+AWAITS, BLOCKS = "await asyncio.sleep(ms / 1000)", "time.sleep(ms / 1000)"
+PHASES = (
+    Phase("wait", AWAITS, "The slow view awaits: meanwhile the loop serves others.", "green"),
+    Phase("blocking_wait", BLOCKS, "One line is another. The thread that sleeps is the one that serves all.", "red"),
+    Phase("wait", AWAITS, "And back: nothing else was ever changed.", "green"),
+)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long each phase is, how long the slow view waits, and the fast client's pause between two questions."""
+
+    phase_s: float = 40.0
+    slow_ms: int = 1000
+    pause_s: float = 0.1
+
+
+QUICK = Pace(phase_s=1.6, slow_ms=300)
+
+
+@dataclass
+class Client:
+    """Somebody who asks, waits for the answer, pauses, and asks again; `asked_s` is None between two questions."""
+
+    name: str
+    path: str
+    pause_s: float = 0.0
+    took_ms: list[float] = field(default_factory=list)
+    asked_s: float | None = None
+
+    async def ask_on(self, address: Address) -> None:
+        """Until cancelled. NotRun where the server no longer answers."""
+        while True:
+            began_s = self.asked_s = time.monotonic()
+            try:
+                await address.asked("GET", self.path, ANSWERED_WITHIN_S)
+            except OSError as error:
+                raise NotRun(f"{STACK} no longer answers {self.path} ({error}): start the show again.") from None
+            self.took_ms.append(1000 * (time.monotonic() - began_s))
+            self.asked_s = None
+            await asyncio.sleep(self.pause_s)
+
+    @property
+    def waits_ms(self) -> float | None:
+        """How long the last answer took, or how long the next one is waited for, whichever is longer."""
+        now_s = time.monotonic()
+        waited_ms = [] if self.asked_s is None else [1000 * (now_s - self.asked_s)]
+        return max([*self.took_ms[-1:], *waited_ms], default=None)
+
+
+@dataclass
+class Scene:
+    """What is on the screen now."""
+
+    pace: Pace
+    slow: Client
+    fast: Client
+    phase: Phase = PHASES[0]
+    ends_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the fast client met in one phase, in ms."""
+
+    phase: Phase
+    took_ms: list[float]
+
+
+def scene_of(pace: Pace) -> Scene:
+    return Scene(pace, Client("the slow client", ""), Client("the fast client", FAST_PATH, pace.pause_s))
+
+
+async def perform(address: Address, scene: Scene) -> list[Seen]:
+    """All phases, one after the other, with both clients asking all the time."""
+    scene.slow.path = path_of(PHASES[0], scene.pace)
+    asking = [asyncio.ensure_future(client.ask_on(address)) for client in (scene.slow, scene.fast)]
+    try:
+        return [await through(phase, scene, asking) for phase in PHASES]
+    finally:
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+
+async def through(phase: Phase, scene: Scene, asking: Sequence[asyncio.Task[None]]) -> Seen:
+    """One phase. What was asked before it may still be answered in its beginning, and is not counted."""
+    scene.phase, scene.ends_s = phase, time.monotonic() + scene.pace.phase_s
+    scene.slow.path = path_of(phase, scene.pace)
+    await stay(2 * scene.pace.slow_ms / 1000, asking)
+    counted_from = len(scene.fast.took_ms)
+    await stay(scene.ends_s - time.monotonic(), asking)
+    return Seen(phase, scene.fast.took_ms[counted_from:])
+
+
+async def stay(for_s: float, asking: Sequence[asyncio.Task[None]]) -> None:
+    """So long, or until a client gives up, whose error is raised."""
+    given_up, _ = await asyncio.wait(asking, timeout=max(0.0, for_s), return_when=asyncio.FIRST_COMPLETED)
+    for task in given_up:
+        task.result()
+
+
+def path_of(phase: Phase, pace: Pace) -> str:
+    return f"/{phase.workload}?ms={pace.slow_ms}"
+
+
+def drawn(scene: Scene, width: int) -> RenderableType:
+    """The line in question, and below it both clients beside each other."""
+    line = Text(scene.phase.line, style=f"bold {scene.phase.style}", justify="center")
+    left_s = max(0.0, scene.ends_s - time.monotonic())
+    says = Text(f"{scene.phase.says}  ({left_s:.0f} s)", justify="center")
+    clients = Table.grid(expand=True)
+    for _ in range(2):
+        clients.add_column(ratio=1)
+    clients.add_row(*(drawn_client(client, scene.pace, width // 2) for client in (scene.slow, scene.fast)))
+    return Group(Panel(Group(line, Text(), says), title="the line of the slow view that waits"), clients)
+
+
+def drawn_client(client: Client, pace: Pace, width: int) -> Panel:
+    """How long one client waits, in big type, and how long before."""
+    waits_ms, inner = client.waits_ms, width - 6
+    is_slowed = client.pause_s > 0 and (waits_ms or 0.0) > pace.slow_ms / 4
+    number = Text(big(waits_ms, inner), style="red" if is_slowed else "green" if client.pause_s else "cyan")
+    before = Text(sparks(client.took_ms, pace.slow_ms, inner), style="dim")
+    asks = Text(f"GET {client.path}", style="dim", no_wrap=True)
+    body = Group(asks, Text(), number, Text("ms for an answer"), Text(), before)
+    return Panel(body, title=client.name, padding=(0, 2))
+
+
+def summary(seen: Sequence[Seen]) -> Table:
+    """What the fast client met, phase by phase."""
+    table = Table("the slow view waits by", title=f"The fast client of {STACK}")
+    for heading in ("answers", "half within, ms", "longest, ms"):
+        table.add_column(heading, justify="right")
+    for it in seen:
+        cells = (f"{median(it.took_ms):,.0f}", f"{max(it.took_ms):,.0f}") if it.took_ms else ("–", "–")
+        table.add_row(Text(it.phase.line, style=it.phase.style), str(len(it.took_ms)), *cells)
+    return table
+
+
+def show(pace: Pace, screen: Console) -> list[Seen]:
+    """Start the server, play, stop it."""
+    scene, core = scene_of(pace), cpus.plan(1).server
+    with serving_stack(parse_stack(STACK), cpus=core) as server, staged(partial(drawn, scene), screen):
+        return asyncio.run(perform(Address(server.url), scene))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(prog="scripts/show_stall", description=__doc__)
+    parser.add_argument("--phase", type=seconds, metavar="S", help="seconds of each of the three phases (default: 40)")
+    parser.add_argument("--quick", action="store_true", help="some seconds in all")
+    arguments = parser.parse_args(argv)
+    pace = QUICK if arguments.quick else Pace(phase_s=arguments.phase or Pace.phase_s)
+    screen = console()
+    console(stderr=True).print(f"starting {STACK}", style="dim", highlight=False)
+    screen.print(summary(show(pace, screen)))
+    return ExitCode.FINE
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

@@ -1,0 +1,169 @@
+"""The decision: prices come from runs, predictions from theory, and the rule takes what asks least of those that do."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench import choosing, choosing_words, plots_choosing, record, sliders, theory
+from bench.choosing import Case, Price
+from bench.summary import rows_of
+from bench.tests import runs
+
+CPU_S = {"sync_wsgi": 0.0005, "sync_asgi": 0.0012, "async_asgi": 0.001, "zero_hop": 0.0003}
+PRICES = [
+    Price(
+        lab,
+        {False: {8: cpu_s, 400: cpu_s}, True: {8: 2 * cpu_s, 400: 5 * cpu_s}},
+        rest_bytes=50e6,
+        each_bytes=10e3 if lab == "zero_hop" else 50e3,
+        threads_each=0 if lab == "zero_hop" else 1,
+    )
+    for lab, cpu_s in CPU_S.items()
+]
+CASE = Case(wait_s=0.1, users=400, threads=400)
+
+
+def lab_chosen(case: Case) -> str | None:
+    chosen = choosing.choose(choosing.options_of(case, PRICES))
+    return chosen.lab if chosen else None
+
+
+def option(case: Case, lab: str) -> choosing.Option:
+    (price,) = (price for price in PRICES if price.lab == lab)
+    return choosing.option_of(case, price)
+
+
+def test_a_pool_for_everybody_is_taken_for_it_costs_less_cpu_and_asks_for_nothing() -> None:
+    assert lab_chosen(CASE) == "sync_wsgi"
+
+
+def test_a_pool_that_is_too_small_is_left_for_the_loop() -> None:
+    assert lab_chosen(replace(CASE, wait_s=5.0, users=2000, threads=64)) == "sync_asgi"
+
+
+def test_where_nobody_is_much_better_nothing_is_changed() -> None:
+    assert lab_chosen(replace(CASE, users=4, threads=4)) == "sync_wsgi"
+
+
+def test_async_views_are_asked_for_where_they_alone_answer_enough() -> None:
+    dear = [replace(price, cpu_s={False: {8: 0.1}}) if price.lab == "sync_asgi" else price for price in PRICES]
+    chosen = choosing.choose(choosing.options_of(replace(CASE, wait_s=5.0, users=2000, threads=8), dear))
+    assert chosen is not None
+    assert chosen.lab == "async_asgi"
+
+
+def test_what_does_not_fit_into_the_memory_is_not_taken() -> None:
+    small = replace(CASE, wait_s=5.0, users=2000, threads=64, memory_bytes=60e6)
+    assert not option(small, "async_asgi").fits
+    assert option(small, "zero_hop").memory_bytes == 50e6 + 2000 * 10e3
+    assert lab_chosen(small) == "sync_wsgi"
+    assert lab_chosen(replace(small, memory_bytes=10e6)) is None
+    assert choosing_words.headline(choosing.options_of(replace(small, memory_bytes=10e6), PRICES)).startswith("Nothing")
+
+
+def test_a_handler_that_is_not_django_s_is_shown_and_never_taken() -> None:
+    options = choosing.options_of(CASE, PRICES)
+    assert max(options, key=lambda it: it.throughput_per_s).lab == "zero_hop"
+    assert "zero_hop" in choosing_words.table(options)
+    assert lab_chosen(CASE) != "zero_hop"
+
+
+def test_the_memory_bounds_the_pool_too() -> None:
+    assert option(replace(CASE, memory_bytes=55e6), "sync_wsgi").slots == 100
+    assert option(CASE, "sync_wsgi").slots == 400
+    assert option(replace(CASE, users=30), "sync_wsgi").stack == "sync_wsgi@gthread:30"
+
+
+@pytest.mark.parametrize("users", [1, 40, 64, 400])
+def test_a_pool_is_predicted_as_theory_does(users: int) -> None:
+    found = option(replace(CASE, users=users, threads=64), "sync_wsgi")
+    (point,) = theory.thread_pool_curve([users], io_wait_s=0.1, cpu_s=CPU_S["sync_wsgi"], threads=64)
+    assert found.throughput_per_s == pytest.approx(point.throughput_per_s)
+    assert found.response_s == pytest.approx(point.response_s)
+
+
+def test_what_the_reader_s_own_code_computes_comes_on_top() -> None:
+    assert option(replace(CASE, own_cpu_s=0.02), "async_asgi").cpu_s == pytest.approx(0.021)
+    assert option(replace(CASE, with_seven=True), "async_asgi").cpu_s == pytest.approx(0.005)
+
+
+def test_a_price_between_two_crowds_lies_between_theirs() -> None:
+    points = {8: 1.0, 800: 3.0}
+    assert choosing.between(points, 80) == pytest.approx(2.0)
+    assert [choosing.between(points, users) for users in (1, 8, 800, 5000)] == [1.0, 1.0, 3.0, 3.0]
+    assert choosing.between({400: 2.0}, 8) == 2.0
+    with pytest.raises(KeyError):
+        choosing.between({}, 8)
+
+
+def test_the_turning_point_is_where_the_rule_leaves_the_pool() -> None:
+    case = replace(CASE, wait_s=5.0, threads=64)
+    turn = choosing.turning_point(case, PRICES)
+    assert turn is not None
+    assert 64 < turn < 100
+    assert lab_chosen(replace(case, users=turn)) != "sync_wsgi"
+    assert choosing.turning_point(replace(CASE, wait_s=0.0), PRICES) is None
+
+
+def test_both_sides_are_told_with_the_numbers_of_the_case() -> None:
+    told = choosing_words.told(replace(CASE, threads=64, users=100), PRICES)
+    assert "**For WSGI:** a request takes 0.50 of the CPU" in told
+    assert "and 36 wait" in told
+    assert "**For ASGI:** there is no pool to size, and none" in told
+    assert told.count("\n| `") == len(PRICES)
+
+
+def test_prices_of_the_reference_runs_are_whole() -> None:
+    ladder, crowd, held = (
+        record.load(record.REFERENCE / name) for name in ("middleware_ladder", "without_hops", "held")
+    )
+    prices = choosing.prices_of(ladder, crowd, held)
+    assert [price.lab for price in prices] == list(choosing.LEAST_ASKED_FIRST)
+    for price in prices:
+        assert all(price.cpu_s[with_seven] for with_seven in (False, True))
+        assert price.rest_bytes > price.each_bytes > 0
+        assert price.threads_each == (0 if price.lab == "zero_hop" else 1)
+
+
+def test_the_model_is_set_beside_every_measured_row() -> None:
+    run = runs.run_of([runs.trial_of(stack, users=users) for stack in runs.STACKS for users in (8, 200)])
+    lines = choosing_words.beside(PRICES, run).splitlines()[2:]
+    assert len(lines) == len(rows_of(run))
+    assert lines[0].startswith("| `sync_wsgi@gthread:8` | 100 ms | 8 | ")
+
+
+def test_the_figure_tells_the_decision_and_shows_points_of_this_case_alone() -> None:
+    run = runs.run_of([runs.trial_of(stack, users=users) for stack in runs.STACKS for users in (8, 200, 400)])
+    picture = plots_choosing.curves(CASE, PRICES, [run])
+    assert picture.finding.startswith("Take sync_wsgi@gthread:400: ")
+    assert {row.stack for row in plots_choosing.measured_of(CASE, PRICES, [run])} == {
+        "sync_wsgi@gthread:400",
+        "sync_asgi@uvicorn",
+        "async_asgi@uvicorn",
+    }
+    for other in ({"wait_s": 0.2}, {"own_cpu_s": 0.01}, {"with_seven": True}):
+        assert plots_choosing.measured_of(replace(CASE, **other), PRICES, [run]) == []
+    assert picture.png() == plots_choosing.curves(CASE, PRICES, [run]).png()
+
+
+def test_without_a_front_end_a_case_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(sliders.FRONT_END, raising=False)
+    monkeypatch.delenv(sliders.ASKED_FOR, raising=False)
+    shown: list[Case] = []
+    sliders.explore(shown.append, CASE)
+    assert shown == [CASE]
+
+
+def test_with_one_each_slider_shows_the_case_it_stands_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ipywidgets  # type: ignore[import-untyped]
+
+    monkeypatch.setenv(sliders.FRONT_END, "notebooks/09_choosing.ipynb")
+    made = {}
+    controls = sliders._controls
+    monkeypatch.setattr(sliders, "_controls", lambda *given: made.update(controls(*given)) or made)
+    shown: list[Case] = []
+    sliders.explore(shown.append, CASE)
+    made["users"].value, made["with_seven"].value = 1000.0, True
+    assert shown[0] == CASE
+    assert shown[-1] == replace(CASE, users=1000, with_seven=True)
+    ipywidgets.Widget.close_all()

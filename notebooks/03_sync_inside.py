@@ -1,0 +1,197 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Async outside, sync inside
+#
+# **Question.** A project with sync views is put behind an ASGI server, and not one view is changed. Which thread do the views run on, how many of them run at once, and what does
+# it cost? And what if a view says `async def` and blocks all the same?
+#
+# | stack | the view | around it |
+# |---|---|---|
+# | `sync_wsgi@gthread:T` | sync | a pool of T threads |
+# | `sync_asgi@uvicorn` | the same file | an event loop |
+# | `async_asgi@uvicorn` | async | an event loop |
+
+# %%
+import difflib
+
+from IPython.display import Markdown, display
+
+from bench import labdiff, lessons, plots, summary, tables, theory, traps
+from bench.hops import kept
+from bench.hops.picture import picture
+from bench.hops.trace import hops_text
+
+run, crowds = lessons.run_to_show("first_look"), lessons.reference("io_wait")
+request = run.plan.requests[0]
+at = {(row.stack, row.request, row.users): row for row in summary.rows_of(run)}
+names = ("sync_asgi@uvicorn", "async_asgi@uvicorn", "sync_wsgi@gthread:100")
+inside, outside, pool = (at[name, request, 100] for name in names)
+blocked = traps.load()["blocking_in_async_view"]["asgi"]["trap"].values
+
+# %% [markdown]
+# ## Predict
+#
+# 100 users ask a sync view that waits 100 ms, behind uvicorn, one process. How many threads has that process?
+#
+# Ten callers ask an *async* view whose author wrote `time.sleep(0.1)`. After how many milliseconds has the last of them an answer?
+
+# %%
+my_prediction_threads = None
+my_prediction_ms = None
+
+# %% [markdown]
+# ## Run
+#
+# ```sh
+# lab run first_look --profile standard
+# lab trace sync_asgi@uvicorn hello --middleware startproject
+# ./scripts/show_stall           # for a room: one blocking line, switched on and off
+# ```
+
+# %%
+display(Markdown(lessons.compare(my_prediction_threads, inside.median("server.threads_max"), "threads")))
+display(Markdown(lessons.compare(my_prediction_ms, blocked["took_ms"], "ms")))
+
+# %% [markdown]
+# ## See
+#
+# All that was changed is the door, `wsgi.py` against `asgi.py`; the views, the settings and the URLs are the same files:
+
+# %%
+doors = [(labdiff.LABS / door).read_text().splitlines() for door in ("sync_wsgi/wsgi.py", "sync_asgi/asgi.py")]
+print("\n".join(line.rstrip() for line in difflib.ndiff(*doors) if not line.startswith("?")))
+
+# %% [markdown]
+# One request through it, from top to bottom, under the seven middlewares of a new project:
+
+# %%
+trace = kept.load("sync inside")
+picture(trace)
+
+# %%
+(view,) = (hop for hop in trace.crossings if hop.what == "hello")
+display(
+    Markdown(
+        f"The view, `{view.what}`, is hop {view.number} of {len(trace.crossings)}. It runs on *{trace.lanes[view.to_lane]}*, and so does all that is sync in this request."
+    )
+)
+display(
+    Markdown(
+        f"Asked for by `{view.asked_by}`: {hops_text(trace.hops)} in all, {trace.handed_off_us / 1000:.1f} of {trace.took_us / 1000:.1f} ms on the way between threads."
+    )
+)
+
+# %% [markdown]
+# Both doors serve both kinds of view. What a request crosses in each of the four, here for a short stream without any middleware:
+
+# %%
+four = {stack: kept.load(stack) for stack in kept.FEEDS if "zero_hop" not in stack}
+lines = [f"| `{stack}` | {hops_text(seen.hops)} | {', '.join(seen.lanes)} |" for stack, seen in four.items()]
+display(Markdown("| stack | crossings | runs on |\n|---|---|---|\n" + "\n".join(lines)))
+
+# %% [markdown]
+# With more users, the throughput, the threads and the memory. A pool has the threads that it was given; behind ASGI there is one for each request in flight:
+
+# %%
+plots.threads_and_memory(crowds, "wait?ms=100")
+
+# %% [markdown]
+# ## Explain
+#
+# - **Outside is the loop.** It reads the request, walks through Django's async handler, and sends whatever is sync to a thread: the view, each hook of a middleware, a signal, `close`.
+# - **Inside is one thread for each request**, made by its first hop and parked until it ends. So sync views behind ASGI do run side by side, each on a thread of its own, and nothing bounds
+#   how many. An async view has one as well: Django's own `request_started` needs it. An answered request
+#   keeps its thread until `close` has run there, so that more are counted than there are users.
+# - **A hop costs CPU.** What that comes to for 100 users who wait:
+
+
+# %%
+def line(row):
+    """One stack: what a request costs, against the pool that has a thread for everybody."""
+    ratio = summary.ratio_of(row, pool, "cpu_us_per_request")
+    told = "" if row is pool else f"{ratio.estimate:.1f}" if ratio else "cannot tell"
+    cells = [tables.number(row.median("throughput_per_s")), tables.whole(row.median("server.threads_max"))]
+    return f"| `{row.stack}` | {' | '.join(cells)} | {tables.whole(row.median('cpu_us_per_request'))} µs | {told} |"
+
+
+head = f"| stack | requests/s | threads | CPU a request | times `{pool.stack}` |\n|---|--:|--:|--:|--:|\n"
+display(Markdown(head + "\n".join(map(line, (pool, inside, outside)))))
+
+# %%
+for finding in summary.findings_of(run):
+    if "sync_asgi" in str(finding.claim):
+        display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+
+# %% [markdown]
+# ## One blocking line
+#
+# A sync view says that it blocks, and is given a thread. An async view that blocks says nothing: it runs on the loop, and while it sleeps the loop serves nobody.
+
+# %%
+views = traps.load()["blocking_in_async_view"]["asgi"]
+lines = [
+    f"| {says} | {views[name].sentence} |"
+    for name, says in (("trap", "`time.sleep`"), ("instead", "`await asyncio.sleep`"))
+]
+display(Markdown("| an async view waits by | behind uvicorn |\n|---|---|\n" + "\n".join(lines)))
+declared = tables.number(inside.median("throughput_per_s"))
+most = 1000 / blocked["blocked_ms"]
+display(
+    Markdown(
+        f"So a process whose async view blocks for {blocked['blocked_ms']} ms answers at most **{most:.0f} requests/s**, of all pages together; with the same line in a sync view this run's answered {declared}."
+    )
+)
+
+# %% [markdown]
+# This lesson speaks to the claims **F1** (async outside, sync inside), **F4** (both handlers run both kinds of view), **P5** (a sync view is reached through an adapter), **D1** (Django switches
+# once), **N1** (one thread, many requests), **N8** and **A4** (what blocks, blocks everybody): `lab claims F1`.
+
+# %% [markdown]
+# ## What this cannot tell
+#
+# - **What your views hold.** A thread for each request is a database connection for each request, if the view asks one: the lesson on the ORM.
+# - **How many threads are too many.** Here they sleep. Threads that compute take turns at one core.
+# - **Whether a library blocks.** Its name does not say; the lesson on traps has a list of calls.
+
+# %% [markdown]
+# ## Exercise
+#
+# An async view awaits for 100 ms and then computes, or blocks, for 20 ms. 50 users ask it, one process. How many requests per second can it answer at most?
+
+# %%
+my_most = None
+
+# %% [markdown]
+# ## Check
+
+# %%
+limit = theory.limit_per_s(users=50, io_wait_s=0.1, cpu_s=0.02, threads=None)
+right = my_most is not None and abs(my_most / limit - 1) < 0.05
+print(f"{limit:.0f} requests/s; you said {my_most}: {'right' if right else 'not yet'}")
+
+# %% [markdown]
+# ## Live
+#
+# `time.sleep` in both kinds of view, side by side on this machine: open the course with `lab notebooks --live`, or set `LAB_LIVE=1`.
+
+# %%
+stacks = ("--stack", "sync_asgi@uvicorn,async_asgi@uvicorn", "--workload", "blocking_wait?ms=100")
+mine = lessons.measure_live(
+    "first_look", "--profile", "quick", *stacks, "--users", "10", "--repeats", "1", "--duration", "4"
+)
+if mine:
+    display(Markdown(tables.to_markdown(mine)))
+
+# %% [markdown]
+# ## In practice
+#
+# - **Sync views behind ASGI are a fair place to be**: they keep what they are, a crowd is served, and one process can hold sockets and streams beside them. They cost more CPU than behind WSGI.
+# - **Behind WSGI the pool is a bound**, and a bound is a friend: of the database, of memory, of whoever comes next. Behind ASGI you have to set one yourself.
+# - **Leave a view sync unless all of it can await.** An async view with one blocking line is worse than a sync one, for everybody.
