@@ -103,6 +103,7 @@ def build_parser() -> Parser:
     _add_compare(commands)
     _add_verify(commands)
     _add_trace(commands)
+    _add_claims(commands)
     _add_doctor(commands)
     return parser
 
@@ -256,6 +257,16 @@ def _add_trace(commands: Any) -> None:
     shows.add_argument("--svg", type=Path, metavar="FILE", help="the picture")
     shows.add_argument("--serve", action="store_true", help="a server that tells each request's hops, until Ctrl-C")
     shows.add_argument("--port", type=whole(1, 65535), default=8000, help="of --serve")
+    _json_option(parser)
+
+
+def _add_claims(commands: Any) -> None:
+    parser = _command(commands, "claims", "what people say of Django, WSGI and ASGI, and what happens here")
+    parser.epilog = "Exit codes of --check: 0 as they were kept, 1 a finding has changed, 3 some could not be asked here."
+    parser.add_argument("id", metavar="ID", nargs="?", help="one of them, such as N5")
+    does = parser.add_mutually_exclusive_group()
+    does.add_argument("--check", action="store_true", help="ask everything again that needs no load (two minutes)")
+    does.add_argument("--write", action="store_true", help="keep what is found in results/reference/claims.json")
     _json_option(parser)
 
 

@@ -160,6 +160,12 @@ def trace(arguments: argparse.Namespace) -> int:
     return command.trace(arguments)
 
 
+def claims(arguments: argparse.Namespace) -> int:
+    from bench.claims import command
+
+    return command.claims(arguments)
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     from bench import doctor as physician
 
@@ -210,6 +216,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "compare": compare,
     "verify": verify,
     "trace": trace,
+    "claims": claims,
     "doctor": doctor,
 }
 
