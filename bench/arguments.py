@@ -262,7 +262,7 @@ def _add_trace(commands: Any) -> None:
 
 def _add_claims(commands: Any) -> None:
     parser = _command(commands, "claims", "what people say of Django, WSGI and ASGI, and what happens here")
-    parser.epilog = "Exit codes of --check: 0 as they were kept, 1 a finding has changed, 3 some could not be asked here."
+    parser.epilog = "Exit codes of --check: 0 as kept, 1 a finding has changed, 3 some could not be asked here."
     parser.add_argument("id", metavar="ID", nargs="?", help="one of them, such as N5")
     does = parser.add_mutually_exclusive_group()
     does.add_argument("--check", action="store_true", help="ask everything again that needs no load (two minutes)")

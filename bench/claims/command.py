@@ -72,7 +72,7 @@ def _check(chosen: Sequence[Entry], *, as_json: bool) -> int:
     found = ledger.all_judged(material, chosen)
     changed = ledger.changes(found, ledger.kept(Kept())["findings"])
     if as_json:
-        print_json([{"id": it.now.entry.id, "was": it.was, "now": it.now.finding, "counts": it.counts} for it in changed])
+        print_json([ledger.change_to_json(change) for change in changed])
     else:
         show.show_changes(changed, len(found), console())
     if any(change.counts for change in changed):

@@ -80,14 +80,14 @@ class OfTraps(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
 
 
 class OfCalls(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="calls"):
-    """Calls on an event loop; all of them where none is named. `things`: of what refused methods without a twin count."""
+    """Calls on an event loop, all where none is named; refused methods without a twin are counted of `things`."""
 
     calls: list[str] = []
     things: list[str] = []
 
 
 class OfMethods(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="methods"):
-    """Django's a-methods by version: `methods` by dotted path, and how many there are in `places`, a name for a prefix."""
+    """Django's a-methods by version: `methods` by dotted path; how many there are in `places`, names for prefixes."""
 
     methods: list[str] = []
     places: dict[str, str] = {}

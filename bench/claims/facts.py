@@ -84,6 +84,8 @@ def of_calls(kept: Mapping[str, Any], evidence: OfCalls) -> Found:
     for name in evidence.calls:
         if name not in known:
             raise Absent(f"the call {name} is not kept: `python -m bench.calls` makes it")
+    if not calls:
+        raise Absent("no call is kept: `python -m bench.calls` makes them")
     chosen = [call for call in calls if not evidence.calls or call["name"] in evidence.calls]
     outcomes = Counter(call["outcome"].replace(" ", "_") for call in chosen)
     blocking = [call for call in chosen if call["blocked"]]

@@ -22,7 +22,7 @@ ORDER: tuple[Finding, ...] = ("refuted", "cannot tell", "supported")
 
 @dataclass(frozen=True)
 class Part:
-    """One piece of evidence, judged; `finding` is None for one that only tells. `is_absent`: it could not be had here."""
+    """One piece of evidence, judged; `finding` is None for one that only tells, `is_absent` where it is not here."""
 
     evidence: AnyEvidence
     finding: Finding | None
@@ -47,9 +47,14 @@ class Judged:
         return f"{text[:1].upper()}{text[1:]}."
 
     @property
+    def because(self) -> str:
+        """What the first piece says that comes to the same as the claim."""
+        return next(part.text for part in self.parts if part.finding == self.finding)
+
+    @property
     def is_absent(self) -> bool:
         """True where something that decides could not be had in this place, so that nothing follows for Django."""
-        return any(part.is_absent for part in self.parts)
+        return any(part.is_absent and part.finding for part in self.parts)
 
 
 def judged(entry: Entry, material: Kept) -> Judged:
@@ -69,6 +74,9 @@ def part_of(evidence: AnyEvidence, material: Kept) -> Part:
 
 def _of_facts(evidence: AnyFacts, material: Kept) -> Part:
     found = facts.of(evidence, material)
+    missing = [name for name in evidence.expected if name not in found]
+    if missing:
+        raise LabError(f"bench/claims.toml expects {missing} of evidence that has {sorted(found)}.")
     return Part(evidence, finding_of(evidence, found), told(evidence, found))
 
 
@@ -98,7 +106,7 @@ def told(evidence: Evidence, found: Mapping[str, Any]) -> str:
     try:
         return evidence.shows.format_map({name: shown(value) for name, value in found.items()})
     except KeyError as error:
-        raise LabError(f"bench/claims.toml shows {error}, which its evidence has not: it has {sorted(found)}.") from None
+        raise LabError(f"bench/claims.toml shows {error} of evidence that has {sorted(found)}.") from None
 
 
 def shown(value: Any) -> str:

@@ -70,6 +70,12 @@ def changes(found: Sequence[Judged], findings: dict[str, dict[str, Any]]) -> lis
     return [change for change in told if change.now.finding != change.was]
 
 
+def change_to_json(change: Change) -> dict[str, Any]:
+    """A change as plain data."""
+    now = change.now
+    return {"id": now.entry.id, "was": change.was, "now": now.finding, "counts": change.counts}
+
+
 def counts_text(found: Sequence[Judged]) -> str:
     """`10 supported, 35 refuted, 2 cannot tell`."""
     counted = Counter(each.finding for each in found)

@@ -22,7 +22,7 @@ def show_all(found: Sequence[Judged], console: Console) -> None:
     table = Table("id", "claim", "finding", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for each in found:
         finding = Text(each.finding, style=COLOURS[each.finding])
-        table.add_row(each.entry.id, Text(each.entry.says), finding, Text(each.sentence))
+        table.add_row(each.entry.id, Text(each.entry.says), finding, Text(each.because))
     console.print(table)
     console.print(f"\n{counts_text(found)}; `lab claims ID` shows one.", highlight=False, markup=False)
 

@@ -27,7 +27,7 @@ ADMIN = "bench.claims.probes.admin_project"
 
 
 def handshakes() -> dict[str, Any]:
-    """Status with which a WebSocket to stock Django is answered by servers that can open one, and by one that cannot."""
+    """Status that a WebSocket to stock Django gets from two servers that can open one, and from one that cannot."""
     port = free_port()
     uvicorn = ["uvicorn", "--log-level", "warning", "--lifespan", "off", "--ws", "websockets-sansio"]
     commands = {

@@ -1,4 +1,4 @@
-"""Django's ASGI handler by itself: the scopes it takes, events of an upload, threads beneath middleware, its debug log."""
+"""Django's ASGI handler by itself: scopes, events of an upload, threads beneath middleware, the debug log."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _scope(path: str, method: str, query: str = "") -> dict[str, Any]:
 
 
 def held_thread() -> dict[str, Any]:
-    """Threads that wait for an async view beneath them, while some requests wait: under sync-only middleware, and not."""
+    """Threads that wait for the async views of some requests: under a sync-only middleware, and without it."""
     beneath, alone = (asyncio.run(_held(_application(stack))) for stack in ([SYNC_ONLY], []))
     return {"requests": WAITING, "held_beneath_sync": beneath, "held_alone": alone}
 

@@ -57,19 +57,18 @@ def sockets_at_once() -> dict[str, Any]:
 
 
 async def _answered(server: Server, kind: str) -> tuple[int, int]:
-    began = asyncio.Event()
+    all_there = asyncio.Barrier(SOCKETS + 1)
 
     async def ask(number: int) -> str:
         async with _socket(server, f"/ws/{kind}/room{number}") as client:
             await _heard(client)  # the welcome
-            await began.wait()
+            await all_there.wait()
             await client.send(f"/wait {WAIT_MS}")
             return str((await _heard(client))["text"])
 
     asking = [asyncio.create_task(ask(number)) for number in range(SOCKETS)]
-    await asyncio.sleep(SILENT_FOR_S)  # all are in their rooms
+    await all_there.wait()
     began_s = time.monotonic()
-    began.set()
     said = await asyncio.gather(*asking)
     return said.count(f"/wait {WAIT_MS}"), int((time.monotonic() - began_s) * 1000)
 

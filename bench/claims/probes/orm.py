@@ -1,4 +1,4 @@
-"""One project with its views: which class-based ones are async, what one async view asks of the rest, the ORM on a loop."""
+"""One project: which class-based views are async, what one async view asks of the rest, the ORM on a loop."""
 
 from __future__ import annotations
 
