@@ -14,7 +14,6 @@ import httpx
 
 from bench.errors import LabError
 from bench.hops.asking import trace_of
-from bench.load.burst import ask_at_once
 from bench.record import ROOT
 from bench.servers import Server, clean_environment, serving_stack
 from bench.stacks import parse_stack
@@ -22,7 +21,7 @@ from bench.workloads import parse_request
 
 LOOKS, CALLERS, THREADS = 3, 20, 4
 CELLS = (f"sync_wsgi@gthread:{THREADS}", "sync_asgi@uvicorn", "async_asgi@uvicorn", f"async_wsgi@gthread:{THREADS}")
-WAIT, BLOCK = "wait?ms=200", "blocking_wait?ms=100"
+WAIT, BLOCK = "/wait?ms=200", "/blocking_wait?ms=100"
 HEARD_WITHIN_S = 10.0
 VISIT_WITHIN_S = 20.0
 
@@ -65,13 +64,18 @@ def blocking_calls() -> dict[str, Any]:
     return {"callers": CALLERS} | {f"{views}_inside": most for views, most in found.items()}
 
 
-def _inside_most(stack: str, wanted: str = WAIT) -> int:
-    request = parse_request(wanted)
+def _inside_most(stack: str, path: str = WAIT) -> int:
     with serving_stack(parse_stack(stack), grace_s=0) as server:
-        answers = asyncio.run(ask_at_once(server.url, request, CALLERS))
-        if not all(answer.ok for answer in answers):
-            raise LabError(f"{stack} did not answer all of {CALLERS} requests for {request.name}.")
+        statuses = asyncio.run(_asked_at_once(server, path))
+        if set(statuses) != {200}:
+            raise LabError(f"{stack} did not answer all of {CALLERS} requests for {path}.")
         return int(get(server, "/whoami")["inside_most"])
+
+
+async def _asked_at_once(server: Server, path: str) -> list[int]:
+    limits = httpx.Limits(max_connections=CALLERS)
+    async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=30, trust_env=False) as client:
+        return [answer.status_code for answer in await asyncio.gather(*(client.get(path) for _ in range(CALLERS)))]
 
 
 def polls() -> dict[str, Any]:

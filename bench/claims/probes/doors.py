@@ -52,7 +52,7 @@ async def status_of_handshake(server: Server, path: str) -> int:
             return OPENED
     except InvalidStatus as refusal:
         return refusal.response.status_code
-    except (InvalidHandshake, EOFError):
+    except (InvalidHandshake, EOFError, TimeoutError):
         return NO_ANSWER
 
 
