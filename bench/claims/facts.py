@@ -47,7 +47,7 @@ def of_trace(kept: Mapping[str, Any], evidence: OfTrace) -> Found:
     trace = traces.from_json(_there(kept, evidence.trace, "the trace", "python -m bench.hops.kept"))
     hopping = [layer for layer in trace.middleware if layer.hops]
     return {
-        **trace.hops,
+        **{str(kind): count for kind, count in trace.hops.items()},
         "threads": len(trace.lanes),
         "status": trace.status,
         "middlewares": len(trace.middleware),
@@ -124,7 +124,6 @@ def of_methods(kept: Mapping[str, Any], evidence: OfMethods, version: str) -> Fo
 
 def _count(methods: Sequence[str], prefix: str) -> int:
     return len({name.rpartition(".")[2] for name in methods if name.startswith(f"{prefix}.")})
-
 
 
 def _order(version: str) -> tuple[int, ...]:

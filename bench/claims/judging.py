@@ -9,7 +9,7 @@ from typing import Any
 
 from bench import experiment, stats, summary
 from bench.claims import facts
-from bench.claims.entries import AnyEvidence, Entry, Evidence, AnyFacts, Nothing, OfFacts, OfRun, Step
+from bench.claims.entries import AnyEvidence, AnyFacts, Entry, Evidence, Nothing, OfFacts, OfRun, Step
 from bench.claims.material import Absent, Kept
 from bench.errors import LabError
 from bench.record import Claim, Run
@@ -43,7 +43,7 @@ class Judged:
 
     @property
     def sentence(self) -> str:
-        text = "; ".join(part.text for part in self.parts).rstrip(".")
+        text = "; ".join(dict.fromkeys(part.text for part in self.parts)).rstrip(".")
         return f"{text[:1].upper()}{text[1:]}."
 
     @property
@@ -134,7 +134,7 @@ def _of_run(evidence: OfRun, material: Kept) -> Part:
         found = summary.judge(claim, run.trials)
         if is_hindered(found):
             return Part(evidence, found.value, f"cannot tell: {found.text}")
-        near = " (too near to tell)" if found.value == "cannot tell" else ""
+        near = "" if found.value != "cannot tell" else ", too near to tell"
         return Part(evidence, found.value, told(evidence, {**claim.left, "seen": measured(found)}) + near)
     seen = [_at(evidence, step, run) for step in evidence.steps]
     finding = min((each.finding for each in seen), key=ORDER.index)

@@ -8,13 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.claims.entries import Nothing, sources
-from bench.claims.judging import Judged
+from bench.claims.entries import Nothing, entry, sources
+from bench.claims.judging import Judged, judged
 from bench.claims.ledger import Change, by_text, counts_text
 from bench.claims.material import Kept
 
 COLOURS = {"supported": "green", "refuted": "red", "cannot tell": "yellow"}
-
 
 
 def show_all(found: Sequence[Judged], console: Console) -> None:
@@ -66,3 +65,11 @@ def show_changes(changed: Sequence[Change], asked: int, console: Console) -> Non
 def to_rows(found: Sequence[Judged]) -> list[list[str]]:
     """Cells for a Markdown table."""
     return [[each.entry.id, each.entry.says, f"**{each.finding}**", each.sentence] for each in found]
+
+
+def to_markdown(*names: str) -> str:
+    """Claims by their ids, one a line with finding and sentence, by what is kept: for a lesson that settles them."""
+    found = [judged(entry(name), Kept()) for name in names]
+    return "\n".join(
+        f"- **{each.entry.id}** “{each.entry.says}”: **{each.finding}**. {each.sentence}" for each in found
+    )

@@ -14,7 +14,7 @@ import pytest
 
 from bench import a_methods, calls, experiment, record
 from bench.arguments import build_parser
-from bench.claims import ledger
+from bench.claims import ledger, show
 from bench.claims.entries import (
     Entry,
     OfCalls,
@@ -135,13 +135,13 @@ def test_a_sentence_tells_what_was_measured_or_why_nothing_can_be_told(name: str
     sentence = judged(entry(name), kept).sentence
     assert sentence.endswith(".")
     assert "{" not in sentence
-    assert re.search(r"\d|: (yes|no|none)\b|cannot tell: ", sentence)
+    assert re.search(r"\d|\b(yes|no|none)\b|annot tell: ", sentence)
 
 
 def test_without_any_evidence_nothing_can_be_told_and_nothing_crashes(tmp_path: Path) -> None:
     found = ledger.all_judged(Kept(tmp_path))
     assert {each.finding for each in found} == {"cannot tell"}
-    assert all("cannot tell: " in each.sentence for each in found)
+    assert all("annot tell: " in each.sentence for each in found)
 
 
 def test_a_number_changed_in_a_run_changes_the_finding(tmp_path: Path, kept: Kept) -> None:
@@ -264,3 +264,9 @@ def test_one_claim_shows_what_people_say_what_happens_and_how_to_see_it_again(
     out = capsys.readouterr().out
     for part in (entry("N5").says, sources()["N"], findings_kept()["N5"], "probe alist", entry("N5").again):
         assert part in out
+
+
+def test_a_lesson_tells_the_claims_that_it_settles() -> None:
+    told = show.to_markdown("N5", "n14").splitlines()
+    assert [line[:7] for line in told] == ["- **N5*", "- **N14"]
+    assert f"**{findings_kept()['N14']}**" in told[1]

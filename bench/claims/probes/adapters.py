@@ -6,16 +6,15 @@ import asyncio
 import os
 import threading
 import time
+from statistics import median
 from typing import Any, NamedTuple
 
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
 from bench.calls import Ticker
-from bench.hops.cost import hop_us
-from bench.stats import Interval, median_interval
 
 SLEEPS, SLEEP_MS = 5, 50
-ROUNDS, HOPS_OF_A_REQUEST = 20, 15
+REQUESTS, HOPS_OF_A_REQUEST = 400, 15
 
 
 def exceptions() -> dict[str, Any]:
@@ -87,33 +86,37 @@ async def _gathered(thread_sensitive: bool) -> Gathered:
 
 
 def hop_cost() -> dict[str, Any]:
-    """Microseconds of a warm hop, of a request's first one, and the mean over as many as a request makes.
+    """Microseconds of a request's hops, as many as an async view makes under the seven middlewares of a new project.
 
-    The request: an async view under the seven middlewares of a new project. All on one core, as `bench.hops.cost`.
+    The mean of all, a warm one, and the first, with the thread that it makes: each of the fastest tenth of many
+    requests, since whatever else runs here only slows. All on one core, as in `bench.hops.cost`.
     """
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    warm = [asyncio.run(hop_us(False)) for _ in range(ROUNDS)]
-    first = [asyncio.run(_first_hop_us()) for _ in range(ROUNDS)]
-    means = [(one + (HOPS_OF_A_REQUEST - 1) * hop) / HOPS_OF_A_REQUEST for one, hop in zip(first, warm, strict=True)]
+    requests = asyncio.run(_requests())
     return {
         "hops": HOPS_OF_A_REQUEST,
-        "warm_us": _interval(warm),
-        "first_us": _interval(first),
-        "mean_us": _interval(means),
+        "requests": REQUESTS,
+        "mean_us": _fastest([(first + rest) / HOPS_OF_A_REQUEST for first, rest in requests]),
+        "warm_us": _fastest([rest / (HOPS_OF_A_REQUEST - 1) for _, rest in requests]),
+        "first_us": _fastest([first for first, _ in requests]),
     }
 
 
-async def _first_hop_us() -> float:
-    """With the thread that it makes; the process has made such threads before."""
-    async with ThreadSensitiveContext():
-        await sync_to_async(int)()
-    async with ThreadSensitiveContext():
-        began_ns = time.perf_counter_ns()
-        await sync_to_async(int)()
-        return (time.perf_counter_ns() - began_ns) / 1000
+async def _requests() -> list[tuple[float, float]]:
+    """Of each request microseconds of its first hop and of all others."""
+    hop, found = sync_to_async(int), list[tuple[float, float]]()
+    for _ in range(REQUESTS):
+        async with ThreadSensitiveContext():
+            began_ns = time.perf_counter_ns()
+            await hop()
+            warm_ns = time.perf_counter_ns()
+            for _ in range(HOPS_OF_A_REQUEST - 1):
+                await hop()
+            found.append(((warm_ns - began_ns) / 1000, (time.perf_counter_ns() - warm_ns) / 1000))
+    return found
 
 
-def _interval(values: list[float]) -> dict[str, float]:
-    interval = median_interval(values)
-    assert isinstance(interval, Interval), "there are enough rounds"
-    return {"low": interval.low, "estimate": interval.estimate, "high": interval.high}
+def _fastest(values: list[float]) -> dict[str, float]:
+    """The fastest tenth: its least, its middle and its most."""
+    tenth = sorted(values)[: max(1, len(values) // 10)]
+    return {"low": tenth[0], "estimate": median(tenth), "high": tenth[-1]}

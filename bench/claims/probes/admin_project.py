@@ -1,6 +1,6 @@
 """A project as `startproject` makes it, admin and static files included, in one file: served by anything.
 
-    python -m bench.claims.probes.admin_project runserver
+python -m bench.claims.probes.admin_project runserver
 """
 
 import sys

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -25,10 +26,16 @@ SYNC_ONLY = "labs.common.middleware.sync_only"
 WHERE = "http://127.0.0.1"
 
 
+@cache
+def _set_up() -> None:
+    """labs/async_asgi with the apps of the seven middlewares. Once: Django's set-up takes handlers off its loggers."""
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "labs.async_asgi.settings", "LAB_MIDDLEWARE": "startproject"}
+    django.setup(set_prefix=False)
+
+
 def _application(middleware: Sequence[str] = (), *, debug: bool = False) -> Any:
     """The handler of labs/async_asgi with these middlewares."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = "labs.async_asgi.settings"
-    django.setup(set_prefix=False)
+    _set_up()
     from django.core.handlers.asgi import ASGIHandler
     from django.test import override_settings
 
@@ -170,7 +177,7 @@ def _logged(middleware: Sequence[str], *, debug: bool = True) -> list[str]:
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(record.getMessage())
 
-    _application()  # sets logging up
+    _set_up()
     logger, handler = logging.getLogger("django.request"), Noting()
     level = logger.level
     logger.addHandler(handler)
