@@ -29,7 +29,7 @@ def claims(arguments: argparse.Namespace) -> int:
     found = ledger.all_judged(material, chosen)
     if arguments.json:
         told = [ledger.to_json(each, material) for each in found]
-        return print_json(told[0] if arguments.id else {"django": _kept_with(), "claims": told})
+        return print_json(told[0] if arguments.id else {"django": material.django, "claims": told})
     _show(found, material, alone=bool(arguments.id))
     return ExitCode.FINE
 
@@ -38,18 +38,12 @@ def _show(found: Sequence[Judged], material: Kept, *, alone: bool) -> None:
     if alone:
         show.show_one(found[0], material, console())
         return
-    show.show_all(found, console())
-    if _kept_with() != django.get_version():
+    show.show_all(found, material, console())
+    if material.django != django.get_version():
         console(stderr=True).print(
-            f"Probes were asked with Django {_kept_with()}, installed is {django.get_version()}: "
-            f"`lab claims --check` asks them again.",
+            f"Installed is Django {django.get_version()}: `lab claims --check` asks again what needs no load.",
             highlight=False,
         )
-
-
-def _kept_with() -> str:
-    """The Django version of what is kept."""
-    return str(ledger.kept(Kept())["django"])
 
 
 def _tell(name: str) -> None:

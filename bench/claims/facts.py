@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import django
-
 from bench.claims.entries import AnyFacts, OfCalls, OfMethods, OfProbe, OfTrace, OfTraps
 from bench.claims.material import Absent, Kept
 from bench.hops import trace as traces
@@ -26,14 +24,9 @@ def of(evidence: AnyFacts, material: Kept) -> Found:
         case OfCalls():
             return of_calls(material.document("calls"), evidence)
         case OfMethods():
-            return of_methods(material.document("a_methods"), evidence, installed())
+            return of_methods(material.document("a_methods"), evidence, material.series)
         case OfProbe():
             return dict(material.document(evidence.probe))
-
-
-def installed() -> str:
-    """The series of the installed Django, as `5.2`."""
-    return ".".join(map(str, django.VERSION[:2]))
 
 
 def _there(kept: Mapping[str, Any], name: str, what: str, command: str) -> Any:

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import django
-
 from bench import record
 from bench.claims.entries import Entry, OfCalls, OfMethods, OfProbe, OfRun, OfTrace, OfTraps, entries, sources
 from bench.claims.judging import Judged, Part, judged
@@ -29,7 +27,7 @@ def all_judged(material: Kept, chosen: Sequence[Entry] | None = None) -> list[Ju
 def document(found: Sequence[Judged], material: Again) -> dict[str, Any]:
     """What is kept: versions, each finding with its sentence, and what the probes saw."""
     return {
-        "django": django.get_version(),
+        "django": material.django,
         "python": ".".join(platform.python_version_tuple()[:2]),
         "findings": {each.entry.id: {"finding": each.finding, "sentence": each.sentence} for each in found},
         "probes": material.seen,

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+import django
+
 from bench import record
 from bench.claims.probes import DOCUMENTS, PROBES
 from bench.errors import ExitCode, LabError
@@ -42,6 +44,16 @@ class Kept:
         if name not in self._runs:
             self._runs[name] = record.load(self.folder / name)
         return self._runs[name]
+
+    @property
+    def django(self) -> str:
+        """The version that the probes were asked with; the installed one where none was."""
+        return str(self._file(PROBES_KEPT).get("django", django.get_version()))
+
+    @property
+    def series(self) -> str:
+        """Of that version, as `5.2`."""
+        return ".".join(self.django.split(".")[:2])
 
     def document(self, name: str) -> Document:
         """What a probe of that name saw, or a file of that name has."""
@@ -85,6 +97,10 @@ class Again(Kept):
             return asked(name)
         except Absent as absence:
             return absence
+
+    @property
+    def django(self) -> str:
+        return django.get_version()
 
     @property
     def seen(self) -> dict[str, Document]:

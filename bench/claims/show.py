@@ -16,14 +16,15 @@ from bench.claims.material import Kept
 COLOURS = {"supported": "green", "refuted": "red", "cannot tell": "yellow"}
 
 
-def show_all(found: Sequence[Judged], console: Console) -> None:
+def show_all(found: Sequence[Judged], material: Kept, console: Console) -> None:
     """One claim a line: id, what people say, what it comes to, and why."""
     table = Table("id", "claim", "finding", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for each in found:
         finding = Text(each.finding, style=COLOURS[each.finding])
         table.add_row(each.entry.id, Text(each.entry.says), finding, Text(each.because))
     console.print(table)
-    console.print(f"\n{counts_text(found)}; `lab claims ID` shows one.", highlight=False, markup=False)
+    text = f"{counts_text(found)}, by Django {material.django}; `lab claims ID` shows one."
+    console.print(f"\n{text}", highlight=False, markup=False)
 
 
 def show_one(each: Judged, material: Kept, console: Console) -> None:

@@ -243,9 +243,19 @@ def test_an_unknown_id_is_one_sentence_with_the_nearest(capsys: pytest.CaptureFi
     assert "Unknown claim 'N55': did you mean" in seen.err
 
 
-def test_write_keeps_all_claims_and_takes_no_id(capsys: pytest.CaptureFixture[str]) -> None:
+def test_write_takes_no_id(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["claims", "N5", "--write"]) == ExitCode.USAGE
     assert "leave the id out" in capsys.readouterr().err
+
+
+def test_what_is_written_is_what_is_judged_by_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROBES, "exceptions", Probe("adapters", 0.01))
+    material = Again(["alist", "exceptions"], tmp_path)
+    found = ledger.all_judged(material, [entry("N5"), entry("P8")])
+    ledger.write(found, material)
+    again = ledger.all_judged(Kept(tmp_path), [entry("N5"), entry("P8")])
+    assert [(each.finding, each.sentence) for each in again] == [(each.finding, each.sentence) for each in found]
+    assert [each.finding for each in again] == ["refuted", "cannot tell"]
 
 
 def test_the_table_has_every_claim_and_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
