@@ -104,6 +104,7 @@ def build_parser() -> Parser:
     _add_verify(commands)
     _add_trace(commands)
     _add_check(commands)
+    _add_claims(commands)
     _add_doctor(commands)
     _add_notebooks(commands)
     return parser
@@ -266,6 +267,16 @@ def _add_check(commands: Any) -> None:
     parser.epilog = "Exit codes: 0 pass, 1 not yet, 3 this machine lacks what the check needs."
     parser.add_argument("exercise", metavar="EXERCISE", nargs="?", help="such as blocking_view; without it all of them")
     parser.add_argument("--solution", action="store_true", help="the same file of labs/solutions instead")
+    _json_option(parser)
+
+
+def _add_claims(commands: Any) -> None:
+    parser = _command(commands, "claims", "what people say of Django, WSGI and ASGI, and what happens here")
+    parser.epilog = "Exit codes of --check: 0 as kept, 1 a finding has changed, 3 some could not be asked here."
+    parser.add_argument("id", metavar="ID", nargs="?", help="one of them, such as N5")
+    does = parser.add_mutually_exclusive_group()
+    does.add_argument("--check", action="store_true", help="ask everything again that needs no load (two minutes)")
+    does.add_argument("--write", action="store_true", help="keep what is found in results/reference/claims.json")
     _json_option(parser)
 
 

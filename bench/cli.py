@@ -182,6 +182,12 @@ def notebooks(arguments: argparse.Namespace) -> int:
     course.open_(arguments.port, browser=not arguments.no_browser, live=arguments.live)
 
 
+def claims(arguments: argparse.Namespace) -> int:
+    from bench.claims import command
+
+    return command.claims(arguments)
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     from bench import doctor as physician
 
@@ -233,6 +239,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "verify": verify,
     "trace": trace,
     "check": check,
+    "claims": claims,
     "doctor": doctor,
     "notebooks": notebooks,
 }

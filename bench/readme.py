@@ -14,6 +14,8 @@ from typing import NamedTuple
 from bench import experiment, record, summary, tables
 from bench.arguments import Parser
 from bench.checklist import CHECKLIST
+from bench.claims import ledger, show
+from bench.claims.material import Kept
 from bench.errors import ExitCode, LabError
 from bench.hops import kept
 from bench.load.calibrate import WAIT, WAIT_USERS, calibrated
@@ -181,9 +183,23 @@ def experiments() -> str:
     return table(["experiment", "question"], [[f"`{name}`", one.question] for name, one in found.items()])
 
 
+def claims() -> str:
+    """What people say and what happens here, by what is kept."""
+    return table(["id", "claim", "finding", "what happens here"], show.to_rows(ledger.all_judged(Kept())))
+
+
+def claims_counted() -> str:
+    """How many claims came to what, in a sentence."""
+    found = ledger.all_judged(Kept())
+    return f"Of {len(found)} claims that people make about Django, WSGI and ASGI: {ledger.counts_text(found)}."
+
+
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
-    for part in (first_table, caption, findings, runs, machine, checklist, labs, servers, workloads, experiments)
+    for part in (
+        *(first_table, caption, findings, claims_counted, claims),
+        *(runs, machine, checklist, labs, servers, workloads, experiments),
+    )
 }
 
 

@@ -1,0 +1,197 @@
+"""From evidence to a finding: each piece is judged by itself, and the claim by all that decide. Starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from bench import experiment, stats, summary
+from bench.claims import facts
+from bench.claims.entries import AnyEvidence, AnyFacts, Entry, Evidence, Nothing, OfFacts, OfRun, Step
+from bench.claims.material import Absent, Kept
+from bench.errors import LabError
+from bench.record import Claim, Run
+from bench.stats import Finding, Interval
+
+ASKED = ", asked: "
+ORDER: tuple[Finding, ...] = ("refuted", "cannot tell", "supported")
+"""The first of these that a piece of evidence comes to is what the claim comes to."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of evidence, judged; `finding` is None for one that only tells, `is_absent` where it is not here."""
+
+    evidence: AnyEvidence
+    finding: Finding | None
+    text: str
+    is_absent: bool = False
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its finding, the parts that it comes from, and one sentence of what was measured."""
+
+    entry: Entry
+    parts: tuple[Part, ...]
+
+    @property
+    def finding(self) -> Finding:
+        return min((part.finding for part in self.parts if part.finding), key=ORDER.index)
+
+    @property
+    def sentence(self) -> str:
+        text = "; ".join(dict.fromkeys(part.text for part in self.parts)).rstrip(".")
+        return f"{text[:1].upper()}{text[1:]}."
+
+    @property
+    def because(self) -> str:
+        """What the first piece says that comes to the same as the claim."""
+        return next(part.text for part in self.parts if part.finding == self.finding)
+
+    @property
+    def is_absent(self) -> bool:
+        """True where something that decides could not be had in this place, so that nothing follows for Django."""
+        return any(part.is_absent and part.finding for part in self.parts)
+
+
+def judged(entry: Entry, material: Kept) -> Judged:
+    """The claim, by this material."""
+    return Judged(entry, tuple(part_of(evidence, material) for evidence in entry.evidence))
+
+
+def part_of(evidence: AnyEvidence, material: Kept) -> Part:
+    if isinstance(evidence, Nothing):
+        return Part(evidence, "cannot tell", f"cannot tell: {evidence.why} (needed: {evidence.needs})")
+    try:
+        return _of_run(evidence, material) if isinstance(evidence, OfRun) else _of_facts(evidence, material)
+    except Absent as absence:
+        decides = isinstance(evidence, OfRun) or evidence.decides
+        return Part(evidence, "cannot tell" if decides else None, f"cannot tell: {absence}", absence.is_of_this_place)
+
+
+def _of_facts(evidence: AnyFacts, material: Kept) -> Part:
+    found = facts.of(evidence, material)
+    missing = [name for name in evidence.expected if name not in found]
+    if missing:
+        raise LabError(f"bench/claims.toml expects {missing} of evidence that has {sorted(found)}.")
+    return Part(evidence, finding_of(evidence, found), told(evidence, found))
+
+
+def finding_of(evidence: OfFacts, found: Mapping[str, Any]) -> Finding | None:
+    """What the facts say to what the evidence expects of them; None where it expects nothing."""
+    if not evidence.decides:
+        return None
+    values: list[Finding] = [
+        *(_side(found[name] == value) for name, value in evidence.is_.items()),
+        *(_side(found[name] >= value) for name, value in evidence.least.items()),
+        *(_side(found[name] <= value) for name, value in evidence.most.items()),
+        *(stats.finding_between(interval_of(found[name]), *bounds) for name, bounds in evidence.within.items()),
+    ]
+    return min(values, key=ORDER.index)
+
+
+def _side(holds: bool) -> Finding:
+    return "supported" if holds else "refuted"
+
+
+def interval_of(fact: Mapping[str, float]) -> Interval:
+    return Interval(fact["low"], fact["estimate"], fact["high"])
+
+
+def told(evidence: Evidence, found: Mapping[str, Any]) -> str:
+    """The evidence's words with what was measured. LabError where they name what the evidence has not."""
+    try:
+        return evidence.shows.format_map({name: shown(value) for name, value in found.items()})
+    except KeyError as error:
+        raise LabError(f"bench/claims.toml shows {error} of evidence that has {sorted(found)}.") from None
+
+
+def shown(value: Any) -> str:
+    """A fact in a sentence."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case None | "" | []:
+            return "none"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:,.3g}"
+        case {"low": low, "estimate": estimate, "high": high}:
+            return f"{estimate:,.3g} ({low:,.3g} to {high:,.3g})"
+        case [*parts]:
+            return ", ".join(map(shown, parts))
+    return str(value)
+
+
+def _of_run(evidence: OfRun, material: Kept) -> Part:
+    run = material.run(evidence.experiment)
+    claim = claim_of(evidence)
+    if not evidence.steps:
+        found = summary.judge(claim, run.trials)
+        if is_hindered(found):
+            return Part(evidence, found.value, f"cannot tell: {found.text}")
+        near = "" if found.value != "cannot tell" else ", too near to tell"
+        return Part(evidence, found.value, told(evidence, {**claim.left, "seen": measured(found)}) + near)
+    seen = [_at(evidence, step, run) for step in evidence.steps]
+    finding = min((each.finding for each in seen), key=ORDER.index)
+    return Part(evidence, finding, told(evidence, {**claim.left, "turn": turn(seen)}))
+
+
+def is_hindered(found: summary.Finding) -> bool:
+    """True where the run has nothing to compare, and the text says why."""
+    return found.value == "cannot tell" and found.ratio is None and ASKED not in found.text
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A comparison at one step of a condition."""
+
+    at: str
+    finding: Finding
+    text: str
+
+
+def _at(evidence: OfRun, step: Step, run: Run) -> Seen:
+    found = summary.judge(claim_of(evidence, step), run.trials)
+    return Seen(step.at, found.value, measured(found))
+
+
+def turn(seen: Sequence[Seen]) -> str:
+    """The two neighbours between which the finding changes, or else the two ends."""
+    known = [each for each in seen if each.finding != "cannot tell"]
+    if not known:
+        return "; ".join(f"{each.at}: {each.text}" for each in seen)
+    for before, after in pairwise(known):
+        if before.finding != after.finding:
+            return f"{before.text} {before.at}, but {after.text} {after.at}"
+    ends = [known[0], known[-1]] if len(known) > 1 else known
+    return " and ".join(f"{each.text} {each.at}" for each in ends)
+
+
+def measured(found: summary.Finding) -> str:
+    """The number or ratio that a run has for a comparison, without what was asked of it."""
+    return found.text.partition(ASKED)[0]
+
+
+def claim_of(evidence: OfRun, step: Step | None = None) -> Claim:
+    """What is compared, and what people expect of it."""
+    base = claim_in(evidence.experiment, evidence.claim) if evidence.claim else Claim(evidence.shows)
+    names = ("measure", "left", "right", "expect", "than", "within")
+    given = {name: value for name in names if (value := getattr(evidence, name)) is not None}
+    claim = replace(base, **given)
+    if step is None:
+        return claim
+    right = None if claim.right is None and not step.right else {**(claim.right or {}), **step.right}
+    return replace(claim, left={**claim.left, **step.left}, right=right)
+
+
+def claim_in(name: str, says: str) -> Claim:
+    """The claim of an experiment by its text. LabError where it has none such."""
+    for claim in experiment.load(name).claims:
+        if claim.says == says:
+            return claim
+    raise LabError(f"bench/claims.toml asks {name} for a claim that it has not: {says!r}.")

@@ -1,0 +1,122 @@
+"""All claims judged, what is kept of that in `results/reference/claims.json`, and what has changed since."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench import record
+from bench.claims.entries import Entry, OfCalls, OfMethods, OfProbe, OfRun, OfTrace, OfTraps, entries, sources
+from bench.claims.judging import Judged, Part, judged
+from bench.claims.material import PROBES_KEPT, Absent, Again, Kept
+from bench.errors import LabError
+from bench.stats import Finding
+
+FILE = record.REFERENCE / PROBES_KEPT
+
+
+def all_judged(material: Kept, chosen: Sequence[Entry] | None = None) -> list[Judged]:
+    """Every entry, or those chosen, by this material."""
+    return [judged(entry, material) for entry in (entries() if chosen is None else chosen)]
+
+
+def document(found: Sequence[Judged], material: Again) -> dict[str, Any]:
+    """What is kept: versions, each finding with its sentence, and what the probes saw."""
+    return {
+        "django": material.django,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "findings": {each.entry.id: {"finding": each.finding, "sentence": each.sentence} for each in found},
+        "probes": material.seen,
+    }
+
+
+def write(found: Sequence[Judged], material: Again) -> None:
+    """Keep them. OSError where the disk does not take it."""
+    text = json.dumps(document(found, material), indent=1, ensure_ascii=False) + "\n"
+    record.write_atomically(material.folder / PROBES_KEPT, text.encode())
+
+
+def kept(material: Kept) -> dict[str, Any]:
+    """What `write` kept. LabError where there is nothing."""
+    path = material.folder / PROBES_KEPT
+    if not path.exists():
+        raise LabError(f"{path.name} is not there: `lab claims --write` makes it.")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+@dataclass(frozen=True)
+class Change:
+    """A claim whose finding is another one than is kept; `was` is None for one that is new."""
+
+    now: Judged
+    was: Finding | None
+
+    @property
+    def counts(self) -> bool:
+        """False where evidence could not be had in this place, which says nothing of Django."""
+        return not self.now.is_absent
+
+
+def changes(found: Sequence[Judged], findings: dict[str, dict[str, Any]]) -> list[Change]:
+    """Those whose finding differs from the kept one."""
+    told = [Change(each, findings.get(each.entry.id, {}).get("finding")) for each in found]
+    return [change for change in told if change.now.finding != change.was]
+
+
+def change_to_json(change: Change) -> dict[str, Any]:
+    """A change as plain data."""
+    now = change.now
+    return {"id": now.entry.id, "was": change.was, "now": now.finding, "counts": change.counts}
+
+
+def counts_text(found: Sequence[Judged]) -> str:
+    """`10 supported, 35 refuted, 2 cannot tell`."""
+    counted = Counter(each.finding for each in found)
+    return ", ".join(f"{counted[value]} {value}" for value in ("supported", "refuted", "cannot tell"))
+
+
+def to_json(each: Judged, material: Kept) -> dict[str, Any]:
+    """One claim as plain data."""
+    entry = each.entry
+    return {
+        "id": entry.id,
+        "source": sources()[entry.source],
+        "says": entry.says,
+        "finding": each.finding,
+        "sentence": each.sentence,
+        "turns_on": entry.turns_on,
+        "again": entry.again,
+        "evidence": [
+            {"by": by_text(part, material), "finding": part.finding, "text": part.text} for part in each.parts
+        ],
+    }
+
+
+def by_text(part: Part, material: Kept) -> str:
+    """What the evidence is, and of a run what it was made with: `run io_wait, Django 5.2.19`."""
+    match part.evidence:
+        case OfRun(experiment=name):
+            return f"run {name}{_made_with(name, material)}"
+        case OfTrace(trace=name):
+            return f"trace {name}"
+        case OfTraps(traps=names):
+            return f"traps {', '.join(names)}"
+        case OfCalls():
+            return "calls on an event loop"
+        case OfMethods():
+            return "Django's a-methods"
+        case OfProbe(probe=name):
+            return f"probe {name}"
+    return "nothing"
+
+
+def _made_with(name: str, material: Kept) -> str:
+    try:
+        return f", Django {material.run(name).environment['packages']['django']}"
+    except Absent:
+        return ""

@@ -1,0 +1,53 @@
+"""Functions that look for themselves, without load: each in a process of its own, `python -m bench.claims.probes NAME`.
+
+A probe gives named facts and judges nothing. NotRun says what is not installed here.
+"""
+
+from typing import NamedTuple
+
+
+class Probe(NamedTuple):
+    """The module that has the function of the same name, and how long it may take."""
+
+    module: str
+    within_s: float = 30.0
+
+
+DOCUMENTS = ("traps", "calls", "traces", "a_methods")
+"""What has a file of its own in `results/reference`; the other probes are kept in `claims.json`."""
+
+PROBES = {
+    "traps": Probe("documents", 90.0),
+    "calls": Probe("documents", 75.0),
+    "traces": Probe("documents", 60.0),
+    "a_methods": Probe("documents"),
+    "whereabouts": Probe("cells"),
+    "waits_at_once": Probe("cells"),
+    "blocking_calls": Probe("cells"),
+    "polls": Probe("cells"),
+    "contact_form": Probe("cells"),
+    "query_hops": Probe("cells", 45.0),
+    "handshakes": Probe("doors"),
+    "runserver": Probe("doors"),
+    "uvicorn_under_gunicorn": Probe("doors"),
+    "live_preview": Probe("doors"),
+    "admin_files": Probe("doors"),
+    "sockets_at_once": Probe("live"),
+    "rooms_of_two_processes": Probe("live"),
+    "background_coroutine": Probe("live"),
+    "consumer_without_layer": Probe("consumer"),
+    "scopes": Probe("interface"),
+    "events": Probe("interface"),
+    "adapted_in_the_log": Probe("interface", 45.0),
+    "held_thread": Probe("interface"),
+    "wsgi_as_printed": Probe("printed"),
+    "asgi_as_printed": Probe("printed"),
+    "class_based_views": Probe("orm"),
+    "flipped_view": Probe("orm"),
+    "alist": Probe("orm"),
+    "a_methods_hop": Probe("orm"),
+    "forms": Probe("orm"),
+    "exceptions": Probe("adapters"),
+    "gathered_sleeps": Probe("adapters"),
+    "hop_cost": Probe("adapters"),
+}

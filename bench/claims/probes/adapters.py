@@ -1,0 +1,123 @@
+"""asgiref's two adapters by themselves: exceptions across, sleeps gathered, and what a hop costs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from statistics import median
+from typing import Any, NamedTuple
+
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+
+from bench.calls import Ticker
+
+SLEEPS, SLEEP_MS = 5, 50
+REQUESTS, HOPS_OF_A_REQUEST, FASTEST = 1500, 15, 50
+
+
+def exceptions() -> dict[str, Any]:
+    """An exception raised on either side and caught on the other: whether it came, and as the same object."""
+    raised = LookupError("raised on the other side")
+
+    def fail() -> None:
+        raise raised
+
+    async def fail_on_loop() -> None:
+        raise raised
+
+    caught = [asyncio.run(_caught_on_loop(fail)), _caught_in_thread(fail_on_loop)]
+    return {"directions": len(caught), "came": sum(each is not None for each in caught), "same": caught.count(raised)}
+
+
+async def _caught_on_loop(fail: Any) -> LookupError | None:
+    try:
+        await sync_to_async(fail)()
+    except LookupError as error:
+        return error
+    return None
+
+
+def _caught_in_thread(fail: Any) -> LookupError | None:
+    try:
+        async_to_sync(fail)()
+    except LookupError as error:
+        return error
+    return None
+
+
+def gathered_sleeps() -> dict[str, Any]:
+    """Sleeps gathered in one request: threads and time as sync_to_async is by default, and not thread-sensitive.
+
+    `loop_ticks` of a millisecond were made meanwhile by another task.
+    """
+    default, free = asyncio.run(_gathered(True)), asyncio.run(_gathered(False))
+    return {
+        "sleeps": SLEEPS,
+        "sleep_ms": SLEEP_MS,
+        "loop_ticks": default.ticks,
+        "default_threads": default.threads,
+        "default_ms": default.took_ms,
+        "free_threads": free.threads,
+        "free_ms": free.took_ms,
+    }
+
+
+class Gathered(NamedTuple):
+    threads: int
+    took_ms: int
+    ticks: int
+
+
+async def _gathered(thread_sensitive: bool) -> Gathered:
+    threads: set[int] = set()
+
+    def sleep() -> None:
+        threads.add(threading.get_ident())
+        time.sleep(SLEEP_MS / 1000)
+
+    async with ThreadSensitiveContext():
+        ticker, began_s = Ticker(), time.monotonic()
+        await asyncio.gather(*(sync_to_async(sleep, thread_sensitive=thread_sensitive)() for _ in range(SLEEPS)))
+        took_ms = int((time.monotonic() - began_s) * 1000)
+        await ticker.stop()
+    return Gathered(len(threads), took_ms, len(ticker.ticks_s))
+
+
+def hop_cost() -> dict[str, Any]:
+    """Microseconds of a request's hops, as many as an async view makes under the seven middlewares of a new project.
+
+    The mean of all, a warm one, and the first, with the thread that it makes: each of the fastest 50 of many
+    requests, since whatever else runs here only slows. All on one core, as in `bench.hops.cost`.
+    """
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    requests = asyncio.run(_requests())
+    return {
+        "hops": HOPS_OF_A_REQUEST,
+        "requests": REQUESTS,
+        "fastest": FASTEST,
+        "mean_us": _fastest([(first + rest) / HOPS_OF_A_REQUEST for first, rest in requests]),
+        "warm_us": _fastest([rest / (HOPS_OF_A_REQUEST - 1) for _, rest in requests]),
+        "first_us": _fastest([first for first, _ in requests]),
+    }
+
+
+async def _requests() -> list[tuple[float, float]]:
+    """Of each request microseconds of its first hop and of all others."""
+    hop, found = sync_to_async(int), list[tuple[float, float]]()
+    for _ in range(REQUESTS):
+        async with ThreadSensitiveContext():
+            began_ns = time.perf_counter_ns()
+            await hop()
+            warm_ns = time.perf_counter_ns()
+            for _ in range(HOPS_OF_A_REQUEST - 1):
+                await hop()
+            found.append(((warm_ns - began_ns) / 1000, (time.perf_counter_ns() - warm_ns) / 1000))
+    return found
+
+
+def _fastest(values: list[float]) -> dict[str, float]:
+    """Of the fastest: the least, the middle and the most."""
+    chosen = sorted(values)[:FASTEST]
+    return {"low": chosen[0], "estimate": median(chosen), "high": chosen[-1]}

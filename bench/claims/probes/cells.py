@@ -1,0 +1,135 @@
+"""The four cells of sync and async views behind both doors, asked on real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import httpx
+
+from bench.errors import LabError
+from bench.hops.asking import trace_of
+from bench.record import ROOT
+from bench.servers import Server, clean_environment, serving_stack
+from bench.stacks import parse_stack
+from bench.workloads import parse_request
+
+LOOKS, CALLERS, THREADS = 3, 20, 4
+CELLS = (f"sync_wsgi@gthread:{THREADS}", "sync_asgi@uvicorn", "async_asgi@uvicorn", f"async_wsgi@gthread:{THREADS}")
+WAIT, BLOCK = "/wait?ms=200", "/blocking_wait?ms=100"
+HEARD_WITHIN_S = 10.0
+VISIT_WITHIN_S = 20.0
+
+
+def get(server: Server, path: str) -> dict[str, Any]:
+    """A JSON answer with status 200."""
+    answer = httpx.get(f"{server.url}{path}", trust_env=False, timeout=30)
+    return dict(answer.raise_for_status().json())
+
+
+def whereabouts() -> dict[str, Any]:
+    """Of each cell: answers to `whoami`, whether a loop runs under the view, and on how many threads it ran."""
+    found: dict[str, Any] = {"cells": len(CELLS), "looks": LOOKS, "answering": 0}
+    for stack in CELLS:
+        with serving_stack(parse_stack(stack), grace_s=0) as server:
+            looks = [get(server, "/whoami") for _ in range(LOOKS)]
+        lab = stack.partition("@")[0]
+        found["answering"] += len(looks) == LOOKS
+        found[f"{lab}_on_a_loop"] = all(look["loop_running"] for look in looks)
+        found[f"{lab}_threads"] = len({look["thread_id"] for look in looks})
+    return found
+
+
+def waits_at_once() -> dict[str, Any]:
+    """How many of some callers are inside a waiting view at once: one process with a few threads, and one loop."""
+    pool, loop = (_inside_most(stack) for stack in (CELLS[0], "async_asgi@uvicorn"))
+    return {
+        "callers": CALLERS,
+        "threads": THREADS,
+        "pool_inside": pool,
+        "loop_inside": loop,
+        "inside_a_pool_s_thread": pool // THREADS,
+        "inside_the_loop_s_thread": loop,
+    }
+
+
+def blocking_calls() -> dict[str, Any]:
+    """How many of some callers are inside at once behind ASGI, where a view blocks: an async one and a sync one."""
+    found = {views: _inside_most(f"{views}_asgi@uvicorn", BLOCK) for views in ("async", "sync")}
+    return {"callers": CALLERS} | {f"{views}_inside": most for views, most in found.items()}
+
+
+def _inside_most(stack: str, path: str = WAIT) -> int:
+    with serving_stack(parse_stack(stack), grace_s=0) as server:
+        statuses = asyncio.run(_asked_at_once(server, path))
+        if set(statuses) != {200}:
+            raise LabError(f"{stack} did not answer all of {CALLERS} requests for {path}.")
+        return int(get(server, "/whoami")["inside_most"])
+
+
+async def _asked_at_once(server: Server, path: str) -> list[int]:
+    limits = httpx.Limits(max_connections=CALLERS)
+    async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=30, trust_env=False) as client:
+        return [answer.status_code for answer in await asyncio.gather(*(client.get(path) for _ in range(CALLERS)))]
+
+
+def polls() -> dict[str, Any]:
+    """Whether a long-poll behind each door hears what is published while it waits."""
+    doors = {"wsgi": CELLS[0], "asgi": "async_asgi@uvicorn"}
+    return {"threads": THREADS} | {f"{door}_heard": _poll_hears(stack) for door, stack in doors.items()}
+
+
+def _poll_hears(stack: str) -> bool:
+    heard: list[object] = []
+    with serving_stack(parse_stack(stack), grace_s=0) as server:
+        asking = threading.Thread(target=lambda: heard.append(get(server, "/poll?ms=8000")["news"]))
+        asking.start()
+        deadline_s = time.monotonic() + HEARD_WITHIN_S
+        while not publish(server, "now") and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        asking.join(HEARD_WITHIN_S)
+    return heard == ["now"]
+
+
+def publish(server: Server, text: str) -> int:
+    """Tell all who listen in this process; how many there were."""
+    answer = httpx.post(f"{server.url}/publish", params={"text": text}, trust_env=False, timeout=30)
+    return int(answer.raise_for_status().json()["heard"])
+
+
+def contact_form() -> dict[str, Any]:
+    """The HTMX form filled in behind both doors: visits, those answered otherwise, hops of the page."""
+    wsgi, asgi = (_visits(door) for door in ("labs.sync_wsgi.wsgi", "labs.async_asgi.asgi"))
+    different = [name for name in wsgi if wsgi[name][1:] != asgi[name][1:]]
+    return {
+        "visits": len(wsgi),
+        "different": len(different),
+        "wsgi_hops": wsgi["page"][0],
+        "asgi_hops": asgi["page"][0],
+    }
+
+
+def _visits(door: str) -> dict[str, list[Any]]:
+    command = [sys.executable, "-m", "labs.tests.visit", door]
+    variables = clean_environment({})
+    done = subprocess.run(
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=VISIT_WITHIN_S, check=False
+    )
+    if done.returncode:
+        raise LabError(f"{door} could not be visited: {done.stderr.strip()[-200:]}")
+    return dict(json.loads(done.stdout))
+
+
+def query_hops() -> dict[str, Any]:
+    """Hops of an async view that asks the database four times, beside those of one that asks nothing."""
+    hello, crud = (_hops("async_asgi@uvicorn", name) for name in ("hello", "crud"))
+    return {"hello_hops": hello, "crud_hops": crud, "query_hops": crud - hello}
+
+
+def _hops(stack: str, request: str) -> int:
+    return trace_of(parse_stack(stack), parse_request(request)).hops["sync_to_async"]

@@ -1,0 +1,50 @@
+"""What has a file of its own in `results/reference`, asked again: traps, calls, traces, Django's a-methods."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import django
+import msgspec
+
+from bench import a_methods as methods
+from bench import calls as calling
+from bench import traps as trapping
+from bench.hops.asking import trace_of
+from bench.hops.kept import FEEDS, KEPT
+from bench.stacks import parse_stack
+from bench.workloads import parse_request
+
+
+def traps() -> dict[str, Any]:
+    return {"traps": msgspec.to_builtins(trapping.ask_all())}
+
+
+def calls() -> dict[str, Any]:
+    return calling.ask_in_subprocess()
+
+
+def traces() -> dict[str, Any]:
+    return {
+        name: trace_of(parse_stack(it.stack), parse_request(it.request), it.middleware).to_json()
+        for name, it in {**KEPT, **FEEDS}.items()
+    }
+
+
+def a_methods() -> dict[str, Any]:
+    """What is kept of published versions, with the installed one read again."""
+    kept, version = methods.load(), ".".join(map(str, django.VERSION[:2]))
+    found = {(method.place, method.name): method for method in methods.methods_in(methods.sources_of_installed())}
+    known = {(method["place"], method["name"]): method for method in kept["methods"]}
+    for place, method in found.items():
+        known.setdefault(place, {**asdict(method), "area": method.area, "versions": []})
+    for place, entry in known.items():
+        others = [other for other in entry["versions"] if other != version]
+        entry["versions"] = sorted([*others, *([version] if place in found else [])], key=_order)
+    versions = {**kept["versions"], version: django.get_version()}
+    return {"versions": versions, "methods": [entry for entry in known.values() if entry["versions"]]}
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))

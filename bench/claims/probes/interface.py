@@ -1,0 +1,190 @@
+"""Django's ASGI handler by itself: scopes, events of an upload, threads beneath middleware, the debug log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from functools import cache
+from types import FrameType
+from typing import Any
+
+import django
+import httpx
+from asgiref.sync import AsyncToSync
+
+from bench.hops.asking import trace_of
+from bench.stacks import parse_stack
+from bench.workloads import parse_request
+
+SCOPES = ("http", "websocket", "lifespan")
+CHUNKS, PAUSE_S = 3, 0.05
+WAITING, WAIT_MS, LOOK_AFTER_S = 3, 400, 0.2
+SYNC_ONLY = "labs.common.middleware.sync_only"
+WHERE = "http://127.0.0.1"
+
+
+@cache
+def _set_up() -> None:
+    """labs/async_asgi with the apps of the seven middlewares. Once: Django's set-up takes handlers off its loggers."""
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "labs.async_asgi.settings", "LAB_MIDDLEWARE": "startproject"}
+    django.setup(set_prefix=False)
+
+
+def _application(middleware: Sequence[str] = (), *, debug: bool = False) -> Any:
+    """The handler of labs/async_asgi with these middlewares."""
+    _set_up()
+    from django.core.handlers.asgi import ASGIHandler
+    from django.test import override_settings
+
+    with override_settings(MIDDLEWARE=list(middleware), DEBUG=debug):
+        return ASGIHandler()
+
+
+def scopes() -> dict[str, Any]:
+    """Which scopes stock Django takes."""
+    taken = [scope for scope in SCOPES if asyncio.run(_is_taken(_application(), scope))]
+    refused = [scope for scope in SCOPES if scope not in taken]
+    return {"scopes": len(SCOPES), "taken": taken, "refused": refused, "refusals": len(refused)}
+
+
+async def _is_taken(application: Any, scope: str) -> bool:
+    if scope == "http":
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url=WHERE) as client:
+            return (await client.get("/hello")).status_code == 200
+    try:
+        await application({"type": scope}, None, None)
+    except ValueError:
+        return False
+    return True
+
+
+def events() -> dict[str, Any]:
+    """Of an upload in some events: after how many of them a bare callable and Django first answer, and events sent."""
+    bare, django_s = (asyncio.run(_upload(application)) for application in (_echo, _application()))
+    return {
+        "events": CHUNKS,
+        "bare_after": bare[0],
+        "bare_sent": bare[1],
+        "django_after": django_s[0],
+        "django_streamed": asyncio.run(_streamed(_application())),
+    }
+
+
+async def _echo(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while (event := await receive())["type"] == "http.request":
+        await send({"type": "http.response.body", "body": event["body"], "more_body": event["more_body"]})
+        if not event["more_body"]:
+            return
+
+
+async def _upload(application: Any) -> tuple[int, int]:
+    """How many events had come in when the first body went out, and how many bodies went out."""
+    received, bodies = 0, list[int]()
+
+    async def receive() -> dict[str, Any]:
+        nonlocal received
+        if received == CHUNKS:
+            await asyncio.Event().wait()
+        await asyncio.sleep(PAUSE_S)
+        received += 1
+        return {"type": "http.request", "body": b"x", "more_body": received < CHUNKS}
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            bodies.append(received)
+
+    await application(_scope("/hello", "POST"), receive, send)
+    return bodies[0], len(bodies)
+
+
+async def _streamed(application: Any) -> int:
+    """Bodies that Django sends for a feed of some events."""
+    sent: list[bytes] = []
+
+    async def receive() -> dict[str, Any]:
+        if not sent:
+            sent.append(b"")
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await asyncio.Event().wait()
+        raise AssertionError("the client stays")
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message.get("body", b""))
+
+    await application(_scope("/feed", "GET", f"n={CHUNKS}&ms=10"), receive, send)
+    return sum(bool(body) for body in sent)
+
+
+def _scope(path: str, method: str, query: str = "") -> dict[str, Any]:
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": query.encode(),
+        "headers": [(b"host", b"127.0.0.1")],
+    }
+
+
+def held_thread() -> dict[str, Any]:
+    """Threads that wait for the async views of some requests: under a sync-only middleware, and without it."""
+    beneath, alone = (asyncio.run(_held(_application(stack))) for stack in ([SYNC_ONLY], []))
+    return {"requests": WAITING, "held_beneath_sync": beneath, "held_alone": alone}
+
+
+async def _held(application: Any) -> int:
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url=WHERE) as client:
+        waiting = [asyncio.create_task(client.get(f"/wait?ms={WAIT_MS}")) for _ in range(WAITING)]
+        await asyncio.sleep(LOOK_AFTER_S)
+        held = sum(_is_in_async_to_sync(frame) for frame in sys._current_frames().values())
+        await asyncio.gather(*waiting)
+        return held
+
+
+def _is_in_async_to_sync(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code is AsyncToSync.__call__.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def adapted_in_the_log() -> dict[str, Any]:
+    """What the debug log of `django.request` names, and which middlewares make a request hop."""
+    from labs.common.middleware import STARTPROJECT
+
+    trace = trace_of(parse_stack("async_asgi@uvicorn"), parse_request("hello"), ["startproject"])
+    hopping = [layer.path for layer in trace.middleware if layer.hops]
+    seven = _logged(STARTPROJECT)
+    return {
+        "sync_only_named": any(SYNC_ONLY in line for line in _logged([SYNC_ONLY])),
+        "without_debug": len(_logged([SYNC_ONLY], debug=False)),
+        "seven": len(STARTPROJECT),
+        "hopping": len(hopping),
+        "hopping_unnamed": sum(not any(path in line for line in seven) for path in hopping),
+    }
+
+
+def _logged(middleware: Sequence[str], *, debug: bool = True) -> list[str]:
+    """The debug lines of `django.request` while Django loads these middlewares."""
+    lines: list[str] = []
+
+    class Noting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    _set_up()
+    logger, handler = logging.getLogger("django.request"), Noting()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        _application(middleware, debug=debug)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    return lines

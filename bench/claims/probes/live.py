@@ -1,0 +1,148 @@
+"""Channels and the coroutine beside the requests, on real servers: sockets at once, rooms, an external trigger."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from websockets.asyncio.client import ClientConnection, connect
+
+from bench.claims.probes.cells import get
+from bench.errors import NotRun
+from bench.servers import Process, Server, free_port, serving, start, work_folder
+from bench.stacks import HOST, parse_stack
+from labs.common.redis_news import CHANNEL
+
+SOCKETS, WAIT_MS = 8, 200
+LISTENERS = 3
+WITHIN_S, SILENT_FOR_S = 10.0, 0.7
+STACK = "channels_live@uvicorn"
+KINDS = {"async": "chat", "sync": "chat_sync"}
+
+
+@contextmanager
+def _serving(redis_url: str = "") -> Iterator[Server]:
+    port = free_port()
+    variables = {"LAB_REDIS_URL": redis_url}
+    with serving(parse_stack(STACK).command(port), port, environment=variables, grace_s=0) as server:
+        yield server
+
+
+@asynccontextmanager
+async def _socket(server: Server, path: str) -> AsyncIterator[ClientConnection]:
+    url = server.url.replace("http://", "ws://") + path
+    async with connect(url, origin=server.url, proxy=None, open_timeout=WITHIN_S) as client:  # type: ignore[arg-type]
+        yield client
+
+
+async def _heard(client: ClientConnection, within_s: float = WITHIN_S) -> dict[str, Any]:
+    return dict(json.loads(await asyncio.wait_for(client.recv(), within_s)))
+
+
+def sockets_at_once() -> dict[str, Any]:
+    """Sockets whose consumers wait before they answer, all at once: answers, and milliseconds until the last."""
+    found: dict[str, Any] = {"sockets": SOCKETS, "wait_ms": WAIT_MS}
+    with _serving() as server:
+        for kind, path in KINDS.items():
+            answered, took_ms = asyncio.run(_answered(server, path))
+            found |= {f"{kind}_answered": answered, f"{kind}_ms": took_ms}
+        return {**found, "processes": len(server.family())}
+
+
+async def _answered(server: Server, kind: str) -> tuple[int, int]:
+    all_there = asyncio.Barrier(SOCKETS + 1)
+
+    async def ask(number: int) -> str:
+        async with _socket(server, f"/ws/{kind}/room{number}") as client:
+            await _heard(client)  # the welcome
+            await all_there.wait()
+            await client.send(f"/wait {WAIT_MS}")
+            return str((await _heard(client))["text"])
+
+    asking = [asyncio.create_task(ask(number)) for number in range(SOCKETS)]
+    await all_there.wait()
+    began_s = time.monotonic()
+    said = await asyncio.gather(*asking)
+    return said.count(f"/wait {WAIT_MS}"), int((time.monotonic() - began_s) * 1000)
+
+
+def rooms_of_two_processes() -> dict[str, Any]:
+    """Whether a room in one process hears what is said in the same room in another, without Redis and with it."""
+    with _redis() as url:
+        return {"heard_without_redis": _heard_elsewhere(""), "heard_with_redis": _heard_elsewhere(url)}
+
+
+def _heard_elsewhere(redis_url: str) -> bool:
+    async def talk(here: Server, there: Server) -> bool:
+        async with _socket(here, "/ws/chat/one") as speaker, _socket(there, "/ws/chat/one") as listener:
+            await asyncio.gather(_heard(speaker), _heard(listener))
+            await speaker.send("hello")
+            await _heard(speaker)
+            try:
+                return (await _heard(listener, SILENT_FOR_S))["text"] == "hello"
+            except TimeoutError:
+                return False
+
+    with _serving(redis_url) as here, _serving(redis_url) as there:
+        return asyncio.run(talk(here, there))
+
+
+@contextmanager
+def _redis() -> Iterator[str]:
+    """The address of a throw-away Redis. NotRun where none is installed."""
+    program = shutil.which("redis-server")
+    if program is None:
+        raise NotRun("redis-server is not installed: ./scripts/system-packages gets it.")
+    port = free_port()
+    with work_folder("redis") as folder:
+        files = ("--dir", str(folder), "--save", "", "--appendonly", "no")
+        command = [program, "--bind", HOST, "--port", str(port), *files]
+        log = folder / "redis.log"
+        process = Process(command, start(command, environment={}, cpus=(), log=log), log, [])
+        try:
+            if not _eventually(lambda: _answers(port)):
+                raise NotRun(f"redis-server does not answer: {process.log_tail(1)}")
+            yield f"redis://{HOST}:{port}/0"
+        finally:
+            process.stop(within_s=0)
+
+
+def _answers(port: int) -> bool:
+    with suppress(RedisError), Redis(HOST, port) as client:
+        return bool(client.ping())
+    return False
+
+
+def _eventually(holds: Callable[[], object]) -> bool:
+    deadline_s = time.monotonic() + WITHIN_S
+    while not holds():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def background_coroutine() -> dict[str, Any]:
+    """A word put into Redis by somebody else: how many open sockets hear it through the process's one coroutine."""
+    with _redis() as url, _serving(url) as server:
+        heard = asyncio.run(_told_by_redis(server, url))
+        return {"listeners": LISTENERS, "heard": heard, "processes": len(server.family())}
+
+
+async def _told_by_redis(server: Server, url: str) -> int:
+    async def listen() -> str:
+        async with _socket(server, "/ws/news") as client:
+            return str(await asyncio.wait_for(client.recv(), WITHIN_S))
+
+    listening = [asyncio.create_task(listen()) for _ in range(LISTENERS)]
+    await asyncio.to_thread(_eventually, lambda: get(server, "/process")["news_listeners"] == LISTENERS)
+    with Redis.from_url(url) as client:
+        await asyncio.to_thread(client.publish, CHANNEL, "trigger")
+    return (await asyncio.gather(*listening)).count("trigger")

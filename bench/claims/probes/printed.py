@@ -1,0 +1,196 @@
+"""The smallest applications as articles, slides and specifications print them, on real servers.
+
+Forms of WSGI's: the body a text, a list of texts, a generator of texts, bytes, or a list of bytes. Of ASGI's: the
+introduction of its specification, one that answers whatever is asked, and one that first looks what it is asked.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import httpx
+
+from bench.errors import LabError
+from bench.servers import Process, free_port, start, work_folder
+from bench.stacks import HOST
+
+HELLO = "Hello, World!\n"
+LISTENS_WITHIN_S = 10.0
+INTRODUCTION = """
+async def application(scope, receive, send):
+    event = await receive()
+    ...
+    await send({"type": "websocket.send", ...})
+"""
+GUNICORN = ["python", "-m", "gunicorn", "--no-control-socket", "--log-level", "critical"]
+SERVERS = {
+    "gunicorn sync": [*GUNICORN, "--worker-class", "sync"],
+    "gunicorn gthread": [*GUNICORN, "--worker-class", "gthread", "--threads", "2"],
+}
+
+
+def _started(start_response: Any) -> None:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+
+
+def a_text(environ: Any, start_response: Any) -> Any:
+    _started(start_response)
+    return HELLO
+
+
+def a_list_of_texts(environ: Any, start_response: Any) -> Any:
+    _started(start_response)
+    return [HELLO]
+
+
+def a_generator_of_texts(environ: Any, start_response: Any) -> Any:
+    _started(start_response)
+    yield HELLO
+
+
+def bytes_alone(environ: Any, start_response: Any) -> Any:
+    _started(start_response)
+    return HELLO.encode()
+
+
+def a_list_of_bytes(environ: Any, start_response: Any) -> Any:
+    _started(start_response)
+    return [HELLO.encode()]
+
+
+FORMS: tuple[Callable[..., Any], ...] = (a_text, a_list_of_texts, a_generator_of_texts, bytes_alone, a_list_of_bytes)
+BY_PATH = {f"/{form.__name__}": form for form in FORMS}
+
+
+def any_form(environ: Any, start_response: Any) -> Any:
+    """The form that the path names, so that a server is started once for all."""
+    return BY_PATH[environ["PATH_INFO"]](environ, start_response)
+
+
+async def answers_anything(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": HELLO.encode()})
+
+
+async def looks_first(scope: Any, receive: Any, send: Any) -> None:
+    assert scope["type"] == "http"
+    await answers_anything(scope, receive, send)
+
+
+ASYNC_FORMS = (answers_anything, looks_first)
+
+
+def wsgi_as_printed() -> dict[str, Any]:
+    """Which forms give the right body on gunicorn's sync and gthread workers and on the standard library's server."""
+    right = {name: _right_at(url) for name, url in _served_by_gunicorn()}
+    with _wsgiref() as url:
+        right["wsgiref"] = _right_at(url)
+    return _told([form.__name__ for form in FORMS], right)
+
+
+def _told(forms: Sequence[str], right: dict[str, set[str]]) -> dict[str, Any]:
+    everywhere = [form for form in forms if all(form in there for there in right.values())]
+    return {
+        "forms": len(forms),
+        "servers": len(right),
+        "right": [form.replace("_", " ") for form in everywhere],
+        "wrong": [form.replace("_", " ") for form in forms if form not in everywhere],
+        "wrong_forms": len(forms) - len(everywhere),
+    }
+
+
+def _served_by_gunicorn() -> Iterator[tuple[str, str]]:
+    for name, command in SERVERS.items():
+        port = free_port()
+        with listening([*command, "--bind", f"{HOST}:{port}", f"{__name__}:any_form"], port) as url:
+            yield name, url
+
+
+def _right_at(url: str) -> set[str]:
+    return {form.__name__ for form in FORMS if _is_right(f"{url}/{form.__name__}")}
+
+
+def _is_right(url: str) -> bool:
+    try:
+        answer = httpx.get(url, trust_env=False, timeout=5)
+    except httpx.HTTPError:
+        return False
+    return (answer.status_code, answer.text) == (200, HELLO)
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        """Nobody reads it."""
+
+    def get_stderr(self) -> Any:
+        return io.StringIO()  # traces of the forms that do not work
+
+
+@contextmanager
+def _wsgiref() -> Iterator[str]:
+    with make_server(HOST, 0, any_form, handler_class=_Quiet) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        serving.start()
+        try:
+            yield f"http://{HOST}:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def asgi_as_printed() -> dict[str, Any]:
+    """Which forms give the right body on uvicorn and daphne, and which is no Python."""
+    right: dict[str, set[str]] = {"uvicorn": set(), "daphne": set()}
+    for form in ASYNC_FORMS:
+        for server in right:
+            port = free_port()
+            with listening(_async_command(server, port, form.__name__), port) as url:
+                right[server] |= {form.__name__} if _is_right(url) else set()
+    introduction = "the specification's introduction"
+    return {**_told([introduction, *(form.__name__ for form in ASYNC_FORMS)], right), "is_python": _compiles()}
+
+
+def _async_command(server: str, port: int, form: str) -> list[str]:
+    target = f"{__name__}:{form}"
+    if server == "uvicorn":
+        return ["python", "-m", "uvicorn", "--log-level", "critical", "--port", str(port), target]
+    return ["python", "-m", "daphne", "--verbosity", "0", "--bind", HOST, "--port", str(port), target]
+
+
+def _compiles() -> bool:
+    try:
+        compile(INTRODUCTION, "introduction", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+@contextmanager
+def listening(command: list[str], port: int) -> Iterator[str]:
+    """A server that knows nothing of our nonce, from when it listens; killed on the way out."""
+    with work_folder("printed") as folder:
+        log = folder / "server.log"
+        process = Process(command, start(command, environment={}, cpus=(), log=log), log, [])
+        try:
+            _wait_until_it_listens(process, port)
+            yield f"http://{HOST}:{port}"
+        finally:
+            process.stop(within_s=0)
+
+
+def _wait_until_it_listens(process: Process, port: int) -> None:
+    deadline_s = time.monotonic() + LISTENS_WITHIN_S
+    while time.monotonic() < deadline_s and process.exit_status is None:
+        try:
+            socket.create_connection((HOST, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise LabError(f"`{' '.join(process.command)}` does not listen. The end of its log:\n{process.log_tail()}")

@@ -1,0 +1,62 @@
+"""A Django project in this process with users to ask for: settings, tables, and a visitor behind either door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import django
+import httpx
+from django.conf import settings
+
+from bench.servers import work_folder
+from labs.common.middleware import STARTPROJECT_APPS
+
+WHERE = "http://localhost"
+
+
+@contextmanager
+def project(urls: str, **more: Any) -> Iterator[None]:
+    """Django with that module as its URLs and one user in its database. Once in a process."""
+    with work_folder("claims") as folder:
+        _configure(urls, folder / "db.sqlite3", more)
+        from django.contrib.auth.models import User
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        User.objects.create(username="ada")
+        yield
+
+
+def _configure(urls: str, database: Path, more: dict[str, Any]) -> None:
+    settings.configure(
+        **{
+            "SECRET_KEY": "not a secret",
+            "ALLOWED_HOSTS": ["localhost"],
+            "ROOT_URLCONF": urls,
+            "INSTALLED_APPS": STARTPROJECT_APPS,
+            "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(database)}},
+            "LOGGING": {"version": 1, "disable_existing_loggers": True},
+            **more,
+        }
+    )
+    django.setup()
+
+
+async def statuses_by_asgi(paths: Sequence[str]) -> list[int]:
+    """Of one request after the other through Django's ASGI handler."""
+    from django.core.asgi import get_asgi_application
+
+    transport = httpx.ASGITransport(get_asgi_application())
+    async with httpx.AsyncClient(transport=transport, base_url=WHERE) as client:
+        return [(await client.get(path)).status_code for path in paths]
+
+
+def statuses_by_wsgi(paths: Sequence[str]) -> list[int]:
+    from django.core.wsgi import get_wsgi_application
+
+    transport = httpx.WSGITransport(get_wsgi_application())
+    with httpx.Client(transport=transport, base_url=WHERE) as client:
+        return [client.get(path).status_code for path in paths]

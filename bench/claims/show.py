@@ -1,0 +1,76 @@
+"""How claims are shown: a table of all, one by itself, what has changed, and Markdown for a README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.claims.entries import Nothing, entry, sources
+from bench.claims.judging import Judged, judged
+from bench.claims.ledger import Change, by_text, counts_text
+from bench.claims.material import Kept
+
+COLOURS = {"supported": "green", "refuted": "red", "cannot tell": "yellow"}
+
+
+def show_all(found: Sequence[Judged], material: Kept, console: Console) -> None:
+    """One claim a line: id, what people say, what it comes to, and why."""
+    table = Table("id", "claim", "finding", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for each in found:
+        finding = Text(each.finding, style=COLOURS[each.finding])
+        table.add_row(each.entry.id, Text(each.entry.says), finding, Text(each.because))
+    console.print(table)
+    text = f"{counts_text(found)}, by Django {material.django}; `lab claims ID` shows one."
+    console.print(f"\n{text}", highlight=False, markup=False)
+
+
+def show_one(each: Judged, material: Kept, console: Console) -> None:
+    """What people say, what happens here, the evidence, the command that shows it again."""
+    entry = each.entry
+    lines = [
+        ("claim", f"{entry.id}: {entry.says}"),
+        ("source", sources()[entry.source]),
+        ("finding", each.finding),
+        ("here", each.sentence),
+        ("turns on", entry.turns_on),
+        *(("evidence", _evidence(each, place, material)) for place in range(len(each.parts))),
+        ("again", entry.again),
+    ]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for name, text in lines:
+        table.add_row(Text(name, style="dim"), Text(text, style=COLOURS[each.finding] if name == "finding" else ""))
+    console.print(table)
+
+
+def _evidence(each: Judged, place: int, material: Kept) -> str:
+    part = each.parts[place]
+    if isinstance(part.evidence, Nothing):
+        return f"none yet: {part.evidence.why}; needed: {part.evidence.needs}"
+    return f"{by_text(part, material)}: {part.finding or 'tells more'}"
+
+
+def show_changes(changed: Sequence[Change], asked: int, console: Console) -> None:
+    """What is not as it was kept, one sentence each."""
+    for change in changed:
+        was = change.was or "not there"
+        here = "" if change.counts else " (evidence could not be had here, which says nothing of Django)"
+        text = f"{change.now.entry.id}: {change.now.finding}, was {was}{here}. {change.now.sentence}"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    if not changed:
+        console.print(f"The findings of {asked} claims are as they were kept.", highlight=False)
+
+
+def to_rows(found: Sequence[Judged]) -> list[list[str]]:
+    """Cells for a Markdown table."""
+    return [[each.entry.id, each.entry.says, f"**{each.finding}**", each.sentence] for each in found]
+
+
+def to_markdown(*names: str) -> str:
+    """Claims by their ids, one a line with finding and sentence, by what is kept: for a lesson that settles them."""
+    found = [judged(entry(name), Kept()) for name in names]
+    return "\n".join(
+        f"- **{each.entry.id}** “{each.entry.says}”: **{each.finding}**. {each.sentence}" for each in found
+    )

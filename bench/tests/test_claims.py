@@ -1,0 +1,282 @@
+"""The ledger: every claim has a source and evidence that exists, and its finding follows from nothing else."""
+
+import importlib
+import importlib.util
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import a_methods, calls, experiment, record
+from bench.arguments import build_parser
+from bench.claims import ledger, show
+from bench.claims.entries import (
+    Entry,
+    OfCalls,
+    OfFacts,
+    OfMethods,
+    OfProbe,
+    OfRun,
+    OfTrace,
+    OfTraps,
+    entries,
+    entry,
+    sources,
+)
+from bench.claims.judging import Seen, claim_of, finding_of, judged, shown, turn
+from bench.claims.material import Absent, Again, Kept, asked
+from bench.claims.probes import DOCUMENTS, PROBES, Probe
+from bench.cli import main
+from bench.errors import ExitCode
+from bench.experiment import Wishes
+from bench.hops.kept import FEEDS, KEPT
+from bench.record import ROOT, Trial
+from bench.summary import claims_about
+from bench.trial import blank
+from labs.traps.names import TRAPS
+
+FINDINGS = ("supported", "refuted", "cannot tell")
+IDS = [each.id for each in entries()]
+
+
+@pytest.fixture(scope="module")
+def kept() -> Kept:
+    return Kept()
+
+
+def evidence() -> Iterator[tuple[Entry, Any]]:
+    return ((each, piece) for each in entries() for piece in each.evidence)
+
+
+def of_kind(kind: type) -> list[Any]:
+    return [piece for _, piece in evidence() if isinstance(piece, kind)]
+
+
+def test_ids_count_up_from_1_within_each_source() -> None:
+    for letter in sources():
+        numbers = [int(name[1:]) for name in IDS if name[0] == letter]
+        assert numbers == list(range(1, len(numbers) + 1)), letter
+    assert all(re.fullmatch(r"[A-Z][1-9][0-9]*", name) for name in IDS)
+    assert len(set(IDS)) == len(IDS)
+
+
+def test_every_claim_has_a_source_and_every_source_a_claim() -> None:
+    assert {each.source for each in entries()} == set(sources())
+    assert all(each.id.startswith(each.source) for each in entries())
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_a_claim_says_something_and_is_decided_by_something_and_no_finding_is_written(name: str) -> None:
+    each = entry(name)
+    assert each.says
+    assert each.turns_on
+    assert any(not isinstance(piece, OfFacts) or piece.decides for piece in each.evidence)
+    written = [each.turns_on, *(getattr(piece, "shows", "") for piece in each.evidence)]
+    assert not [text for text in written if any(finding in text for finding in FINDINGS)]
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_the_command_that_shows_it_again_can_be_typed(name: str) -> None:
+    words = shlex.split(entry(name).again)
+    if words[0] == "lab":
+        assert build_parser().parse_args(words[1:])
+    elif words[:2] == ["python", "-m"]:
+        assert importlib.util.find_spec(words[2])
+    else:
+        assert (ROOT / words[0]).is_file()
+
+
+def planned(name: str) -> list[Trial]:
+    """All trials of an experiment's reference profile, before they are measured."""
+    return [blank(plan) for plan in experiment.trials_of(experiment.load(name), "reference", Wishes())]
+
+
+def test_what_a_claim_compares_is_measured_by_its_experiment() -> None:
+    plans = {name: planned(name) for name in {piece.experiment for piece in of_kind(OfRun)}}
+    for piece in of_kind(OfRun):
+        for step in piece.steps or [None]:
+            claim = claim_of(piece, step)
+            assert claims_about([claim], plans[piece.experiment]) == [claim], piece.shows
+
+
+def test_every_trace_trap_call_and_method_that_is_named_is_there() -> None:
+    assert {piece.trace for piece in of_kind(OfTrace)} <= {*KEPT, *FEEDS}
+    assert {name for piece in of_kind(OfTraps) for name in piece.traps} <= set(TRAPS)
+    assert {name for piece in of_kind(OfCalls) for name in piece.calls} <= {call.name for call in calls.load()}
+    assert {name for piece in of_kind(OfCalls) for name in piece.things} <= set(calls.without_twin())
+    known = {f"{method['place']}.{method['name']}" for method in a_methods.load()["methods"]}
+    assert {name for piece in of_kind(OfMethods) for name in piece.methods} <= known
+
+
+def test_every_probe_is_a_function_and_asked_by_a_claim() -> None:
+    assert {piece.probe for piece in of_kind(OfProbe)} == set(PROBES) - set(DOCUMENTS)
+    for name, probe in PROBES.items():
+        assert callable(getattr(importlib.import_module(f"bench.claims.probes.{probe.module}"), name))
+
+
+def test_what_is_kept_is_what_follows_from_the_evidence_that_is_kept(kept: Kept) -> None:
+    found = {each.entry.id: each for each in ledger.all_judged(kept)}
+    assert {name: each.finding for name, each in found.items()} == findings_kept()
+    sentences = {name: each["sentence"] for name, each in ledger.kept(kept)["findings"].items()}
+    assert {name: each.sentence for name, each in found.items()} == sentences
+
+
+def findings_kept() -> dict[str, str]:
+    return {name: each["finding"] for name, each in ledger.kept(Kept())["findings"].items()}
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_a_sentence_tells_what_was_measured_or_why_nothing_can_be_told(name: str, kept: Kept) -> None:
+    sentence = judged(entry(name), kept).sentence
+    assert sentence.endswith(".")
+    assert "{" not in sentence
+    assert re.search(r"\d|\b(yes|no|none)\b|annot tell: ", sentence)
+
+
+def test_without_any_evidence_nothing_can_be_told_and_nothing_crashes(tmp_path: Path) -> None:
+    found = ledger.all_judged(Kept(tmp_path))
+    assert {each.finding for each in found} == {"cannot tell"}
+    assert all("annot tell: " in each.sentence for each in found)
+
+
+def test_a_number_changed_in_a_run_changes_the_finding(tmp_path: Path, kept: Kept) -> None:
+    assert judged(entry("P10"), kept).finding == "supported"
+    run = kept.run("no_wait")
+    record.save(replace(run, trials=[cheap(trial) for trial in run.trials]), tmp_path / "no_wait")
+    changed = judged(entry("P10"), Kept(tmp_path))
+    assert changed.finding == "refuted"
+    assert changed.sentence != judged(entry("P10"), kept).sentence
+
+
+def cheap(trial: Trial) -> Trial:
+    """An async view under WSGI that takes a tenth of its CPU."""
+    if not trial.stack.startswith("async_wsgi") or trial.cpu_us_per_request is None:
+        return trial
+    return replace(trial, cpu_us_per_request=trial.cpu_us_per_request / 10)
+
+
+FACTS = {"n": 4, "word": "WSGIRequest", "no": False, "us": {"low": 40.0, "estimate": 50.0, "high": 60.0}}
+
+
+@pytest.mark.parametrize(
+    ("expected", "finding"),
+    [
+        ({"is": {"n": 4, "word": "WSGIRequest", "no": False}}, "supported"),
+        ({"is": {"n": 4, "no": True}}, "refuted"),
+        ({"least": {"n": 4}, "most": {"n": 4}}, "supported"),
+        ({"least": {"n": 5}}, "refuted"),
+        ({"most": {"n": 3}}, "refuted"),
+        ({"within": {"us": [10, 100]}}, "supported"),
+        ({"within": {"us": [50, 100]}}, "cannot tell"),
+        ({"within": {"us": [61, 100]}, "is": {"n": 4}}, "refuted"),
+        ({}, None),
+    ],
+)
+def test_facts_decide_as_the_claim_expects(expected: dict[str, Any], finding: str | None) -> None:
+    renamed = {"is_" if name == "is" else name: value for name, value in expected.items()}
+    assert finding_of(OfProbe(probe="alist", shows="", **renamed), FACTS) == finding
+
+
+def test_a_sentence_says_where_a_finding_turns() -> None:
+    seen = [
+        Seen("over 8 threads", "supported", "11×"),
+        Seen("over 32 threads", "cannot tell", "no difference"),
+        Seen("over 400 threads", "refuted", "0.5×"),
+    ]
+    assert turn(seen) == "11× over 8 threads, but 0.5× over 400 threads"
+    assert turn(seen[:2]) == "11× over 8 threads"
+    assert turn(seen[1:2]) == "over 32 threads: no difference"
+    assert turn([seen[0], seen[0]]) == "11× over 8 threads and 11× over 8 threads"
+
+
+def test_facts_are_told_in_words() -> None:
+    assert [shown(fact) for fact in (True, False, [], ["a", "b"], 1234, FACTS["us"])] == [
+        *("yes", "no", "none", "a, b", "1,234", "50 (40 to 60)"),
+    ]
+
+
+def test_a_probe_ends_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROBES, "alist", Probe("orm", 0.01))
+    with pytest.raises(Absent, match=r"did not end within 0\.01 s") as absence:
+        asked("alist")
+    assert not absence.value.is_of_this_place
+
+
+def test_what_is_not_installed_says_nothing_of_django(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    material = Again(["background_coroutine"])
+    found = judged(entry("A3"), material)
+    assert (found.finding, found.is_absent) == ("cannot tell", True)
+    assert "redis-server is not installed" in found.sentence
+    (change,) = ledger.changes([found], {"A3": {"finding": "supported"}})
+    assert not change.counts
+
+
+def test_check_asks_again_and_finds_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["claims", "N5", "--check"]) == ExitCode.FINE
+    seen = capsys.readouterr()
+    assert "as they were kept" in seen.out
+    assert "asking alist" in seen.err
+
+
+def test_check_fails_where_a_finding_has_changed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    was = {"F6": {"finding": "supported"}}
+    monkeypatch.setattr(ledger, "kept", lambda material: {"django": "5.2", "findings": was})
+    assert main(["claims", "f6", "--check"]) == ExitCode.FAILED
+    assert capsys.readouterr().out.startswith("F6: refuted, was supported.")
+    assert main(["claims", "F6", "--check", "--json"]) == ExitCode.FAILED
+    (change,) = json.loads(capsys.readouterr().out)
+    assert change == {"id": "F6", "was": "supported", "now": "refuted", "counts": True}
+
+
+def test_an_unknown_id_is_one_sentence_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["claims", "N55"]) == ExitCode.USAGE
+    seen = capsys.readouterr()
+    assert (seen.out, len(seen.err.splitlines())) == ("", 1)
+    assert "Unknown claim 'N55': did you mean" in seen.err
+
+
+def test_write_takes_no_id(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["claims", "N5", "--write"]) == ExitCode.USAGE
+    assert "leave the id out" in capsys.readouterr().err
+
+
+def test_what_is_written_is_what_is_judged_by_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROBES, "exceptions", Probe("adapters", 0.01))
+    material = Again(["alist", "exceptions"], tmp_path)
+    found = ledger.all_judged(material, [entry("N5"), entry("P8")])
+    ledger.write(found, material)
+    again = ledger.all_judged(Kept(tmp_path), [entry("N5"), entry("P8")])
+    assert [(each.finding, each.sentence) for each in again] == [(each.finding, each.sentence) for each in found]
+    assert [each.finding for each in again] == ["refuted", "cannot tell"]
+
+
+def test_the_table_has_every_claim_and_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["claims"]) == ExitCode.FINE
+    table = capsys.readouterr().out
+    assert all(re.search(rf"^{name}\s", table, re.MULTILINE) for name in IDS)
+    assert main(["claims", "--json"]) == ExitCode.FINE
+    told = json.loads(capsys.readouterr().out)["claims"]
+    assert {each["id"]: each["finding"] for each in told} == findings_kept()
+
+
+def test_one_claim_shows_what_people_say_what_happens_and_how_to_see_it_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["claims", "N5"]) == ExitCode.FINE
+    out = capsys.readouterr().out
+    for part in (entry("N5").says, sources()["N"], findings_kept()["N5"], "probe alist", entry("N5").again):
+        assert part in out
+
+
+def test_a_lesson_tells_the_claims_that_it_settles() -> None:
+    told = show.to_markdown("N5", "n14").splitlines()
+    assert [line[:7] for line in told] == ["- **N5*", "- **N14"]
+    assert f"**{findings_kept()['N14']}**" in told[1]
