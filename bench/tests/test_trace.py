@@ -189,7 +189,7 @@ MISTAKES = [
     ("--app site_of_mine:application /leaves", 1, r"site_of_mine:application ended its process with status 7"),
     ("--app site_of_mine:application / --svg no/such/folder.svg", 2, r"no/such/folder\.svg cannot be written"),
     ("async_asgi@uvicorn", 2, r"Say what to trace: `lab trace STACK WORKLOAD`"),
-    ("async_asgi@uvicorn helo", 2, r"Unknown workload 'helo': did you mean hello\?"),
+    ("async_asgi@uvicorn helo", 2, r"Unknown workload 'helo': did you mean hello"),
     ("bare_asgi@uvicorn burn", 2, r"bare_asgi does not answer burn"),
     ("async_asgi@uvicorn hello --middleware nonsense", 2, r"Unknown middleware 'nonsense'"),
     ("async_asgi@uvicorn hello --header nonsense", 2, r"'nonsense' is no header: write NAME: VALUE"),
