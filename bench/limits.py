@@ -20,7 +20,7 @@ def utilisation_of(trial: Trial, cpu_s: float, cores: int) -> dict[str, float]:
     be accepted, at its longest.
     """
     rate = trial.throughput_per_s or 0.0
-    inside = rate * (trial.io_wait_s + cpu_s)
+    inside = rate * (waiting_s(trial, cpu_s) + cpu_s)
     used: dict[str, float] = {}
     if trial.users and not trial.rate_per_s:
         used["users"] = inside / trial.users
@@ -38,6 +38,11 @@ def utilisation_of(trial: Trial, cpu_s: float, cores: int) -> dict[str, float]:
     if trial.load:
         used["client"] = trial.load.busiest_share
     return {name: round(share, 3) for name, share in used.items()}
+
+
+def waiting_s(trial: Trial, cpu_s: float) -> float:
+    """L beside the request's own S: what is left of it where its parts overlap."""
+    return max(0.0, trial.io_wait_s - cpu_s) if trial.overlaps else trial.io_wait_s
 
 
 def limiter_of(utilisation: dict[str, float]) -> str | None:

@@ -146,7 +146,7 @@ def _against_limit(trial: Trial, cores: int) -> Trial:
     cpu_s = trial.server.cpu_s / answered
     limit_per_s = theory.limit_per_s(
         users=trial.users or limits.UNBOUNDED,
-        io_wait_s=trial.io_wait_s,
+        io_wait_s=limits.waiting_s(trial, cpu_s),
         cpu_s=cpu_s,
         threads=trial.slots,
         cores=cores,

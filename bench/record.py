@@ -221,6 +221,7 @@ class Trial:
     The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate. With
     `connections` there is no such load: see `held`, `gone` and, of a database that allows `max_connections` and no
     more, `waves`.
+    `overlaps`: parts of a request wait while others compute, so that it takes the longer of L and S, not their sum.
     `in_flight_mean` is how many requests were in flight, averaged over the window.
     `issued` requests belong to the window; in an open loop issued = completed + failed + timed_out + dropped +
     in_flight, and `completed` counts answers until the end of the drain, of which `throughput_per_s` knows only those
@@ -259,6 +260,7 @@ class Trial:
     latency_at_least: list[str] = field(default_factory=list)
     lateness_us: Latency | None = None
     io_wait_s: float = 0.0
+    overlaps: bool = False
     slots: int | None = None
     limit_per_s: float | None = None
     fraction_of_limit: float | None = None

@@ -166,7 +166,7 @@ class Row:
             return None
         return theory.limiter(
             users=self.users or limits.UNBOUNDED,
-            io_wait_s=self.io_wait_s,
+            io_wait_s=limits.waiting_s(self.trials[0], cpu_us / 1e6),
             cpu_s=cpu_us / 1e6,
             threads=self.slots,
             cores=processes_of(self.stack),

@@ -105,6 +105,7 @@ def blank(plan: TrialPlan) -> Trial:
         max_connections=plan.max_connections,
         repeat=plan.repeat,
         io_wait_s=plan.request.io_wait_s(plan.stack),
+        overlaps=plan.request.workload.overlaps(plan.stack.lab),
         slots=plan.request.slots(plan.stack),
     )
 

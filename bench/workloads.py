@@ -19,6 +19,7 @@ class Workload:
     """What one request does. `io_wait_s` is L, the wait that no amount of CPU can shorten, in a given lab.
 
     `body` gives the one right answer; None where each answer differs. A `feed` is no JSON but a stream of events.
+    `overlaps`: whether in that lab parts of a request wait while others compute, so that it takes less than L + S.
     `may_tear`: a bad example, whose payments may be left half done; any other that leaves one makes its trial invalid.
     """
 
@@ -32,6 +33,7 @@ class Workload:
     needs_database: bool = False
     blocks_loop: bool = False
     may_tear: bool = False
+    overlaps: Callable[[Lab], bool] = lambda lab: False
     content_type: str = "application/json"
 
 
@@ -50,6 +52,14 @@ def _fan_out_wait(parameters: Parameters, lab: Lab) -> float:
 
 def _feed_wait(parameters: Parameters, lab: Lab) -> float:
     return (parameters["n"] - 1) * parameters["ms"] / 1000
+
+
+def _in_threads(lab: Lab) -> bool:
+    return True
+
+
+def _gathered(lab: Lab) -> bool:
+    return lab.views == "async"
 
 
 def _waits_in_a_row(parameters: Parameters, lab: Lab) -> float:
@@ -112,6 +122,7 @@ WORKLOADS = {
             _fan_out_wait,
             {"n": 5, "ms": 100},
             needs_upstream=True,
+            overlaps=_gathered,
         ),
         Workload(
             "fan_out_threads",
@@ -120,6 +131,7 @@ WORKLOADS = {
             _one_wait,
             {"n": 5, "ms": 100},
             needs_upstream=True,
+            overlaps=_in_threads,
         ),
         Workload(
             "burn",
@@ -167,6 +179,7 @@ WORKLOADS = {
             _one_wait,
             {"n": 5, "ms": 20},
             needs_database=True,
+            overlaps=_in_threads,
         ),
         Workload(
             "hold",

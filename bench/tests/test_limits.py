@@ -55,3 +55,10 @@ def test_the_accept_queue_and_the_upstream_are_looked_at() -> None:
     used = utilisation_of(full, cpu_s=0.0, cores=2)
     assert (used["backlog"], used["upstream"], used["server CPU"]) == (1.0, 0.5, 0.2)
     assert used["backlog"] > limits.FULL
+
+
+def test_where_parts_of_a_request_overlap_it_takes_the_longer_of_wait_and_cpu() -> None:
+    trial = replace(QUEUE, io_wait_s=0.02, overlaps=True)
+    assert limits.waiting_s(trial, 0.005) + 0.005 == pytest.approx(0.02)
+    assert limits.waiting_s(trial, 0.03) + 0.03 == pytest.approx(0.03)
+    assert limits.waiting_s(replace(trial, overlaps=False), 0.005) + 0.005 == pytest.approx(0.025)
