@@ -49,7 +49,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Loads: `users` make closed loops, held back together to each of `held_to_per_s` where given; `rates_per_s` make
     open loops, and so do `capacity_shares`, rates relative to what the stack could do in this run. `connections` are
-    held for the profile's duration, or, with `leave_after_s`, given up by all clients but `staying`; with
+    held for the profile's duration, or, with `leave_after_s`, given up by all clients but `staying_share`; with
     `max_connections`, as many as the database allows, they come in waves. `outage` takes the database away and
     `freeze` pauses the server: seconds from the window's start, and for how long. `count_hops` has one request of each
     traced as well.
@@ -63,7 +63,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capacity_shares: list[float] = []
     connections: list[int] = []
     leave_after_s: float | None = None
-    staying: int = 0
+    staying_share: float = 0.0
     max_connections: int | None = None
     outage: tuple[float, float] | None = None
     freeze: tuple[float, float] | None = None
@@ -218,7 +218,7 @@ def _cross(block: Block, profile: Profile, wishes: Wishes) -> list[TrialPlan]:
             engine=wishes.engine,
             target=wishes.target,
             leave_after_s=block.leave_after_s,
-            staying=block.staying,
+            staying=round(block.staying_share * (load.connections or 0)),
             max_connections=block.max_connections,
             count_hops=block.count_hops and wishes.target is None,
             **load._asdict(),

@@ -8,14 +8,13 @@ from matplotlib.axes import Axes
 
 from bench.bars import bars
 from bench.looks import FAILED, GREY, PALE, look_of, styled
-from bench.page import Measure, Picture, extremes_of, new_page
+from bench.page import THREADS, Measure, Picture, extremes_of, new_page
 from bench.record import Run, Waves
 from bench.summary import Row, rows_of
 from bench.tables import number, whole
 
 P50 = Measure("latency_us.p50", 1e-3, "half answered within, ms", number)
 OPEN = Measure("database.connections_max", 1, "connections open", whole)
-BUSY_THREADS = Measure("server.threads_max", 1, "threads of the server", whole)
 GONE_COINS = Measure("database.coins_off", -1, "coins that are gone", whole)
 UNTOLD = Measure("failed", 1, "stayed, got an error", whole)
 CUT_SHORT = Measure("gone.cut_short", 1, "views cut short", whole)
@@ -132,7 +131,7 @@ def sided_rows(run: Run) -> list[Row]:
 def sided(run: Run) -> Picture:
     """Latency, connections and threads of every request on every stack."""
     rows = sided_rows(run)
-    return bars(rows, [P50, OPEN, BUSY_THREADS], sided_title(rows))
+    return bars(rows, [P50, OPEN, THREADS], sided_title(rows))
 
 
 def sided_title(rows: Sequence[Row]) -> str:

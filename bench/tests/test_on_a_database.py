@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench import connections
+from bench import connections, experiment
 from bench.cli import main
 from bench.database import Database, serving_database
 from bench.errors import UsageError
@@ -218,3 +218,10 @@ def test_a_kept_connection_serves_the_next_request_and_a_default_one_is_opened_a
             time.sleep(0.2)  # the end of a connection is told to the server, not waited for
             opened[stack] = database.connections()
     assert opened == {"sync_wsgi@gthread:1": 0, "sync_wsgi+max_age_60@gthread:1": 1}
+
+
+def test_half_of_the_clients_stay_however_many_there_are() -> None:
+    loaded = experiment.load("transactions")
+    for count in (50, 4):
+        plans = experiment.trials_of(loaded, "reference", experiment.Wishes(connections=(count,)))
+        assert {(plan.connections, plan.staying) for plan in plans} == {(count, count // 2)}
