@@ -21,6 +21,10 @@ class LabError(Exception):
 
     exit_code = ExitCode.FAILED
 
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows in a notebook, by IPython's protocol: the sentence, as the command line does."""
+        return [f"lab: {self}"]
+
 
 class UsageError(LabError):
     """The user's words name something that does not exist or is out of bounds."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from bench import labdiff, record
 from bench.errors import UsageError
 from bench.record import ROOT, Run
+from bench.summary import Row, rows_of
 
 RESULTS_VARIABLE, LIVE_VARIABLE = "LAB_RESULTS", "LAB_LIVE"
 BAR_COLUMNS = 24
@@ -32,6 +33,23 @@ def run_to_show(experiment: str) -> Run:
 def reference(experiment: str) -> Run:
     """The committed run of the experiment."""
     return record.load(record.REFERENCE / experiment)
+
+
+class Rows(dict[tuple[str, str, int], Row]):
+    """The rows of a run by stack, request and number of users or connections. UsageError where it has no such row."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(
+            {(row.stack, row.request, row.users or row.load.connections or 0): row for row in rows_of(run)}
+        )
+        self.experiment = run.experiment
+
+    def __missing__(self, key: tuple[str, str, int]) -> Row:
+        stack, request, count = key
+        raise UsageError(
+            f"This run of {self.experiment} has no {stack} with {request} and {count:,} at once, which this lesson "
+            f"shows: measure it with `lab run {self.experiment} --profile standard`, or leave {RESULTS_VARIABLE} unset."
+        )
 
 
 def compare(prediction: float | None, measured: float, unit: str) -> str:

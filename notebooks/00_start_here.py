@@ -27,7 +27,7 @@ from bench.record import ROOT
 
 run = lessons.run_to_show("first_look")
 request = run.plan.requests[0]
-at = {(row.stack, row.request, row.users): row for row in summary.rows_of(run)}
+at = lessons.Rows(run)
 
 # %% [markdown]
 # ## Predict

@@ -28,7 +28,7 @@ from bench import lessons, plots, summary, tables, theory
 run = lessons.run_to_show("io_wait")
 rows = summary.rows_of(run)
 request = run.plan.requests[0]
-at = {(row.stack, row.request, row.users): row for row in rows}
+at = lessons.Rows(run)
 
 # %% [markdown]
 # ## Predict

@@ -30,7 +30,7 @@ from bench.hops.trace import hops_text
 
 run, crowds = lessons.run_to_show("first_look"), lessons.reference("io_wait")
 request = run.plan.requests[0]
-at = {(row.stack, row.request, row.users): row for row in summary.rows_of(run)}
+at = lessons.Rows(run)
 names = ("sync_asgi@uvicorn", "async_asgi@uvicorn", "sync_wsgi@gthread:100")
 inside, outside, pool = (at[name, request, 100] for name in names)
 blocked = traps.load()["blocking_in_async_view"]["asgi"]["trap"].values

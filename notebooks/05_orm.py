@@ -22,7 +22,7 @@ from bench import lessons, plots, plots_database, summary, tables, timeline
 cost = lessons.run_to_show("orm_cost")
 connections, gathering = lessons.reference("connections"), lessons.reference("serial_gather")
 payments, outage = lessons.reference("transactions"), lessons.reference("outage")
-rows = {(row.stack, row.request, row.users): row for row in summary.rows_of(cost)}
+rows = lessons.Rows(cost)
 
 # %% [markdown]
 # ## Predict

@@ -27,7 +27,7 @@ from bench.plots_database import P50
 
 run = lessons.run_to_show("fan_out")
 row_wise, at_once = run.plan.requests
-rows = {(row.stack, row.request, row.users): row for row in summary.rows_of(run)}
+rows = lessons.Rows(run)
 wsgi, loop = "sync_wsgi@gthread:16", "async_asgi@uvicorn"
 gathered, threaded = rows[loop, row_wise, 8], rows[wsgi, at_once, 8]
 

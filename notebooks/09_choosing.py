@@ -23,12 +23,12 @@ from dataclasses import replace
 
 from IPython.display import Markdown, display
 
-from bench import choosing, choosing_words, lessons, plots_choosing, sliders, summary
+from bench import choosing, choosing_words, lessons, plots_choosing, sliders
 
 run = lessons.run_to_show("io_wait")
 crowd, ladder, held = (lessons.reference(name) for name in ("without_hops", "middleware_ladder", "held"))
 prices = choosing.prices_of(ladder, crowd, held)
-at = {(row.stack, row.request, row.users): row for row in summary.rows_of(run)}
+at = lessons.Rows(run)
 start = choosing.Case()
 
 # %% [markdown]

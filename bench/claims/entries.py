@@ -111,12 +111,15 @@ AnyFacts = OfTrace | OfTraps | OfCalls | OfMethods | OfProbe
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A claim. `turns_on`: the condition on which its finding changes; `again`: the command that shows it again."""
+    """A claim. `turns_on`: the condition on which its finding changes; `lesson`: the notebook that settles it;
+    `again`: the command that shows it again.
+    """
 
     id: str
     source: str
     says: str
     turns_on: str
+    lesson: str
     again: str
     evidence: list[AnyEvidence]
 

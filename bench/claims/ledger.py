@@ -90,6 +90,7 @@ def to_json(each: Judged, material: Kept) -> dict[str, Any]:
         "finding": each.finding,
         "sentence": each.sentence,
         "turns_on": entry.turns_on,
+        "lesson": entry.lesson,
         "again": entry.again,
         "evidence": [
             {"by": by_text(part, material), "finding": part.finding, "text": part.text} for part in each.parts

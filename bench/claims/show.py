@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.claims.entries import Nothing, entry, sources
+from bench.claims.entries import Nothing, entries, entry, sources
 from bench.claims.judging import Judged, judged
 from bench.claims.ledger import Change, by_text, counts_text
 from bench.claims.material import Kept
@@ -37,6 +37,7 @@ def show_one(each: Judged, material: Kept, console: Console) -> None:
         ("here", each.sentence),
         ("turns on", entry.turns_on),
         *(("evidence", _evidence(each, place, material)) for place in range(len(each.parts))),
+        ("lesson", f"notebooks/{entry.lesson}.ipynb"),
         ("again", entry.again),
     ]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
@@ -69,8 +70,13 @@ def to_rows(found: Sequence[Judged]) -> list[list[str]]:
 
 
 def to_markdown(*names: str) -> str:
-    """Claims by their ids, one a line with finding and sentence, by what is kept: for a lesson that settles them."""
+    """Claims by their ids, one a line with finding and sentence, by what is kept."""
     found = [judged(entry(name), Kept()) for name in names]
     return "\n".join(
         f"- **{each.entry.id}** “{each.entry.says}”: **{each.finding}**. {each.sentence}" for each in found
     )
+
+
+def settled_in(lesson: str) -> str:
+    """The claims that a lesson settles, as `to_markdown` has them. `lesson` is the name of its notebook."""
+    return to_markdown(*(entry.id for entry in entries() if entry.lesson == lesson))

@@ -65,6 +65,12 @@ def test_ids_count_up_from_1_within_each_source() -> None:
     assert len(set(IDS)) == len(IDS)
 
 
+@pytest.mark.parametrize("each", entries(), ids=IDS)
+def test_a_claim_is_settled_in_a_lesson_that_says_so(each: Entry) -> None:
+    source = ROOT / "notebooks" / f"{each.lesson}.py"
+    assert f'show.settled_in("{each.lesson}")' in source.read_text()
+
+
 def test_every_claim_has_a_source_and_every_source_a_claim() -> None:
     assert {each.source for each in entries()} == set(sources())
     assert all(each.id.startswith(each.source) for each in entries())
