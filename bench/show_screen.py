@@ -81,9 +81,9 @@ def big(number: float | None, width: int, height: int = HEIGHT, digits: int = 1)
 
 
 def pixel(digits: int, width: int, height: int) -> tuple[int, int]:
-    """The columns and lines of one square; a column is about half as wide as a line is high."""
+    """The columns and lines of one square, somewhat higher than wide: a column is half as wide as a line is high."""
     wide = max(1, width // (4 * digits - 1))
-    tall = max(1, min(height // HEIGHT, (wide + 1) // 2))
+    tall = max(1, min(height // HEIGHT, round(0.75 * wide)))
     return min(wide, 2 * tall), tall
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from bench import cpus
 from bench.arguments import Parser, seconds
-from bench.errors import ExitCode, NotRun
+from bench.errors import ExitCode, NotRun, UsageError
 from bench.load.streams import Address
 from bench.servers import serving_stack
 from bench.show_screen import STOP, big, sparks, staged, tell
@@ -177,8 +177,8 @@ def drawn(scene: Scene, width: int, height: int) -> RenderableType:
     return Group(Panel(Group(line, says), title=title, subtitle=ends, border_style=scene.phase.style), clients)
 
 
-AROUND = 11
-"""Lines of the screen that are no number: the panel above, and what stands around the numbers."""
+AROUND, BESIDE = 11, 7
+"""Lines of the screen that are no number, in the panel above and around the numbers, and columns beside one."""
 
 
 def drawn_fast(scene: Scene, width: int, height: int) -> Panel:
@@ -191,7 +191,7 @@ def drawn_fast(scene: Scene, width: int, height: int) -> Panel:
 
 def drawn_client(client: Client, pace: Pace, width: int, height: int, style: str, says: str) -> Panel:
     """How long one client waits, in big type, and how long before."""
-    inner = width - 6
+    inner = width - BESIDE
     number = Text(big(client.waits_ms, inner, height, digits=DIGITS), style=style)
     before = Text(sparks(client.took_ms, pace.slow_ms, inner), style="dim")
     asks = Text(f"GET {client.path}", style="dim", no_wrap=True, overflow="ellipsis")
@@ -203,8 +203,9 @@ def sentence(took_ms: Sequence[float]) -> str:
     """What the fast client met, in numbers."""
     if not took_ms:
         return "no answer yet"
-    s = "" if len(took_ms) == 1 else "s"
-    return f"{len(took_ms)} answer{s}: half within {median(took_ms):,.0f} ms, the longest {max(took_ms):,.0f} ms"
+    if len(took_ms) == 1:
+        return f"1 answer in {took_ms[0]:,.0f} ms"
+    return f"{len(took_ms)} answers: half in {median(took_ms):,.0f} ms, all in {max(took_ms):,.0f} ms"
 
 
 def summary(seen: Sequence[Seen]) -> Table:
@@ -225,12 +226,23 @@ def show(pace: Pace, screen: Console) -> list[Seen]:
         return asyncio.run(perform(Address(server.url), scene, screen))
 
 
+def pace_of(phase_s: float | None) -> Pace:
+    """With phases of so many seconds, 40 unless asked. UsageError where nothing would be left to count."""
+    pace = Pace() if phase_s is None else Pace(phase_s=phase_s)
+    if phase_s is not None and phase_s < 4 * pace.slow_ms / 1000:
+        raise UsageError(
+            f"--phase {phase_s:g} is too short: the slow view waits {pace.slow_ms / 1000:g} s, and two waits of each "
+            f"phase are not counted. Give {4 * pace.slow_ms / 1000:g} or more, or --quick."
+        )
+    return pace
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(prog="scripts/show_stall", description=__doc__)
     parser.add_argument("--phase", type=seconds, metavar="S", help="seconds of each of the three phases (default: 40)")
     parser.add_argument("--quick", action="store_true", help="some seconds in all")
     arguments = parser.parse_args(argv)
-    pace = QUICK if arguments.quick else Pace(phase_s=arguments.phase or Pace.phase_s)
+    pace = QUICK if arguments.quick else pace_of(arguments.phase)
     screen = console()
     console(stderr=True).print(f"starting {STACK}", style="dim", highlight=False)
     screen.print(summary(show(pace, screen)))
