@@ -2,15 +2,21 @@
 
 import importlib.util
 import json
+import os
 import signal
 import sys
+import time
 import urllib.request
+from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from bench import course
 from bench.cli import main
 from bench.errors import ExitCode
+from bench.lessons import LIVE_VARIABLE
 from bench.record import ROOT
 from bench.servers import free_port
 from bench.tests.processes import assert_nothing_is_left, end, eventually, running
@@ -33,20 +39,44 @@ def test_the_course_begins_at_its_first_lesson() -> None:
     assert "--no-browser" not in course.command(8888, browser=True)
 
 
-def test_jupyterlab_serves_the_lessons_until_it_is_told_to_stop(mark: str) -> None:
-    port, answers = free_port(), []
+def test_live_cells_measure_only_where_that_is_asked_for() -> None:
+    assert LIVE_VARIABLE not in course.environment(live=False)
+    assert course.environment(live=True)[LIVE_VARIABLE] == "1"
 
-    def answered() -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=2) as response:
-                answers.append(json.load(response))
-        except OSError:
-            return False
-        return True
 
+def asked(port: int, path: str, token: str = "", data: dict[str, str] | None = None) -> Any:
+    """What JupyterLab answers; None where it does not yet."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/{path}",
+        data=None if data is None else json.dumps(data).encode(),
+        headers={"Authorization": f"token {token}"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return json.load(response)
+    except OSError:
+        return None
+
+
+def test_jupyterlab_opens_the_first_lesson_in_this_python_until_ctrl_c(
+    mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = tmp_path / "python"
+    stranger.write_text("#!/bin/sh\nexit 9\n")
+    stranger.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("JUPYTER_TOKEN", "token")
+    monkeypatch.chdir(tmp_path)
+    port = free_port()
     with running(sys.executable, "-m", "bench", "notebooks", "--no-browser", "--port", str(port)) as popen:
-        assert eventually(answered, 40)
-        _, out, err = end(popen, signal.SIGTERM)
-    assert "version" in answers[0]
+        assert eventually(lambda: asked(port, "api"), 40)
+        assert asked(port, f"api/contents/{course.FIRST}?content=0", "token")["type"] == "notebook"
+        asked(port, "api/kernels", "token", {"name": "python3", "path": str(Path(course.FIRST).parent)})
+        children = [child.cmdline() for child in psutil.Process(popen.pid).children()]
+        began_s = time.monotonic()
+        _, out, err = end(popen, signal.SIGINT)
+    assert [words[0] for words in children if "ipykernel_launcher" in words] == [sys.executable]
     assert f":{port}/lab/tree/{course.FIRST}" in out + err
+    assert "(y/[n])" not in out + err
+    assert time.monotonic() - began_s < 20
     assert_nothing_is_left(mark, port)
