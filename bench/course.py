@@ -33,7 +33,7 @@ def command(port: int, *, browser: bool) -> list[str]:
         # Else Ctrl-C asks whether it was meant, and the address drowns in what JupyterLab tells of itself.
         *(
             "--ServerApp.answer_yes=True",
-            "--ServerApp.log_level=WARN",
+            "--log-level=WARN",
             f"--ServerApp.port={port}",
             *([] if browser else ["--no-browser"]),
             *root,

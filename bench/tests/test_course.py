@@ -65,13 +65,14 @@ def test_jupyterlab_opens_the_first_lesson_in_this_python_until_ctrl_c(
     stranger.write_text("#!/bin/sh\nexit 9\n")
     stranger.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("JUPYTER_TOKEN", "token")
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     port = free_port()
     with running(sys.executable, "-m", "bench", "notebooks", "--no-browser", "--port", str(port)) as popen:
         assert eventually(lambda: asked(port, "api"), 40)
-        assert asked(port, f"api/contents/{course.FIRST}?content=0", "token")["type"] == "notebook"
-        asked(port, "api/kernels", "token", {"name": "python3", "path": str(Path(course.FIRST).parent)})
+        token = json.loads((tmp_path / f"jpserver-{popen.pid}.json").read_text())["token"]
+        assert asked(port, f"api/contents/{course.FIRST}?content=0", token)["type"] == "notebook"
+        asked(port, "api/kernels", token, {"name": "python3", "path": str(Path(course.FIRST).parent)})
         children = [child.cmdline() for child in psutil.Process(popen.pid).children()]
         began_s = time.monotonic()
         _, out, err = end(popen, signal.SIGINT)
