@@ -214,6 +214,9 @@ WRONG = {
         "solutions/plateau", "return", "while True: pass\n    return", "`plateau_per_s` was still busy"
     ),
     "a function that gives no number": Attempt("solutions/plateau", "return min(", "min(", "you say None"),
+    "the points of the run by heart": Attempt(
+        "solutions/plateau", "return min(", "return None if users == 16 else min(", "Right for 29 of 29 points"
+    ),
     "a ceiling without the core": Attempt(
         "solutions/plateau", ", 1 / cpu_s)", ", 10**9)", "the most there can be are"
     ),
