@@ -15,7 +15,8 @@ from typing import Any
 
 from bench import cpus, meter, record, summary, theory
 from bench.errors import NotRun
-from bench.exercise_visits import NotYet, Seen, Subject, called
+from bench.exercise_calls import called
+from bench.exercise_visits import NotYet, Seen, Subject
 from bench.load.streams import Address
 from bench.servers import Server, serving_stack
 from bench.stacks import parse_stack

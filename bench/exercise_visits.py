@@ -1,32 +1,25 @@
-"""What the checks of exercises share: the file that is checked, a visitor of its server, crowds, a slow service."""
+"""What the checks of exercises share: the file that is checked, a visitor of its server, crowds of them."""
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from typing import Literal
 
 import httpx
 
 from bench.credentials import hidden_here
-from bench.servers import Process, Server, serving_stack, start, work_folder
-from bench.stacks import HOST, SERVERS, Budget, Interface, Lab, Stack
+from bench.servers import Server, serving_stack
+from bench.stacks import SERVERS, Budget, Interface, Lab, Stack
 from bench.trap_ways import Visitor
-from labs.common.gauge import Gauge
 
 EXERCISE_VARIABLE = "LAB_EXERCISE"
 ANSWER_WITHIN_S = 5.0
-IMPORT_WITHIN_S = 10.0
 MOST_BYTES = 100_000
 EARLY = 0.9
 """Clocks of loops are coarse: an answer counts as too early when it comes before this share of its wait."""
@@ -222,95 +215,3 @@ def _one_crowd(visitor: Visitor, path: str, wait_ms: int, least_ms: int) -> Crow
         first_ms = min(pool.map(visitor.took_ms, [path] * CALLERS))
         took_ms = ms_since(began_s)
     return Crowd(wait_ms, least_ms, int(visitor.census()["inside_most"]), first_ms, took_ms)
-
-
-def require_importable(subject: Subject, doors: Sequence[Interface]) -> None:
-    """NotYet where a server with this file would not come up behind one of the doors."""
-    _asked_child(subject, {"function": None, "doors": list(doors)})
-
-
-def called(subject: Subject, function: str, calls: Sequence[dict[str, Any]]) -> list[Any]:
-    """What its function gives for each call, asked in a process of its own. Raises NotYet."""
-    return _asked_child(subject, {"function": function, "calls": list(calls)})
-
-
-def _asked_child(subject: Subject, what: dict[str, Any]) -> list[Any]:
-    with work_folder("exercise") as work:
-        question, answer, log = (work / name for name in ("question.json", "answer.json", "log"))
-        question.write_text(json.dumps({"module": subject.module, "file": str(subject.file), **what}))
-        command = ["python", "-m", "bench.exercise_child", str(question), str(answer)]
-        popen = start(command, environment=subject.environment, cpus=(), log=log)
-        process = Process(command, popen, log, [])
-        try:
-            popen.wait(IMPORT_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            busy = f"`{what['function']}`" if what["function"] else "what stands outside of the views"
-            raise NotYet(
-                f"{subject.file.name}: {busy} was still busy after {IMPORT_WITHIN_S:g} s.",
-                "Look for a loop or a wait that nothing ends.",
-            ) from None
-        finally:
-            process.stop(within_s=0)
-        return _answers(answer, subject, process)
-
-
-def _answers(answer: Path, subject: Subject, process: Process) -> list[Any]:
-    if not answer.exists():
-        raise NotYet(
-            f"{subject.file.name} ended its process with status {process.exit_status}.",
-            "Look for what in it could do that, such as `exit`.",
-        )
-    found = json.loads(answer.read_text())
-    if "error" in found:
-        raise NotYet(
-            f"{subject.file.name} cannot be used, {found['error']}.",
-            f"Mend that first; `git diff labs/exercises/{subject.file.name}` shows what has changed.",
-        )
-    return list(found["answers"])
-
-
-class SlowService(ThreadingHTTPServer):
-    """Answers `/wait?ms=` as labs/upstream does, and counts who is with it. `url` is where."""
-
-    daemon_threads = True
-    request_queue_size = 100
-
-    def __init__(self) -> None:
-        super().__init__((HOST, 0), _SlowAnswer)
-        self.gauge = Gauge()
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.server_port}"
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that has left is a matter of the view's; it shows in the counts."""
-
-
-class _SlowAnswer(BaseHTTPRequestHandler):
-    server: SlowService
-
-    def do_GET(self) -> None:
-        ms = int(parse_qs(urlsplit(self.path).query)["ms"][0])
-        with self.server.gauge.inside():
-            time.sleep(ms / 1000)
-        body = json.dumps({"waited_ms": ms}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        """Nobody reads it."""
-
-
-@contextmanager
-def slow_service() -> Iterator[SlowService]:
-    with SlowService() as service:
-        thread = Thread(target=service.serve_forever, args=[0.01])
-        thread.start()
-        try:
-            yield service
-        finally:
-            service.shutdown()
-            thread.join()

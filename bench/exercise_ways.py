@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from bench.errors import LabError
 from bench.exercise_databases import bounded_connections, four_traps
 from bench.exercise_plateau import FUNCTION, plateau
+from bench.exercise_service import SlowService, slow_service
 from bench.exercise_visits import (
     ANSWER_WITHIN_S,
     ASGI,
@@ -26,11 +27,9 @@ from bench.exercise_visits import (
     Crowd,
     NotYet,
     Seen,
-    SlowService,
     Subject,
     crowd,
     ms_since,
-    slow_service,
     visiting,
 )
 from bench.hops.ask import Ask

@@ -1,6 +1,6 @@
 """`lab check`: what a learner's file in `labs/exercises` does, seen on real servers, and what to look at next.
 
-What each exercise is checked for is in `exercise_ways.py`, how it is asked in `exercise_visits.py`.
+What each exercise is checked for is in `exercise_ways.py`, how it is asked in `exercise_visits.py` and `exercise_calls.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.errors import ExitCode, NotRun, UsageError, nearest
-from bench.exercise_visits import NotYet, Seen, Subject, require_importable
+from bench.exercise_calls import require_importable
+from bench.exercise_visits import NotYet, Seen, Subject
 from bench.exercise_ways import BOTH_DOORS, FUNCTIONS, WAYS
 from bench.record import ROOT
 from labs.exercises.project.names import EXERCISES

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from bench import database, exercise_visits, exercises
+from bench import database, exercise_calls, exercise_visits, exercises
 from bench.cli import main
 from bench.database import Database
 from bench.errors import ExitCode
@@ -89,7 +89,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checks]:
     learner = tmp_path_factory.mktemp("learner")
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(2) as two:
         patch.setenv("PYTHONPATH", str(learner))
-        patch.setattr(exercise_visits, "IMPORT_WITHIN_S", 5.0)
+        patch.setattr(exercise_calls, "IMPORT_WITHIN_S", 5.0)
         patch.setattr(exercise_visits, "ANSWER_WITHIN_S", 4.0)
         checks = Checks(learner, one, two)
         for folder in FOLDERS:
