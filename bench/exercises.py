@@ -1,6 +1,7 @@
 """`lab check`: what a learner's file in `labs/exercises` does, seen on real servers, and what to look at next.
 
-What each exercise is checked for is in `exercise_ways.py`, how it is asked in `exercise_visits.py` and `exercise_calls.py`.
+What each exercise is checked for is in `exercise_ways.py`; how it is asked, in `exercise_visits.py` and
+`exercise_calls.py`.
 """
 
 from __future__ import annotations
