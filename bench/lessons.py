@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from bench import labdiff, record, tables
+from bench import record, tables
 from bench.errors import LabError, UsageError
 from bench.record import ROOT, Reason, Run, Trial
 from bench.stacks import parse_stack
@@ -73,6 +73,17 @@ class Rows(dict[tuple[str, str, int], Row]):
         return Row(stack, request, (), Load(users, None, None), (trial,))
 
 
+def both_loops(run: Run) -> tuple[Row, Row]:
+    """The open loop of a run and the closed one, as measured. UsageError where one of them has no numbers."""
+    found = {row.is_open: row for row in rows_of(run) if row.measured}
+    if len(found) < 2:
+        raise UsageError(
+            f"This run of {run.experiment} has not both an open and a closed loop with numbers: measure it again with "
+            f"`lab run {run.experiment}`, or leave {RESULTS_VARIABLE} unset."
+        )
+    return found[True], found[False]
+
+
 def compare(prediction: float | None, measured: float | None, unit: str) -> str:
     """A sentence that sets the learner's number beside the measured one."""
     found = NOT_MEASURED if measured is None else f"measured: {measured:,.0f} {unit}"
@@ -83,19 +94,19 @@ def compare(prediction: float | None, measured: float | None, unit: str) -> str:
     return f"You said {prediction:,.0f} {unit}; {found}.{factor}"
 
 
-def check(answer: float | None, right: float | None, unit: str, within: float = 0.1) -> str:
+def check(answer: float | None, right: float | None, unit: str = "", within: float = 0.1) -> str:
     """Whether the learner's answer is right within that share, and else in which direction to look for it."""
     if right is None:
         return f"What the check needs was {NOT_MEASURED}."
     if answer is None:
         return "No answer yet: put a number into the cell above and run both again."
     if abs(answer - right) > within * abs(right):
-        return f"Not yet: it is {'less' if answer > right else 'more'} than {answer:,g} {unit}."
-    return f"Right: {right:,.3g} {unit}."
+        return f"Not yet: it is {'less' if answer > right else 'more'} than {answer:,g} {unit}".strip() + "."
+    return f"Right: {right:,.3g} {unit}".strip() + "."
 
 
 def findings(run: Run, about: str = "") -> str:
-    """What the run says to its claims, or to those that name a stack, as a list in Markdown."""
+    """What the run says to its claims, or to those with that text in them, as a list in Markdown."""
     found = [finding for finding in findings_of(run) if about in str(finding.claim)]
     lines = [f"- **{finding.value}**: {finding.claim.says}: {finding.text}" for finding in found]
     return "\n".join(lines) or f"This run has nothing to say to a claim: {NOT_MEASURED}."
@@ -111,13 +122,14 @@ def table(headings: str, rows: Iterable[Sequence[object]]) -> str:
 
 def difference_in(view: str, left: str, right: str) -> str:
     """What differs in one view between two labs, line by line as in `lab diff`."""
-    lines = difflib.ndiff(_source_of(view, left).splitlines(), _source_of(view, right).splitlines())
-    return "\n".join(line.rstrip() for line in lines if not line.startswith("?"))
+    sources = (source_of(f"labs/{lab}/views.py", view).splitlines() for lab in (left, right))
+    return "\n".join(line.rstrip() for line in difflib.ndiff(*sources) if not line.startswith("?"))
 
 
-def _source_of(view: str, lab: str) -> str:
-    text = (labdiff.LABS / lab / "views.py").read_text()
-    (found,) = (part for part in ast.parse(text).body if getattr(part, "name", "") == view)
+def source_of(path: str, name: str) -> str:
+    """A function or class of a file, as it stands there; `path` starts at the top of the project."""
+    text = (ROOT / path).read_text()
+    (found,) = (part for part in ast.parse(text).body if getattr(part, "name", "") == name)
     return ast.get_source_segment(text, found) or ""
 
 
