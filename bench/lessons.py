@@ -62,6 +62,10 @@ class Rows(dict[tuple[str, str, int], Row]):
             {(row.stack, row.request, row.users or row.load.connections or 0): row for row in rows_of(run)}
         )
 
+    def crowd(self, request: str, most: int) -> int:
+        """The largest number of users, up to so many, for which the run has a row of the request."""
+        return max((count for _, name, count in self if name == request and count <= most), default=most)
+
     def __missing__(self, key: tuple[str, str, int]) -> Row:
         stack, request, users = key
         asked = parse_request(request)
@@ -122,8 +126,13 @@ def table(headings: str, rows: Iterable[Sequence[object]]) -> str:
 
 def difference_in(view: str, left: str, right: str) -> str:
     """What differs in one view between two labs, line by line as in `lab diff`."""
-    sources = (source_of(f"labs/{lab}/views.py", view).splitlines() for lab in (left, right))
-    return "\n".join(line.rstrip() for line in difflib.ndiff(*sources) if not line.startswith("?"))
+    return difference(*(source_of(f"labs/{lab}/views.py", view) for lab in (left, right)))
+
+
+def difference(before: str, after: str) -> str:
+    """What differs between two texts, line by line as in `lab diff`."""
+    lines = difflib.ndiff(before.splitlines(), after.splitlines())
+    return "\n".join(line.rstrip() for line in lines if not line.startswith("?"))
 
 
 def source_of(path: str, name: str) -> str:

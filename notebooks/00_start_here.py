@@ -29,6 +29,7 @@ from bench.record import ROOT
 run = lessons.run_to_show("first_look")
 request = run.plan.requests[0]
 at = lessons.Rows(run)
+users = at.crowd(request, 100)
 
 # %% [markdown]
 # ## Predict
@@ -54,10 +55,10 @@ my_prediction_event_loop = None
 
 # %%
 display(Markdown(lessons.told(run)))
-pool, loop = (at[stack, request, 100] for stack in ("sync_wsgi@gthread:8", "async_asgi@uvicorn"))
+pool, loop = (at[stack, request, users] for stack in ("sync_wsgi@gthread:8", "async_asgi@uvicorn"))
 for mine, row in ((my_prediction_8_threads, pool), (my_prediction_event_loop, loop)):
     compared = lessons.compare(mine, row.median("throughput_per_s"), "requests/s")
-    display(Markdown(f"`{row.stack}`: {compared}"))
+    display(Markdown(f"`{row.stack}`, {row.load_text}: {compared}"))
 
 # %% [markdown]
 # ## See
@@ -74,7 +75,7 @@ plots.throughput_vs_users(run, request)
 # The right end of the picture, as numbers:
 
 # %%
-crowd = [row for row in at.values() if row.request == request and row.users == pool.users]
+crowd = [row for row in at.values() if (row.request, row.users) == (request, users)]
 lines = [
     (
         f"`{row.stack}`",
@@ -107,7 +108,7 @@ display(Markdown(lessons.table(head, lines)))
 wait_s = pool.io_wait_s
 lines = [
     (f"{pool.slots} threads", pool.slots / wait_s, pool),
-    (f"{loop.users} users", loop.users / wait_s, loop),
+    (loop.load_text, users / wait_s, loop),
 ]
 for of, most, row in lines:
     measured = tables.number(row.median("throughput_per_s"))
@@ -190,7 +191,7 @@ my_threads = None
 answered = loop.median("throughput_per_s")
 print(lessons.check(my_threads, answered and answered * wait_s, "threads"))
 if my_threads:
-    enough = at["sync_wsgi@gthread:100", request, 100]
+    enough = at["sync_wsgi@gthread:100", request, users]
     print(f"{enough.slots} threads answered {tables.number(enough.median('throughput_per_s'))} requests/s.")
 
 # %% [markdown]

@@ -27,7 +27,7 @@ from bench.claims.entries import OfRun, entries
 
 run = lessons.run_to_show("freeze")
 opened, closed = lessons.both_loops(run)
-freeze_s = max((event.for_s for event in opened.trials[0].events if event.code == "frozen"), default=0.0)
+freeze_s = max((event.for_s for event in opened.measured[0].events if event.code == "frozen"), default=0.0)
 window_s, users, rate = run.plan.duration_s, closed.users, opened.load.rate_per_s
 asked = f"**{rate:.0f} requests/s** of `{opened.stack}`, on a schedule or from **{users} users** who wait"
 display(Markdown(f"Here: {asked}, for {window_s:.0f} s. The server stands still for **{freeze_s:.0f} s** of it."))
@@ -65,7 +65,10 @@ for name, mine, row in (("closed", my_prediction_closed_ms, closed), ("open", my
 # a schedule go on arriving and pile up before its door; users who wait do not come again.
 
 # %%
-plots_open.timeline([opened.trials[0], closed.trials[0]])
+if freeze_s:
+    display(plots_open.timeline([opened.measured[0], closed.measured[0]]))
+else:
+    print(f"The server did not stand still in this run: its window of {window_s:g} s was over before.")
 
 # %% [markdown]
 # The same windows as distributions: within which latency did 50, 90, 99 of 100 answers come? The open loop is there twice, timed from when each request should
@@ -88,7 +91,7 @@ plots_open.both_distributions(run, opened.request)
 # %%
 def arithmetic(row, late):
     """How many of a row's requests were late, as a share, and what p99 that leaves."""
-    total = row.trials[0].completed
+    total = row.measured[0].completed
     share = late / total
     p99_ms = 0.0 if share < 0.01 else 1000 * freeze_s * (1 - 0.01 / share)
     says = f"{p99_ms:,.0f} ms" if p99_ms else "as if nothing had happened"

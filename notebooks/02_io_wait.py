@@ -29,7 +29,7 @@ from bench.claims import show
 run = lessons.run_to_show("io_wait")
 request = run.plan.requests[0]
 at = lessons.Rows(run)
-users = min(200, max(row.users for row in at.values()))
+users = at.crowd(request, 200)
 
 # %% [markdown]
 # ## Predict

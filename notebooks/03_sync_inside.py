@@ -19,8 +19,6 @@
 # | `async_asgi@uvicorn` | async | an event loop |
 
 # %%
-import difflib
-
 from IPython.display import Markdown, display
 
 from bench import labdiff, lessons, plots, summary, tables, theory, traps
@@ -33,7 +31,7 @@ run = lessons.run_to_show("first_look")
 request = run.plan.requests[0]
 at = lessons.Rows(run)
 names = ("sync_asgi@uvicorn", "async_asgi@uvicorn", "sync_wsgi@gthread:100")
-inside, outside, pool = (at[name, request, 100] for name in names)
+inside, outside, pool = (at[name, request, at.crowd(request, 100)] for name in names)
 blocked = traps.load()["blocking_in_async_view"]["asgi"]["trap"].values
 
 # %% [markdown]
@@ -67,8 +65,8 @@ display(Markdown(lessons.compare(my_prediction_ms, blocked["took_ms"], "ms")))
 # All that was changed is the door, `wsgi.py` against `asgi.py`; the views, the settings and the URLs are the same files:
 
 # %%
-doors = [(labdiff.LABS / door).read_text().splitlines() for door in ("sync_wsgi/wsgi.py", "sync_asgi/asgi.py")]
-print("\n".join(line.rstrip() for line in difflib.ndiff(*doors) if not line.startswith("?")))
+doors = [(labdiff.LABS / door).read_text() for door in ("sync_wsgi/wsgi.py", "sync_asgi/asgi.py")]
+print(lessons.difference(*doors))
 
 # %% [markdown]
 # One request through it, from top to bottom, under the seven middlewares of a new project:
