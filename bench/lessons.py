@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from bench import record, tables
 from bench.errors import LabError, UsageError
@@ -151,15 +152,23 @@ def measure_live(experiment: str, *options: str, folder: Path | None = None) -> 
     folder = folder or record.LOCAL / f"{experiment}-live-{datetime.now():%Y%m%d-%H%M%S}"
     command = [sys.executable, "-m", "bench", "run", experiment, *options, "--out", str(folder)]
     print(bar(0, 1, f"started, {takes}"), end="", flush=True)
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
-        try:
-            said = [_shown(line) for line in running.stderr or ()]
-        except BaseException:  # the reader stopped the cell: SIGTERM lets the run keep what it has
-            running.terminate()
-            raise
+    said = _heard(command)
     if not (folder / "run.json").exists():
         raise LabError(f"Nothing was measured: {said[-1] if said else 'it ended without a word'}")
     return record.load(folder)
+
+
+def _heard(command: Sequence[str]) -> list[str]:
+    """What a command says on stderr, each line shown as it comes."""
+    # A Jupyter kernel asks for colours in what it starts, and a line of progress would come as a terminal's bar.
+    plain = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env=plain, **quiet) as running:
+        try:
+            return [_shown(line) for line in running.stderr or ()]
+        except BaseException:  # the reader stopped the cell: SIGTERM lets the run keep what it has
+            running.terminate()
+            raise
 
 
 def expected_s(experiment: str, *options: str) -> float:
@@ -179,11 +188,10 @@ def expected_s(experiment: str, *options: str) -> float:
 
 
 def _shown(line: str) -> str:
-    """Print a line of `lab run`: its progress, as `3/24 stack: ok 80/s`, in place of the last one."""
+    """Print a line of `lab run`: its progress, as `3/24 stack: ok 80/s`, over the one before; what else it says below."""
     text = line.strip()
     count = re.match(r"(\d+)/(\d+) ", text)
-    shown = bar(int(count[1]), int(count[2]), text) if count else f"\r{text:<{LINE_COLUMNS}}\n"
-    print(shown, end="", flush=True)
+    print(bar(int(count[1]), int(count[2]), text) if count else f"\n{text}\n", end="", flush=True)
     return text
 
 

@@ -275,6 +275,7 @@ def test_the_live_cell_measures_here(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv(lessons.LIVE_VARIABLE, "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a Jupyter kernel does
     options = ("--stack", "async_asgi@uvicorn", "--users", "2", *ONCE, "--duration", "0.5")
     run = lessons.measure_live("io_wait", *options, folder=tmp_path / "live")
     assert run
