@@ -188,7 +188,7 @@ def expected_s(experiment: str, *options: str) -> float:
 
 
 def _shown(line: str) -> str:
-    """Print a line of `lab run`: its progress, as `3/24 stack: ok 80/s`, over the one before; what else it says below."""
+    """Print a line of `lab run`: progress, as `3/24 stack: ok 80/s`, over the one before, all else below it."""
     text = line.strip()
     count = re.match(r"(\d+)/(\d+) ", text)
     print(bar(int(count[1]), int(count[2]), text) if count else f"\n{text}\n", end="", flush=True)
