@@ -160,7 +160,7 @@ display(Markdown(show.settled_in("02_io_wait")))
 # The wait is ten times shorter. Which stack gains most, and which does not gain at all? Write down, for 200 users, by which
 # factor each stack's throughput changes from 100 ms to 10 ms, then run the check. The three ceilings are all you need.
 #
-# The ceilings as a function are the exercise `labs/exercises/plateau.py`: `lab check plateau` sets what you return beside this run's numbers.
+# The ceilings as a function are the exercise `labs/exercises/plateau.py`: `lab check plateau` sets what you return beside the reference run's numbers.
 
 # %%
 my_factors = {"sync_wsgi@gthread:8": None, "sync_wsgi@gthread:400": None, "async_asgi@uvicorn": None}
