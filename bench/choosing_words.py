@@ -20,7 +20,7 @@ from bench.choosing import (
 from bench.choosing_steps import steps
 from bench.record import Run
 from bench.summary import Row, lab_of, rows_of
-from bench.tables import number, whole
+from bench.tables import number, percent, whole
 
 ASKS = {
     "sync_wsgi": "nothing: the project as it is",
@@ -28,6 +28,7 @@ ASKS = {
     "async_asgi": "the same, and views and libraries that await",
     "zero_hop": "the same, and a handler that is not Django's",
 }
+THROUGHPUT = "throughput_per_s"
 PRICES_HEAD = "| lab | middleware | CPU of a request, by users | memory at rest | for each in flight |"
 NEARLY = 0.1
 """A prediction that is no farther off counts as right."""
@@ -155,14 +156,16 @@ def beside(prices: Sequence[Price], run: Run) -> str:
 def astray(prices: Sequence[Price], run: Run) -> str:
     """In how many rows the model is nearly right, and all the others, as Markdown."""
     rows = _askable(prices, run)
+    if not rows:
+        return "Nothing of this run was measured that the model could be asked for."
     far = [row for row in rows if abs(_ratio(row, prices) - 1) > NEARLY]
-    told = f"Of {len(rows)} measured points {len(rows) - len(far)} lie within {NEARLY:.0%} of the prediction."
+    told = f"Of {len(rows)} measured points {len(rows) - len(far)} lie within {percent(NEARLY)} of the prediction."
     return f"{told} The others:\n\n{_beside_table(prices, far)}" if far else told
 
 
 def _askable(prices: Sequence[Price], run: Run) -> list[Row]:
     labs = {price.lab for price in prices}
-    return [row for row in rows_of(run) if row.measured and row.users and lab_of(row.stack) in labs]
+    return [row for row in rows_of(run) if row.values(THROUGHPUT) and row.users and lab_of(row.stack) in labs]
 
 
 def _beside_table(prices: Sequence[Price], rows: Sequence[Row]) -> str:
@@ -176,7 +179,7 @@ def _predicted(row: Row, prices: Sequence[Price]) -> float:
 
 def _ratio(row: Row, prices: Sequence[Price]) -> float:
     """Measured over predicted."""
-    return (row.median("throughput_per_s") or 0.0) / _predicted(row, prices)
+    return (row.median(THROUGHPUT) or 0.0) / _predicted(row, prices)
 
 
 def _beside(row: Row, prices: Sequence[Price]) -> str:
@@ -185,7 +188,7 @@ def _beside(row: Row, prices: Sequence[Price]) -> str:
         f"{1000 * row.io_wait_s:g} ms",
         f"{row.users:,}",
         number(_predicted(row, prices)),
-        number(row.median("throughput_per_s")),
+        number(row.median(THROUGHPUT)),
         f"{_ratio(row, prices):.2f}",
     )
     return f"| {' | '.join(cells)} |"
