@@ -58,10 +58,13 @@ def held(run: Run, request: str) -> Picture:
     """Feeds served, threads, memory and the time until all are told, against open connections."""
     seen = held_rows_for(run, request)
     rows = [row for row in seen if row.median(SERVED.path)]
+    if not rows:
+        asked = [row for row in rows_of(run) if row.request == request]
+        return bars(asked, [SERVED], held_title(rows))
     lines, levels = series_of(rows), sorted({round(connections_of(row)) for row in seen})
     figure, axes = new_page(
         held_title(rows),
-        subtitle_of(seen, "against open connections"),
+        subtitle_of(rows, "against open connections"),
         panels=2,
         rows=2,
         labels=[f"{line.name}  00,000" for line in lines],

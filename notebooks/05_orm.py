@@ -25,7 +25,7 @@ from bench.claims import show
 cost = lessons.run_to_show("orm_cost")
 connections, gathering = lessons.reference("connections"), lessons.reference("serial_gather")
 payments, outage = lessons.reference("transactions"), lessons.reference("outage")
-costs, waves, gathers = (lessons.Rows(run) for run in (cost, connections, gathering))
+costs, gathers = lessons.Rows(cost), lessons.Rows(gathering)
 stock = "async_asgi@uvicorn"
 
 # %% [markdown]
@@ -78,9 +78,8 @@ print(lessons.difference_in("crud", "sync_wsgi", "async_asgi"))
 # How often such a request goes to a thread:
 
 # %%
-display(
-    Markdown(lessons.table("stack | hops:", [(f"`{stack}`", tables.whole(count)) for stack, count in hops.items()]))
-)
+table = lessons.table("stack | hops:", [(f"`{stack}`", tables.whole(count)) for stack, count in hops.items()])
+display(Markdown(table if hops else f"`crud` was {lessons.NOT_MEASURED}."))
 
 # %% [markdown]
 # What it takes, beside a single query, with few users who ask all the time. A name with `max_age_60` keeps its connections (`CONN_MAX_AGE = 60`), one with `pool_16` takes
@@ -152,7 +151,8 @@ print(lessons.difference_in("checkout", "sync_wsgi", "async_asgi"))
 # %% [markdown]
 # ### When the database goes away
 #
-# It is stopped under load, and started again a second later. Whoever waits for a pool waits, whoever asks by himself is refused at once:
+# It is stopped under load, and started again a second later. A request that waits for a pool goes on waiting; one that opens a
+# connection of its own is refused at once:
 
 # %%
 plots_database.away(outage)
