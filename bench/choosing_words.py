@@ -75,8 +75,10 @@ def headline(options: Sequence[Option]) -> str:
         smallest = min((it for it in options if it.lab in STOCK), key=lambda it: it.memory_bytes)
         return f"Nothing fits: the smallest, {smallest.stack}, takes {whole(smallest.memory_bytes / 1e6)} MB"
     others = [option for option in options if option.lab in STOCK and option.lab != chosen.lab]
-    told = ", ".join(f"{it.stack} {number(it.throughput_per_s)}{'' if it.fits else ' (too large)'}" for it in others)
-    return f"Take {chosen.stack}: {number(chosen.throughput_per_s)} requests/s; {told}"
+    told = " and ".join(
+        f"{number(it.throughput_per_s)} on {it.stack}{'' if it.fits else ', too large'}" for it in others
+    )
+    return f"Take {chosen.stack}: {number(chosen.throughput_per_s)} requests/s, against {told}"
 
 
 def both_cases(case: Case, prices: Sequence[Price]) -> str:

@@ -54,7 +54,8 @@ def curves(case: Case, prices: Sequence[Price], runs: Sequence[Run] = ()) -> Pic
     _scale(ax, case, levels)
     values = [option.throughput_per_s for line in lines.values() for option in line.values()]
     scale_values(ax, values + [value for row in rows for value in row.values(THROUGHPUT.path)], log=False)
-    label_ends(ax, [_draw_line(ax, stack, line) for stack, line in lines.items() if line])
+    # The stack that asks least comes last and lies on top: where lines coincide, it is the one to take.
+    label_ends(ax, [_draw_line(ax, stack, line) for stack, line in reversed(lines.items()) if line])
     for row in rows:
         draw_markers(ax, row, [row.users], [row.median(THROUGHPUT.path) or 0.0])
     return figure

@@ -129,7 +129,7 @@ display(Markdown(show.settled_in("08_within_a_request")))
 #
 # - **What your services do when five calls come at once.** This one sleeps. A real one may take turns, or limit you.
 # - **What one slow call of five does.** Here all take the same time; in the wild the slowest decides, and needs a time limit.
-# - **Which client is best.** Both sides here use httpx. Others cost less.
+# - **Which client is best.** Both sides here use httpx; another one may cost less.
 
 # %% [markdown]
 # ## Exercise
@@ -163,6 +163,6 @@ if mine:
 # ## In practice
 #
 # - **For a few calls in a few requests, threads in a sync view are enough**: as soon answered, no rewriting, any client library. Bound the pool, and give it to the process instead of the request where many come.
-# - **The loop wins where the calls are many**: a hundred in a request, or five in each of a thousand. Threads would be in the thousands, tasks are not.
+# - **The loop is for calls that are many**: a hundred in a request, or five in each of a thousand. Threads would be in the thousands, tasks are not.
 # - **A gather is as good as its slowest call.** Time limits first, then concurrency.
 # - **Queries do not overlap this way.** Ask for less, join, or take connections of their own, and count them.

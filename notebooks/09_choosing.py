@@ -79,7 +79,7 @@ sliders.explore(decide, start)
 # %% [markdown]
 # ### Under the seven
 #
-# The same crowd under the seven middlewares of a new project, which is where most projects are:
+# The same crowd under the seven middlewares that `startproject` writes into a new project's settings:
 
 # %%
 decide(replace(start, with_seven=True))
@@ -166,7 +166,7 @@ if mine:
 # ## In practice
 #
 # - **Count N first**: requests per second times seconds each takes, at your worst hour, divided by processes. If a pool of that size is one that your database and your memory can bear, sync behind WSGI
-#   is the answer, and the cheapest in CPU. Most sites end here.
+#   is the answer, and the cheapest in CPU.
 # - **If N is too large for a pool**, or connections stay open, ASGI is the answer. Move the sync views as they are, then make those async that wait long and can await all they do.
 # - **If it is the database that your pool is cut to**, the loop does not free you from it: behind ASGI each request in flight may ask for a connection, and nothing counts them but you. The lesson on the ORM has what helps.
 # - **Under the middlewares of a new project** each hook is a hop. Before you rewrite a view, look at what stands around it: `lab trace --app mysite.asgi:application /`.
