@@ -10,8 +10,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from bench import labdiff, record, tables
+from bench import record, tables
 from bench.errors import LabError, UsageError
 from bench.record import ROOT, Reason, Run, Trial
 from bench.stacks import parse_stack
@@ -62,6 +63,10 @@ class Rows(dict[tuple[str, str, int], Row]):
             {(row.stack, row.request, row.users or row.load.connections or 0): row for row in rows_of(run)}
         )
 
+    def crowd(self, request: str, most: int) -> int:
+        """The largest number of users, up to so many, for which the run has a row of the request."""
+        return max((count for _, name, count in self if name == request and count <= most), default=most)
+
     def __missing__(self, key: tuple[str, str, int]) -> Row:
         stack, request, users = key
         asked = parse_request(request)
@@ -71,6 +76,17 @@ class Rows(dict[tuple[str, str, int], Row]):
             io_wait_s=asked.io_wait_s(parse_stack(stack)), slots=asked.slots(parse_stack(stack)),
         )  # fmt: skip
         return Row(stack, request, (), Load(users, None, None), (trial,))
+
+
+def both_loops(run: Run) -> tuple[Row, Row]:
+    """The open loop of a run and the closed one, as measured. UsageError where one of them has no numbers."""
+    found = {row.is_open: row for row in rows_of(run) if row.measured}
+    if len(found) < 2:
+        raise UsageError(
+            f"This run of {run.experiment} has not both an open and a closed loop with numbers: measure it again with "
+            f"`lab run {run.experiment}`, or leave {RESULTS_VARIABLE} unset."
+        )
+    return found[True], found[False]
 
 
 def compare(prediction: float | None, measured: float | None, unit: str) -> str:
@@ -83,19 +99,19 @@ def compare(prediction: float | None, measured: float | None, unit: str) -> str:
     return f"You said {prediction:,.0f} {unit}; {found}.{factor}"
 
 
-def check(answer: float | None, right: float | None, unit: str, within: float = 0.1) -> str:
+def check(answer: float | None, right: float | None, unit: str = "", within: float = 0.1) -> str:
     """Whether the learner's answer is right within that share, and else in which direction to look for it."""
     if right is None:
         return f"What the check needs was {NOT_MEASURED}."
     if answer is None:
         return "No answer yet: put a number into the cell above and run both again."
     if abs(answer - right) > within * abs(right):
-        return f"Not yet: it is {'less' if answer > right else 'more'} than {answer:,g} {unit}."
-    return f"Right: {right:,.3g} {unit}."
+        return f"Not yet: it is {'less' if answer > right else 'more'} than {answer:,g} {unit}".strip() + "."
+    return f"Right: {right:,.3g} {unit}".strip() + "."
 
 
 def findings(run: Run, about: str = "") -> str:
-    """What the run says to its claims, or to those that name a stack, as a list in Markdown."""
+    """What the run says to its claims, or to those with that text in them, as a list in Markdown."""
     found = [finding for finding in findings_of(run) if about in str(finding.claim)]
     lines = [f"- **{finding.value}**: {finding.claim.says}: {finding.text}" for finding in found]
     return "\n".join(lines) or f"This run has nothing to say to a claim: {NOT_MEASURED}."
@@ -111,13 +127,19 @@ def table(headings: str, rows: Iterable[Sequence[object]]) -> str:
 
 def difference_in(view: str, left: str, right: str) -> str:
     """What differs in one view between two labs, line by line as in `lab diff`."""
-    lines = difflib.ndiff(_source_of(view, left).splitlines(), _source_of(view, right).splitlines())
+    return difference(*(source_of(f"labs/{lab}/views.py", view) for lab in (left, right)))
+
+
+def difference(before: str, after: str) -> str:
+    """What differs between two texts, line by line as in `lab diff`."""
+    lines = difflib.ndiff(before.splitlines(), after.splitlines())
     return "\n".join(line.rstrip() for line in lines if not line.startswith("?"))
 
 
-def _source_of(view: str, lab: str) -> str:
-    text = (labdiff.LABS / lab / "views.py").read_text()
-    (found,) = (part for part in ast.parse(text).body if getattr(part, "name", "") == view)
+def source_of(path: str, name: str) -> str:
+    """A function or class of a file, as it stands there; `path` starts at the top of the project."""
+    text = (ROOT / path).read_text()
+    (found,) = (part for part in ast.parse(text).body if getattr(part, "name", "") == name)
     return ast.get_source_segment(text, found) or ""
 
 
@@ -130,15 +152,23 @@ def measure_live(experiment: str, *options: str, folder: Path | None = None) -> 
     folder = folder or record.LOCAL / f"{experiment}-live-{datetime.now():%Y%m%d-%H%M%S}"
     command = [sys.executable, "-m", "bench", "run", experiment, *options, "--out", str(folder)]
     print(bar(0, 1, f"started, {takes}"), end="", flush=True)
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
-        try:
-            said = [_shown(line) for line in running.stderr or ()]
-        except BaseException:  # the reader stopped the cell: SIGTERM lets the run keep what it has
-            running.terminate()
-            raise
+    said = _heard(command)
     if not (folder / "run.json").exists():
         raise LabError(f"Nothing was measured: {said[-1] if said else 'it ended without a word'}")
     return record.load(folder)
+
+
+def _heard(command: Sequence[str]) -> list[str]:
+    """What a command says on stderr, each line shown as it comes."""
+    # A Jupyter kernel asks for colours in what it starts, and a line of progress would come as a terminal's bar.
+    plain = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env=plain, **quiet) as running:
+        try:
+            return [_shown(line) for line in running.stderr or ()]
+        except BaseException:  # the reader stopped the cell: SIGTERM lets the run keep what it has
+            running.terminate()
+            raise
 
 
 def expected_s(experiment: str, *options: str) -> float:
@@ -158,11 +188,10 @@ def expected_s(experiment: str, *options: str) -> float:
 
 
 def _shown(line: str) -> str:
-    """Print a line of `lab run`: its progress, as `3/24 stack: ok 80/s`, in place of the last one."""
+    """Print a line of `lab run`: progress, as `3/24 stack: ok 80/s`, over the one before, all else below it."""
     text = line.strip()
     count = re.match(r"(\d+)/(\d+) ", text)
-    shown = bar(int(count[1]), int(count[2]), text) if count else f"\r{text:<{LINE_COLUMNS}}\n"
-    print(shown, end="", flush=True)
+    print(bar(int(count[1]), int(count[2]), text) if count else f"\n{text}\n", end="", flush=True)
     return text
 
 
