@@ -60,13 +60,9 @@ def _controls(widgets: Any, start: Case) -> dict[str, Any]:
         "users": widgets.FloatLogSlider(
             value=start.users, min=0, max=len(str(MOST_USERS)) - 1, description="in flight at once", **tall
         ),
-        "with_seven": widgets.Checkbox(
-            value=start.with_seven, description="under the seven middlewares of a new project", **boxed
-        ),
+        "with_seven": widgets.Checkbox(value=start.with_seven, description="under the seven middlewares", **boxed),
         "threads": widgets.FloatLogSlider(
             value=start.threads, min=0, max=3, description="largest pool of threads", **tall
         ),
-        "megabytes": widgets.SelectionSlider(
-            options=MEGABYTES, value=megabytes, description="memory of the process, MB", **how
-        ),
+        "megabytes": widgets.SelectionSlider(options=MEGABYTES, value=megabytes, description="memory, MB", **how),
     }
