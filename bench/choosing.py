@@ -1,7 +1,8 @@
 """From what a site's requests do to the stack that should serve them: a decision that can be read, and argued with.
 
 Pure. What a stack takes is read from three runs (`prices_of`), how it then behaves follows from `theory.py`
-(`option_of`), and one rule decides (`choose`). `plots_choosing.py` draws it, `choosing_words.py` says it.
+(`option_of`), and one rule decides (`choose`). `plots_choosing.py` draws it, `choosing_words.py` says it,
+`choosing_steps.py` says what to do about it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import log
+from math import ceil, log
 
 from bench import theory
 from bench.record import Run
@@ -28,6 +29,8 @@ HELD = {
 }
 """Whose memory of the run `held` stands for each lab; sync_asgi serves no feed, and parks a thread as async_asgi."""
 HELD_AT_ONCE = 1000
+SPARE = 2
+"""Times the threads that keep the core busy: further ones could only queue for it."""
 SEVEN = ("startproject",)
 NEAR = 0.9
 """Of the best: who answers so much of it is as good, since machines and restarts differ by as much."""
@@ -151,9 +154,15 @@ def option_of(case: Case, price: Price) -> Option:
 
 
 def _pool(case: Case, price: Price) -> int:
-    """The threads to configure: one for each user, no more than are allowed and than the memory takes."""
-    into_memory = int((case.memory_bytes - price.rest_bytes) / price.each_bytes)
-    return max(1, min(case.users, case.threads, into_memory))
+    """The threads to configure: one for each user, no more than are allowed, than the memory takes, than are of use."""
+    most = max(1, min(case.users, case.threads, fitting_users(case, price)))
+    cpu_s = between(price.cpu_s[case.with_seven], most) + case.own_cpu_s
+    return min(most, ceil(SPARE * (case.wait_s + cpu_s) / cpu_s))
+
+
+def fitting_users(case: Case, price: Price) -> int:
+    """How many requests in flight the memory has room for; below 1 where the process alone is too large."""
+    return int((case.memory_bytes - price.rest_bytes) // price.each_bytes)
 
 
 def options_of(case: Case, prices: Sequence[Price]) -> list[Option]:
@@ -171,12 +180,21 @@ def choose(options: Sequence[Option]) -> Option | None:
 
 
 def turning_point(case: Case, prices: Sequence[Price]) -> int | None:
-    """From how many users on the rule leaves the pool of threads; None where it never does, up to MOST_USERS."""
+    """From how many users on the rule takes another stack than the pool of threads; None where it never does, up to
+    MOST_USERS.
+    """
     for users in _levels():
         chosen = choose(options_of(replace(case, users=users), prices))
-        if chosen is None or chosen.lab != LEAST_ASKED_FIRST[0]:
+        if chosen is not None and chosen.lab != LEAST_ASKED_FIRST[0]:
             return users
     return None
+
+
+def kept_out(options: Sequence[Option]) -> list[Option]:
+    """Stock Django's options that the memory alone rules out: the rule would weigh them if there were more of it."""
+    chosen = choose(options)
+    enough = chosen.throughput_per_s / NEAR if chosen else 0.0
+    return [it for it in options if it.lab in STOCK and not it.fits and it.throughput_per_s > enough]
 
 
 def _levels() -> list[int]:

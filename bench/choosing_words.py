@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.choosing import (
+    HELD,
+    HELD_AT_ONCE,
     MOST_USERS,
     STOCK,
     Case,
@@ -15,9 +17,10 @@ from bench.choosing import (
     options_of,
     turning_point,
 )
+from bench.choosing_steps import steps
 from bench.record import Run
 from bench.summary import Row, lab_of, rows_of
-from bench.tables import number, whole
+from bench.tables import number, percent, whole
 
 ASKS = {
     "sync_wsgi": "nothing: the project as it is",
@@ -25,16 +28,21 @@ ASKS = {
     "async_asgi": "the same, and views and libraries that await",
     "zero_hop": "the same, and a handler that is not Django's",
 }
+THROUGHPUT = "throughput_per_s"
+PRICES_HEAD = "| lab | middleware | CPU of a request, by users | memory at rest | for each in flight |"
+NEARLY = 0.1
+"""A prediction that is no farther off counts as right."""
 HEAD = "| stack | requests/s | answered after | CPU a request | threads | memory | bounded by | it asks for |"
 BESIDE_HEAD = "| stack | wait | users | predicted | measured | measured / predicted |\n|---|--:|--:|--:|--:|--:|"
 
 
 def described(case: Case) -> str:
     """The case in a sentence."""
+    waits = f"waits {number(1000 * case.wait_s)} ms" if case.wait_s else "waits for nothing"
     own = f" and computes {number(1000 * case.own_cpu_s)} ms" if case.own_cpu_s else ""
-    under = "the seven of a new project" if case.with_seven else "no middleware"
+    under = "the seven middlewares of a new project" if case.with_seven else "no middleware"
     return (
-        f"{case.users:,} at once; each waits {number(1000 * case.wait_s)} ms{own}, under {under}; "
+        f"{case.users:,} at once; each {waits}{own}, under {under}; "
         f"at most {case.threads:,} threads in a pool; {whole(case.memory_bytes / 1e6)} MB; one core"
     )
 
@@ -47,9 +55,13 @@ def table(options: Sequence[Option]) -> str:
 def _line(option: Option) -> str:
     memory = f"{whole(option.memory_bytes / 1e6)} MB" + ("" if option.fits else ", **too much**")
     return (
-        f"| `{option.stack}` | {number(option.throughput_per_s)} | {number(1000 * option.response_s)} ms "
+        f"| `{option.stack}` | {number(option.throughput_per_s)} | {_duration(option.response_s)} "
         f"| {whole(1e6 * option.cpu_s)} µs | {_threads(option)} | {memory} | {option.limiter} | {ASKS[option.lab]} |"
     )
+
+
+def _duration(time_s: float) -> str:
+    return f"{number(time_s)} s" if time_s >= 10 else f"{number(1000 * time_s)} ms"
 
 
 def _threads(option: Option) -> str:
@@ -60,10 +72,13 @@ def headline(options: Sequence[Option]) -> str:
     """The decision and its numbers in one sentence."""
     chosen = choose(options)
     if chosen is None:
-        return "Nothing fits into so little memory: fewer at once, or more processes with memory of their own"
+        smallest = min((it for it in options if it.lab in STOCK), key=lambda it: it.memory_bytes)
+        return f"Nothing fits: the smallest, {smallest.stack}, takes {whole(smallest.memory_bytes / 1e6)} MB"
     others = [option for option in options if option.lab in STOCK and option.lab != chosen.lab]
-    told = ", ".join(f"{it.stack} {number(it.throughput_per_s)}{'' if it.fits else ' (too large)'}" for it in others)
-    return f"Take {chosen.stack}: {number(chosen.throughput_per_s)} requests/s; {told}"
+    told = " and ".join(
+        f"{number(it.throughput_per_s)} on {it.stack}{'' if it.fits else ', too large'}" for it in others
+    )
+    return f"Take {chosen.stack}: {number(chosen.throughput_per_s)} requests/s, against {told}"
 
 
 def both_cases(case: Case, prices: Sequence[Price]) -> str:
@@ -73,30 +88,63 @@ def both_cases(case: Case, prices: Sequence[Price]) -> str:
 
 
 def _for_threads(case: Case, pool: Option, loop: Option) -> str:
-    places = (
-        f"its {pool.slots:,} threads have a place for everybody"
-        if (pool.slots or 0) >= case.users
-        else f"its {pool.slots:,} threads bound what reaches your database, and {case.users - (pool.slots or 0):,} wait"
-    )
     return (
         f"a request takes {pool.cpu_s / loop.cpu_s:.2f} of the CPU it takes with an async view behind stock ASGI; "
-        f"nothing is rewritten; {places}."
+        f"nothing is rewritten; {_places(case, pool)}."
     )
+
+
+def _places(case: Case, pool: Option) -> str:
+    threads = f"its pool of {pool.slots:,}"
+    waiting = case.users - (pool.slots or 0)
+    if waiting <= 0:
+        return f"there is a place for everybody in {threads}"
+    if pool.limiter == "server CPU":
+        return f"{threads} keeps the core busy, and more threads could only queue for it"
+    return f"{threads} bounds what reaches your database, and {waiting:,} wait for a place"
 
 
 def _for_loop(case: Case, prices: Sequence[Price], loop: Option, free: Option) -> str:
     turn = turning_point(case, prices)
     where = (
-        f"at no number up to {MOST_USERS:,} at once does it answer more by a tenth than such a pool"
+        f"the rule takes it at no number up to {MOST_USERS:,} at once"
         if turn is None
-        else f"from about {turn:,} at once on it answers more by a tenth than such a pool"
+        else f"the rule takes it from about {turn:,} at once on"
     )
-    saved_us = whole(1e6 * (loop.cpu_s - free.cpu_s))
     return (
-        f"there is no pool to size, and none that spares the database; {where}; of the {whole(1e6 * loop.cpu_s)} µs a "
-        f"request takes, Django without hops saves {saved_us}; and streams, sockets and clients that leave ask for it "
-        f"whatever the numbers say."
+        f"there is no pool to size, nor one that spares the database; {where}; of the {whole(1e6 * loop.cpu_s)} µs a "
+        f"request takes, Django without hops saves {whole(1e6 * (loop.cpu_s - free.cpu_s))}; and streams, sockets and "
+        f"clients that leave ask for it whatever the numbers say."
     )
+
+
+def price_table(prices: Sequence[Price]) -> str:
+    """What each lab takes, as Markdown, and below it where a number stands for another."""
+    lines = [_price_line(price, with_seven) for price in prices for with_seven in (False, True)]
+    return "\n".join([PRICES_HEAD, "|---|---|---|--:|--:|", *lines]) + "\n\n" + " ".join(_stand_ins(prices))
+
+
+def _price_line(price: Price, with_seven: bool) -> str:
+    cpu = ", ".join(f"{whole(1e6 * cpu_s)} µs at {users:,}" for users, cpu_s in sorted(price.cpu_s[with_seven].items()))
+    return (
+        f"| `{price.lab}` | {'the seven' if with_seven else 'none'} | {cpu} | {whole(price.rest_bytes / 1e6)} MB "
+        f"| {whole(price.each_bytes / 1e3)} kB |"
+    )
+
+
+def _stand_ins(prices: Sequence[Price]) -> list[str]:
+    borrowed = [
+        f"`{price.lab}` serves no feed: its memory is that of `{HELD[price.lab]}`."
+        for price in prices
+        if not HELD[price.lab].startswith(f"{price.lab}@")
+    ]
+    single = [
+        f"`{price.lab}` was measured at {next(iter(price.cpu_s[False])):,} users alone, and is taken to cost as "
+        f"much at any other number."
+        for price in prices
+        if len(price.cpu_s[False]) == 1
+    ]
+    return [f"Memory is that of {HELD_AT_ONCE:,} open feeds.", *borrowed, *single]
 
 
 def beside(prices: Sequence[Price], run: Run) -> str:
@@ -104,22 +152,46 @@ def beside(prices: Sequence[Price], run: Run) -> str:
 
     Prices are of other runs: nothing here is fitted to what it is set beside.
     """
-    of_lab = {price.lab: price for price in prices}
-    rows = [row for row in rows_of(run) if row.measured and row.users and lab_of(row.stack) in of_lab]
-    return "\n".join([BESIDE_HEAD, *(_beside(row, of_lab[lab_of(row.stack)]) for row in rows)])
+    return _beside_table(prices, _askable(prices, run))
 
 
-def _beside(row: Row, price: Price) -> str:
-    predicted = option_of(case_of(row), price).throughput_per_s
-    measured = row.median("throughput_per_s") or 0.0
-    wait = f"{1000 * row.io_wait_s:g} ms"
+def astray(prices: Sequence[Price], run: Run) -> str:
+    """In how many rows the model is nearly right, and all the others, as Markdown."""
+    rows = _askable(prices, run)
+    if not rows:
+        return "Nothing of this run was measured that the model could be asked for."
+    far = [row for row in rows if abs(_ratio(row, prices) - 1) > NEARLY]
+    told = f"Of {len(rows)} measured points {len(rows) - len(far)} lie within {percent(NEARLY)} of the prediction."
+    return f"{told} The others:\n\n{_beside_table(prices, far)}" if far else told
+
+
+def _askable(prices: Sequence[Price], run: Run) -> list[Row]:
+    labs = {price.lab for price in prices}
+    return [row for row in rows_of(run) if row.values(THROUGHPUT) and row.users and lab_of(row.stack) in labs]
+
+
+def _beside_table(prices: Sequence[Price], rows: Sequence[Row]) -> str:
+    return "\n".join([BESIDE_HEAD, *(_beside(row, prices) for row in rows)])
+
+
+def _predicted(row: Row, prices: Sequence[Price]) -> float:
+    (price,) = (price for price in prices if price.lab == lab_of(row.stack))
+    return option_of(case_of(row), price).throughput_per_s
+
+
+def _ratio(row: Row, prices: Sequence[Price]) -> float:
+    """Measured over predicted."""
+    return (row.median(THROUGHPUT) or 0.0) / _predicted(row, prices)
+
+
+def _beside(row: Row, prices: Sequence[Price]) -> str:
     cells = (
         f"`{row.stack}`",
-        wait,
+        f"{1000 * row.io_wait_s:g} ms",
         f"{row.users:,}",
-        number(predicted),
-        number(measured),
-        f"{measured / predicted:.2f}",
+        number(_predicted(row, prices)),
+        number(row.median(THROUGHPUT)),
+        f"{_ratio(row, prices):.2f}",
     )
     return f"| {' | '.join(cells)} |"
 
@@ -136,6 +208,15 @@ def case_of(row: Row) -> Case:
 
 
 def told(case: Case, prices: Sequence[Price]) -> str:
-    """All of it: the case, the decision, both sides, the table."""
+    """All of it: the case, the decision, both sides, the table, what to do."""
     options = options_of(case, prices)
-    return f"{described(case)}.\n\n**{headline(options)}.**\n\n{both_cases(case, prices)}\n\n{table(options)}"
+    sides = both_cases(case, prices) if choose(options) else ""
+    parts = [
+        f"{described(case)}.",
+        f"**{headline(options)}.**",
+        sides,
+        table(options),
+        "On Monday:",
+        steps(case, prices),
+    ]
+    return "\n\n".join(part for part in parts if part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isclose
 
@@ -31,48 +31,68 @@ WIDTHS = (100, 200, 500, 1_000, 2_000, 5_000, MOST_USERS)
 """Users to which the axis may reach."""
 KEY = (
     "Lines: predicted from the wait, the CPU a request takes and the pool (mean value analysis); a line ends where the "
-    "memory does. Dashed: the users of this case."
+    "memory does. Dashed upright: the users of this case."
 )
-POINTS_KEY = "Points: measured. The lines are not fitted to them: of runs they take CPU times alone. Hollow: degraded."
+POINTS_KEY = (
+    "Points: measured where as many were let in at once. No line is fitted to them: lines take prices from runs, no "
+    "throughput. Hollow: degraded."
+)
 
 
 @styled
 def curves(case: Case, prices: Sequence[Price], runs: Sequence[Run] = ()) -> Picture:
     """One line for each stack to choose from; points where a run measured just this case at some number of users."""
     options, rows = options_of(case, prices), measured_of(case, prices, runs)
+    levels = _levels(case)
+    lines = {option.stack: _fitting(case, price, levels) for option, price in zip(options, prices, strict=True)}
     figure, (ax,) = new_page(
         headline(options),
         described(case),
-        labels=[option.stack for option in options],
-        notes=[KEY, *([POINTS_KEY] if rows else [])],
+        labels=list(lines),
+        notes=[KEY, *([POINTS_KEY] if rows else []), *_too_large(lines)],
     )
-    levels = _levels(case)
     _scale(ax, case, levels)
-    drawn = [[option_of(replace(case, users=users), price) for users in levels] for price in prices]
-    values = [option.throughput_per_s for line in drawn for option in line]
+    values = [option.throughput_per_s for line in lines.values() for option in line.values()]
     scale_values(ax, values + [value for row in rows for value in row.values(THROUGHPUT.path)], log=False)
-    label_ends(ax, [_draw_line(ax, levels, line, option) for line, option in zip(drawn, options, strict=True)])
+    # The stack that asks least comes last and lies on top: where lines coincide, it is the one to take.
+    label_ends(ax, [_draw_line(ax, stack, line) for stack, line in reversed(lines.items()) if line])
     for row in rows:
         draw_markers(ax, row, [row.users], [row.median(THROUGHPUT.path) or 0.0])
     return figure
 
 
+def _fitting(case: Case, price: Price, levels: Sequence[int]) -> dict[int, Option]:
+    """The option at each number of users for which the memory has room."""
+    options = {users: option_of(replace(case, users=users), price) for users in levels}
+    return {users: option for users, option in options.items() if option.fits}
+
+
+def _too_large(lines: Mapping[str, Mapping[int, Option]]) -> list[str]:
+    gone = [stack for stack, line in lines.items() if not line]
+    return [f"Not drawn, too large for the memory even with one user: {', '.join(gone)}."] if gone else []
+
+
 def measured_of(case: Case, prices: Sequence[Price], runs: Sequence[Run]) -> list[Row]:
     """Rows of the runs that differ from the case in nothing but the number of users."""
     middleware = SEVEN if case.with_seven else ()
-    crowd = replace(case, users=max(case.users, case.threads))
-    stacks = {option.stack for option in options_of(crowd, prices)}
+    stacks = {option.stack for option in options_of(case, prices) if not option.slots}
     return [
         row
         for run in runs
         for row in rows_of(run)
         if row.measured
         and is_plainly_closed(row)
-        and row.stack in stacks
+        and (row.stack in stacks or _lets_in_as_many(case, row))
         and row.middleware == middleware
         and isclose(row.io_wait_s, case.wait_s)
         and not case.own_cpu_s
     ]
+
+
+def _lets_in_as_many(case: Case, row: Row) -> bool:
+    """True for a pool of the lab's that lets in as many of its users at once as the largest one of the case would."""
+    is_pool = row.slots is not None and row.stack == f"sync_wsgi@gthread:{row.slots}"
+    return is_pool and min(row.slots or 0, row.users) == min(case.threads, row.users)
 
 
 def _levels(case: Case) -> list[int]:
@@ -89,8 +109,8 @@ def _scale(ax: Axes, case: Case, levels: Sequence[int]) -> None:
     ax.axvline(case.users, color=GREY, linestyle="--", linewidth=0.9, zorder=1)
 
 
-def _draw_line(ax: Axes, levels: Sequence[int], line: Sequence[Option], option: Option) -> End:
-    look = look_of(option.stack)
-    fitting = [(users, it.throughput_per_s) for users, it in zip(levels, line, strict=True) if it.fits] or [(1, 0.0)]
-    ax.plot(*zip(*fitting, strict=True), color=look.colour, linestyle=look.line, label=f"predicted-{option.stack}")
-    return End(*fitting[-1], option.stack, look.text_colour)
+def _draw_line(ax: Axes, stack: str, line: Mapping[int, Option]) -> End:
+    look = look_of(stack)
+    drawn = [(users, option.throughput_per_s) for users, option in line.items()]
+    ax.plot(*zip(*drawn, strict=True), color=look.colour, linestyle=look.line, label=f"predicted-{stack}")
+    return End(*drawn[-1], stack, look.text_colour)

@@ -58,7 +58,10 @@ def held(run: Run, request: str) -> Picture:
     """Feeds served, threads, memory and the time until all are told, against open connections."""
     seen = held_rows_for(run, request)
     rows = [row for row in seen if row.median(SERVED.path)]
-    lines, levels = series_of(rows), sorted({round(connections_of(row)) for row in rows})
+    if not rows:
+        asked = [row for row in rows_of(run) if row.request == request]
+        return bars(asked, [SERVED], held_title(rows))
+    lines, levels = series_of(rows), sorted({round(connections_of(row)) for row in seen})
     figure, axes = new_page(
         held_title(rows),
         subtitle_of(rows, "against open connections"),

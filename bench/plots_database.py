@@ -33,14 +33,24 @@ def waves_rows_for(run: Run, request: str) -> list[Row]:
     return [row for row in rows_of(run) if row.request == request and row.values(LEFT_OPEN.path)]
 
 
+def waves_of(run: Run, allowed: int) -> list[Row]:
+    """Rows of waves against a database that allows so many connections."""
+    return [row for request in run.plan.requests for row in waves_rows_for(run, request) if allowed_of(row) == allowed]
+
+
+def of_stacks(rows: Sequence[Row], stacks: Sequence[str]) -> list[Row]:
+    """The rows of these stacks; all of them where none is named, or none of those is there."""
+    return [row for row in rows if row.stack in stacks] or list(rows)
+
+
 def allowed_of(row: Row) -> int:
     return row.load.max_connections or 0
 
 
 @styled
-def waves(run: Run, request: str, allowed: int) -> Picture:
-    """One panel a stack: requests in flight and connections open, through both waves."""
-    rows = [row for row in waves_rows_for(run, request) if allowed_of(row) == allowed]
+def waves(run: Run, request: str, allowed: int, stacks: Sequence[str] = ()) -> Picture:
+    """One panel a stack, of all or of those named: requests in flight and connections open, through both waves."""
+    rows = of_stacks([row for row in waves_rows_for(run, request) if allowed_of(row) == allowed], stacks)
     lines, wave = -(-len(rows) // COLUMNS), rows[0].load.connections
     figure, axes = new_page(
         waves_title(rows),
@@ -87,7 +97,7 @@ def waves_title(rows: Sequence[Row]) -> str:
     if not failing:
         return f"{left}; nobody fails"
     most = failing[0]
-    return f"{left}; {most.stack} fails {whole(most.median('failed'))} of {2 * (most.load.connections or 0)}"
+    return f"{left}; {most.stack} fails {whole(most.median('failed'))} of {2 * (most.load.connections or 0)} requests"
 
 
 def torn_rows(run: Run) -> list[Row]:
@@ -96,9 +106,9 @@ def torn_rows(run: Run) -> list[Row]:
 
 
 @styled
-def torn(run: Run) -> Picture:
+def torn(run: Run, stacks: Sequence[str] = ()) -> Picture:
     """Coins that are gone, requests of those who stayed that failed, and views that were cut short."""
-    rows = torn_rows(run)
+    rows = of_stacks(torn_rows(run), stacks)
     return bars(rows, [GONE_COINS, UNTOLD, CUT_SHORT], torn_title(rows))
 
 
@@ -128,9 +138,9 @@ def sided_rows(run: Run) -> list[Row]:
 
 
 @styled
-def sided(run: Run) -> Picture:
-    """Latency, connections and threads of every request on every stack."""
-    rows = sided_rows(run)
+def sided(run: Run, stacks: Sequence[str] = ()) -> Picture:
+    """Latency, connections and threads of every request on every stack, or on those named."""
+    rows = of_stacks(sided_rows(run), stacks)
     return bars(rows, [P50, OPEN, THREADS], sided_title(rows))
 
 

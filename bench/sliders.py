@@ -31,7 +31,8 @@ def explore(show: Callable[[Case], None], start: Case) -> None:
 
     controls = _controls(ipywidgets, start)
     output = ipywidgets.interactive_output(lambda **values: show(case_of(**values)), controls)
-    display(ipywidgets.VBox([*controls.values(), output]))
+    left, right = list(controls.values())[:3], list(controls.values())[3:]
+    display(ipywidgets.VBox([ipywidgets.HBox([ipywidgets.VBox(left), ipywidgets.VBox(right)]), output]))
 
 
 def case_of(*, wait_ms: float, own_ms: float, users: float, with_seven: bool, threads: float, megabytes: int) -> Case:
@@ -42,8 +43,8 @@ def case_of(*, wait_ms: float, own_ms: float, users: float, with_seven: bool, th
 def _controls(widgets: Any, start: Case) -> dict[str, Any]:
     """One slider for each number of a case; drawing takes a moment, so they tell where they are let go."""
     how: dict[str, Any] = {
-        "style": {"description_width": "15em"},
-        "layout": widgets.Layout(width="44em"),
+        "style": {"description_width": "13em"},
+        "layout": widgets.Layout(width="33em"),
         "continuous_update": False,
     }
     boxed = {"style": how["style"], "layout": how["layout"]}
@@ -59,13 +60,9 @@ def _controls(widgets: Any, start: Case) -> dict[str, Any]:
         "users": widgets.FloatLogSlider(
             value=start.users, min=0, max=len(str(MOST_USERS)) - 1, description="in flight at once", **tall
         ),
-        "with_seven": widgets.Checkbox(
-            value=start.with_seven, description="under the seven middlewares of a new project", **boxed
-        ),
+        "with_seven": widgets.Checkbox(value=start.with_seven, description="under the seven middlewares", **boxed),
         "threads": widgets.FloatLogSlider(
             value=start.threads, min=0, max=3, description="largest pool of threads", **tall
         ),
-        "megabytes": widgets.SelectionSlider(
-            options=MEGABYTES, value=megabytes, description="memory of the process, MB", **how
-        ),
+        "megabytes": widgets.SelectionSlider(options=MEGABYTES, value=megabytes, description="memory, MB", **how),
     }

@@ -8,10 +8,11 @@ asks all of them again (half a minute) and writes that file. What is said about 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ import django
 import msgspec
 from rich.table import Table
 
-from bench import record
+from bench import lessons, record
 from bench.arguments import Parser
 from bench.database import serving_database, source
 from bench.errors import ExitCode
@@ -44,6 +45,10 @@ class Seen:
     sentence: str
 
 
+Found = dict[str, dict[str, dict[str, Seen]]]
+"""{trap: {door: {view: Seen}}}"""
+
+
 def seen_at(visitor: Visitor, name: str) -> dict[str, Seen]:
     """Both views of a trap; the cure first, so that what the trap leaves behind does not count against it."""
     return {"instead": _seen(visitor, name, f"/{name}/instead"), "trap": _seen(visitor, name, f"/{name}")}
@@ -65,18 +70,41 @@ def visiting(door: str, environment: dict[str, str]) -> Iterator[Visitor]:
             yield visitor
 
 
-def ask_all(names: Sequence[str] = TRAPS) -> dict[str, dict[str, dict[str, Seen]]]:
-    """{trap: {door: {view: Seen}}}; the doors one after the other, so that they do not slow each other."""
-    found: dict[str, dict[str, dict[str, Seen]]] = {name: {} for name in names}
+def ask_all(names: Sequence[str] = TRAPS, tell: Callable[[int, str], None] = lambda done, line: None) -> Found:
+    """Ask the traps; the doors one after the other, so that they do not slow each other. After each question `tell`
+    hears how many have been asked and what was seen last.
+    """
+    found: Found = {name: {} for name in names}
     with serving_database() as database:
         for door in STACKS:
             with visiting(door, database.environment) as visitor:
                 for name in names:
                     found[name][door] = seen_at(visitor, name)
+                    tell(sum(map(len, found.values())), f"{name} behind {door.upper()}: {_harm(found, name, door)}")
     return found
 
 
-def document(found: dict[str, dict[str, dict[str, Seen]]]) -> dict[str, Any]:
+def ask_live(names: Sequence[str] = TRAPS) -> Found | None:
+    """Ask here and now where LAB_LIVE is set, with a progress bar; else None, and how to have it."""
+    if not os.environ.get(lessons.LIVE_VARIABLE):
+        print("This cell asks on your machine, in about half a minute: open the course with `lab notebooks --live`.")
+        return None
+    questions = len(names) * len(STACKS)
+
+    def show(done: int, line: str) -> None:
+        print(lessons.bar(done, questions, f"{done}/{questions} {line}"), end="", flush=True)
+
+    show(0, "the database and the first server start")
+    found = ask_all(names, show)
+    print()
+    return found
+
+
+def _harm(found: Found, name: str, door: str) -> str:
+    return "harm" if found[name][door]["trap"].harmed else "fine"
+
+
+def document(found: Found) -> dict[str, Any]:
     return {
         "django": django.get_version(),
         "python": ".".join(platform.python_version_tuple()[:2]),
@@ -86,12 +114,12 @@ def document(found: dict[str, dict[str, dict[str, Seen]]]) -> dict[str, Any]:
     }
 
 
-def load() -> dict[str, dict[str, dict[str, Seen]]]:
+def load() -> Found:
     """What is kept, as `ask_all` gave it."""
-    return msgspec.convert(json.loads(FILE.read_text())["traps"], dict[str, dict[str, dict[str, Seen]]])
+    return msgspec.convert(json.loads(FILE.read_text())["traps"], Found)
 
 
-def table(found: dict[str, dict[str, dict[str, Seen]]]) -> Table:
+def table(found: Found) -> Table:
     shown = Table("trap", "door", "trap", "instead", title="Traps behind both doors")
     for name, doors in found.items():
         for door, views in doors.items():
@@ -99,12 +127,9 @@ def table(found: dict[str, dict[str, dict[str, Seen]]]) -> Table:
     return shown
 
 
-def overview(found: dict[str, dict[str, dict[str, Seen]]]) -> str:
+def overview(found: Found) -> str:
     """Which trap does harm behind which door, as Markdown."""
-    rows = [
-        f"| `{name}` | " + " | ".join("**harm**" if doors[door]["trap"].harmed else "fine" for door in STACKS) + " |"
-        for name, doors in found.items()
-    ]
+    rows = [f"| `{name}` | " + " | ".join(_bold(_harm(found, name, door)) for door in STACKS) + " |" for name in found]
     head = " | ".join(f"{door.upper()} (`{stack}`)" for door, stack in STACKS.items())
     return "\n".join([f"| trap | {head} |", "|---|---|---|", *rows])
 
@@ -115,6 +140,32 @@ def code_of(name: str) -> str:
     found = re.search(r"^(?:async def|def|class|[A-Z_]+ =)", text, re.MULTILINE)
     assert found, f"{name} has no code"
     return text[found.start() :].replace("\n\n\n", "\n\n")
+
+
+def beside(mine: Found, kept: Found) -> str:
+    """What was seen behind each door now, under a sentence that says where it is not what is kept, as Markdown."""
+    lines = [
+        f"| `{name}` | {door.upper()} | {_bold(_harm(mine, name, door))} | {views['trap'].sentence} |"
+        for name, doors in mine.items()
+        for door, views in doors.items()
+    ]
+    others = [
+        f"`{name}` behind {door.upper()}" for name in mine for door in mine[name] if _differs(name, door, mine, kept)
+    ]
+    told = (
+        f"Not as it is kept: {', '.join(others)}."
+        if others
+        else "Each does harm where it is said to, and nowhere else."
+    )
+    return "\n".join([f"{told}\n\n| trap | door | here | seen |\n|---|---|---|---|", *lines])
+
+
+def _bold(harm: str) -> str:
+    return f"**{harm}**" if harm == "harm" else harm
+
+
+def _differs(name: str, door: str, mine: Found, kept: Found) -> bool:
+    return _harm(mine, name, door) != _harm(kept, name, door)
 
 
 def lesson_of(name: str, doors: dict[str, dict[str, Seen]]) -> str:
@@ -128,7 +179,7 @@ def lesson_of(name: str, doors: dict[str, dict[str, Seen]]) -> str:
     ]
     head = "| door | `trap` | `instead` |\n|---|---|---|\n"
     points = re.sub(r"^(People write|What happens|Instead):", r"- **\1:**", said, flags=re.MULTILINE)
-    return f"### {title}\n\n{points}\n\n```python\n{code_of(name)}```\n\n{head}" + "\n".join(rows)
+    return f"#### {title.rstrip('.')}\n\n{points}\n\n```python\n{code_of(name)}```\n\n{head}" + "\n".join(rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

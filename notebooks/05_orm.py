@@ -9,194 +9,234 @@
 # %% [markdown]
 # # The ORM: what async means for the database
 #
-# **Question.** Django's ORM has a method with an `a` before its name for nearly everything. Does it wait for the database as an event loop waits, and what
-# becomes of connections and transactions when a view is async?
+# **Question.** Nearly every method of Django's ORM has a twin to be awaited: `aget`, `acreate`, `adelete`. While one of them waits, the event loop serves others. Is a
+# database then one more thing that async code waits for better than threads do? And who counts the connections, where nobody counts threads?
 #
-# All runs of this lesson asked a real PostgreSQL on the same machine. It shares a core with the load, the server has one of its own.
+# Everything in this lesson asked a real PostgreSQL. It shares a core with the load; the server has one of its own.
 
 # %%
+from math import ceil
+
 from IPython.display import Markdown, display
 
-from bench import lessons, plots, plots_database, summary, tables, timeline
+from bench import lessons, plots, plots_database, tables
+from bench.claims import show
 
 cost = lessons.run_to_show("orm_cost")
 connections, gathering = lessons.reference("connections"), lessons.reference("serial_gather")
 payments, outage = lessons.reference("transactions"), lessons.reference("outage")
-rows = lessons.Rows(cost)
+costs, gathers = lessons.Rows(cost), lessons.Rows(gathering)
+stock = "async_asgi@uvicorn"
 
 # %% [markdown]
 # ## Predict
 #
-# An async view creates a row, reads it, changes it and deletes it, each with its a-method. How often does the request cross between the event loop and a thread?
-# And how many milliseconds do five queries of 20 ms take that the view hands to `asyncio.gather`?
+# - An async view creates a row, reads it, changes it and deletes it, each by an a-method. How often does its request go from the event loop to a thread?
+# - A view hands five queries of 20 ms to `asyncio.gather`. After how many milliseconds does it answer?
+# - Sixty requests come one after the other to an async view on uvicorn. Each asks the database once and then waits 1.5 s for something else; the database allows 40
+#   connections. Which request is the first to fail?
 
 # %%
 my_prediction_hops = None
 my_prediction_ms = None
+my_prediction_first = None
 
 # %% [markdown]
 # ## Run
 #
 # ```sh
-# lab doctor                                     # which database there will be: PostgreSQL without any set-up where its programs are
-# lab run orm_cost --profile standard            # some minutes; reference is what you see here
+# lab doctor                                # says which database there will be
+# lab run orm_cost --profile standard       # some minutes
 # lab run serial_gather
-# LAB_DATABASE_URL=postgresql://me:secret@127.0.0.1/mine lab run orm_cost    # your own server
+# lab run connections
 # ```
+#
+# Where PostgreSQL's programs are installed, the lab starts one for the run; `LAB_DATABASE_URL=postgresql://me:secret@127.0.0.1/mine` asks yours instead.
 
 # %%
-hops = rows["pinned_pool+max_age_60@uvicorn", "crud", 8].median("hops.sync_to_async")
-side = {(row.stack, row.request.partition("?")[0]): row for row in summary.rows_of(gathering)}
-serial_ms = plots_database.P50.of(side["async_asgi@uvicorn", "gathered"])
-display(Markdown(lessons.compare(my_prediction_hops, hops, "crossings")))
-display(Markdown(lessons.compare(my_prediction_ms, serial_ms, "ms")))
+display(Markdown(lessons.told(cost)))
+hops = {row.stack: row.median("hops.sync_to_async") for row in costs.values() if row.request == "crud"}
+gathered_ms = plots_database.P50.of(gathers[stock, "gathered?n=5&ms=20", 1])
+(small,) = (row for row in plots_database.waves_of(connections, 40) if row.stack == stock)
+first = small.median("waves.first.first_failed")
+asked_async = next((count for stack, count in hops.items() if stack.startswith("async_asgi")), None)
+display(Markdown("Hops: " + lessons.compare(my_prediction_hops, asked_async, "hops")))
+display(Markdown("Gathered: " + lessons.compare(my_prediction_ms, gathered_ms, "ms")))
+display(Markdown("First to fail: " + lessons.compare(my_prediction_first, first, "(its place in line)")))
 
 # %% [markdown]
 # ## See
 #
-# The same life of a row, spelt twice:
+# ### A row's life, spelt twice
+#
+# Four lines differ, and each by an `await` and an `a`:
 
 # %%
-display(Markdown(f"```diff\n{lessons.difference_in('crud', 'sync_wsgi', 'async_asgi')}\n```"))
+print(lessons.difference_in("crud", "sync_wsgi", "async_asgi"))
 
 # %% [markdown]
-# What a request costs the server, with eight users asking all the time:
+# How often such a request goes to a thread:
 
 # %%
-plots.cpu_per_request(cost, "crud", users=8)
-
-# %%
-plots.throughput_vs_users(cost, "rows?n=20")
-
-# %%
-for finding in summary.findings_of(cost):
-    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+table = lessons.table("stack | hops:", [(f"`{stack}`", tables.whole(count)) for stack, count in hops.items()])
+display(Markdown(table if hops else f"`crud` was {lessons.NOT_MEASURED}."))
 
 # %% [markdown]
-# ## Explain
-#
-# - **An a-method is a sync method in a thread.** `await Note.objects.aget(...)` is `await sync_to_async(Note.objects.get)(...)`, word for word in Django's source. The
-#   event loop is free meanwhile, and that is what it is for; the query itself is asked by a thread, and each call is one more hop.
-# - **All of a request's calls go to one thread**, its own, in the order they were made. Hence the same connection, and hence `gather` is serial.
-# - **What costs most is neither.** Django opens a connection for each request unless it is told otherwise, and to PostgreSQL a connection is a process.
-#
-# ## gather is serial
+# What it takes, beside a single query, with few users who ask all the time. A name with `max_age_60` keeps its connections (`CONN_MAX_AGE = 60`), one with `pool_16` takes
+# them from psycopg's pool; the others open one for each request, which is what Django does unless it is told otherwise.
 
 # %%
-plots_database.sided(gathering)
+few = min((row.users for row in costs.values()), key=lambda users: abs(users - 8))
+for request in cost.plan.requests:
+    display(plots.cpu_per_request(cost, request, users=few))
 
 # %%
-for finding in summary.findings_of(gathering):
-    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+display(Markdown(lessons.findings(cost)))
 
 # %% [markdown]
-# Instead: ask once for what five queries would fetch (`pk__in`, `prefetch_related`, a join). Where they are truly different, a thread for each with a connection of
-# its own, in sync code as well as in async code, and then a pool, for those connections must be opened.
+# ### Five queries, gathered
 #
-# ## Connections
-#
-# Two waves of requests, each of which asks the database once and then waits for something else. Grey is what is in flight, the line is what `pg_stat_activity` counts.
+# `gathered` hands them to `asyncio.gather`, and in sync code asks them in a row; `gathered_threads` gives each a thread and a connection; `slow_rows` asks once for what
+# the five would fetch. A pool opens some connections in advance, also where one is all that is used.
 
 # %%
+plots_database.sided(gathering, ("sync_wsgi@gthread:8", stock, "async_asgi+pool_16@uvicorn"))
+
+# %% [markdown]
+# ### Connections through two waves
+#
+# Sixty requests, and some seconds later sixty more. Each asks the database once and then waits for something else. Grey is what is in flight, the line is what
+# `pg_stat_activity` counts. First on a database that allows 100 connections:
+
+# %%
+shown = ("sync_wsgi@gthread:64", "sync_wsgi+max_age_60@gthread:64", stock)
+bounded = ("async_asgi+max_age_60@uvicorn", "async_asgi+pool_16@uvicorn", "pinned_pool+max_age_60@uvicorn")
 request = connections.plan.requests[0]
-plots_database.waves(connections, request, 100)
+plots_database.waves(connections, request, 100, shown + bounded)
+
+# %% [markdown]
+# Then on one that allows 40:
 
 # %%
 plots_database.waves(connections, request, 40)
 
 # %%
-for finding in summary.findings_of(connections):
-    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+display(Markdown(lessons.findings(connections)))
 
 # %% [markdown]
-# - **Under ASGI every request in flight has a connection once it has asked**, also while it waits for something else: the thread it was given keeps it until the end.
-#   An event loop lets in whoever comes, so the database's limit is reached by requests, not by threads.
-# - **`CONN_MAX_AGE` keeps what nobody finds again.** A connection belongs to a thread, the thread ends with its request, and the next request has another. What was
-#   kept stays open until Python's garbage collector comes by.
-# - **What bounds them**: a pool (psycopg's, which Django takes since 5.1), or a bounded set of threads (`labs/pinned_pool`). A pool of 16 is no pool for 16 queries at
-#   once, though: a request has its connection for as long as it lives, so those that only wait make others wait.
-#
-# What the labs' logs said when no connection was left:
+# What the labs' logs said when there was no connection left:
 
 # %%
 said = {error for trial in connections.trials if trial.database for error in trial.database.errors}
 display(Markdown("\n".join(f"- `{error}`" for error in sorted(said))))
 
 # %% [markdown]
-# ## Transactions
+# ### Payments whose clients leave
 #
-# A payment takes a coin from one account and gives it to another. Half of the clients leave between the two rows.
+# A payment takes a coin from one account and gives it to another. Half of the clients leave between the two. `checkout` is one transaction in one sync function,
+# `checkout_in_halves` two updates with an `await` between them, `checkout_across_hops` a transaction that is held open from one a-method to the next.
 
 # %%
-plots_database.torn(payments)
+plots_database.torn(payments, ("sync_wsgi@gthread:64", stock, "pinned_pool@uvicorn"))
 
 # %%
-for finding in summary.findings_of(payments):
-    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+display(Markdown(lessons.findings(payments)))
 
 # %% [markdown]
-# `transaction.atomic` has no async form. What works today is to write the whole transaction as a sync function and to send it to the thread in one hop. Once there, it
-# runs to its end: a client who leaves cancels the view, not the thread.
+# `transaction.atomic` has no async form. What works today is one sync function for the whole transaction, sent to the thread in one hop:
 
 # %%
-display(Markdown(f"```diff\n{lessons.difference_in('checkout', 'sync_wsgi', 'async_asgi')}\n```"))
+print(lessons.difference_in("checkout", "sync_wsgi", "async_asgi"))
 
 # %% [markdown]
-# ## When the database goes away
+# ### When the database goes away
+#
+# It is stopped under load, and started again a second later. A request that waits for a pool goes on waiting; one that opens a
+# connection of its own is refused at once:
 
 # %%
 plots_database.away(outage)
 
-# %%
-timeline.timeline(timeline.outages(outage)[:1])
+# %% [markdown]
+# ## Explain
+#
+# - **An a-method is a sync method in a thread.** `await Note.objects.aget(...)` is `await sync_to_async(Note.objects.get)(...)`, word for word in Django's source. The
+#   loop is free meanwhile; the query is asked by a thread, and each call is one more hop.
+# - **All of a request's calls go to one thread**, its own, in the order in which they were made: hence one connection, hence a `gather` that is serial.
+# - **A connection belongs to a thread, and behind ASGI a thread to a request.** Once it has asked, a request has a connection until it ends, also while it waits for
+#   something else. So the database is filled by requests in flight. Behind WSGI it is filled by threads, and there a bound is part of the bargain.
+# - **`CONN_MAX_AGE` then keeps what nobody finds again:** the thread ends with its request, the next request has another, and the connection stays open until Python's
+#   garbage collector comes by.
+# - **A client who leaves cancels the coroutine, not the thread.** What is cancelled between two awaits stays half done; a function that has begun in the thread runs to
+#   its end.
+#
+# From these each of the numbers could have been told beforehand:
 
 # %%
-for finding in summary.findings_of(outage):
-    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+wave, hold_s, slots = small.load.connections, small.io_wait_s, 16
+at_100 = {row.stack: row for row in plots_database.waves_of(connections, 100)}
+slowest_s = at_100["async_asgi+pool_16@uvicorn"].median("waves.first.slowest_us") / 1e6
+lines = [
+    ("hops of four a-methods", "2 + 4", "6", tables.whole(asked_async)),
+    ("five queries of 20 ms, gathered", "5 x 20 ms", "100 ms", f"{tables.number(gathered_ms)} ms"),
+    (f"connections, {wave} in flight", f"{wave}", f"{wave}", tables.whole(at_100[stock].median("waves.first.open_max"))),
+    ("the first to fail where 40 are allowed", "40 + 1", "41", tables.whole(first)),
+    (f"the slowest of {wave} with a pool of {slots}, at most", f"⌈{wave} / {slots}⌉ x {hold_s:g} s",
+     f"{ceil(wave / slots) * hold_s:g} s", f"{tables.number(slowest_s)} s"),
+]  # fmt: skip
+display(Markdown(lessons.table("what | arithmetic | predicted: | measured:", lines)))
+
+# %% [markdown]
+# ## What people say
+#
+# What this lesson and its probes have to say to sentences that are heard about the async ORM:
+
+# %%
+display(Markdown(show.settled_in("05_orm")))
 
 # %% [markdown]
 # ## What this cannot tell
 #
-# - **What your network adds.** The database is on the same machine: over a network each query waits longer, and waiting is what threads and loops are both good at.
+# - **What your network adds.** The database is on the same machine. Over a network each query waits longer, and waiting is what threads and loops are both good at.
 # - **What a disk adds.** The throw-away PostgreSQL does not wait for one when it commits.
-# - **How fast PostgreSQL is.** It shares its core with the load; where it is the limit, the table says so.
+# - **How fast PostgreSQL is.** It shares its core with the load; where it was the limit, the report says so.
 # - **Anything about async drivers.** psycopg has one, and Django's ORM does not use it.
 
 # %% [markdown]
 # ## Exercise
 #
-# An async site on uvicorn, one process, asks a database that allows 40 connections. Sixty requests come one after the other, each asks once and then waits for 1.5 s.
-# The how manieth is the first to fail? And how many of a second sixty fail, two seconds after all have been answered, if `CONN_MAX_AGE` is 60?
+# An async site on uvicorn answers 50 requests a second. Each asks the database once, early, and then waits 0.8 s for another service. How many connections does the
+# database have to allow, if nothing bounds them?
+#
+# The same question as a file: `labs/exercises/bounded_connections.py` takes as many connections as it has visitors, and yours is to bound them. `lab check bounded_connections` says
+# what it sees.
 
 # %%
-my_answer_first, my_answer_second = None, None
+my_connections = None
 
 # %% [markdown]
 # ## Check
 
 # %%
-seen = {(row.stack, row.load.max_connections): row for row in summary.rows_of(connections)}
-first = round(seen["async_asgi@uvicorn", 40].median("waves.first.first_failed") or 0)
-second = round(seen["async_asgi+max_age_60@uvicorn", 40].median("waves.second.failed") or 0)
-print(
-    f"The {first}th fails first; you said {my_answer_first}. Of the second wave {second} fail; you said {my_answer_second}."
-)
+print(lessons.check(my_connections, 50 * 0.8, "connections"))
 
 # %% [markdown]
 # ## Live
 #
-# One query behind four stacks on this machine: set `LAB_LIVE=1` before you start Jupyter.
+# One query behind four stacks on this machine: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = lessons.measure_live("orm_cost", "--profile", "quick", "--workload", "rows?n=20")
+mine = lessons.measure_live("orm_cost", "--profile", "quick", "--workload", "rows?n=20", "--repeats", "2")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice
 #
-# - A site that waits for its database gains nothing by async views: threads ask, here as there. What it gains or loses is decided by how connections are kept.
-# - Under WSGI set `CONN_MAX_AGE`; under ASGI leave it at 0 and take a pool, or bound the threads.
-# - Set the database's limit against requests in flight, not against threads, and let something refuse what is beyond: a pool's timeout, a proxy, the server's limit.
+# - A site that waits for its database gains nothing by async views: a thread asks, here as there. What it gains or loses is decided by how connections are kept.
+# - Under WSGI set `CONN_MAX_AGE`. Under ASGI leave it at 0, and take a pool or bound the threads (`labs/pinned_pool`).
+# - A pool of 16 is not a pool for 16 queries at once: a request has its connection for as long as it lives, so those that only wait make others wait. Ask late, or end the request early.
+# - Set the database's limit against requests in flight, and let something refuse what is beyond: a pool's timeout, a proxy, the server's own limit.
 # - One transaction, one sync function, one hop. Between two awaits the client may leave.
-# - `gather` is for what waits outside of the ORM: other services, not queries.
+# - `gather` is for what waits outside of the ORM. For queries ask once (`pk__in`, `prefetch_related`, a join); where they are truly different, give each a thread and a
+#   connection, in sync code as well as in async code, and take them from a pool.

@@ -9,28 +9,29 @@
 # %% [markdown]
 # # Connections that stay open
 #
-# **Question.** A feed, a long-poll or a socket is open for minutes and does nothing for most of them. How many of those can one process hold,
-# and what does a connection cost that only waits?
+# **Question.** A feed, a long-poll or a socket is open for minutes, and for most of them nothing happens. How many of those can one process hold, what does
+# a connection cost that only waits, and what becomes of the work for a client who has gone?
 #
-# Every stack here serves the same `/feed`: server-sent events, one every ten seconds, and between them whatever is published. A driver
-# opens N of them, holds them, publishes to all, and closes them again.
+# Every stack here serves the same `/feed`: server-sent events, one every ten seconds, and between them whatever is published. A driver opens N of them, holds them,
+# publishes to all, and closes them again.
 
 # %%
 from IPython.display import Markdown, display
 
-from bench import lessons, plots_connections, summary, tables
+from bench import lessons, plots_connections, tables
+from bench.claims import show
 from bench.hops import kept
 
 run, left = lessons.run_to_show("held"), lessons.reference("gone")
 request = run.plan.requests[0]
-rows = {(row.stack, row.load.connections): row for row in summary.rows_of(run)}
-stock, hop_free = "async_asgi@uvicorn", "zero_hop@uvicorn"
+at = lessons.Rows(run)
+stock = "async_asgi@uvicorn"
 
 # %% [markdown]
 # ## Predict
 #
-# An async view streams from an async iterator, behind uvicorn, on one event loop. A thousand browsers listen. On how many threads does the
-# server process run? And how many of 100 listeners does a WSGI server with 8 threads serve?
+# - An async view streams from an async iterator, behind uvicorn, on one event loop. A thousand browsers listen. On how many threads does the server's process run?
+# - A WSGI server has 8 threads, and 100 browsers listen. How many of them hear anything?
 
 # %%
 my_prediction_threads = None
@@ -40,15 +41,17 @@ my_prediction_served = None
 # ## Run
 #
 # ```sh
-# lab run held --profile standard      # some minutes; reference is what you see here
-# lab run held --stack zero_hop@uvicorn --connections 5000
+# lab run held --profile standard                                # some minutes
+# lab run held --stack zero_hop@uvicorn --connections 5000       # one stack, as many as you like
+# lab run gone                                                   # clients who leave
 # ```
 
 # %%
-threads = rows[stock, 1000].median("held.threads_held")
-served = rows["sync_wsgi@gthread:8", 100].median("held.served")
-display(Markdown(lessons.compare(my_prediction_threads, threads, "threads")))
-display(Markdown(lessons.compare(my_prediction_served, served, "listeners served")))
+display(Markdown(lessons.told(run)))
+threads = at[stock, request, 1000].median("held.threads_held")
+served = at["sync_wsgi@gthread:8", request, 100].median("held.served")
+display(Markdown("Event loop: " + lessons.compare(my_prediction_threads, threads, "threads")))
+display(Markdown("Eight threads: " + lessons.compare(my_prediction_served, served, "listeners")))
 
 # %% [markdown]
 # ## See
@@ -56,60 +59,89 @@ display(Markdown(lessons.compare(my_prediction_served, served, "listeners served
 # The two sides of the lesson are the same generator, spelt twice:
 
 # %%
-display(Markdown(f"```diff\n{lessons.difference_in('feed', 'sync_wsgi', 'async_asgi')}\n```"))
+print(lessons.difference_in("feed", "sync_wsgi", "async_asgi"))
+
+# %% [markdown]
+# ### Held
+#
+# All of it against the number of open connections: feeds that hear anything, threads, memory, and how soon the last one has what was published.
 
 # %%
 plots_connections.held(run, request)
 
+# %%
+display(Markdown(lessons.findings(run)))
+
 # %% [markdown]
-# ## Explain
+# ### The first byte
 #
-# - **Under WSGI a connection is a thread.** A pool of T threads serves T feeds; the next one is connected and hears nothing. Nor is there a thread left
-#   that could take what is to be published.
-# - **Under ASGI it should be a task.** It is: the view's waiting takes none. But Django's handler sends the signal `request_started` to a thread, made for this
-#   request and kept until it ends, which a feed does not. So stock Django parks a thread for each, also where all code is async.
-# - **A thread that waits is cheap, not free.** What each added to the server's memory:
+# Some stacks served none. A short feed of four events, which does come to its end, shows why: when does its first byte leave?
 
 # %%
-for stack, count in ((stock, 1000), (hop_free, 1000), ("sync_wsgi@gthread:1000", 1000)):
-    each = tables.number((rows[stack, count].median("held.rss_per_connection_bytes") or 0) / 1000)
-    display(Markdown(f"- `{stack}`, {count:,} feeds: {each} kB of resident memory each"))
-
-# %% [markdown]
-# - **The wrong pairings buffer.** Django collects a sync iterator as a whole before the first byte leaves under ASGI, and an async one under WSGI. A feed has no
-#   end to wait for, so nobody hears anything: the stacks named under the figure. A short feed of four events shows when its first byte left:
-
-# %%
+traces = {stack: kept.load(stack) for stack in kept.FEEDS}
 lines = [
-    f"| `{stack}` | {trace.first_byte_us / 1000:.0f} ms | {trace.took_us / 1000:.0f} ms |"
-    for stack, trace in ((stack, kept.load(stack)) for stack in kept.FEEDS)
+    (f"`{stack}`", f"{trace.first_byte_us / 1000:.0f} ms", f"{trace.took_us / 1000:.0f} ms")
+    for stack, trace in traces.items()
 ]
-display(
-    Markdown(f"`lab trace STACK '{kept.FEED}'`\n\n| stack | first byte | all |\n|---|--:|--:|\n" + "\n".join(lines))
-)
+display(Markdown(f"`lab trace STACK '{kept.FEED}'`\n\n" + lessons.table("stack | first byte: | all of it:", lines)))
 
 # %% [markdown]
-# What the run says to the claims:
-
-# %%
-for finding in summary.findings_of(run):
-    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
-
-# %% [markdown]
-# ## When they leave
+# ### When they leave
 #
-# Clients do not only stay, they go: a tab is closed while the server still works for it. What is done for nobody, and who waits for that:
+# Clients do not only stay, they go: a tab is closed while the server still works for it. Here 50 left at once. What was done for nobody, and how long does the next client
+# wait for that? First a view that waits a second:
 
 # %%
 waiting, computing = left.plan.requests
 plots_connections.gone(left, waiting)
 
+# %% [markdown]
+# Then one that computes:
+
 # %%
 plots_connections.gone(left, computing)
 
 # %%
-for finding in summary.findings_of(left):
-    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+display(Markdown(lessons.findings(left)))
+
+# %% [markdown]
+# ## Explain
+#
+# - **Under WSGI a connection is a thread.** A pool of T threads serves T feeds; the next one is connected and hears nothing. Nor is a thread left that could take what is
+#   to be published.
+# - **Under ASGI it is a task**, and the view's waiting takes no thread. But Django's handler sends the signal `request_started` to a thread, made for this request and kept until it ends,
+#   which a feed does not. So stock Django parks a thread for each, also where all code is async.
+# - **A thread that waits is cheap, not free.** The last column is what each connection added to the process.
+# - **The wrong pairings collect.** Django takes a sync iterator to its end before the first byte leaves under ASGI, and an async one under WSGI. A feed has no end.
+# - **Leaving cancels a coroutine, and nothing else.** A view that awaits is told at its `await`; a thread is told nothing, and a computation has no `await` to be told at.
+#
+# So served should be min(N, T), and N where nothing bounds it:
+
+# %%
+lines = [
+    (
+        f"`{row.stack}`",
+        f"{row.load.connections:,}",
+        f"{min(row.load.connections, row.slots or row.load.connections):,}",
+        tables.whole(row.median("held.served")),
+        tables.whole(row.median("held.threads_held")),
+        tables.number(plots_connections.PER_FEED.of(row)),
+    )
+    for row in at.values()
+    if row.measured and row.load.connections
+]
+display(Markdown(lessons.table("stack | N: | min(N, T): | served: | threads: | kB each:", lines)))
+
+# %% [markdown]
+# Where the third column and the fourth part, the iterator is of the wrong kind.
+
+# %% [markdown]
+# ## What people say
+#
+# What this lesson and its probes have to say to sentences that are heard about streams, sockets and long polls:
+
+# %%
+display(Markdown(show.settled_in("06_held_connections")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -122,7 +154,9 @@ for finding in summary.findings_of(left):
 # %% [markdown]
 # ## Exercise
 #
-# A site has a pool of 64 threads behind WSGI and 1,000 readers who listen. How many of them hear nothing?
+# A site has a pool of 64 threads behind WSGI, and 1,000 readers listen. How many of them hear nothing?
+#
+# And one to mend: `labs/exercises/stream.py` streams behind WSGI and comes all at once behind ASGI. `lab check stream` says when its first byte leaves.
 
 # %%
 my_answer = None
@@ -131,24 +165,25 @@ my_answer = None
 # ## Check
 
 # %%
-starved = round(rows["sync_wsgi@gthread:64", 1000].median("held.starved") or 0)
-print(f"{starved} hear nothing; you said {my_answer}: {'right' if my_answer == starved else 'not yet'}")
+starved = at["sync_wsgi@gthread:64", request, 1000].median("held.starved")
+print(lessons.check(my_answer, starved, "readers", within=0))
 
 # %% [markdown]
 # ## Live
 #
-# Up to a thousand feeds on this machine: set `LAB_LIVE=1` before you start Jupyter.
+# A thousand feeds on this machine, with stock Django and without its hops: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = lessons.measure_live("held", "--profile", "quick", "--repeats", "1")
+stacks = ("--stack", "async_asgi@uvicorn,zero_hop@uvicorn", "--connections", "1000")
+mine = lessons.measure_live("held", "--profile", "quick", *stacks, "--repeats", "1")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice
 #
-# - For open connections ASGI is the right door, and the reason to have one beside a WSGI site: a second process for `/feed` and sockets, not a rewrite.
+# - For open connections ASGI is the right door, and a reason to have one beside a WSGI site: a second process for `/feed` and sockets, not a rewrite.
 # - WSGI can hold some: a hundred listeners are a hundred threads, and those are affordable. What it cannot do is hold more than it has threads, or a WebSocket.
-# - Under stock Django count threads as you would under WSGI. A bounded pool of them (`labs/pinned_pool`) already holds as many connections as none at all.
-# - Match the iterator to the door, and look at the time of the first byte: a feed that buffers looks like one that hangs.
-# - Work that a client may walk away from belongs where it can be cancelled, or in a queue; CPU work is never given up, on either side.
+# - Under stock Django count threads as you would under WSGI. A bounded set of them (`labs/pinned_pool`) holds as many connections as none at all.
+# - Match the iterator to the door, and look at the time of the first byte: a feed that collects looks like one that hangs.
+# - Work that a client may walk away from belongs where it can be cancelled, or in a queue. CPU work is never given up, on either side.

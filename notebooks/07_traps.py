@@ -9,7 +9,8 @@
 # %% [markdown]
 # # Traps: where sync meets async
 #
-# **Question.** Which mistakes does Django tell you about, and which ones does it let pass?
+# **Question.** A line that was right for years stands in an `async def`, or behind another server. Which of the mistakes that follow does Django tell you about, and
+# which ones does it let pass?
 #
 # Each trap is a file in `labs/traps` with two views: `trap`, as people write it, and `instead`. Both were asked behind both doors, on real servers.
 
@@ -17,6 +18,7 @@
 from IPython.display import Markdown, display
 
 from bench import a_methods, calls, lessons, plots_traps, traps
+from bench.claims import show
 
 seen = traps.load()
 asked = calls.load()
@@ -25,8 +27,8 @@ versions = a_methods.load()
 # %% [markdown]
 # ## Predict
 #
-# Of the calls that this lesson makes on an event loop, some hold it up for at least 50 ms: everybody else waits. For how many of them does Django say a word?
-# And five queries of 100 ms each, given to `asyncio.gather`: after how many milliseconds are all there?
+# - Some calls of this lesson hold up the event loop for 50 ms and more, and everybody else waits. About how many of them does Django say a word?
+# - Five queries of 100 ms each are given to `asyncio.gather`. After how many milliseconds are all of them there?
 
 # %%
 my_prediction_calls = None
@@ -38,18 +40,18 @@ my_prediction_ms = None
 # ```sh
 # lab serve traps_asgi@uvicorn          # open the address: a page with all of them
 # lab serve traps_wsgi@gthread:8        # the same project behind the other door
-# python -m bench.traps                 # ask all of them again
+# python -m bench.traps                 # ask all of them again, in half a minute
 # ```
 
 # %%
 gathered = seen["gather_is_serial"]["asgi"]["trap"].values["took_ms"]
-display(Markdown(lessons.compare(my_prediction_ms, gathered, "ms")))
 display(Markdown(calls.told_beside(my_prediction_calls, asked)))
+display(Markdown(lessons.compare(my_prediction_ms, gathered, "ms")))
 
 # %% [markdown]
 # ## See
 #
-# What goes wrong where. A trap that harms behind one door only is a trap for whoever changes the server.
+# What goes wrong where. A trap that harms behind one door only is one for whoever changes the server:
 
 # %%
 display(Markdown(traps.overview(seen)))
@@ -82,48 +84,53 @@ for name in ("conn_max_age_leak", "sync_stream_under_asgi", "context_token_acros
     display(Markdown(traps.lesson_of(name, seen[name])))
 
 # %% [markdown]
-# ### Which calls are which
+# ### Which calls hold up the loop
 #
-# Every call of `labs/traps/calls.py`, made on a loop beside a task that ticks each millisecond. Where the ticks stop, everybody stands still. `slow`
-# is a web server, a mail server, a file and a lock that take their time.
+# Calls of `labs/traps/calls.py` that take their time, each made on a loop beside a task that ticks every millisecond. Where the ticks stop, everybody stands still.
 
 # %%
 plots_traps.gaps(asked)
 
+# %% [markdown]
+# The red ones as they are written; `slow` is a web server, a mail server, a file and a lock that take their time:
+
 # %%
-for outcome, says in calls.SAYS.items():
-    display(Markdown(f"**{says[0].upper()}{says[1:]}**\n\n{calls.to_markdown(asked, outcome)}"))
+display(Markdown(calls.to_markdown(asked, "blocks")))
+
+# %% [markdown]
+# ### Where there is nothing to await
+#
+# a-methods, counted in Django's sources version by version:
+
+# %%
+display(Markdown(a_methods.to_markdown(versions)))
+
+# %% [markdown]
+# And what Django refuses on a loop without an async form of the same name. For some there is another way, such as `aexists` for `bool`; a transaction has none:
+
+# %%
+without = calls.without_twin().items()
+lines = [f"- **{thing}**: " + " ".join(f"`{method}`" for method in methods) for thing, methods in without]
+display(Markdown("\n".join(lines)))
 
 # %% [markdown]
 # ## Explain
 #
 # - **The rule is narrow.** Django refuses what goes through a database connection while a loop runs in the thread. It knows nothing of the network, files,
 #   programs, locks and the CPU: a call that asks no database blocks in silence.
-# - **A request has one thread for sync code.** All a-methods of the ORM go there, one after the other: `gather` over them is serial, and who waits on that thread for
-#   itself waits for ever.
-# - **Behind ASGI that thread is new for each request**, and so is what belongs to threads: connections. Behind WSGI threads serve one request after the other.
+# - **A request has one thread for sync code.** All a-methods of the ORM go there, one after the other: n queries of t each take n times t, gathered or not, and who
+#   waits on that thread for itself waits for ever.
+# - **Behind ASGI that thread is new for each request**, and so is what belongs to threads: connections. Behind WSGI a thread serves one request after another.
 # - **A hop runs in a copy of the context.** Values are carried back, tokens are not.
 # - **The name says nothing.** An a-method can be awaited; whether it leaves the loop depends on what is inside, and changes from version to version.
 
 # %% [markdown]
-# Which a-methods there are, version by version, counted in Django's sources:
+# ## What people say
+#
+# What the traps and the calls have to say to sentences that are heard about mixed code:
 
 # %%
-display(Markdown(a_methods.to_markdown(versions)))
-
-# %% [markdown]
-# What each version was the first to have; 4.0 stands for everything before 4.1:
-
-# %%
-display(Markdown(a_methods.news_to_markdown(versions)))
-
-# %% [markdown]
-# And what Django refuses on a loop without having an async form of the same name. For some there is another way, such as `aexists` for `bool`; a transaction has none:
-
-# %%
-without = calls.without_twin().items()
-lines = [f"- **{thing}**: " + " ".join(f"`{method}`" for method in methods) for thing, methods in without]
-display(Markdown("\n".join(lines)))
+display(Markdown(show.settled_in("07_traps")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -136,22 +143,50 @@ display(Markdown("\n".join(lines)))
 # %% [markdown]
 # ## Exercise
 #
-# A project with these nine views moves from WSGI to ASGI. How many of them worked before the move and do not after it?
+# Six calls, each made in an async view. Write `True` where Django refuses it with `SynchronousOnlyOperation`, `False` where it does not.
+#
+# And four to mend: `labs/exercises/four_traps.py` has four views that fail behind ASGI, one of them only for visitors who have signed in. `lab check four_traps` asks them.
 
 # %%
-my_number = None
+my_refused = {
+    "queryset_lazy": None,  # Product.objects.filter(pk__gt=1).order_by("name")
+    "page_of_paginator": None,  # Paginator(Product.objects.order_by("pk"), 10).page(1)
+    "user_of_nobody": None,  # request.user.is_authenticated, without a session cookie
+    "has_perm": None,  # User(pk=1, is_active=True).has_perm("shop.add_note")
+    "model_full_clean": None,  # Product(pk=1, name="again").full_clean()
+    "function_with_atomic": None,  # await sync_to_async(a_function_with_a_transaction)()
+}
 
 # %% [markdown]
 # ## Check
 
 # %%
-new = [name for name, doors in seen.items() if doors["asgi"]["trap"].harmed and not doors["wsgi"]["trap"].harmed]
-print(f"{len(new)}: {', '.join(new)}; you said {my_number}: {'right' if my_number == len(new) else 'not yet'}")
+caught = {call.name: call.caught for call in asked}
+for name, mine in my_refused.items():
+    print(f"{name}: {'no answer yet' if mine is None else 'right' if mine == caught[name] else 'not yet'}")
+
+# %% [markdown]
+# When you have answered, the whole list is here to look things up in:
+
+# %%
+for outcome in ("caught", "swallowed", "other error", "waits", "short") if None not in my_refused.values() else ():
+    says = calls.SAYS[outcome]
+    display(Markdown(f"**{says[0].upper()}{says[1:]}**\n\n{calls.to_markdown(asked, outcome)}"))
+
+# %% [markdown]
+# ## Live
+#
+# All of them asked again, on this machine, behind both doors: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
+
+# %%
+mine = traps.ask_live()
+if mine:
+    display(Markdown(traps.beside(mine, seen)))
 
 # %% [markdown]
 # ## In practice
 #
-# - In an async view, every line that is not awaited has to be short. What cannot be awaited goes to a thread: `sync_to_async(..., thread_sensitive=False)` where
+# - In an async view every line that is not awaited has to be short. What cannot be awaited goes to a thread: `sync_to_async(..., thread_sensitive=False)` where
 #   it asks no database, `sync_to_async(...)` where it does.
 # - A view that is all ORM is best left sync, behind either door: nothing in it can block anybody else.
 # - Test signed in, and behind the door that production has. Django's test client is not it.

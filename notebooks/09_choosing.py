@@ -9,12 +9,13 @@
 # %% [markdown]
 # # Choosing: from five numbers to a stack
 #
-# **Question.** You know, or can count, five things of your site: how long a request waits (L), what it computes (S), which middlewares it passes, how many are in flight at once (N), and how much
-# memory a process may take. A sixth you decide: the largest pool of threads you would configure. Which stack should serve the site?
+# **Question.** Five things you know of your site, or can count: how long a request waits (L), what it computes (S), which middlewares it passes, how many requests are in flight
+# at once (N), and how much memory a process may take. A sixth you decide: the largest pool of threads you would configure. Which stack should serve the site, and what is there to
+# do on Monday?
 #
 # A rule has to be short enough to argue with. This one is:
 #
-# 1. Predict what each stack answers, from L, S, N and its threads.
+# 1. Predict what each stack answers, from L, S, N and its threads, of which it gets no more than twice what keeps the core busy.
 # 2. Leave out what does not fit into the memory.
 # 3. Of those that come within a tenth of the best, take the one that asks least of you: sync behind WSGI, then sync behind ASGI, then async.
 
@@ -24,6 +25,7 @@ from dataclasses import replace
 from IPython.display import Markdown, display
 
 from bench import choosing, choosing_words, lessons, plots_choosing, sliders
+from bench.claims import show
 
 run = lessons.run_to_show("io_wait")
 crowd, ladder, held = (lessons.reference(name) for name in ("without_hops", "middleware_ladder", "held"))
@@ -43,7 +45,7 @@ my_prediction_loop = None
 # %% [markdown]
 # ## Run
 #
-# The points below were measured by the first command. What a stack takes, and the lines are made from, is measured by the others:
+# The first command measures the points of the pictures. What a stack takes, which the lines are made from, is measured by the others:
 #
 # ```sh
 # lab run io_wait --profile standard
@@ -53,6 +55,7 @@ my_prediction_loop = None
 # ```
 
 # %%
+display(Markdown(lessons.told(run)))
 for mine, stack in ((my_prediction_threads, "sync_wsgi@gthread:400"), (my_prediction_loop, "async_asgi@uvicorn")):
     measured = at[stack, "wait?ms=100", 400].median("throughput_per_s")
     display(Markdown(f"`{stack}`: " + lessons.compare(mine, measured, "requests/s")))
@@ -60,59 +63,61 @@ for mine, stack in ((my_prediction_threads, "sync_wsgi@gthread:400"), (my_predic
 # %% [markdown]
 # ## See
 #
-# Move a slider, and the decision and its reasons are made again. Where there is none, run this cell: what is kept in the file stands still. In another front end than Jupyter's own set `LAB_SLIDERS=1`.
+# Move a slider, and decision, reasons and what to do are made again. Where you see no sliders, run this cell: what is kept in the file stands still. In a front end
+# other than Jupyter's own, set `LAB_SLIDERS=1`.
 
 
 # %%
-def show(case):
-    """One case: its picture, its decision, what speaks for either side."""
+def decide(case):
+    """One case: its picture, its decision, what speaks for either side, what to do."""
     display(plots_choosing.curves(case, prices, [run, crowd]))
     display(Markdown(choosing_words.told(case, prices)))
 
 
-sliders.explore(show, start)
+sliders.explore(decide, start)
 
 # %% [markdown]
-# The same crowd under the seven middlewares of a new project, which is where most projects are:
+# ### Under the seven
+#
+# The same crowd under the seven middlewares that `startproject` writes into a new project's settings:
 
 # %%
-show(replace(start, with_seven=True))
+decide(replace(start, with_seven=True))
 
 # %% [markdown]
-# And a case for the loop: 2,000 at once who wait five seconds each for another service, where nobody would configure more than 64 threads:
+# ### A case for the loop
+#
+# 2,000 at once who wait five seconds each for another service, where nobody would configure more than 64 threads:
 
 # %%
-show(replace(start, wait_s=5.0, users=2000, threads=64))
+decide(replace(start, wait_s=5.0, users=2000, threads=64))
 
 # %% [markdown]
 # ## Explain
 #
-# The prices. What Django itself takes of the CPU for a request, few at once and in a crowd, and what one more request in flight takes of memory:
+# The prices: what Django itself takes of the CPU for a request, few at once and in a crowd, and what one more request in flight takes of memory.
 
 # %%
-head = "| lab | middleware | CPU a request, by users | memory at rest | for each in flight |\n|---|---|---|--:|--:|\n"
-lines = [
-    f"| `{price.lab}` | {'the seven' if seven else 'none'} | "
-    + ", ".join(f"{1e6 * cpu_s:,.0f} µs at {users}" for users, cpu_s in sorted(price.cpu_s[seven].items()))
-    + f" | {price.rest_bytes / 1e6:.0f} MB | {price.each_bytes / 1e3:.0f} kB |"
-    for price in prices
-    for seven in (False, True)
-]
-display(Markdown(head + "\n".join(lines)))
+display(Markdown(choosing_words.price_table(prices)))
 
 # %% [markdown]
 # From these the lines follow by mean value analysis: users circulate between a wait of L and one CPU that needs S for each, and a pool lets only so many circulate at once. How good is
 # that? The model's number beside the measured one; the two come from different runs:
 
 # %%
-display(Markdown(choosing_words.beside(prices, run)))
+display(Markdown(choosing_words.astray(prices, run)))
 
 # %% [markdown]
-# Where the ratio is near 1, the five numbers told what would be measured. Where it is not, the model leaves something out, and mostly it is this: CPU per request is no constant. It
+# Where the ratio is near 1, the five numbers told what would be measured. Where it is not, the model leaves something out, and mostly it is this: the CPU a request takes is no constant. It
 # depends on how many threads take turns, and on how evenly the requests come.
+
+# %% [markdown]
+# ## What people say
 #
-# This lesson speaks to the claims **F5** (it does not matter which protocol), **F6** (where the gain is), **N3** (starting async costs nothing), **N14** (the loop handles more), **P14** (always enable ASGI) and
-# **A1**: `lab claims P14`.
+# What the runs and probes have to say to sentences that are heard when a stack is to be chosen:
+
+# %%
+display(Markdown(show.settled_in("09_choosing")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -121,6 +126,7 @@ display(Markdown(choosing_words.beside(prices, run)))
 # - **Latency of visitors who do not wait for each other.** The model's users ask again when they are answered. What the last tenth of a capacity costs visitors who do not, the lesson on measuring shows.
 # - **A request's own memory.** What your views allocate comes on top, on every side alike.
 # - **Crowds beyond what was measured.** Between measured numbers of users CPU is read off a line, and beyond them it is taken to stay as it was: for thousands of threads that is too kind.
+# - **Your database.** The rule counts what a process can answer, not what reaches the database while it does: lesson 05 does.
 
 # %% [markdown]
 # ## Exercise
@@ -137,17 +143,18 @@ reports = choosing.Case(wait_s=3.0, own_cpu_s=0.02, users=300, with_seven=True, 
 
 # %%
 chosen = choosing.choose(choosing.options_of(reports, prices))
-right = "right" if my_lab == chosen.lab else "not yet"
-print(
-    f"{chosen.lab}, {chosen.throughput_per_s:.0f} requests/s, bounded by {chosen.limiter}; you said {my_lab}: {right}"
-)
-turn = choosing.turning_point(reports, prices)
-print(f"the rule leaves the pool from about {turn} at once on" if turn else "the rule never leaves the pool")
+if my_lab is None:
+    print("No answer yet: put the name of a lab into the cell above and run both again.")
+elif my_lab != chosen.lab:
+    print("Not yet. What does a pool of 100 answer, and what the CPU?")
+else:
+    print(f"Right: {chosen.stack}, {chosen.throughput_per_s:.0f} requests/s, bounded by {chosen.limiter}.")
+    decide(reports)
 
 # %% [markdown]
 # ## Live
 #
-# Does the model hold on this machine, with this machine's load on it? Open the course with `lab notebooks --live`, or set `LAB_LIVE=1`.
+# Does the model hold on this machine, with this machine's load on it? Open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
 stacks = ("--stack", "sync_wsgi@gthread:8,sync_wsgi@gthread:400,async_asgi@uvicorn", "--users", "200")
@@ -159,7 +166,7 @@ if mine:
 # ## In practice
 #
 # - **Count N first**: requests per second times seconds each takes, at your worst hour, divided by processes. If a pool of that size is one that your database and your memory can bear, sync behind WSGI
-#   is the answer, and the cheapest in CPU. Most sites end here.
+#   is the answer, and the cheapest in CPU.
 # - **If N is too large for a pool**, or connections stay open, ASGI is the answer. Move the sync views as they are, then make those async that wait long and can await all they do.
 # - **If it is the database that your pool is cut to**, the loop does not free you from it: behind ASGI each request in flight may ask for a connection, and nothing counts them but you. The lesson on the ORM has what helps.
 # - **Under the middlewares of a new project** each hook is a hop. Before you rewrite a view, look at what stands around it: `lab trace --app mysite.asgi:application /`.

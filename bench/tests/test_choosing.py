@@ -1,11 +1,12 @@
 """The decision: prices come from runs, predictions from theory, and the rule takes what asks least of those that do."""
 
+import shlex
 from dataclasses import replace
 
 import pytest
 
-from bench import choosing, choosing_words, plots_choosing, record, sliders, theory
-from bench.choosing import Case, Price
+from bench import arguments, choosing, choosing_steps, choosing_words, plots_choosing, record, sliders, theory
+from bench.choosing import MOST_USERS, Case, Price
 from bench.summary import rows_of
 from bench.tests import runs
 
@@ -61,6 +62,77 @@ def test_what_does_not_fit_into_the_memory_is_not_taken() -> None:
     assert choosing_words.headline(choosing.options_of(replace(small, memory_bytes=10e6), PRICES)).startswith("Nothing")
 
 
+@pytest.mark.parametrize("own_cpu_s", [0.0, 0.05])
+@pytest.mark.parametrize("wait_s", [0.0, 0.1])
+@pytest.mark.parametrize("users", [1, MOST_USERS])
+def test_with_few_or_very_many_or_much_to_compute_the_pool_is_taken_while_it_may_be_large_enough(
+    users: int, wait_s: float, own_cpu_s: float
+) -> None:
+    assert lab_chosen(Case(wait_s=wait_s, own_cpu_s=own_cpu_s, users=users, threads=1000)) == "sync_wsgi"
+
+
+def test_no_more_threads_are_configured_than_twice_what_keeps_the_core_busy() -> None:
+    assert option(replace(CASE, wait_s=0.0), "sync_wsgi").slots == choosing.SPARE
+    assert option(replace(CASE, own_cpu_s=0.0497), "sync_wsgi").slots == 3 * choosing.SPARE  # 0.1502 / 0.0502, up
+    assert option(CASE, "sync_wsgi").slots == 400  # few enough: the wait is 200 times the CPU
+    kept = option(replace(CASE, own_cpu_s=0.0497), "sync_wsgi").throughput_per_s
+    assert kept > 0.95 * theory.limit_per_s(users=400, io_wait_s=0.1, cpu_s=0.0502, threads=None)
+
+
+def test_a_crowd_that_only_the_loop_could_serve_is_told_how_much_memory_that_takes() -> None:
+    huge = replace(CASE, wait_s=5.0, users=MOST_USERS, threads=64)
+    assert lab_chosen(huge) == "sync_wsgi"
+    assert {it.lab for it in choosing.kept_out(choosing.options_of(huge, PRICES))} == {"sync_asgi", "async_asgi"}
+    assert "with 550 MB `async_asgi@uvicorn` would answer" in choosing_steps.steps(huge, PRICES)
+    assert lab_chosen(replace(huge, memory_bytes=600e6)) == "async_asgi"
+    assert choosing.kept_out(choosing.options_of(CASE, PRICES)) == []
+
+
+def test_where_nothing_fits_what_would_is_told_and_neither_side_is_praised() -> None:
+    small = replace(CASE, memory_bytes=55e6, with_seven=False)
+    lean = [replace(price, rest_bytes=60e6) if price.lab == "sync_wsgi" else price for price in PRICES]
+    told = choosing_words.told(small, lean)
+    assert "**Nothing fits: the smallest, sync_wsgi@gthread:1, takes 60 MB.**" in told
+    assert "**Give the process 60 MB**" in told
+    assert "100 at once fit with `sync_asgi`" in told
+    assert "For WSGI" not in told
+    assert "at rest `sync_wsgi` takes 50 MB already" in choosing_steps.steps(replace(CASE, memory_bytes=10e6), PRICES)
+    assert choosing.turning_point(replace(CASE, memory_bytes=10e6), PRICES) is None
+
+
+def test_monday_begins_with_the_server_and_its_budget() -> None:
+    pool = choosing_steps.steps(CASE, PRICES)
+    assert "`gunicorn --worker-class gthread --threads 400 mysite.wsgi:application`" in pool
+    assert "`CONN_MAX_AGE = 60`" in pool
+    assert "no crowd up to 10,000 at once would" in pool
+    loop = choosing_steps.steps(replace(CASE, wait_s=5.0, users=2000, threads=64), PRICES)
+    assert "the sync views as they are: `uvicorn --limit-concurrency 9240 mysite.asgi:application`" in loop
+    assert "`CONN_MAX_AGE = 0` and a pool" in loop
+    assert "lab trace" not in loop
+    assert "below about 75 at once the rule stays with threads" in loop
+
+
+def test_async_views_under_the_seven_are_to_be_traced_first() -> None:
+    steps = choosing_steps.steps(replace(CASE, wait_s=5.0, users=2000, threads=64, with_seven=True), PRICES)
+    assert "**Serve** async views for what waits: `uvicorn" in steps
+    assert "lab trace --app mysite.asgi:application /" in steps
+
+
+def test_a_worker_is_told_of_more_connections_where_its_own_number_is_too_small_for_its_threads() -> None:
+    wide = choosing_steps.steps(replace(CASE, wait_s=5.0, users=1000, threads=1000), PRICES)
+    assert "--threads 1000 --worker-connections 2000 " in wide
+
+
+@pytest.mark.parametrize(
+    "case", [CASE, replace(CASE, wait_s=0.0), replace(CASE, with_seven=True, users=MOST_USERS, own_cpu_s=0.01)]
+)
+def test_the_command_to_measure_is_one_that_lab_takes(case: Case) -> None:
+    command = choosing_steps.command_to_measure(case, choosing.options_of(case, PRICES))
+    parsed = arguments.build_parser().parse_args(shlex.split(command)[1:])
+    assert parsed.experiment == "io_wait"
+    assert parsed.users == [choosing_steps.MEASURED_USERS]
+
+
 def test_a_handler_that_is_not_django_s_is_shown_and_never_taken() -> None:
     options = choosing.options_of(CASE, PRICES)
     assert max(options, key=lambda it: it.throughput_per_s).lab == "zero_hop"
@@ -108,8 +180,8 @@ def test_the_turning_point_is_where_the_rule_leaves_the_pool() -> None:
 def test_both_sides_are_told_with_the_numbers_of_the_case() -> None:
     told = choosing_words.told(replace(CASE, threads=64, users=100), PRICES)
     assert "**For WSGI:** a request takes 0.50 of the CPU" in told
-    assert "and 36 wait" in told
-    assert "**For ASGI:** there is no pool to size, and none" in told
+    assert "and 36 wait for a place" in told
+    assert "**For ASGI:** there is no pool to size, nor one" in told
     assert told.count("\n| `") == len(PRICES)
 
 
@@ -132,11 +204,43 @@ def test_the_model_is_set_beside_every_measured_row() -> None:
     assert lines[0].startswith("| `sync_wsgi@gthread:8` | 100 ms | 8 | ")
 
 
+def test_only_predictions_that_are_off_are_listed() -> None:
+    run = runs.run_of([runs.trial_of(stack, users=8) for stack in runs.STACKS])
+    right, dear = PRICES, [replace(price, cpu_s={False: {8: 0.1}}) for price in PRICES]
+    assert "The others" not in choosing_words.astray(right, run)
+    assert choosing_words.astray(dear, run).count("\n| `") == len(rows_of(run))
+
+
+def test_what_stands_for_something_else_is_said_below_the_prices() -> None:
+    single = [replace(price, cpu_s={False: {400: 1.0}, True: {400: 1.0}}) for price in PRICES]
+    table = choosing_words.price_table([*PRICES[:3], single[3]])
+    assert table.count("\n| `") == 2 * len(PRICES)
+    assert "`sync_asgi` serves no feed: its memory is that of `async_asgi@uvicorn`." in table
+    assert "`zero_hop` was measured at 400 users alone" in table
+    assert "alone" not in choosing_words.price_table(PRICES)
+
+
+def test_a_line_that_fits_at_no_number_of_users_is_named_instead_of_drawn() -> None:
+    picture = plots_choosing.curves(replace(CASE, memory_bytes=50.02e6), PRICES)
+    labels = {line.get_label() for line in picture.axes[0].lines}
+    assert "predicted-zero_hop@uvicorn" in labels
+    assert not any("sync" in str(label) for label in labels)
+    assert any("Not drawn, too large" in text.get_text() for text in picture.texts)
+
+
+def test_points_of_a_pool_are_shown_where_it_lets_in_as_many_as_the_case_would() -> None:
+    stacks = ("sync_wsgi@gthread:64", "sync_wsgi@gthread:400")
+    run = runs.run_of([runs.trial_of(stack, users=users) for stack in stacks for users in (50, 400)])
+    shown = plots_choosing.measured_of(replace(CASE, threads=64), PRICES, [run])
+    assert {(row.stack, row.users) for row in shown} == {(stacks[0], 50), (stacks[1], 50), (stacks[0], 400)}
+
+
 def test_the_figure_tells_the_decision_and_shows_points_of_this_case_alone() -> None:
     run = runs.run_of([runs.trial_of(stack, users=users) for stack in runs.STACKS for users in (8, 200, 400)])
     picture = plots_choosing.curves(CASE, PRICES, [run])
     assert picture.finding.startswith("Take sync_wsgi@gthread:400: ")
-    assert {row.stack for row in plots_choosing.measured_of(CASE, PRICES, [run])} == {
+    shown = {(row.stack, row.users) for row in plots_choosing.measured_of(CASE, PRICES, [run])}
+    assert {stack for stack, users in shown if users > 64} == {
         "sync_wsgi@gthread:400",
         "sync_asgi@uvicorn",
         "async_asgi@uvicorn",

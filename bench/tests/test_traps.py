@@ -3,10 +3,11 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from bench import traps
+from bench import lessons, traps
 from bench.database import Database
 from bench.record import ROOT
 from bench.servers import clean_environment
@@ -50,8 +51,13 @@ Found = dict[str, dict[str, dict[str, Seen]]]
 
 
 @pytest.fixture(scope="module")
-def found() -> Found:
-    return traps.ask_all()
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def found(told: list[str]) -> Found:
+    return traps.ask_all(tell=lambda done, line: told.append(f"{done} {line}"))
 
 
 def test_every_trap_is_a_file_that_is_looked_at() -> None:
@@ -71,6 +77,11 @@ def test_a_trap_harms_behind_its_doors_and_its_cure_behind_none(found: Found, na
 def test_django_refuses_the_sync_orm_on_a_loop_behind_either_door(found: Found, name: str, door: str) -> None:
     values = found[name][door]["trap"].values
     assert (values["status"], values["error"]) == (500, "SynchronousOnlyOperation")
+
+
+def test_every_question_is_told_when_it_has_been_asked(found: Found, told: list[str]) -> None:
+    assert [int(line.split()[0]) for line in told] == list(range(1, 2 * len(TRAPS) + 1))
+    assert told[0].startswith(f"1 {TRAPS[0]} behind WSGI: ")
 
 
 def test_asyncio_run_in_a_sync_view_never_answers_behind_asgi(found: Found) -> None:
@@ -166,3 +177,29 @@ def test_the_index_leads_to_every_trap_and_says_which_door_it_is(door: str) -> N
 def test_a_lesson_shows_code_and_both_doors(name: str) -> None:
     text = traps.lesson_of(name, traps.load()[name])
     assert all(part in text for part in ("**People write:**", "**Instead:**", "def trap", "| ASGI |", "| WSGI |"))
+
+
+def test_what_does_other_harm_than_is_kept_is_named() -> None:
+    kept = traps.load()
+    assert traps.beside(kept, kept).startswith("Each does harm where it is said to, and nowhere else.")
+    views = kept["gather_is_serial"]["asgi"]
+    mine = {"gather_is_serial": {"asgi": {**views, "trap": replace(views["trap"], harmed=False)}}}
+    assert traps.beside(mine, kept).startswith("Not as it is kept: `gather_is_serial` behind ASGI.")
+
+
+def test_no_trap_is_asked_in_a_lesson_unless_it_is_wished(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(lessons.LIVE_VARIABLE, raising=False)
+    assert traps.ask_live() is None
+    assert "lab notebooks --live" in capsys.readouterr().out
+
+
+def test_the_live_cell_asks_behind_both_doors_with_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(lessons.LIVE_VARIABLE, "1")
+    found = traps.ask_live(["context_token_across_hop"])
+    assert found
+    assert set(found["context_token_across_hop"]) == BOTH
+    assert "█ 2/2 context_token_across_hop behind ASGI: harm" in capsys.readouterr().out
