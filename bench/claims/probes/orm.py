@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from statistics import median
 from typing import Any
@@ -19,6 +20,8 @@ from labs.common.work import whereabouts
 
 OK = 200
 CHECKS = 200
+VISITS, VISITS_MET = 5, list[bool]()
+KEPT = threading.local()
 ON_A_LOOP: dict[str, object] = {}
 UNCHANGED = ("users", "first", "exists")
 
@@ -39,6 +42,12 @@ def first(request: HttpRequest) -> HttpResponse:
 
 def exists(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(_users().exists()))
+
+
+def kept(request: HttpRequest) -> HttpResponse:
+    VISITS_MET.append(hasattr(KEPT, "client"))
+    KEPT.client = object()
+    return HttpResponse("kept")
 
 
 async def flipped(request: HttpRequest) -> HttpResponse:
@@ -73,6 +82,7 @@ urlpatterns = [
     path("users", users),
     path("first", first),
     path("exists", exists),
+    path("kept", kept),
     path("flipped", flipped),
     path("half_flipped", half_flipped),
     path("async_call", AsyncCall.as_view()),
@@ -153,6 +163,18 @@ def _is_refused(call: Any) -> bool:
     except SynchronousOnlyOperation:
         return True
     return False
+
+
+def kept_in_its_thread() -> dict[str, Any]:
+    """A sync view that keeps a value in its thread, as a cache or a client is kept: how many visits found one there."""
+    with project(__name__):
+        paths = ["/kept"] * VISITS
+        VISITS_MET.clear()
+        statuses_by_wsgi(paths)
+        wsgi = sum(VISITS_MET)
+        VISITS_MET.clear()
+        asyncio.run(statuses_by_asgi(paths))
+        return {"visits": VISITS, "found_wsgi": wsgi, "found_asgi": sum(VISITS_MET)}
 
 
 def forms() -> dict[str, Any]:
