@@ -32,7 +32,7 @@ from bench.claims.entries import (
 )
 from bench.claims.judging import Seen, claim_of, finding_of, judged, part_of, shown, told, turn
 from bench.claims.material import Absent, Again, Kept, asked
-from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment
+from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment, programs
 from bench.cli import main
 from bench.errors import ExitCode, NotRun
 from bench.experiment import Wishes
@@ -386,12 +386,12 @@ def test_without_nginx_its_claim_cannot_be_told_and_says_what_gets_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(deployment, "SBIN", str(tmp_path))
+    monkeypatch.setattr(programs, "SBIN", str(tmp_path))
     with pytest.raises(NotRun, match=r"nginx is not installed: \./scripts/system-packages gets it"):
         deployment.behind_nginx()
 
 
-@pytest.mark.skipif(not deployment.program_of("nginx"), reason="needs nginx: ./scripts/system-packages gets it")
+@pytest.mark.skipif(not programs.found("nginx"), reason="needs nginx: ./scripts/system-packages gets it")
 def test_nginx_holds_a_stream_back_that_is_not_in_chunks_and_is_told_not_to() -> None:
     found = asked("behind_nginx")
     assert found["rows"] == deployment.ROWS

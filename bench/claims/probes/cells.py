@@ -25,7 +25,7 @@ CELLS = (f"sync_wsgi@gthread:{THREADS}", "sync_asgi@uvicorn", "async_asgi@uvicor
 WAIT, BLOCK = "/wait?ms=200", "/blocking_wait?ms=100"
 HEARD_WITHIN_S = 10.0
 VISIT_WITHIN_S = 20.0
-ROUNDS, PAGES = 3, 100
+ROUNDS, PAGES = 3, 40
 
 
 def get(server: Server, path: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 import psutil
 
+from bench.claims.probes import programs
 from bench.claims.probes.cells import get, publish
 from bench.claims.probes.printed import listening
 from bench.errors import NotRun
@@ -22,7 +22,6 @@ from bench.servers import Server, free_port, serving, work_folder
 from bench.stacks import HOST, parse_stack
 from bench.workloads import parse_request
 
-SBIN = "/usr/sbin"  # where Debian keeps it, which not everybody's PATH names
 ROWS = 3
 PARSERS = {"httptools": "labs.common.workers.PinnedUvicornWorker", "h11": "uvicorn_worker.UvicornH11Worker"}
 EVENTS, PAUSE_MS = 4, 300
@@ -59,9 +58,10 @@ def behind_nginx() -> dict[str, Any]:
     all the same, `h11`, which a plain uvicorn has, does not. With h11 also straight from uvicorn, with the header
     `X-Accel-Buffering: no`, and with nginx's `proxy_buffering off`.
     """
-    program, request = _nginx(), parse_request(f"rows?n={ROWS}")
+    program, request = programs.path_of("nginx"), parse_request(f"rows?n={ROWS}")
     with serving_needs(request) as needs:
-        assert needs.database
+        if not needs.database or not needs.database.vendor.startswith("PostgreSQL"):
+            raise NotRun("there is no PostgreSQL: ./scripts/system-packages gets it.")
         with _both(program, "httptools", needs.environment) as (server, nginx):
             rows = httpx.get(f"{nginx}{request.path}", trust_env=False, timeout=30).json()["names"]
             found = {"rows": len(rows), "database": needs.database.vendor, "lasts_ms": (EVENTS - 1) * PAUSE_MS}
@@ -70,18 +70,6 @@ def behind_nginx() -> dict[str, Any]:
             found |= _first_event("direct", server, server.url) | _first_event("h11", server, nginx)
             found |= _first_event("header", server, nginx, "&unbuffered") | _first_event("off", server, f"{nginx}/off")
     return found
-
-
-def program_of(name: str) -> str | None:
-    """Where it is, also for somebody whose PATH does not name the folder."""
-    return shutil.which(name) or shutil.which(name, path=SBIN)
-
-
-def _nginx() -> str:
-    program = program_of("nginx")
-    if program is None:
-        raise NotRun("nginx is not installed: ./scripts/system-packages gets it.")
-    return program
 
 
 @contextmanager

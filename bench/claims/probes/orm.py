@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from statistics import median
@@ -135,7 +136,10 @@ async def _alist() -> dict[str, Any]:
 
 
 def a_methods_hop() -> dict[str, Any]:
-    """Hops of some a-methods of a queryset and a model, and whether the sync twin is refused on a loop."""
+    """Hops of some a-methods of a queryset and a model, and whether the sync twin is refused on a loop.
+
+    `unsafe_is_refused`: also where the environment has DJANGO_ALLOW_ASYNC_UNSAFE.
+    """
     with project(__name__):
         return asyncio.run(_a_methods_hop())
 
@@ -148,7 +152,10 @@ async def _a_methods_hop() -> dict[str, Any]:
     async with ThreadSensitiveContext():
         hops = [await _hops_of(call) for call in [*calls, user.adelete]]
         refused = _is_refused(_users().count)
-    return {"calls": len(hops), "least_hops": min(hops), "most_hops": max(hops), "sync_is_refused": refused}
+        with patch.dict(os.environ, {"DJANGO_ALLOW_ASYNC_UNSAFE": "yes"}):
+            unsafe = _is_refused(_users().count)
+    told = {"least_hops": min(hops), "most_hops": max(hops), "sync_is_refused": refused, "unsafe_is_refused": unsafe}
+    return {"calls": len(hops), **told}
 
 
 async def _hops_of(call: Any) -> int:
