@@ -82,7 +82,8 @@ def show_changes(changed: Sequence[Change], asked: int, console: Console) -> Non
         text = f"{change.now.entry.id}: {change.now.finding}, was {was}{here}. {change.now.sentence}"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     if not changed:
-        console.print(f"The findings of {asked} claims are as they were kept.", highlight=False)
+        found = "The finding is" if asked == 1 else f"The findings of {asked} claims are"
+        console.print(f"{found} as kept.", highlight=False)
 
 
 def to_rows(found: Sequence[Judged]) -> list[list[str]]:

@@ -14,7 +14,7 @@ import pytest
 
 from bench import a_methods, calls, experiment, record
 from bench.arguments import build_parser
-from bench.claims import facts, ledger, show
+from bench.claims import command, facts, ledger, show
 from bench.claims.entries import (
     Entry,
     Evidence,
@@ -289,7 +289,7 @@ def test_what_is_not_installed_says_nothing_of_django(monkeypatch: pytest.Monkey
 def test_check_asks_again_and_finds_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["claims", "N5", "--check"]) == ExitCode.FINE
     seen = capsys.readouterr()
-    assert "as they were kept" in seen.out
+    assert "The finding is as kept." in seen.out
     assert "asking alist" in seen.err
 
 
@@ -299,7 +299,9 @@ def test_check_fails_where_a_finding_has_changed(
     was = {"F6": {"finding": "supported"}}
     monkeypatch.setattr(ledger, "kept", lambda material: {"django": "5.2", "findings": was})
     assert main(["claims", "f6", "--check"]) == ExitCode.FAILED
-    assert "\nF6: refuted, was supported." in capsys.readouterr().out
+    seen = capsys.readouterr()
+    assert "\nF6: refuted, was supported." in seen.out
+    assert "kept with 5.2. Runs are not made again here" in seen.err
     assert main(["claims", "F6", "--check", "--json"]) == ExitCode.FAILED
     (change,) = json.loads(capsys.readouterr().out)
     assert change == {"id": "F6", "was": "supported", "now": "refuted", "counts": True}
@@ -351,6 +353,26 @@ def test_what_is_written_is_what_is_judged_by_afterwards(tmp_path: Path, monkeyp
     again = ledger.all_judged(Kept(tmp_path), [entry("N5"), entry("P8")])
     assert [(each.finding, each.sentence) for each in again] == [(each.finding, each.sentence) for each in found]
     assert [each.finding for each in again] == ["refuted", "cannot tell"]
+
+
+def test_what_could_not_be_had_is_kept_so_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "Again", lambda *names, **more: Again(["background_coroutine"], tmp_path))
+    monkeypatch.setattr(ledger, "entries", lambda: [entry("A3")])
+    monkeypatch.setenv("PATH", "")
+    assert main(["claims", "--write"]) == ExitCode.NOT_RUN
+    assert "A3 is kept without what could not be had here" in capsys.readouterr().err
+    assert json.loads((tmp_path / "claims.json").read_text())["findings"]["A3"]["finding"] == "cannot tell"
+
+
+def test_a_finding_that_is_changed_in_the_kept_file_is_found(tmp_path: Path) -> None:
+    document = json.loads(ledger.FILE.read_text())
+    document["findings"]["F6"]["finding"] = "supported"
+    (tmp_path / "claims.json").write_text(json.dumps(document))
+    found = ledger.all_judged(Kept())
+    (change,) = ledger.changes(found, ledger.kept(Kept(tmp_path))["findings"])
+    assert (change.now.entry.id, change.was, change.now.finding, change.counts) == ("F6", "supported", "refuted", True)
 
 
 def test_the_table_has_every_claim_and_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
