@@ -30,8 +30,20 @@ def command(port: int, *, browser: bool) -> list[str]:
     root = ["--allow-root"] if os.geteuid() == 0 else []
     return [
         *(sys.executable, "-m", PACKAGE, f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{FIRST}"),
-        *(f"--ServerApp.port={port}", *([] if browser else ["--no-browser"]), *root),
+        # Else Ctrl-C asks whether it was meant, and the address drowns in what JupyterLab tells of itself.
+        *(
+            "--ServerApp.answer_yes=True",
+            "--log-level=WARN",
+            f"--ServerApp.port={port}",
+            *([] if browser else ["--no-browser"]),
+            *root,
+        ),
     ]
+
+
+def environment(*, live: bool) -> dict[str, str]:
+    """What JupyterLab and its kernels are told: the kernel is this Python's, also where a user has one of the name."""
+    return {**os.environ, "JUPYTER_PREFER_ENV_PATH": "1", **({LIVE_VARIABLE: "1"} if live else {})}
 
 
 def open_(port: int, *, browser: bool, live: bool) -> NoReturn:
@@ -39,4 +51,4 @@ def open_(port: int, *, browser: bool, live: bool) -> NoReturn:
     require_installed()
     os.chdir(ROOT)
     words = command(port, browser=browser)
-    os.execve(words[0], words, os.environ | ({LIVE_VARIABLE: "1"} if live else {}))
+    os.execve(words[0], words, environment(live=live))

@@ -1,32 +1,34 @@
-"""What the checks of exercises share: the file that is checked, a visitor of its server, crowds, a slow service."""
+"""What the checks of exercises share: the file that is checked, a visitor of its server, crowds of them."""
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from typing import Literal
 
 import httpx
 
-from bench.servers import Process, Server, serving_stack, start, work_folder
-from bench.stacks import HOST, SERVERS, Budget, Interface, Lab, Stack
-from bench.trap_ways import ERROR, Visitor
-from labs.common.gauge import Gauge
+from bench.credentials import hidden_here
+from bench.servers import Server, serving_stack
+from bench.stacks import SERVERS, Budget, Interface, Lab, Stack
+from bench.trap_ways import Visitor
 
 EXERCISE_VARIABLE = "LAB_EXERCISE"
 ANSWER_WITHIN_S = 5.0
-IMPORT_WITHIN_S = 10.0
+MOST_BYTES = 100_000
+EARLY = 0.9
+"""Clocks of loops are coarse: an answer counts as too early when it comes before this share of its wait."""
 CALLERS = 5
+CROWDS = 3
+"""A machine that is busy with something else makes a crowd slow: the best of so many counts."""
+
+RAISED = re.compile(r"^ .*\n(?:\w+\.)*([A-Z]\w*)((?:: .{1,120})?)", re.MULTILINE)
+"""The last line of a traceback: the error's name and what it says."""
 
 State = Literal["pass", "not yet", "skipped"]
 Numbers = Mapping[str, float]
@@ -72,13 +74,42 @@ def _stack(interface: Interface, server: str, threads: int | None) -> Stack:
 ASGI, WSGI = _stack("asgi", "uvicorn", None), _stack("wsgi", "gthread", 8)
 
 
+class NoEnd(httpx.ReadTimeout):
+    """An answer that goes on and on."""
+
+
+class Impatient(httpx.HTTPTransport):
+    """Reads each answer for so long and so far; httpx alone bounds the wait for its next part only."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = _Bounded(response.stream)
+        return response
+
+
+class _Bounded(httpx.SyncByteStream):
+    def __init__(self, stream: httpx.SyncByteStream) -> None:
+        self.stream, self.close = stream, stream.close  # type: ignore[method-assign]
+
+    def __iter__(self) -> Iterator[bytes]:
+        until_s, read_bytes = time.monotonic() + ANSWER_WITHIN_S, 0
+        for part in self.stream:
+            read_bytes += len(part)
+            if read_bytes > MOST_BYTES or time.monotonic() > until_s:
+                raise NoEnd("")
+            yield part
+
+
 @contextmanager
 def visiting(subject: Subject, stack: Stack = ASGI, /, **services: str) -> Iterator[Visitor]:
     """A visitor of a fresh server; killed afterwards, since one that hangs does not end when asked. Raises NotYet."""
     environment = {**subject.environment, **services}
     with serving_stack(stack, services=environment, grace_s=0) as server:
         visitor = Visitor(server)
-        visitor.client.timeout = httpx.Timeout(ANSWER_WITHIN_S)
+        visitor.client = httpx.Client(
+            base_url=server.url, trust_env=False, timeout=ANSWER_WITHIN_S, transport=Impatient()
+        )
         with visitor.client, _failures_told(server, subject):
             yield visitor
 
@@ -87,6 +118,11 @@ def visiting(subject: Subject, stack: Stack = ASGI, /, **services: str) -> Itera
 def _failures_told(server: Server, subject: Subject) -> Iterator[None]:
     try:
         yield
+    except NoEnd as error:
+        raise NotYet(
+            f"{_asked(error.request)} had no end within {ANSWER_WITHIN_S:g} s and {MOST_BYTES // 1000:,} kB.",
+            "Look for a loop that nothing ends.",
+        ) from None
     except httpx.TimeoutException as error:
         raise NotYet(
             f"{_asked(error.request)} had no answer within {ANSWER_WITHIN_S:g} s.",
@@ -97,7 +133,7 @@ def _failures_told(server: Server, subject: Subject) -> Iterator[None]:
         because = f" because of {raised}" if raised and error.response.status_code == 500 else ""
         raise NotYet(
             f"{_asked(error.request)} answers {error.response.status_code}{because}.",
-            _cause_to_look_at(because),
+            _cause_to_look_at(error.response.status_code, because),
         ) from None
     except httpx.TransportError as error:
         raise NotYet(
@@ -106,7 +142,9 @@ def _failures_told(server: Server, subject: Subject) -> Iterator[None]:
         ) from None
 
 
-def _cause_to_look_at(because: str) -> str:
+def _cause_to_look_at(status: int, because: str) -> str:
+    if status == 500 and not because:
+        return "Look for what could end the view without an error, such as `exit`."
     if not because:
         return "Look at `urlpatterns`: the URLs are to stay."
     return "Look at that line." if " in line " in because else "Look at what here could lead to it."
@@ -118,10 +156,10 @@ def _asked(request: httpx.Request) -> str:
 
 def error_logged(log: str, file: Path) -> str:
     """The last error in a server's log with the line of the file that led there; empty where there is none."""
-    errors = ERROR.findall(log)
+    errors = RAISED.findall(log)
     lines = re.findall(rf'File "[^"]*/{re.escape(file.name)}", line (\d+)', log)
     where = f" in line {lines[-1]}" if lines else ""
-    return f"`{errors[-1]}`{where}" if errors else ""
+    return f"`{errors[-1][0]}`{where}{hidden_here(errors[-1][1]).rstrip('.')}" if errors else ""
 
 
 def ms_since(began_s: float) -> int:
@@ -130,114 +168,50 @@ def ms_since(began_s: float) -> int:
 
 @dataclass(frozen=True)
 class Crowd:
-    """How many of CALLERS at once were inside together at most, and the milliseconds until all had an answer."""
+    """How many of CALLERS at once were inside together at most, and the milliseconds until the first and all had gone.
+
+    Each of them waits `wait_ms`, and at the very least `least_ms`.
+    """
 
     wait_ms: int
+    least_ms: int
     most: int
+    first_ms: int
     took_ms: int
 
     @property
     def stood_in_line(self) -> bool:
-        """Not all were inside together; or they were, but waited one after the other, which takes the sum of waits."""
-        return self.most < CALLERS or self.took_ms >= CALLERS * self.wait_ms
+        """Not all were inside together; or they were, but waited in turns, and two turns take twice the wait."""
+        return self.most < CALLERS or self.took_ms >= 2 * self.wait_ms
+
+    @property
+    def left_early(self) -> bool:
+        return self.first_ms < EARLY * self.least_ms
 
     @property
     def numbers(self) -> Numbers:
         return {"inside_most": self.most, "crowd_ms": self.took_ms}
 
 
-def crowd(visitor: Visitor, path: str, wait_ms: int) -> Crowd:
-    """CALLERS who ask at once; each of them has to wait `wait_ms`."""
+def crowd(visitor: Visitor, path: str, wait_ms: int, least_ms: int | None = None) -> Crowd:
+    """CALLERS who ask at once, some crowds of them as long as they stand in line. NotYet where one did not wait."""
+    for _ in range(CROWDS):
+        met = _one_crowd(visitor, path, wait_ms, wait_ms if least_ms is None else least_ms)
+        if not met.stood_in_line or met.most == 1:
+            break
+    if met.left_early:
+        raise NotYet(
+            f"Of {CALLERS} visitors who wait {wait_ms} ms one has the answer after {met.first_ms} ms.",
+            "Look at how long each is made to wait: as long as its own request says.",
+            **met.numbers,
+        )
+    return met
+
+
+def _one_crowd(visitor: Visitor, path: str, wait_ms: int, least_ms: int) -> Crowd:
     visitor.census()
     with ThreadPoolExecutor(CALLERS) as pool:
         began_s = time.monotonic()
-        list(pool.map(visitor.took_ms, [path] * CALLERS))
+        first_ms = min(pool.map(visitor.took_ms, [path] * CALLERS))
         took_ms = ms_since(began_s)
-    return Crowd(wait_ms, int(visitor.census()["inside_most"]), took_ms)
-
-
-def require_importable(subject: Subject) -> None:
-    """NotYet where a server with this file would not come up."""
-    called(subject, None, [])
-
-
-def called(subject: Subject, function: str | None, calls: Sequence[dict[str, Any]]) -> list[Any]:
-    """What its function gives for each call, asked in a process of its own. Raises NotYet."""
-    with work_folder("exercise") as work:
-        question, answer, log = (work / name for name in ("question.json", "answer.json", "log"))
-        asked = {"module": subject.module, "file": str(subject.file), "function": function, "calls": list(calls)}
-        question.write_text(json.dumps(asked))
-        command = ["python", "-m", "bench.exercise_child", str(question), str(answer)]
-        popen = start(command, environment=subject.environment, cpus=(), log=log)
-        process = Process(command, popen, log, [])
-        try:
-            popen.wait(IMPORT_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            raise NotYet(
-                f"{subject.file.name} was still busy after {IMPORT_WITHIN_S:g} s, before anybody had asked it anything."
-                if function is None
-                else f"`{function}` of {subject.file.name} was still busy after {IMPORT_WITHIN_S:g} s.",
-                "Look for a loop or a wait that nothing ends.",
-            ) from None
-        finally:
-            process.stop(within_s=0)
-        return _answers(answer, subject, process)
-
-
-def _answers(answer: Path, subject: Subject, process: Process) -> list[Any]:
-    if not answer.exists():
-        raise NotYet(
-            f"{subject.file.name} ended its process with status {process.exit_status}.",
-            "Look for what in it could do that, such as `exit`.",
-        )
-    found = json.loads(answer.read_text())
-    if "error" in found:
-        raise NotYet(
-            f"{subject.file.name} cannot be used, {found['error']}.",
-            f"Mend that first; `git diff labs/exercises/{subject.file.name}` shows what has changed.",
-        )
-    return list(found["answers"])
-
-
-class SlowService(ThreadingHTTPServer):
-    """Answers `/wait?ms=` as labs/upstream does, and counts who is with it. `url` is where."""
-
-    daemon_threads = True
-    request_queue_size = 100
-
-    def __init__(self) -> None:
-        super().__init__((HOST, 0), _SlowAnswer)
-        self.gauge = Gauge()
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.server_port}"
-
-
-class _SlowAnswer(BaseHTTPRequestHandler):
-    server: SlowService
-
-    def do_GET(self) -> None:
-        ms = int(parse_qs(urlsplit(self.path).query)["ms"][0])
-        with self.server.gauge.inside():
-            time.sleep(ms / 1000)
-        body = json.dumps({"waited_ms": ms}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        """Nobody reads it."""
-
-
-@contextmanager
-def slow_service() -> Iterator[SlowService]:
-    with SlowService() as service:
-        thread = Thread(target=service.serve_forever, args=[0.01])
-        thread.start()
-        try:
-            yield service
-        finally:
-            service.shutdown()
-            thread.join()
+    return Crowd(wait_ms, least_ms, int(visitor.census()["inside_most"]), first_ms, took_ms)

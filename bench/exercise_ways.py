@@ -7,27 +7,29 @@ answered sooner, and who stands in line is inside alone.
 from __future__ import annotations
 
 import json
-import math
+import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
-from bench import database, record, summary, theory
 from bench.errors import LabError
+from bench.exercise_databases import bounded_connections, four_traps
+from bench.exercise_plateau import FUNCTION, plateau
+from bench.exercise_service import SlowService, slow_service
 from bench.exercise_visits import (
     ANSWER_WITHIN_S,
     ASGI,
     CALLERS,
+    CROWDS,
+    EARLY,
     WSGI,
+    Crowd,
     NotYet,
     Seen,
     Subject,
-    called,
     crowd,
     ms_since,
-    slow_service,
     visiting,
 )
 from bench.hops.ask import Ask
@@ -39,23 +41,19 @@ from bench.trap_ways import (
     Visitor,
     comes_late,
     look_at_stream,
-    look_signed_in,
-    tell_answer,
-    tell_signed_in,
     tell_streams,
 )
 
 WAIT_MS, CROWD_WAIT_MS = 50, 300
-EARLY = 0.9
-"""Clocks of loops are coarse: an answer counts as too early when it comes before this share of its wait."""
+LONG_MS, OVERTAKEN_AFTER_S = 300, 0.1
 ALWAYS_HOPS = 2
 """With an async view and no middleware: the signal request_started, and closing the response."""
 CALLS, CALL_MS = 5, 200
-VISITORS, HOLD_MS, MOST_CONNECTIONS, LOOK_EVERY_S = 20, 200, 4, 0.01
-ALIKE = 0.01
-PREDICTED = "io_wait"
-FUNCTIONS = {"plateau": "plateau_per_s"}
+LOOK_EVERY_S = 0.01
+FUNCTIONS = {"plateau": FUNCTION}
 """Exercises that are called; all others are served."""
+BOTH_DOORS = ("middleware_hops",)
+"""Exercises that every page goes through, behind WSGI as behind ASGI."""
 
 
 def blocking_view(subject: Subject) -> Seen:
@@ -66,16 +64,23 @@ def blocking_view(subject: Subject) -> Seen:
         f"{CALLERS} visitors who wait {CROWD_WAIT_MS} ms: at most {met.most} inside at once, {met.took_ms:,} ms in all."
     )
     if met.stood_in_line:
-        raise NotYet(
-            seen,
-            "Look for the call that waits without giving the loop away: it needs an `await`, or a thread of its own.",
-            **met.numbers,
-        )
+        raise NotYet(seen, _line_to_look_at(met), **met.numbers)
     return Seen("pass", seen, numbers=met.numbers)
 
 
+def _line_to_look_at(met: Crowd) -> str:
+    if met.most < CALLERS:
+        return "Look for the call that waits without giving the loop away: it needs an `await`, or a thread of its own."
+    return "Look at what they wait for once they are inside: a lock, or a pool with fewer threads than visitors?"
+
+
 def _require_wait(visitor: Visitor) -> None:
-    took_ms = visitor.took_ms(f"/?ms={WAIT_MS}")
+    began_s = time.monotonic()
+    said = visitor.client.get(f"/?ms={WAIT_MS}").raise_for_status().text
+    took_ms = ms_since(began_s)
+    expected = json.dumps({"waited_ms": WAIT_MS})
+    if said != expected:
+        raise NotYet(f"The view answers {said[:80]} instead of {expected}.", "Look at its last line, which is to stay.")
     if took_ms < EARLY * WAIT_MS:
         raise NotYet(
             f"A visitor who asks to wait {WAIT_MS} ms has the answer after {took_ms} ms.",
@@ -85,9 +90,11 @@ def _require_wait(visitor: Visitor) -> None:
 
 
 def middleware_hops(subject: Subject) -> Seen:
-    _require_header(subject)
+    for stack in (ASGI, WSGI):
+        _require_took(subject, stack)
+    environment = {**subject.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     try:
-        trace = traced(Ask(ASGI.lab.application, "/?ms=0"), subject.environment, ROOT, 2 * ANSWER_WITHIN_S)
+        trace = traced(Ask(ASGI.lab.application, "/?ms=0"), environment, ROOT, 2 * ANSWER_WITHIN_S)
     except LabError as error:
         raise NotYet(str(error), "Look at what `Took` does when it is asked once more.") from None
     hops = len(trace.crossings)
@@ -103,17 +110,37 @@ def middleware_hops(subject: Subject) -> Seen:
     return Seen("pass", seen, numbers=numbers)
 
 
-def _require_header(subject: Subject) -> None:
-    """The middleware has to do its work, however it runs."""
-    with visiting(subject) as visitor:
-        answer = visitor.client.get(f"/?ms={WAIT_MS}").raise_for_status()
-    said = answer.headers.get("X-Took-Ms", "")
-    if not said.isdigit():
-        raise NotYet("The answer has no header X-Took-Ms.", "`Took` is to do its work, and to do it without a thread.")
-    if int(said) < EARLY * WAIT_MS:
+def _require_took(subject: Subject, stack: Stack) -> None:
+    """The middleware has to do its work, however it runs: for every page, and for two visitors at once."""
+    with visiting(subject, stack) as visitor, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(_require_said, visitor, stack, LONG_MS)
+        time.sleep(OVERTAKEN_AFTER_S)
+        _require_said(visitor, stack, WAIT_MS)
+        long.result()
+        _require_said(visitor, stack, 0, path="/ready")
+
+
+def _require_said(visitor: Visitor, stack: Stack, wait_ms: int, path: str = "/") -> None:
+    """X-Took-Ms lies between how long the request has to wait and how long its visitor waited."""
+    began_s = time.monotonic()
+    answer = visitor.client.get(f"{path}?ms={wait_ms}").raise_for_status()
+    took_ms, said = ms_since(began_s) + 1, answer.headers.get("X-Took-Ms", "")
+    door, page = stack.lab.interface.upper(), "a request" if path == "/" else f"the page {path}"
+    if not said.isdecimal():
         raise NotYet(
-            f"X-Took-Ms says {said} of a request that waits {WAIT_MS} ms.",
-            "Look at what lies between the two looks at the clock: the answer has to be awaited there.",
+            f"Behind {door} the answer to {page} has no header X-Took-Ms with a number in it.",
+            "`Took` is to do its work, for every page and behind both doors, and to do it without a thread.",
+        )
+    if int(said) < EARLY * wait_ms:
+        raise NotYet(
+            f"Behind {door} X-Took-Ms says {said} of a request that waits {wait_ms} ms.",
+            "Look at what lies between the two looks at the clock: the answer, awaited, and nobody else's request.",
+            said_ms=int(said),
+        )
+    if int(said) > took_ms:
+        raise NotYet(
+            f"Behind {door} X-Took-Ms says {said} of {page} that took {took_ms} ms in all.",
+            "Look at when the clock is read for the first time.",
             said_ms=int(said),
         )
 
@@ -126,6 +153,7 @@ class Side:
     most: int
     made: int
     took_ms: int
+    lets_others_in: bool
 
     @property
     def sentence(self) -> str:
@@ -142,108 +170,42 @@ def overlapping_calls(subject: Subject) -> Seen:
     behind = [side.name for side in sides if side.most < CALLS]
     if behind:
         raise NotYet(seen, f"Look at the {' and the '.join(behind)} view: what does one call wait for?", **numbers)
+    for side in sides:
+        if not side.lets_others_in:
+            raise NotYet(
+                f"{seen} But while the {side.name} view waits for its calls, no other page is answered.",
+                "Look at who waits for them: on the event loop, a wait needs an `await`.",
+                **numbers,
+            )
     return Seen("pass", seen, numbers=numbers)
 
 
 def _side(subject: Subject, name: str, stack: Stack) -> Side:
+    path = f"/{name}?n={CALLS}&ms={CALL_MS}"
     with slow_service() as service, visiting(subject, stack, LAB_UPSTREAM_URL=service.url) as visitor:
         began_s = time.monotonic()
-        answer = visitor.client.get(f"/{name}?n={CALLS}&ms={CALL_MS}").raise_for_status()
-        took_ms = ms_since(began_s)
+        answer = visitor.client.get(path).raise_for_status()
+        took_ms, most, made = ms_since(began_s), service.gauge.most, service.gauge.ended
+        lets_others_in = any(_lets_others_in(visitor, service, path) for _ in range(CROWDS))
     expected = json.dumps({"calls": CALLS, "waited_ms": CALLS * CALL_MS})
     if answer.text != expected:
         raise NotYet(
             f"The {name} view answers {answer.text[:80]} instead of {expected}.",
             "Look at what becomes of the answers of the single calls.",
         )
-    return Side(name, service.gauge.most, service.gauge.ended, took_ms)
+    return Side(name, most, made, took_ms, lets_others_in)
 
 
-def bounded_connections(subject: Subject) -> Seen:
-    with database.serving_database() as asked:
-        before = asked.connections()
-        if before is None:
-            return Seen(
-                "skipped",
-                f"The database here is {asked.vendor}, which has no connections to count: {database.REMEDY}.",
-            )
-        with visiting(subject, **asked.environment) as visitor, ThreadPoolExecutor(VISITORS) as pool:
-            path = f"/hold?ms={HOLD_MS}"
-            asking = [pool.submit(visitor.took_ms, path) for _ in range(VISITORS)]
-            most = _most_connections(asked, asking) - before
-            longest_ms = max(future.result() for future in asking)
-    seen = f"{VISITORS} visitors at once: at most {most} connections, all answered within {longest_ms:,} ms."
-    numbers = {"connections_most": most, "longest_ms": longest_ms}
-    if most > MOST_CONNECTIONS:
-        look_at = f"Look at who could lend {MOST_CONNECTIONS} connections to whoever needs one: `pool` in OPTIONS."
-        raise NotYet(seen, look_at, **numbers)
-    if most < 1:
-        raise NotYet(seen, "Look whether this is still the database that LAB_DATABASE_URL names.", **numbers)
-    return Seen("pass", seen, numbers=numbers)
-
-
-def _most_connections(asked: database.Database, asking: Sequence[Future[int]]) -> int:
-    """The most that were open at any look until everybody had an answer."""
-    most = 0
-    while not all(future.done() for future in asking):
-        most = max(most, asked.connections() or 0)
-        time.sleep(LOOK_EVERY_S)
-    return most
-
-
-def plateau(subject: Subject) -> Seen:
-    rows = [row for row in summary.rows_of(record.load(record.REFERENCE / PREDICTED)) if row.measured]
-    cases = [{"users": row.users, "threads": row.slots, "wait_s": row.io_wait_s, "cpu_s": _cpu_s(row)} for row in rows]
-    said = called(subject, FUNCTIONS[subject.name], cases)
-    wrong = [place for place, row in enumerate(rows) if not _alike(said[place], _limit_per_s(row))]
-    numbers = {"trials": len(rows), "right": len(rows) - len(wrong)}
-    seen = f"Right for {numbers['right']} of {len(rows)} points of the run {PREDICTED}."
-    if wrong:
-        first = rows[wrong[0]]
-        raise NotYet(f"{seen} {_told_wrong(first, said[wrong[0]])}", _BOUND[_ceiling(first)], **numbers)
-    return Seen("pass", f"{seen} {_told_right(rows)}", numbers=numbers)
-
-
-_BOUND: dict[theory.Limiter, str] = {
-    "users": "Look at the users: each of them has one request under way, for the wait and its CPU time.",
-    "threads": "Look at the threads: each holds one request for the wait and its CPU time, and then takes the next.",
-    "server CPU": "Look at the core: it has a second of CPU time to give in each second.",
-}
-
-
-def _cpu_s(row: summary.Row) -> float:
-    return (row.median("cpu_us_per_request") or 0.0) / 1e6
-
-
-def _bounds(row: summary.Row) -> dict[str, Any]:
-    return {"users": row.users, "io_wait_s": row.io_wait_s, "cpu_s": _cpu_s(row), "threads": row.slots}
-
-
-def _limit_per_s(row: summary.Row) -> float:
-    return theory.limit_per_s(**_bounds(row))
-
-
-def _ceiling(row: summary.Row) -> theory.Limiter:
-    return theory.limiter(**_bounds(row))
-
-
-def _alike(said: Any, limit_per_s: float) -> bool:
-    return isinstance(said, int | float) and math.isclose(said, limit_per_s, rel_tol=ALIKE)
-
-
-def _told_wrong(row: summary.Row, said: Any) -> str:
-    yours = f"{said:,.0f} requests/s" if isinstance(said, int | float) else repr(said)
-    return f"`{row.stack}` with {row.users} users: you say {yours}, the most there can be are {_limit_per_s(row):,.0f}."
-
-
-def _told_right(rows: Sequence[summary.Row]) -> str:
-    """The largest crowd that threads hold up."""
-    row = max((row for row in rows if _ceiling(row) == "threads"), key=lambda row: (row.users, row.slots))
-    measured = row.median("throughput_per_s") or 0.0
-    return (
-        f"`{row.stack}` with {row.users} users: you say {_limit_per_s(row):,.0f} requests/s, "
-        f"measured were {measured:,.0f}."
-    )
+def _lets_others_in(visitor: Visitor, service: SlowService, path: str) -> bool:
+    """Another page is answered while the calls are with the service; a busy machine may miss that once."""
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(visitor.client.get, path)
+        while not service.gauge.now and not asking.done():
+            time.sleep(LOOK_EVERY_S)
+        visitor.client.get("/ready").raise_for_status()
+        lets_in = service.gauge.now > 0
+        asking.result()
+    return lets_in
 
 
 def stream(subject: Subject) -> Seen:
@@ -255,7 +217,7 @@ def stream(subject: Subject) -> Seen:
         n, ms = values["events"], values["pause_ms"]
         if comes_late(values):
             raise _late(values, n * ms)
-        met = crowd(visitor, f"/?n={n}&ms={ms}", n * ms)
+        met = crowd(visitor, f"/?n={n}&ms={ms}", n * ms, (n - 1) * ms)
     numbers = {"first_byte_ms": values["first_byte_ms"], "took_ms": values["took_ms"], **met.numbers}
     seen = f"{tell_streams(values)}; {CALLERS} at once: at most {met.most} streams together, {met.took_ms:,} ms in all."
     if met.stood_in_line:
@@ -269,7 +231,10 @@ AWAIT_IN_STREAM = "Look at how the stream waits: in an async iterator a wait nee
 def _late(values: Values, made_ms: int) -> NotYet:
     """Why nobody else heard anything while the parts were made; a whole stream cannot have been made any sooner."""
     numbers = {"first_byte_ms": values["first_byte_ms"], "took_ms": values["took_ms"]}
-    if values["first_byte_ms"] < EARLY * made_ms:
+    if values["took_ms"] < EARLY * (made_ms - values["pause_ms"]):
+        seen = f"{values['events']} numbers, one each {values['pause_ms']} ms, are there after {values['took_ms']} ms."
+        return NotYet(seen, "Look whether the wait is still there, and whether it is awaited.", **numbers)
+    if values["first_byte_ms"] < EARLY * (made_ms - values["pause_ms"]):
         seen = (
             f"{values['events']} events, one each {values['pause_ms']} ms: the first byte of the body is there after "
             f"{values['first_byte_ms']} ms, but another page is not answered before all are made."
@@ -277,40 +242,6 @@ def _late(values: Values, made_ms: int) -> NotYet:
         return NotYet(seen, AWAIT_IN_STREAM, **numbers)
     look_at = "Look at the kind of the iterator: behind ASGI only an async one is sent part by part."
     return NotYet(f"{tell_streams(values)}.", look_at, **numbers)
-
-
-TRAPS = {
-    "products": ("sync_orm_in_async_view", '"products": 100'),
-    "shelf": ("lazy_queryset_in_template", "<li>product 1</li>"),
-    "me": ("request_user_in_async_view", '"name": "ada"'),
-    "report": ("asyncio_run_in_sync_view", '"products": 100'),
-}
-"""Each view with its trap and a part of its right answer. The last one may take its thread with it."""
-
-
-def four_traps(subject: Subject) -> Seen:
-    with (
-        database.serving_database() as asked,
-        visiting(subject, **asked.environment) as visitor,
-    ):
-        told = {view: _told_trap(visitor, view) for view in TRAPS}
-    fallen = [view for view, (right, _) in told.items() if not right]
-    seen = "; ".join(f"/{view}: {sentence}" for view, (_, sentence) in told.items()) + "."
-    numbers = {"views": len(TRAPS), "answering": len(TRAPS) - len(fallen)}
-    if fallen:
-        raise NotYet(seen, f"Look at `{fallen[0]}`, and at labs/traps/{TRAPS[fallen[0]][0]}.py.", **numbers)
-    return Seen("pass", seen, numbers=numbers)
-
-
-def _told_trap(visitor: Visitor, view: str) -> tuple[bool, str]:
-    """Whether the view answers rightly, to somebody signed in too, and the sentence about it."""
-    way, tell = (look_signed_in, tell_signed_in) if view == "me" else (Visitor.status, tell_answer)
-    values = way(visitor, f"/{view}")
-    if {200} != {value for key, value in values.items() if key.endswith("status")}:
-        return False, tell(values)
-    text = visitor.client.get(f"/{view}").text
-    right = TRAPS[view][1] in text
-    return right, tell(values) if right else f"answers {text[:40]!r}"
 
 
 WAYS: dict[str, Callable[[Subject], Seen]] = {

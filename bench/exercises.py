@@ -1,6 +1,7 @@
 """`lab check`: what a learner's file in `labs/exercises` does, seen on real servers, and what to look at next.
 
-What each exercise is checked for is in `exercise_ways.py`, how it is asked in `exercise_visits.py`.
+What each exercise is checked for is in `exercise_ways.py`; how it is asked, in `exercise_visits.py` and
+`exercise_calls.py`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.errors import ExitCode, NotRun, UsageError, nearest
-from bench.exercise_visits import NotYet, Seen, Subject, require_importable
-from bench.exercise_ways import FUNCTIONS, WAYS
+from bench.exercise_calls import require_importable
+from bench.exercise_visits import NotYet, Seen, Subject
+from bench.exercise_ways import BOTH_DOORS, FUNCTIONS, WAYS
 from bench.record import ROOT
 from labs.exercises.project.names import EXERCISES
 
@@ -50,7 +52,7 @@ def seen_of(subject: Subject) -> Seen:
         return Seen("not yet", f"There is no file {_shown(subject)}.", back)
     try:
         if subject.name not in FUNCTIONS:
-            require_importable(subject)
+            require_importable(subject, ["asgi", "wsgi"] if subject.name in BOTH_DOORS else ["asgi"])
         return WAYS[subject.name](subject)
     except NotYet as stopped:
         return stopped.reason

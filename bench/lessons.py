@@ -4,24 +4,36 @@ import ast
 import difflib
 import os
 import re
+import statistics
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from bench import labdiff, record
-from bench.errors import UsageError
-from bench.record import ROOT, Run
-from bench.summary import Row, rows_of
+from bench import record, tables
+from bench.errors import LabError, UsageError
+from bench.record import ROOT, Reason, Run, Trial
+from bench.stacks import parse_stack
+from bench.summary import Load, Row, findings_of, rows_of
+from bench.workloads import parse_request
 
 RESULTS_VARIABLE, LIVE_VARIABLE = "LAB_RESULTS", "LAB_LIVE"
-BAR_COLUMNS = 24
+BAR_COLUMNS, LINE_COLUMNS = 24, 100
+STARTING_S = 3.0
+"""Of `lab run` itself: imports, the look at the machine, the report."""
+NOT_MEASURED = "not measured in this run; `--profile standard` measures all that this lesson shows"
 
 
 def run_to_show(experiment: str) -> Run:
-    """The reference run of the experiment, or the reader's own where LAB_RESULTS names a run of it."""
+    """The reference run of the experiment, or the reader's own where LAB_RESULTS names a run of it.
+
+    A path may start at the top of the project, because a notebook runs in a folder of its own.
+    """
     named = os.environ.get(RESULTS_VARIABLE)
-    run = record.load(record.find(named or experiment))
+    from_top = ROOT / (named or experiment)
+    run = record.load(record.find(str(from_top) if named and from_top.exists() else named or experiment))
     if run.experiment != experiment:
         raise UsageError(
             f"{RESULTS_VARIABLE}={named} is a run of {run.experiment}, this lesson needs one of {experiment}: "
@@ -35,63 +47,156 @@ def reference(experiment: str) -> Run:
     return record.load(record.REFERENCE / experiment)
 
 
+def told(run: Run) -> str:
+    """A sentence on whose run this is and how it was made."""
+    whose = "Your run" if os.environ.get(RESULTS_VARIABLE) else "The reference run"
+    restarts = f"{run.plan.repeats} restart{'' if run.plan.repeats == 1 else 's'}"
+    made = f"{run.started_at[:10]}, profile {run.profile}, {restarts} of the server for each point, in random order"
+    return f"{whose} of `{run.experiment}`: {made}, Django {run.environment['packages']['django']}."
+
+
 class Rows(dict[tuple[str, str, int], Row]):
-    """The rows of a run by stack, request and number of users or connections. UsageError where it has no such row."""
+    """The rows of a run by stack, request and number of users or connections; what it lacks is a row not measured."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(
             {(row.stack, row.request, row.users or row.load.connections or 0): row for row in rows_of(run)}
         )
-        self.experiment = run.experiment
+
+    def crowd(self, request: str, most: int) -> int:
+        """The largest number of users, up to so many, for which the run has a row of the request."""
+        return max((count for _, name, count in self if name == request and count <= most), default=most)
 
     def __missing__(self, key: tuple[str, str, int]) -> Row:
-        stack, request, count = key
+        stack, request, users = key
+        asked = parse_request(request)
+        trial = Trial(
+            stack, asked.workload.name, dict(asked.parameters), [], users, 0,
+            reasons=[Reason("not-run", f"{NOT_MEASURED[0].upper()}{NOT_MEASURED[1:]}.")],
+            io_wait_s=asked.io_wait_s(parse_stack(stack)), slots=asked.slots(parse_stack(stack)),
+        )  # fmt: skip
+        return Row(stack, request, (), Load(users, None, None), (trial,))
+
+
+def both_loops(run: Run) -> tuple[Row, Row]:
+    """The open loop of a run and the closed one, as measured. UsageError where one of them has no numbers."""
+    found = {row.is_open: row for row in rows_of(run) if row.measured}
+    if len(found) < 2:
         raise UsageError(
-            f"This run of {self.experiment} has no {stack} with {request} and {count:,} at once, which this lesson "
-            f"shows: measure it with `lab run {self.experiment} --profile standard`, or leave {RESULTS_VARIABLE} unset."
+            f"This run of {run.experiment} has not both an open and a closed loop with numbers: measure it again with "
+            f"`lab run {run.experiment}`, or leave {RESULTS_VARIABLE} unset."
         )
+    return found[True], found[False]
 
 
-def compare(prediction: float | None, measured: float, unit: str) -> str:
+def compare(prediction: float | None, measured: float | None, unit: str) -> str:
     """A sentence that sets the learner's number beside the measured one."""
+    found = NOT_MEASURED if measured is None else f"measured: {measured:,.0f} {unit}"
     if prediction is None:
-        return f"No prediction yet: put a number in the cell above and run it again. Measured: {measured:,.0f} {unit}."
-    factor = prediction / measured
-    return f"You said {prediction:,.0f} {unit}; measured: {measured:,.0f} {unit}. Yours is {factor:.2f} times that."
+        found = found[0].upper() + found[1:]
+        return f"No prediction yet: put a number into the cell above and run both again. {found}."
+    factor = f" Yours is {prediction / measured:.2f} times that." if measured else ""
+    return f"You said {prediction:,.0f} {unit}; {found}.{factor}"
+
+
+def check(answer: float | None, right: float | None, unit: str = "", within: float = 0.1) -> str:
+    """Whether the learner's answer is right within that share, and else in which direction to look for it."""
+    if right is None:
+        return f"What the check needs was {NOT_MEASURED}."
+    if answer is None:
+        return "No answer yet: put a number into the cell above and run both again."
+    if abs(answer - right) > within * abs(right):
+        return f"Not yet: it is {'less' if answer > right else 'more'} than {answer:,g} {unit}".strip() + "."
+    return f"Right: {right:,.3g} {unit}".strip() + "."
+
+
+def findings(run: Run, about: str = "") -> str:
+    """What the run says to its claims, or to those with that text in them, as a list in Markdown."""
+    found = [finding for finding in findings_of(run) if about in str(finding.claim)]
+    lines = [f"- **{finding.value}**: {finding.claim.says}: {finding.text}" for finding in found]
+    return "\n".join(lines) or f"This run has nothing to say to a claim: {NOT_MEASURED}."
+
+
+def table(headings: str, rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown; headings are parted by `|`, and a colon after one sets its column to the right."""
+    names = [name.strip() for name in headings.split("|")]
+    rule = "|".join("--:" if name.endswith(":") else ":--" for name in names)
+    lines = [tables.markdown_line([str(cell) for cell in row]) for row in rows]
+    return "\n".join([tables.markdown_line([name.rstrip(":") for name in names]), f"|{rule}|", *lines])
 
 
 def difference_in(view: str, left: str, right: str) -> str:
     """What differs in one view between two labs, line by line as in `lab diff`."""
-    lines = difflib.ndiff(_source_of(view, left).splitlines(), _source_of(view, right).splitlines())
+    return difference(*(source_of(f"labs/{lab}/views.py", view) for lab in (left, right)))
+
+
+def difference(before: str, after: str) -> str:
+    """What differs between two texts, line by line as in `lab diff`."""
+    lines = difflib.ndiff(before.splitlines(), after.splitlines())
     return "\n".join(line.rstrip() for line in lines if not line.startswith("?"))
 
 
-def _source_of(view: str, lab: str) -> str:
-    text = (labdiff.LABS / lab / "views.py").read_text()
-    (found,) = (part for part in ast.parse(text).body if getattr(part, "name", "") == view)
+def source_of(path: str, name: str) -> str:
+    """A function or class of a file, as it stands there; `path` starts at the top of the project."""
+    text = (ROOT / path).read_text()
+    (found,) = (part for part in ast.parse(text).body if getattr(part, "name", "") == name)
     return ast.get_source_segment(text, found) or ""
 
 
 def measure_live(experiment: str, *options: str, folder: Path | None = None) -> Run | None:
     """Measure here and now where LAB_LIVE is set, in processes of its own, with a progress bar; else None."""
+    takes = f"about {-(-expected_s(experiment, *options) // 10) * 10:.0f} s"
     if not os.environ.get(LIVE_VARIABLE):
-        print(f"Set {LIVE_VARIABLE}=1 before you start Jupyter and run this cell again to measure on your machine.")
+        print(f"This cell measures on your machine, in {takes}: open the course with `lab notebooks --live`.")
         return None
     folder = folder or record.LOCAL / f"{experiment}-live-{datetime.now():%Y%m%d-%H%M%S}"
     command = [sys.executable, "-m", "bench", "run", experiment, *options, "--out", str(folder)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
-        try:
-            for line in running.stderr or ():
-                print(f"\r{_bar(line):<100}", end="", flush=True)
-        except BaseException:  # the reader stopped the cell: SIGTERM lets the run keep what it has
-            running.terminate()
-            raise
+    print(bar(0, 1, f"started, {takes}"), end="", flush=True)
+    said = _heard(command)
+    if not (folder / "run.json").exists():
+        raise LabError(f"Nothing was measured: {said[-1] if said else 'it ended without a word'}")
     return record.load(folder)
 
 
-def _bar(line: str) -> str:
-    """A line of progress such as `3/24 stack: ok 80/s` with a bar before it."""
-    count = re.match(r"(\d+)/(\d+) ", line)
-    done = round(BAR_COLUMNS * int(count[1]) / int(count[2])) if count else 0
-    bar = "█" * done + "░" * (BAR_COLUMNS - done) if count else ""
-    return f"{bar} {line.strip()}"[:100]
+def _heard(command: Sequence[str]) -> list[str]:
+    """What a command says on stderr, each line shown as it comes."""
+    # A Jupyter kernel asks for colours in what it starts, and a line of progress would come as a terminal's bar.
+    plain = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env=plain, **quiet) as running:
+        try:
+            return [_shown(line) for line in running.stderr or ()]
+        except BaseException:  # the reader stopped the cell: SIGTERM lets the run keep what it has
+            running.terminate()
+            raise
+
+
+def expected_s(experiment: str, *options: str) -> float:
+    """About how long `lab run` takes with these options: as trials of the reference run did around their windows."""
+    from bench.arguments import (
+        build_parser,
+    )  # these import all that measures, which a reader of pictures need not wait for
+    from bench.experiment import load, profile_of, trials_of
+    from bench.wishes import wishes_of
+
+    words = build_parser().parse_args(["run", experiment, *options])
+    wishes, known, kept = wishes_of(words), load(experiment), reference(experiment)
+    around_s = statistics.median(trial.took_s - kept.plan.warmup_s - kept.plan.duration_s for trial in kept.trials)
+    repeats = wishes.repeats or profile_of(known, words.profile).repeats
+    trials = trials_of(known, words.profile, wishes)
+    return STARTING_S + repeats * sum(trial.warmup_s + trial.duration_s + around_s for trial in trials)
+
+
+def _shown(line: str) -> str:
+    """Print a line of `lab run`: progress, as `3/24 stack: ok 80/s`, over the one before, all else below it."""
+    text = line.strip()
+    count = re.match(r"(\d+)/(\d+) ", text)
+    print(bar(int(count[1]), int(count[2]), text) if count else f"\n{text}\n", end="", flush=True)
+    return text
+
+
+def bar(done: int, of: int, text: str) -> str:
+    """A bar and a text, written over the line before."""
+    full = round(BAR_COLUMNS * done / of)
+    line = f"{'█' * full}{'░' * (BAR_COLUMNS - full)} {text}"[:LINE_COLUMNS]
+    return f"\r{line:<{LINE_COLUMNS}}"

@@ -5,7 +5,7 @@ change in a notebook is a change in its source or in what it found.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,10 @@ def _output_text(output: Any) -> str:
     return str(data.get("text/markdown") or data.get("text/plain", ""))
 
 
-def is_fresh(source: Path) -> bool:
+def is_fresh(source: Path, execute: Callable[[Path], Any] = executed) -> bool:
     """True where the committed notebook says what its source says when it is executed now."""
     made = source.with_suffix(".ipynb")
-    return made.exists() and text_of(nbformat.read(made, as_version=4)) == text_of(executed(source))
+    return made.exists() and text_of(nbformat.read(made, as_version=4)) == text_of(execute(source))
 
 
 def make(source: Path) -> None:

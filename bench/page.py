@@ -98,8 +98,8 @@ def new_page(
 
 
 def _wrapped(text: str, characters: float) -> list[str]:
-    """Lines of the text; a number stays with its per cent sign."""
-    return textwrap.wrap(text.replace(" %", "\N{NO-BREAK SPACE}%"), int(characters))
+    """Lines of the text; a number stays with its unit."""
+    return textwrap.wrap(re.sub(r"(?<=\d) (?=%|MB|ms|µs)", "\N{NO-BREAK SPACE}", text), int(characters))
 
 
 def _write_around(figure: Picture, title: Sequence[str], subtitle: str, foot: Sequence[str]) -> None:

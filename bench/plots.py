@@ -77,7 +77,9 @@ def throughput_vs_users(run: Run, request: str) -> Picture:
         heading_in=0.12,
     )
     scale_users(ax, levels_of(rows))
-    scale_values(ax, [value for row in rows for value in row.values(THROUGHPUT.path)])
+    # In proportion is a straight line where both axes are of one kind.
+    is_log = ax.get_xscale() == "log" or None
+    scale_values(ax, [value for row in rows for value in row.values(THROUGHPUT.path)], log=is_log)
     for series in lines:
         _theory(ax, series, levels_of(rows))
         draw_curve(ax, series, THROUGHPUT)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bench.looks import look_of, styled
+from bench.looks import INK, look_of, styled
 from bench.page import (
     CPU,
     End,
@@ -29,7 +29,7 @@ from labs.common.middleware import STARTPROJECT, middleware_from_names
 
 HOPS = Measure("hops.sync_to_async", 1, "hops to a thread", whole, log=False)
 BACK = Measure("hops.async_to_sync", 1, "hops to the loop", whole, log=False)
-SPECIAL = ("sync_only", "async_only", "both")
+SPECIAL = {"sync_only": "a sync-only one", "async_only": "an async-only one", "both": "one that can be both"}
 TELLING = "async_asgi@uvicorn"
 """Whose numbers the titles tell, where it is in the run."""
 KEY = (
@@ -80,31 +80,39 @@ def ladder(run: Run, request: str) -> Picture:
     rows = rungs(rows_for(run, request))
     figure, axes = new_page(
         ladder_title(rows),
-        subtitle_of(rows, "the first so many of the seven startproject middlewares"),
+        subtitle_of(rows, "the first so many of the seven startproject middlewares") if rows else request,
         panels=2,
         labels=[f"{row.stack}  0,000" for row in rows],
-        gap_in=2.6,
+        gap_in=1.2,
         notes=[KEY, *holes_in(rows)],
     )
     for ax, measure in zip(axes, (HOPS, CPU), strict=True):
-        _draw(ax, rows, measure, stock_layers, "middlewares")
-        label_ends(ax, _ends(rows, measure, stock_layers))
+        _draw(ax, rows, measure, stock_layers)
+        ax.set_xlabel("middlewares")
+        ax.set_ylabel(measure.label)
+        label_ends(ax, _ends(rows, measure, stock_layers, names=measure is CPU))
     return figure
 
 
 def ladder_title(rows: Sequence[Row]) -> str:
-    """From no middleware to all of them: hops and CPU of the telling stack, and the CPU of the one without hops."""
-    told = [text for stack in _stacks(rows) if (text := _growth([row for row in rows if row.stack == stack]))]
-    return "From no middleware to seven: " + "; ".join(told) if told else "Nothing was measured"
+    """From the fewest middlewares to the most: how hops and CPU of each stack grow, the telling one first."""
+    stacks = sorted(_stacks(rows), key=lambda stack: stack != TELLING)
+    told = [text for stack in stacks if (text := _growth([row for row in rows if row.stack == stack]))]
+    if not told:
+        return "The ladder was not climbed: hops were not counted on two of its rungs"
+    low, high = (pick(map(stock_layers, rows)) for pick in (min, max))
+    return f"From {low or 'no'} middleware{'' if low < 2 else 's'} to {high}: {'; '.join(told)}"
 
 
 def _growth(rows: Sequence[Row]) -> str:
+    """How a stack's hops and CPU grow; the CPU only where restarts enough allow it. Empty where hops are not known."""
     first, last = rows[0], rows[-1]
-    ratio = ratio_of(last, first, CPU.path)
-    if ratio is None or first is last:
+    if first is last or not (first.values(HOPS.path) and last.values(HOPS.path)):
         return ""
     fewest, most = (whole(HOPS.of(row)) for row in (first, last))
-    return f"{first.stack} {fewest} to {most} hops, CPU {describe_ratio(ratio)}"
+    hops = f"{first.stack} {most} hops" if fewest == most else f"{first.stack} {fewest} to {most} hops"
+    ratio = ratio_of(last, first, CPU.path)
+    return f"{hops}, CPU {describe_ratio(ratio)}" if ratio else hops
 
 
 def _stacks(rows: Sequence[Row]) -> list[str]:
@@ -118,57 +126,74 @@ def positions(run: Run, request: str) -> Picture:
     kinds = [name for name in SPECIAL if placed(rows, name)]
     figure, axes = new_page(
         positions_title(rows),
-        subtitle_of(rows, "one more middleware among the seven"),
-        panels=len(kinds),
+        subtitle_of(rows, "one more middleware among the seven") if rows else request,
+        panels=max(1, len(kinds)),
         rows=2,
         panel_in=2.3,
+        gap_in=0.4,
         labels=[f"{row.stack}  0,000" for row in rows],
         notes=[KEY, "Place 0: outermost, around all seven. Place 7: innermost, next to the view."],
     )
-    for column, name in enumerate(kinds):
-        for line, measure in enumerate((HOPS, CPU)):
-            ax, at_place = axes[line * len(kinds) + column], placed(rows, name)
-            _draw(ax, at_place, measure, place_of_special, f"place of the {name.replace('_', '-')} one")
-            if column == len(kinds) - 1:
-                label_ends(ax, _ends(at_place, measure, place_of_special))
+    for line, measure in enumerate((HOPS, CPU)):
+        _draw_places(axes[line * len(kinds) : (line + 1) * len(kinds)], rows, kinds, measure)
+    for ax, name in zip(axes, kinds, strict=False):
+        ax.set_title(SPECIAL[name], color=INK, size=9)
+    for ax in axes[len(kinds) :]:
+        ax.set_xlabel("its place")
     return figure
+
+
+def _draw_places(axes: Sequence[Axes], rows: Sequence[Row], kinds: Sequence[str], measure: Measure) -> None:
+    """One line of panels, all to one scale."""
+    for ax, name in zip(axes, kinds, strict=True):
+        _draw(ax, placed(rows, name), measure, place_of_special)
+    high = max((ax.get_ylim()[1] for ax in axes), default=1.0)
+    for ax in axes:
+        ax.set_ylim(0, high)
+    if axes:
+        axes[0].set_ylabel(measure.label)
+        label_ends(axes[-1], _ends(placed(rows, kinds[-1]), measure, place_of_special))
 
 
 def positions_title(rows: Sequence[Row]) -> str:
     """What one sync-only middleware makes of the telling stack, outermost against innermost."""
     at_place = [row for row in placed(rows, "sync_only") if row.stack == TELLING and row.values(HOPS.path)]
-    ratio = ratio_of(at_place[-1], at_place[0], CPU.path) if len(at_place) > 1 else None
-    if ratio is None:
-        return "What the place of one middleware does"
+    if len(at_place) < 2:
+        return "What the place of one middleware does was not measured: it takes two places of a sync-only one"
     hops = [sum(int(measure.of(row) or 0) for measure in (HOPS, BACK)) for row in (at_place[0], at_place[-1])]
-    return (
-        f"The place of one sync-only middleware: outermost {hops[0]} hops, innermost {hops[1]}, "
-        f"and CPU per request {describe_ratio(ratio)} ({TELLING})"
-    )
+    ratio = ratio_of(at_place[-1], at_place[0], CPU.path)
+    cpu = f", and CPU per request {describe_ratio(ratio)}" if ratio else ""
+    return f"The place of one sync-only middleware: outermost {hops[0]} hops, innermost {hops[1]}{cpu} ({TELLING})"
 
 
-def best_place(run: Run, request: str, name: str) -> int:
-    """Where among the seven that middleware makes the telling stack hop least, both ways counted."""
-    at_place = [row for row in placed(rows_for(run, request), name) if row.stack == TELLING]
+def best_place(run: Run, request: str, name: str) -> int | None:
+    """Where among the seven that middleware makes the telling stack hop least, both ways counted; None if not known."""
+    at_place = [row for row in placed(rows_for(run, request), name) if row.stack == TELLING and row.values(HOPS.path)]
+    if len(at_place) < 2:
+        return None
     return place_of_special(min(at_place, key=lambda row: sum(measure.of(row) or 0.0 for measure in (HOPS, BACK))))
 
 
-def _draw(ax: Axes, rows: Sequence[Row], measure: Measure, x_of: Callable[[Row], float], what: str) -> None:
+def _draw(ax: Axes, rows: Sequence[Row], measure: Measure, x_of: Callable[[Row], float]) -> None:
     for stack in _stacks(rows):
         mine = tuple(row for row in rows if row.stack == stack)
         draw_curve(ax, Series(stack, look_of(stack), mine), measure, x_of)
     ax.set_ylim(0)
-    ax.set_xlabel(what)
-    ax.set_ylabel(measure.label)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _ends(rows: Sequence[Row], measure: Measure, x_of: Callable[[Row], float]) -> list[End]:
+def _ends(rows: Sequence[Row], measure: Measure, x_of: Callable[[Row], float], *, names: bool = True) -> list[End]:
+    """The last number of each stack, with its name or in its colour alone."""
     ends = []
     for stack in _stacks(rows):
         last = [row for row in rows if row.stack == stack and row.values(measure.path)][-1:]
         ends += [
-            End(x_of(row), value, f"{stack}  {measure.text(value)}", look_of(stack).text_colour)
+            End(
+                x_of(row),
+                value,
+                f"{stack}  {measure.text(value)}" if names else measure.text(value),
+                look_of(stack).text_colour,
+            )
             for row in last
             if (value := measure.of(row)) is not None
         ]

@@ -36,6 +36,7 @@ from bench.percentiles import (
     draw_percentiles,
     end_of_curve,
     merged_from_send,
+    odds,
     scale_percentiles,
 )
 from bench.record import Run, users_text
@@ -246,7 +247,8 @@ def both_distributions(run: Run, request: str, stack: str | None = None) -> Pict
         raise ValueError(f"{request}: no open and closed loop of {stack or 'any stack'} were asked for the same rate.")
     pair = max(pairs, key=_apartness)
     curves = {name: curve for name, curve in _curves_of(pair).items() if curve}
-    ends = [end_of_curve(curve, f"{name}{_p99_text(pair, name)}", pair.open) for name, curve in curves.items()]
+    texts = {name: f"{name}{_p99_text(pair, name)}" for name in curves}
+    ends = [end_of_curve(curves[name], text, pair.open) for name, text in texts.items() if name in (INTENDED, ACTUAL)]
     figure, (ax,) = new_page(
         both_title(pair),
         f"{pair.open.request} · {pair.open.stack} · latency within which that share of the answers came",
@@ -257,8 +259,19 @@ def both_distributions(run: Run, request: str, stack: str | None = None) -> Pict
     scale_percentiles(ax, list(curves.values()))
     for name, curve in curves.items():
         _draw_loop(ax, pair, name, curve)
+        if name not in (INTENDED, ACTUAL):
+            _name_at_p99(ax, curve, texts[name], pair.closed)
     label_ends(ax, ends)
     return figure
+
+
+def _name_at_p99(ax: Axes, curve: Curve, text: str, row: Row) -> None:
+    """The closed loop's label: at its end all lines meet, below its p99 there is none."""
+    at = max(percentile for percentile in curve if percentile <= 99)
+    ax.annotate(
+        text, (odds(at), curve[at]), (8, -10), textcoords="offset points",
+        size=8.5, color=look_of(row.stack).text_colour, ha="left", va="top", parse_math=False,
+    )  # fmt: skip
 
 
 INTENDED, ACTUAL = "open loop, from the intended send", "open loop, from the actual send"

@@ -15,6 +15,8 @@ from bench import experiment, record, summary, tables
 from bench.arguments import Parser
 from bench.checklist import CHECKLIST
 from bench.claims import ledger, show
+from bench.claims.entries import entry
+from bench.claims.judging import Judged
 from bench.claims.material import Kept
 from bench.errors import ExitCode, LabError
 from bench.hops import kept
@@ -26,6 +28,7 @@ from bench.workloads import BOUNDS, WORKLOADS
 
 FILES = ("README.md", "bench/README.md", "results/reference/README.md")
 SHOWN = {"experiment": "io_wait", "request": "wait?ms=100", "users": 200}
+SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "A2", "F3", "N8", "N9")
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -178,14 +181,28 @@ def workloads() -> str:
 
 
 def experiments() -> str:
-    """The experiments and what they ask."""
-    found = {name: experiment.load(name) for name in experiment.names()}
-    return table(["experiment", "question"], [[f"`{name}`", one.question] for name, one in found.items()])
+    """The experiments, what they ask, and how many of their claims the reference run supports."""
+    rows = []
+    for name in experiment.names():
+        findings = summary.findings_of(reference(name))
+        supported = sum(finding.value == "supported" for finding in findings)
+        link = f"[report](results/reference/{name}/report.html)"
+        rows.append([f"`{name}`", experiment.load(name).question, f"{supported} of {len(findings)}", link])
+    return table(["experiment", "question", "claims supported", ""], rows)
 
 
 def claims() -> str:
     """What people say and what happens here, by what is kept."""
     return table(["id", "claim", "finding", "what happens here"], show.to_rows(ledger.all_judged(Kept())))
+
+
+def claims_shown() -> str:
+    """Some claims that people begin with."""
+    return table(["id", "claim", "finding", "what happens here"], show.to_rows(_judged(SHOWN_CLAIMS)))
+
+
+def _judged(names: Sequence[str]) -> list[Judged]:
+    return ledger.all_judged(Kept(), [entry(name) for name in names])
 
 
 def claims_counted() -> str:
@@ -197,7 +214,7 @@ def claims_counted() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
     for part in (
-        *(first_table, caption, findings, claims_counted, claims),
+        *(first_table, caption, findings, claims_counted, claims_shown, claims),
         *(runs, machine, checklist, labs, servers, workloads, experiments),
     )
 }

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.text import Text
 
 HEIGHT = 5
 DRAWN_PER_S = 8
+LEAST_WIDTH, LEAST_HEIGHT = 78, 22
+STOP = "Ctrl-C stops"
 _ROWS = {
     "0": "###/# #/# #/# #/###",
     "1": " # /## / # / # /###",
@@ -27,26 +30,61 @@ GLYPHS = {sign: rows.split("/") for sign, rows in _ROWS.items()}
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
+Draw = Callable[[int, int], RenderableType]
+
+
 @contextmanager
-def staged(draw: Callable[[int], RenderableType], screen: Console) -> Iterator[None]:
-    """What `draw` makes for the screen's width, on the whole terminal; nothing where nobody looks."""
-    if not screen.is_terminal:
+def staged(draw: Draw, screen: Console) -> Iterator[None]:
+    """What `draw` makes for the screen's width and height, on the whole terminal; nothing where nobody looks."""
+    if not is_stage(screen):
         yield
         return
 
     def drawn() -> RenderableType:
-        return draw(screen.width)
+        return fitted(draw, screen.width, screen.height)
 
     with Live(console=screen, screen=True, refresh_per_second=DRAWN_PER_S, get_renderable=drawn):
         yield
 
 
-def big(number: float | None, width: int) -> str:
-    """A whole number as five lines, twice as wide where so many columns allow it; a dash for None."""
+def is_stage(screen: Console) -> bool:
+    """A terminal that can be drawn on; a pipe, a file and a dumb terminal get lines instead."""
+    return screen.is_terminal and not screen.is_dumb_terminal
+
+
+def tell(screen: Console, line: str) -> None:
+    """A line about what has just been seen, where it is not drawn."""
+    if not is_stage(screen):
+        screen.print(line, highlight=False, soft_wrap=True)
+
+
+def fitted(draw: Draw, width: int, height: int) -> RenderableType:
+    """What is drawn, or a sentence in a terminal that is too small for it; the show goes on meanwhile."""
+    if width >= LEAST_WIDTH and height >= LEAST_HEIGHT:
+        return draw(width, height)
+    return Text(
+        f"This terminal has {width} columns and {height} lines, and the show needs {LEAST_WIDTH} and {LEAST_HEIGHT}: "
+        "make the window larger or its letters smaller."
+    )
+
+
+def big(number: float | None, width: int, height: int = HEIGHT, digits: int = 1) -> str:
+    """A whole number, or a dash for None, as large as so many columns and lines allow.
+
+    Where `digits` is given, every number of so many digits comes in the same size.
+    """
     signs = "-" if number is None else f"{number:.0f}"
-    lines = [" ".join(GLYPHS[sign][row] for sign in signs) for row in range(HEIGHT)]
-    wide = 2 if 2 * len(lines[0]) <= width else 1
-    return "\n".join("".join(("█" if pixel == "#" else " ") * wide for pixel in line) for line in lines)
+    wide, tall = pixel(max(digits, len(signs)), width, height)
+    lines = (" ".join(GLYPHS[sign][row] for sign in signs) for row in range(HEIGHT))
+    large = ("".join(("█" if pixel == "#" else " ") * wide for pixel in line) for line in lines)
+    return "\n".join(line for line in large for _ in range(tall))
+
+
+def pixel(digits: int, width: int, height: int) -> tuple[int, int]:
+    """The columns and lines of one square, somewhat higher than wide: a column is half as wide as a line is high."""
+    wide = max(1, width // (4 * digits - 1))
+    tall = max(1, min(height // HEIGHT, round(0.75 * wide)))
+    return min(wide, 2 * tall), tall
 
 
 def sparks(values: Sequence[float], most: float, width: int) -> str:

@@ -20,7 +20,7 @@ from bench.errors import ExitCode, NotRun
 from bench.load.streams import Address
 from bench.looks import HUES
 from bench.servers import Server, serving_stack
-from bench.show_screen import big, staged
+from bench.show_screen import STOP, big, staged, tell
 from bench.stacks import parse_stack
 from bench.summary import lab_of
 from bench.terminal import console, guarded
@@ -33,6 +33,7 @@ STACKS = {
 """What is shown side by side, each with what to say."""
 ANSWERED_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.05
+DIGITS = 3
 
 
 @dataclass(frozen=True)
@@ -116,42 +117,55 @@ async def answered(address: Address, path: str) -> bool:
     return True
 
 
-async def perform(scene: Scene, pace: Pace) -> None:
-    """Level after level, all stacks side by side."""
+async def perform(scene: Scene, pace: Pace, screen: Console) -> None:
+    """Level after level, all stacks side by side, with a line about each where it is not drawn."""
     for at_once in pace.levels:
         scene.at_once = at_once
         await asyncio.gather(*(column.meet(at_once, pace.wait_ms) for column in scene.columns))
+        met = ", ".join(f"{column.stack} {cell(column.levels[-1])}" for column in scene.columns)
+        tell(screen, f"{at_once} at once ({INSIDE} · threads · MB): {met}")
         await asyncio.sleep(pace.pause_s)
 
 
-def drawn(scene: Scene, width: int) -> RenderableType:
+INSIDE = "inside the view"
+AROUND, NUMBERS = 4, 3
+"""Lines of the screen that belong to no number; the numbers of a stack, each with a line that names it."""
+
+
+def drawn(scene: Scene, width: int, height: int) -> RenderableType:
     """How many ask at once, and the stacks beside each other."""
-    asked = f"{scene.at_once} requests at once, each waits {scene.wait_ms / 1000:g} s"
+    asked = f"  {scene.at_once} requests at once, each waits {scene.wait_ms / 1000:g} s  "
     columns = Table.grid(expand=True)
     for _ in scene.columns:
         columns.add_column(ratio=1)
-    columns.add_row(*(drawn_column(column, scene.at_once, width // len(scene.columns)) for column in scene.columns))
-    return Group(Text(asked, style="bold", justify="center"), columns)
+    size = width // len(scene.columns) - 4, (height - AROUND) // NUMBERS - 1
+    columns.add_row(*(drawn_column(column, scene.at_once, *size) for column in scene.columns))
+    return Group(Text.assemble((asked, "bold reverse"), (f"  {STOP}", "dim"), justify="center"), columns)
 
 
-def drawn_column(column: Column, at_once: int, width: int) -> Panel:
+def drawn_column(column: Column, at_once: int, width: int, height: int) -> Panel:
     """Three big numbers of one stack in this level; how many were inside is known when all are answered."""
     inside = next((level.inside for level in column.levels if level.at_once == at_once), None)
-    numbers = {
-        "inside the view": inside,
-        "threads": column.threads or None,
-        "MB of memory": column.rss_bytes / 1e6 or None,
-    }
+    numbers = {INSIDE: inside, "threads": column.threads or None, "MB of memory": column.rss_bytes / 1e6 or None}
     colour = HUES[lab_of(column.stack)]
     parts: list[Text] = [Text(STACKS.get(column.stack, ""), style="dim", no_wrap=True)]
     for says, value in numbers.items():
-        parts += [Text(says, style="bold", no_wrap=True), Text(big(value, width - 4), style=colour)]
-    return Panel(Group(*parts), title=column.stack, padding=(0, 1))
+        style = f"bold reverse {colour}" if says == "threads" else "bold"
+        parts += [Text(says, style=style), Text(big(value, width, height, digits=DIGITS), style=colour)]
+    return Panel(Group(*parts), title=column.stack, subtitle=added(column.levels), padding=(0, 1), border_style=colour)
+
+
+def added(levels: Sequence[Level]) -> str:
+    """What the crowd has added to the first level's threads, and to its requests."""
+    if len(levels) < 2:
+        return ""
+    first, last = levels[0], levels[-1]
+    return f"{last.threads - first.threads:+,} threads for {last.at_once - first.at_once:+,}"
 
 
 def summary(columns: Sequence[Column]) -> Table:
     """Every level of every stack: inside, threads, memory."""
-    table = Table(title="inside the view · threads · MB", padding=(0, 1))
+    table = Table(title=f"{INSIDE} · threads · MB", padding=(0, 1))
     table.add_column("at once", justify="right")
     for column in columns:
         table.add_column(column.stack, justify="right")
@@ -178,7 +192,7 @@ def show(pace: Pace, screen: Console, stacks: Mapping[str, str] | Sequence[str] 
     with serving_all(stacks) as columns:
         scene = Scene(columns, pace.wait_ms)
         with staged(partial(drawn, scene), screen):
-            asyncio.run(perform(scene, pace))
+            asyncio.run(perform(scene, pace, screen))
         return columns
 
 

@@ -22,18 +22,15 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import lessons, plots_open, record, summary, tables
+from bench import lessons, plots_open, summary, tables
+from bench.claims.entries import OfRun, entries
 
 run = lessons.run_to_show("freeze")
-rows = summary.rows_of(run)
-(opened,) = (row for row in rows if row.is_open)
-(closed,) = (row for row in rows if not row.is_open)
-freeze_s = max(event.for_s for event in opened.trials[0].events if event.code == "frozen")
+opened, closed = lessons.both_loops(run)
+freeze_s = max((event.for_s for event in opened.measured[0].events if event.code == "frozen"), default=0.0)
 window_s, users, rate = run.plan.duration_s, closed.users, opened.load.rate_per_s
 asked = f"**{rate:.0f} requests/s** of `{opened.stack}`, on a schedule or from **{users} users** who wait"
-display(
-    Markdown(f"Here: {asked}, in a window of {window_s:.0f} s. The server stands still for **{freeze_s:.0f} s** of it.")
-)
+display(Markdown(f"Here: {asked}, for {window_s:.0f} s. The server stands still for **{freeze_s:.0f} s** of it."))
 
 # %% [markdown]
 # ## Predict
@@ -48,30 +45,34 @@ my_prediction_open_ms = None
 # %% [markdown]
 # ## Run
 #
-# Several restarts of the server for each loop, in random order. In each window the lab itself sends the server SIGSTOP, and
-# SIGCONT when the freeze is to end:
+# In each window the lab itself sends the server SIGSTOP, and SIGCONT when the freeze is to end:
 #
 # ```sh
-# lab run freeze --profile standard
+# lab run freeze
 # ```
 #
 # `LAB_RESULTS=results/local/latest` then shows your own numbers here.
 
 # %%
+display(Markdown(lessons.told(run)))
 for name, mine, row in (("closed", my_prediction_closed_ms, closed), ("open", my_prediction_open_ms, opened)):
     display(Markdown(f"{name} loop: " + lessons.compare(mine, row.median("latency_us.p99") / 1000, "ms")))
 
 # %% [markdown]
 # ## See
 #
-# Time runs from left to right, the shaded stretch is the freeze. Above what the open loop saw, below the closed one.
+# Time runs from left to right, the shaded stretch is the freeze. Above is what the open loop saw, below it the closed one. While the server stands, requests on
+# a schedule go on arriving and pile up before its door; users who wait do not come again.
 
 # %%
-plots_open.timeline([opened.trials[0], closed.trials[0]])
+if freeze_s:
+    display(plots_open.timeline([opened.measured[0], closed.measured[0]]))
+else:
+    print(f"The server did not stand still in this run: its window of {window_s:g} s was over before.")
 
 # %% [markdown]
-# The same windows as distributions. The open loop is there twice: timed from when each request should have left, and from when it really
-# left. The two lie on each other as long as the generator keeps its schedule; only a generator that falls behind needs the first.
+# The same windows as distributions: within which latency did 50, 90, 99 of 100 answers come? The open loop is there twice, timed from when each request should
+# have left and from when it really left. The two lie on each other as long as the generator keeps its schedule; only one that falls behind needs the first.
 
 # %%
 plots_open.both_distributions(run, opened.request)
@@ -79,68 +80,86 @@ plots_open.both_distributions(run, opened.request)
 # %% [markdown]
 # ## Explain
 #
-# All users of the closed loop wait for a frozen server: so many requests are late, one per user, and nobody asks while they wait. All the requests that would have found the
+# All users of the closed loop wait for a frozen server: one late request for each of them, and nobody asks meanwhile. All the requests that would have found the
 # server frozen were never sent, so they are in no percentile. This is called **coordinated omission** (Gil Tene): the generator
 # takes its pace from the server it measures.
 #
-# The arithmetic that predicts both numbers:
+# The arithmetic that predicts both numbers: so many requests are late, a share of all; they wait between nothing and the whole freeze, evenly spread; and the p99 is
+# what the worst hundredth of all requests exceeds.
 
 
 # %%
 def arithmetic(row, late):
     """How many of a row's requests were late, as a share, and what p99 that leaves."""
-    total = row.trials[0].completed
+    total = row.measured[0].completed
     share = late / total
     p99_ms = 0.0 if share < 0.01 else 1000 * freeze_s * (1 - 0.01 / share)
     says = f"{p99_ms:,.0f} ms" if p99_ms else "as if nothing had happened"
-    measured_ms = row.median("latency_us.p99") / 1000
-    return f"| {row.load_text} | {late:,.0f} | {total:,} | {share:.1%} | {says} | {measured_ms:,.0f} ms |"
+    shown = f"{late:,.0f}", f"{total:,}", f"{100 * share:.1f} %", says
+    return row.load_text, *shown, f"{row.median('latency_us.p99') / 1000:,.0f} ms"
 
 
-late_open = freeze_s * rate
-head = "| load | late requests | answered | share | so p99 is about | measured |\n|---|--:|--:|--:|--:|--:|\n"
-display(Markdown(head + arithmetic(closed, closed.users) + "\n" + arithmetic(opened, late_open)))
+head = "load | late requests: | answered: | share: | so p99 is about: | measured:"
+display(Markdown(lessons.table(head, [arithmetic(closed, closed.users), arithmetic(opened, freeze_s * rate)])))
 
 # %% [markdown]
-# `late requests` is one per user in the closed loop, and rate times freeze in the open one. They wait between nothing and the whole
-# freeze, evenly spread; one in a hundred of all requests is the worst few of them.
-#
-# What the run says to its claims:
+# One late request for each user of the closed loop; rate times freeze in the open one. What the run says to its claims:
 
 # %%
-for finding in summary.findings_of(run):
-    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+display(Markdown(lessons.findings(run)))
 
 # %% [markdown]
 # ## Latency under load
 #
 # A freeze is the plain case. The same thing happens, less visibly, on every server that comes near its capacity: a queue grows, and only a
-# loop that does not wait for it sees how long it gets. So all latency claims in this lab come from the open loop. First each stack's
-# capacity is measured in a closed loop, then requests arrive at a share of it, at random (Poisson).
+# loop that does not wait for it sees how long it gets. So latency under load is measured in an open loop here: first each stack's
+# capacity in a closed one, then requests that arrive at a share of it, at random (Poisson).
 
 # %%
-loaded = record.load(record.REFERENCE / "latency_under_load")
+loaded = lessons.reference("latency_under_load")
 plots_open.latency_against_load(loaded, loaded.plan.requests[0])
 
 # %%
-for finding in summary.findings_of(loaded):
-    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+display(Markdown(lessons.findings(loaded)))
 
 # %% [markdown]
 # ## How to know that the generator is not what you measure
 #
-# Every trial ends with a verdict. For an open loop the first question is whether it kept its own schedule: how late did requests leave? Beyond 2 ms or
-# 5 % of the median latency at p99 the point is **client-limited**: drawn hollow, and no finding rests on it.
+# Every trial ends with a verdict. For an open loop the first question is whether it kept its own schedule: how late did requests leave? Where one in a hundred left later than
+# 2 ms, and later than 5 % of the median latency, the point is **client-limited**: drawn hollow, and no finding rests on it.
 
 # %%
-head = "| stack | load | requests/s asked | left late by (p99) | driver's core | verdict |\n|---|--:|--:|--:|--:|---|\n"
 lines = [
-    f"| `{row.stack}` | {row.load_text} | {row.load.rate_per_s:,.0f} | {row.median('lateness_us.p99') / 1000:.2f} ms "
-    f"| {tables.percent(row.median('load.busiest_share'))} | {row.verdict_text} |"
+    (
+        *(f"`{row.stack}`", row.load_text, f"{row.load.rate_per_s:,.0f}"),
+        f"{row.median('lateness_us.p99') / 1000:.2f} ms",
+        *(tables.percent(row.median("load.busiest_share")), row.verdict_text),
+    )
     for row in summary.rows_of(loaded)
-    if row.is_open and row.measured
+    if row.load.capacity_share in (0.1, 0.9, 1.2) and row.measured
 ]
-display(Markdown(head + "\n".join(lines)))
+head = "stack | load: | requests/s asked: | left late by (p99): | driver's core: | verdict"
+display(Markdown(lessons.table(head, lines)))
+
+# %% [markdown]
+# ## What people say
+#
+# This lesson settles no claim of its own, and yet many stand on it: they are as good as the runs behind them. By run:
+
+# %%
+resting = {}
+for claim in entries():
+    for piece in claim.evidence:
+        if isinstance(piece, OfRun):
+            resting.setdefault(piece.experiment, {})[claim.id] = None
+display(Markdown(lessons.table("run | claims", [(f"`{name}`", ", ".join(ids)) for name, ids in resting.items()])))
+count = len({name for ids in resting.values() for name in ids})
+told = f"**{count} of {len(entries())} claims** of the ledger rest on runs that were measured in this way"
+display(Markdown(f"So {told}."))
+
+# %% [markdown]
+# Each of these servers was started anew for every repeat, in random order, and each number had to pass its verdict before a finding could rest on it. The other claims
+# are settled by counts and probes, which need no load.
 
 # %% [markdown]
 # ## What this cannot tell
@@ -154,7 +173,7 @@ display(Markdown(head + "\n".join(lines)))
 # %% [markdown]
 # ## Exercise
 #
-# How long must the freeze last for the closed loop's p99 to notice it, with the same users, rate and window? Think before you try:
+# How many seconds must the freeze last for the closed loop's p99 to notice it, with the same users, rate and window? Think before you try:
 # which of the two numbers in `late requests / answered` does a longer freeze change?
 
 # %%
@@ -162,22 +181,21 @@ my_freeze_s = None
 
 # %% [markdown]
 # ## Check
-#
-# A freeze of t seconds leaves at most rate x (window - t) answers, of which one per user is late. The share passes 1 % when those answers
-# are fewer than 100 x users.
 
 # %%
-needed_s = window_s - users * 100 / rate
-right = my_freeze_s is not None and abs(my_freeze_s - needed_s) < 1
-print(f"about {needed_s:.0f} s of {window_s:.0f} s; you said {my_freeze_s}: {'right' if right else 'not yet'}")
+print(lessons.check(my_freeze_s, window_s - users * 100 / rate, "s"))
+
+# %% [markdown]
+# The way there: a freeze of t seconds leaves at most rate x (window - t) answers, of which one per user is late. Their share passes 1 % when those answers
+# are fewer than 100 x users.
 
 # %% [markdown]
 # ## Live
 #
-# The freeze, once for each loop, on this machine, with a progress bar: set `LAB_LIVE=1` before you start Jupyter.
+# The freeze, once for each loop, on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = lessons.measure_live("freeze", "--profile", "quick", "--repeats", "1")
+mine = lessons.measure_live("freeze", "--repeats", "1", "--duration", "16")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 

@@ -12,7 +12,7 @@
 # **Question.** A view waits for something: a database, another service, a disk. It needs next to no CPU of its own. As more
 # users come at once, what bounds the throughput: the threads, the event loop, or what a request costs in CPU?
 #
-# Four ways to serve the same answer, each on one core:
+# Three ways to serve the same answer, each on one core:
 #
 # | stack | how a request waits |
 # |---|---|
@@ -23,12 +23,13 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import lessons, plots, summary, tables, theory
+from bench import lessons, plots, tables, theory
+from bench.claims import show
 
 run = lessons.run_to_show("io_wait")
-rows = summary.rows_of(run)
 request = run.plan.requests[0]
 at = lessons.Rows(run)
+users = at.crowd(request, 200)
 
 # %% [markdown]
 # ## Predict
@@ -43,19 +44,18 @@ my_prediction_event_loop = None
 # %% [markdown]
 # ## Run
 #
-# What you see below was measured by this command, with every server restarted for every repeat, in random order:
-#
 # ```sh
-# lab run io_wait --profile reference
+# lab run io_wait --profile standard
 # ```
 #
-# `--profile standard` takes some minutes on your own machine; `LAB_RESULTS=results/local/latest` then shows your numbers here.
+# takes some minutes on your own machine; `LAB_RESULTS=results/local/latest` then shows your numbers here.
 
 # %%
-pool, loop = (at[stack, request, 200] for stack in ("sync_wsgi@gthread:8", "async_asgi@uvicorn"))
+display(Markdown(lessons.told(run)))
+pool, loop = (at[stack, request, users] for stack in ("sync_wsgi@gthread:8", "async_asgi@uvicorn"))
 for mine, row in ((my_prediction_8_threads, pool), (my_prediction_event_loop, loop)):
-    measured = row.median("throughput_per_s")
-    display(Markdown(f"`{row.stack}`: " + lessons.compare(mine, measured, "requests/s")))
+    compared = lessons.compare(mine, row.median("throughput_per_s"), "requests/s")
+    display(Markdown(f"`{row.stack}`, {row.load_text}: {compared}"))
 
 # %% [markdown]
 # ## See
@@ -88,15 +88,15 @@ print(lessons.difference_in("wait", "sync_wsgi", "async_asgi"))
 def arithmetic(row):
     """The three ceilings of a row, and what was measured, in requests/s."""
     wait_s, cpu_s = row.io_wait_s, row.median("cpu_us_per_request") / 1e6
-    threads = f"{row.slots / (wait_s + cpu_s):,.0f}" if row.slots else "no bound"
-    users = f"{row.users / (wait_s + cpu_s):,.0f}"
+    by_users = tables.whole(row.users / (wait_s + cpu_s))
+    by_threads = tables.whole(row.slots / (wait_s + cpu_s)) if row.slots else "no bound"
     measured = tables.number(row.median("throughput_per_s"))
-    return f"| `{row.stack}` | {users} | {threads} | {1 / cpu_s:,.0f} | {measured} | {row.ceiling} |"
+    return f"`{row.stack}`", by_users, by_threads, tables.whole(1 / cpu_s), measured, row.ceiling
 
 
-crowd = [at[stack, request, 200] for stack in run.plan.stacks if at[stack, request, 200].measured]
-head = "| stack | N/(L+S) | W/(L+S) | 1/S | measured | lowest ceiling |\n|---|--:|--:|--:|--:|---|\n"
-display(Markdown(head + "\n".join(map(arithmetic, crowd))))
+crowd = [row for row in at.values() if (row.request, row.users) == (request, users) and row.measured]
+head = "stack | N/(L+S): | W/(L+S): | 1/S: | measured: | lowest ceiling"
+display(Markdown(lessons.table(head, map(arithmetic, crowd))))
 
 # %% [markdown]
 # A pool that is too small is bounded by its threads, whatever the machine could do. With enough threads the bound moves to the
@@ -104,37 +104,47 @@ display(Markdown(head + "\n".join(map(arithmetic, crowd))))
 # one that has a thread for everybody.
 
 # %%
-for finding in summary.findings_of(run):
-    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+display(Markdown(lessons.findings(run)))
 
 # %% [markdown]
 # Why does an async view cost more CPU than a thread that sleeps? Look at the threads. Django's ASGI handler sends its
 # `request_started` signal and closes the response through a thread of the request's own, also where the view is async: every request in flight
-# parks one. The notebook about hops takes this apart.
+# parks one. The lesson on hops takes this apart.
 
 # %%
 plots.threads_and_memory(run, request)
 
 # %% [markdown]
 # A queueing model knows more than the three ceilings: it predicts the whole curve from L, S and W (exact mean value analysis,
-# Reiser and Lavenberg, 1980). Below, the model's number beside the measured one at every number of users.
+# Reiser and Lavenberg, 1980). Below, what was measured as a multiple of what the model says, for each number of users.
 
 
 # %%
-def modelled(row):
-    """The model's throughput for a row, from its own measured S."""
-    cpu_s = row.median("cpu_us_per_request") / 1e6
-    (point,) = theory.thread_pool_curve([row.users], io_wait_s=row.io_wait_s, cpu_s=cpu_s, threads=row.slots)
-    return point.throughput_per_s
+def as_predicted(row):
+    """Measured throughput over the model's, which knows the row's own S."""
+    measured, cpu_us = row.median("throughput_per_s"), row.median("cpu_us_per_request")
+    if not (measured and cpu_us):
+        return tables.HOLE
+    known = {"io_wait_s": row.io_wait_s, "cpu_s": cpu_us / 1e6, "threads": row.slots}
+    (point,) = theory.thread_pool_curve([row.users], **known)
+    return f"{measured / point.throughput_per_s:.2f}"
 
 
-head = "| stack | users | model | measured | measured / model |\n|---|--:|--:|--:|--:|\n"
-lines = [
-    f"| `{row.stack}` | {row.users} | {modelled(row):,.0f} | {x:,.0f} | {x / modelled(row):.2f} |"
-    for row in rows
-    if row.request == request and row.stack != "sync_wsgi@gthread:1" and (x := row.median("throughput_per_s"))
-]
-display(Markdown(head + "\n".join(lines)))
+levels = sorted({row.users for row in at.values() if row.request == request})
+lines = [(f"`{stack}`", *(as_predicted(at[stack, request, n]) for n in levels)) for stack in run.plan.stacks]
+display(Markdown(lessons.table(f"stack | {' | '.join(f'{n} users:' for n in levels)}", lines)))
+
+# %% [markdown]
+# Near 1 the model knows all that matters. It knows one wait, one CPU and one pool; it does not know that a request behind ASGI crosses between loop and thread several
+# times, and stands in line each time.
+
+# %% [markdown]
+# ## What people say
+#
+# Who serves more, and how many at once: the sentences on that leave out how many threads the other side has, and whether there is anything to wait for.
+
+# %%
+display(Markdown(show.settled_in("02_io_wait")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -142,13 +152,15 @@ display(Markdown(head + "\n".join(lines)))
 # - **Latency for visitors.** The load is a closed loop: a slow server is asked less often. Here latencies say how long these
 #   users waited, not what traffic that comes on its own schedule would meet.
 # - **Your service.** The wait is a sleep. A real one is a socket, with a driver that takes CPU and a pool that has an end.
-# - **More cores.** One process on one core each. Processes multiply both sides alike.
+# - **More cores.** Each server is one process on one core; what several do is not in this run.
 
 # %% [markdown]
 # ## Exercise
 #
 # The wait is ten times shorter. Which stack gains most, and which does not gain at all? Write down, for 200 users, by which
 # factor each stack's throughput changes from 100 ms to 10 ms, then run the check. The three ceilings are all you need.
+#
+# The ceilings as a function are the exercise `labs/exercises/plateau.py`: `lab check plateau` sets what you return beside the reference run's numbers.
 
 # %%
 my_factors = {"sync_wsgi@gthread:8": None, "sync_wsgi@gthread:400": None, "async_asgi@uvicorn": None}
@@ -159,12 +171,12 @@ my_factors = {"sync_wsgi@gthread:8": None, "sync_wsgi@gthread:400": None, "async
 # %%
 shorter = "wait?ms=10"
 for stack, mine in my_factors.items():
-    if (stack, shorter, 200) not in at:
-        print(f"{stack}: this run has no {shorter}")
-        continue
-    before, after = (at[stack, name, 200].median("throughput_per_s") for name in (request, shorter))
-    verdict = "no answer yet" if mine is None else "about right" if abs(mine * before / after - 1) < 0.25 else "not yet"
-    print(f"{stack}: measured {after / before:.1f} times, you said {mine}: {verdict}")
+    before, after = (at[stack, name, users].median("throughput_per_s") for name in (request, shorter))
+    factor = after / before if before and after else None
+    print(f"{stack}: {lessons.check(mine, factor, 'times', within=0.25)}")
+
+# %% [markdown]
+# And the picture that goes with it:
 
 # %%
 if shorter in run.plan.requests:
@@ -173,10 +185,10 @@ if shorter in run.plan.requests:
 # %% [markdown]
 # ## Live
 #
-# The same question, small and on this machine, with a progress bar: set `LAB_LIVE=1` before you start Jupyter.
+# The same question, small and on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = lessons.measure_live("io_wait", "--profile", "quick", "--users", "100", "--repeats", "3")
+mine = lessons.measure_live("io_wait", "--users", "100", "--repeats", "3", "--duration", "1")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 

@@ -17,7 +17,8 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import lessons, plots_ladder, summary, tables
+from bench import lessons, plots, plots_ladder, tables
+from bench.claims import show
 from bench.hops import kept
 from bench.hops.picture import picture
 from bench.hops.trace import hops_text
@@ -62,8 +63,8 @@ picture(trace)
 # Who caused them, and what could be done about it, as `lab trace` prints it:
 
 # %%
-lines = [f"| `{layer.path}` | {layer.capable} | {layer.runs} | {layer.hops} |" for layer in trace.middleware]
-display(Markdown("| middleware | can be | runs | hops |\n|---|---|---|--:|\n" + "\n".join(lines)))
+lines = [(f"`{layer.path}`", layer.capable, layer.runs, layer.hops) for layer in trace.middleware]
+display(Markdown(lessons.table("middleware | can be | runs | hops:", lines)))
 for sentence in trace.advice:
     display(Markdown(f"> {sentence}"))
 
@@ -76,23 +77,23 @@ for sentence in trace.advice:
 # - **All hops of a request go to one thread**, made for it by the first one and held until the request ends. So every request in flight
 #   parks a thread, also with an async view.
 #
-# The same view under the same seven, arranged in other ways:
+# The same view arranged in other ways; `startproject` stands for the seven:
 
 # %%
-shown = [(name, kept.KEPT[name], kept.load(name)) for name in kept.KEPT]
 lines = [
-    f"| {name} | `{of.stack}` | {', '.join(of.middleware) or 'none'} | {hops_text(seen.hops)} | {len(seen.lanes)} |"
-    for name, of, seen in shown
+    (f"`{of.stack}`", ", ".join(of.middleware) or "none", hops_text(seen.hops), len(seen.lanes))
+    for of, seen in ((kept.KEPT[name], kept.load(name)) for name in kept.KEPT)
 ]
-head = "| | stack | middleware, outermost first | hops | threads |\n|---|---|---|---|--:|\n"
-display(Markdown(head + "\n".join(lines)))
+display(Markdown(lessons.table("stack | middleware, outermost first | hops | threads:", lines)))
 
 # %% [markdown]
 # ## What it costs
 #
-# One rung after the other, measured under load: what each middleware adds to the hops and to the server's CPU per request.
+# One rung after the other, measured under load: what each middleware adds to the hops and to the server's CPU per request. `lab run middleware_ladder` measures its
+# ends on your machine, `--profile standard` every rung.
 
 # %%
+display(Markdown(lessons.told(run)))
 plots_ladder.ladder(run, request)
 
 # %% [markdown]
@@ -102,30 +103,43 @@ plots_ladder.ladder(run, request)
 plots_ladder.positions(run, request)
 
 # %%
-for finding in summary.findings_of(run):
-    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+display(Markdown(lessons.findings(run)))
 
 # %% [markdown]
 # ## Taking them away
 #
-# `labs/zero_hop` has a handler that goes to a thread only where something needs one. What is left of the gap to the limit then:
+# `labs/zero_hop` has a handler that goes to a thread only where something needs one; `labs/pinned_pool` makes Django's hops, but on a bounded set of threads;
+# `labs/folded` puts one sync-only middleware next to the view. A crowd that waits 100 ms, with and without the seven:
 
 # %%
 without = lessons.reference("without_hops")
-for finding in summary.findings_of(without):
-    display(Markdown(f"- **{finding.value}**: {finding.claim.says}: {finding.text}"))
+plots.cpu_per_request(without, without.plan.requests[0])
+
+# %%
+display(Markdown(lessons.findings(without)))
+
+# %% [markdown]
+# ## What people say
+#
+# What a switch is, who makes one, and what it costs:
+
+# %%
+display(Markdown(show.settled_in("04_hops")))
 
 # %% [markdown]
 # ## What this cannot tell
 #
 # - **What your middlewares cost.** These do next to nothing; one that asks a database pays for that as well. Trace your own project.
-# - **What a hop costs on your machine.** Counts are the same everywhere, times are not.
+# - **What a hop costs on your machine.** Counts are the same on every machine, times are not.
 # - **Anything about other frameworks.** asgiref's hops are what is counted.
 
 # %% [markdown]
 # ## Exercise
 #
 # Put one sync-only middleware among the seven. At which place, 0 (outermost) to 7 (innermost), does an async view make the fewest hops?
+#
+# And one to mend: the middleware in `labs/exercises/middleware_hops.py` goes to a thread twice in every request and has nothing to do there.
+# `lab check middleware_hops` counts.
 
 # %%
 my_place = None
@@ -134,16 +148,15 @@ my_place = None
 # ## Check
 
 # %%
-fewest = plots_ladder.best_place(run, request, "sync_only")
-print(f"place {fewest}; you said {my_place}: {'right' if my_place == fewest else 'not yet'}")
+print(lessons.check(my_place, plots_ladder.best_place(run, request, "sync_only"), within=0))
 
 # %% [markdown]
 # ## Live
 #
-# The ladder's ends on this machine, with a progress bar: set `LAB_LIVE=1` before you start Jupyter.
+# The ladder's ends on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = lessons.measure_live("middleware_ladder", "--profile", "quick", "--repeats", "1")
+mine = lessons.measure_live("middleware_ladder", "--repeats", "1")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 
@@ -151,6 +164,6 @@ if mine:
 # ## In practice
 #
 # - Count before you change anything: `lab trace --app mysite.asgi:application /your/page`.
-# - Async views under a stack of sync middlewares are the dearest of all arrangements. If middlewares are what you have, sync views behind WSGI are
-#   the cheap one, and nothing to be ashamed of.
-# - A sync-only middleware does least harm next to the view and most around everything else.
+# - Behind ASGI the middlewares of a new project make far more hops than the view does, whether it is sync or async. If middlewares are what you have, sync views
+#   behind WSGI make none of them, cost least of what Django offers as it comes, and are nothing to be ashamed of.
+# - A sync-only middleware does most harm around everything else. Next to the view it spares the hops of all that stand outside of it.

@@ -30,6 +30,8 @@ STACKS = {
 """What is shown, in this order, each with what to say."""
 LEAST_WIDTH = 58
 AT_ONCE, WAIT = 100, "wait?ms=500"
+MANY_THREADS = 110
+"""As many as a bar is long for: one for each request, and a few of the server's own."""
 
 
 def show_lanes(screen: Console, pause_s: float | None) -> None:
@@ -62,10 +64,8 @@ def summary_of(trace: Trace) -> str:
 def show_crowd(screen: Console) -> None:
     """100 requests at once in each stack, and the most threads that its server had."""
     screen.print(f"[bold]{AT_ONCE} requests at once, each waits half a second[/]")
-    seen = list(bursts())
-    most = max(one.threads_most for one in seen)
-    for one in seen:
-        bar = "█" * max(1, round((screen.width - 46) * one.threads_most / most))
+    for one in bursts():
+        bar = "█" * max(1, round((screen.width - 46) * min(1.0, one.threads_most / MANY_THREADS)))
         failed = sum(not answer.ok for answer in one.answers)
         told = f" ({failed} failed)" if failed else ""
         screen.print(f"{one.stack:<26} {one.threads_most:>4} threads  [cyan]{bar}[/]{told}", highlight=False)
@@ -87,9 +87,11 @@ def pause(screen: Console, pause_s: float | None) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(prog="scripts/show_hops", description=__doc__)
     parser.add_argument("--pause", type=seconds, metavar="S", help="go on after so many seconds (default: at Enter)")
+    parser.add_argument("--quick", action="store_true", help="do not pause")
     arguments = parser.parse_args(argv)
     screen = console()
-    show_lanes(screen, arguments.pause)
+    console(stderr=True).print(f"asking {', '.join(STACKS)}", style="dim", highlight=False)
+    show_lanes(screen, 0.0 if arguments.quick else arguments.pause)
     show_crowd(screen)
     return ExitCode.FINE
 

@@ -1,20 +1,32 @@
-"""The exercises: each fails as it stands and says why, each solution passes, and a broken file is one sentence."""
+"""The exercises: each fails as the course gives it and says why; each solution, and any other right way, passes.
+
+"As the course gives it" is as it is in git's HEAD: whoever solves an exercise in a clone of theirs turns no test red.
+Who changes one for all sees these tests change with the commit. Without git the files are asked as they are.
+"""
 
 import ast
 import json
-from concurrent.futures import ThreadPoolExecutor
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench import database, exercise_visits, exercises
+from bench import database, exercise_calls, exercise_visits, exercises
 from bench.cli import main
 from bench.database import Database
 from bench.errors import ExitCode
+from bench.exercise_databases import MOST_CONNECTIONS, TRAPS, VISITORS
 from bench.exercise_visits import CALLERS, Seen, Subject
-from bench.exercise_ways import CALLS, MOST_CONNECTIONS, TRAPS, VISITORS, WAYS
+from bench.exercise_ways import CALLS, WAYS
 from bench.record import ROOT
+from bench.tests.exercise_attempts import RIGHT, WRONG
+from bench.tests.processes import assert_nothing_is_left, end, eventually, left_of, running
 from labs.exercises.project.names import EXERCISES
 
 FOLDERS = ("exercises", "solutions")
@@ -29,83 +41,71 @@ MEANT = {
     "stream": {"numbers"},
     "four_traps": {"products", "shelf", "me", "report"},
 }
-AWAITED, SLEPT = "await asyncio.sleep(ms / 1000)", "time.sleep(ms / 1000)"
-HANG = "__import__('time').sleep(600)"
-# Of which file, what in it becomes what, and what is then said.
-BROKEN = {
-    "a syntax error": ("exercises/blocking_view", SLEPT, "time.sleep(ms / 1000", "SyntaxError in line 21"),
-    "a missing module": ("exercises/blocking_view", "import time", "import tiem", "ModuleNotFoundError in line 11"),
-    "a hang while it is imported": ("exercises/stream", "urlpatterns", f"{HANG}\nurlpatterns", "still busy"),
-    "a hang when it is asked": ("solutions/blocking_view", AWAITED, HANG, "had no answer within"),
-    "a wait that is never awaited": ("solutions/blocking_view", AWAITED, "asyncio.sleep(ms)", "has the answer after"),
-    "an await that is beside the point": (
-        *("solutions/blocking_view", AWAITED, "await asyncio.sleep(0.01); __import__('time').sleep(ms / 1000)"),
-        "5 visitors who wait 300 ms",
-    ),
-    "an error in a view": ("solutions/blocking_view", AWAITED, "await_nobody()", "because of `NameError` in line 17"),
-    "a middleware that is gone": ("exercises/middleware_hops", "class Took", "class Gone", 'not define a "Took"'),
-    "a middleware that does nothing": (
-        *("solutions/middleware_hops", "return self.process_response(request, response)", "return response"),
-        "no header X-Took-Ms",
-    ),
-    "one call instead of five": (
-        *("solutions/overlapping_calls", "(ask_upstream, [ms] * n)", "(lambda ms: ms, [ms] * n)"),
-        "at most 0 of 0 calls",
-    ),
-    "a wait that blocks a stream": (
-        *("solutions/stream", AWAITED, "__import__('time').sleep(ms / 1000)"),
-        "another page is not answered before all are made",
-    ),
-    "a function that raises": ("solutions/plateau", "return min(inside", "return 1 / 0, min(inside", "ZeroDivision"),
-    "a function that ends its process": (
-        *("solutions/plateau", "return", "__import__('os')._exit(7)\n    return"),
-        "status 7",
-    ),
-    "a function that gives no number": ("solutions/plateau", "return min(", "min(", "you say None"),
-}  # fmt: skip
 Found = dict[str, dict[str, Seen]]
 
 
-def file_of(folder: str, name: str) -> Path:
-    return ROOT / "labs" / folder / f"{name}.py"
+def committed(path: str) -> str | None:
+    """A file as it is in git's HEAD; None where there is no git, or no such file in it."""
+    try:
+        shown = subprocess.run(["git", "-C", ROOT, "show", f"HEAD:{path}"], capture_output=True, text=True, timeout=20)
+    except FileNotFoundError:
+        return None
+    return shown.stdout if shown.returncode == 0 and (ROOT / ".git").exists() else None
 
 
-@pytest.fixture(scope="module")
-def checked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
-    """Every check of every file and of every broken one, with little patience for what never ends.
+def text_of(folder: str, name: str) -> str:
+    """A solution as it is; an exercise as the course gives it, since what is in its place may be a learner's."""
+    path = f"labs/{folder}/{name}.py"
+    given = committed(path) if folder == "exercises" else None
+    return (ROOT / path).read_text() if given is None else given
+
+
+class Checks:
+    """What the checks of many files see, each asked for at once and waited for where it is needed.
 
     Three at a time; those that ask the database take turns, because two at once would make two.
     """
-    learner = tmp_path_factory.mktemp("learner")
-    subjects = {
-        f"{folder}/{name}": exercises.subject_of(name, solution=folder == "solutions")
-        for folder in FOLDERS
-        for name in EXERCISES
-    }
-    subjects |= {name: changed(*BROKEN[name][:3], learner / f"broken_{place}") for place, name in enumerate(BROKEN)}
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(2) as two:
-        patch.setenv("PYTHONPATH", str(learner))
-        patch.setattr(exercise_visits, "IMPORT_WITHIN_S", 5.0)
-        patch.setattr(exercise_visits, "ANSWER_WITHIN_S", 4.0)
-        asked = {
-            name: (one if subject.name in ASK_DATABASE else two).submit(exercises.seen_of, subject)
-            for name, subject in subjects.items()
-        }
-        return {name: seen.result() for name, seen in asked.items()}
 
+    def __init__(self, folder: Path, one: Executor, two: Executor) -> None:
+        self.folder, self.one, self.two = folder, one, two
+        self.seen: dict[str, Future[Seen]] = {}
 
-def changed(path: str, old: str, new: str, folder: Path) -> Subject:
-    """A learner's own version of a file, in a folder that is a package."""
-    text, stem = (ROOT / "labs" / f"{path}.py").read_text(), Path(path).name
-    assert old in text
-    folder.mkdir()
-    (folder / f"{stem}.py").write_text(text.replace(old, new))
-    return Subject(stem, f"{folder.name}.{stem}", folder / f"{stem}.py")
+    def begin(self, key: str, name: str, text: str) -> None:
+        """In a folder of its own, which is a package."""
+        place = self.folder / f"learner_{len(self.seen)}"
+        place.mkdir()
+        (place / f"{name}.py").write_text(text)
+        subject = Subject(name, f"{place.name}.{name}", place / f"{name}.py")
+        pool = self.one if name in ASK_DATABASE else self.two
+        self.seen[key] = pool.submit(exercises.seen_of, subject)
+
+    def __getitem__(self, key: str) -> Seen:
+        return self.seen[key].result()
 
 
 @pytest.fixture(scope="module")
-def found(checked: dict[str, Seen]) -> Found:
-    """Of the files as they are."""
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checks]:
+    """Every check of every file and of every attempt, with little patience for what never ends."""
+    learner = tmp_path_factory.mktemp("learner")
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(2) as two:
+        patch.setenv("PYTHONPATH", str(learner))
+        patch.setattr(exercise_calls, "IMPORT_WITHIN_S", 5.0)
+        patch.setattr(exercise_visits, "ANSWER_WITHIN_S", 4.0)
+        checks = Checks(learner, one, two)
+        for folder in FOLDERS:
+            for name in EXERCISES:
+                checks.begin(f"{folder}/{name}", name, text_of(folder, name))
+        for key, attempt in {**RIGHT, **WRONG}.items():
+            folder, _, name = attempt.file.partition("/")
+            text = text_of(folder, name)
+            assert attempt.old in text, key
+            checks.begin(key, name, text.replace(attempt.old, attempt.new))
+        yield checks
+
+
+@pytest.fixture(scope="module")
+def found(checked: Checks) -> Found:
+    """Of the files that the course gives."""
     return {folder: {name: checked[f"{folder}/{name}"] for name in EXERCISES} for folder in FOLDERS}
 
 
@@ -117,7 +117,10 @@ def require_checked(seen: Seen) -> None:
 def test_manifest_files_and_checks_agree() -> None:
     for folder in FOLDERS:
         files = {path.stem for path in (ROOT / "labs" / folder).glob("*.py")} - {"__init__"}
-        assert files == set(EXERCISES)
+        assert {name for name in files if folder == "solutions" or committed(f"labs/{folder}/{name}.py")} <= set(
+            EXERCISES
+        )
+        assert all(text_of(folder, name) for name in EXERCISES)
     assert list(WAYS) == list(EXERCISES)
 
 
@@ -173,10 +176,10 @@ def test_the_points_of_the_plateau_are_bounded_by_users_threads_and_cpu(found: F
     assert 0 < before < after == found["solutions"]["plateau"].numbers["trials"]
 
 
-def units(path: Path) -> dict[str, str]:
+def units(text: str) -> dict[str, str]:
     """What a file defines, in its order; imports and first lines left out."""
     defined = {}
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(text).body:
         if isinstance(node, ast.Assign):
             defined[ast.unparse(node.targets[0])] = ast.dump(node)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -186,27 +189,75 @@ def units(path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_a_solution_has_the_same_names_and_differs_only_where_meant(name: str) -> None:
-    exercise, solution = (units(file_of(folder, name)) for folder in FOLDERS)
+    exercise, solution = (units(text_of(folder, name)) for folder in FOLDERS)
     assert list(exercise) == list(solution)
     assert {unit for unit in exercise if exercise[unit] != solution[unit]} == MEANT[name]
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_an_exercise_says_its_task_what_to_run_and_a_hint(name: str) -> None:
-    said = ast.get_docstring(ast.parse(file_of("exercises", name).read_text())) or ""
+    said = ast.get_docstring(ast.parse(text_of("exercises", name))) or ""
     assert said.startswith("Exercise: ")
     assert all(f"\n{part}: " in said for part in ("Task", "Run", "Hint"))
     assert f"lab check {name}" in said
     assert f"`{name}`" in (ROOT / "labs" / "exercises" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_one_clear_sentence(checked: dict[str, Seen], name: str) -> None:
+@pytest.mark.parametrize("name", RIGHT)
+def test_another_right_way_passes(checked: Checks, name: str) -> None:
     seen = checked[name]
-    assert seen.state == "not yet"
-    assert BROKEN[name][3] in seen.seen
+    require_checked(seen)
+    assert seen.state == "pass", seen
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_way_does_not_and_is_told_in_clear_sentences(checked: Checks, name: str) -> None:
+    seen = checked[name]
+    require_checked(seen)
+    assert seen.state == "not yet", seen
+    assert WRONG[name].said in seen.seen
+    assert seen.look_at
     assert "\n" not in seen.seen + seen.look_at
     assert "Traceback" not in seen.seen
+
+
+def test_what_the_course_gives_is_formatted_linted_and_typed_and_what_learners_make_of_it_is_theirs(
+    tmp_path: Path,
+) -> None:
+    for name in EXERCISES:
+        (tmp_path / f"{name}.py").write_text(text_of("exercises", name))
+    options = ["--config", str(ROOT / "pyproject.toml")]
+    for command in (
+        ["ruff", "check", *options],
+        ["ruff", "format", "--check", *options],
+        ["mypy", "--config-file", options[1]],
+    ):
+        asked = [sys.executable, "-m", *command, str(tmp_path)]
+        done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stdout + done.stderr
+    shown = [sys.executable, "-m", "ruff", "check", "--show-files", "labs/exercises"]
+    linted = subprocess.run(shown, cwd=ROOT, capture_output=True, text=True, timeout=20).stdout.split()
+    assert {Path(file).stem for file in linted}.isdisjoint(EXERCISES)
+    assert "settings" in {Path(file).stem for file in linted}
+
+
+def test_a_check_leaves_nothing_running_whatever_the_file_does(mark: str, tmp_path: Path) -> None:
+    (tmp_path / "learner").mkdir()
+    file = tmp_path / "learner" / "stream.py"
+    file.write_text(f"import subprocess, sys\nsubprocess.Popen(['sleep', '60'])\n{text_of('exercises', 'stream')}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        assert exercises.seen_of(Subject("stream", "learner.stream", file)).state == "not yet"
+    assert_nothing_is_left(mark)
+
+
+def test_an_interrupted_check_leaves_nothing_running_and_says_so_in_a_sentence(mark: str) -> None:
+    with running(sys.executable, "-m", "bench", "check", "stream", "--solution") as popen:
+        assert eventually(lambda: len(left_of(mark)) > 1, 20)
+        status, out, err = end(popen, signal.SIGINT)
+    assert (status, out) == (ExitCode.INTERRUPTED, "")
+    assert err.endswith("lab: interrupted.\n")
+    assert_nothing_is_left(mark)
 
 
 def test_a_file_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
@@ -222,12 +273,12 @@ def test_an_unknown_exercise_is_one_sentence_with_the_nearest_names(capsys: pyte
 
 @pytest.mark.parametrize(("words", "code", "state"), [([], 1, "not yet"), (["--solution"], 0, "pass")])
 def test_one_check_is_told_on_stdout_and_by_the_exit_code(
-    words: list[str], code: int, state: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], code: int, state: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(exercises, "seen_of", lambda subject: Seen(state, "1 of 2.", "Look."))
     assert main(["check", "plateau", *words]) == code
     seen = capsys.readouterr()
-    assert seen.out.startswith(f"{state}  labs/{FOLDERS[bool(words)]}/plateau.py\n")
-    assert "points of the run io_wait" in seen.out
+    assert seen.out == f"{state}  labs/{FOLDERS[bool(words)]}/plateau.py\n1 of 2.\nLook.\n"
     assert seen.err == "checking plateau\n"
 
 

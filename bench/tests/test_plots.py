@@ -96,6 +96,11 @@ def test_every_stack_is_in_every_figure(users: tuple[int, ...]) -> None:
             assert stack in texts(figure)
 
 
+def test_throughput_in_proportion_to_users_is_a_straight_line() -> None:
+    (ax,) = plots.throughput_vs_users(runs.sweep(("async_asgi@uvicorn",), users=(10, 100)), WAIT).axes
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
 def test_degraded_points_are_hollow_and_others_full() -> None:
     figure = plots.throughput_vs_users(runs.flawed(), WAIT)
     marks = {line.get_label(): line for line in figure.findobj(Line2D)}

@@ -50,12 +50,47 @@ def test_a_special_middleware_is_placed_by_those_outside_of_it(run: Run) -> None
 
 def test_titles_tell_hops_and_cpu_of_the_ends(run: Run) -> None:
     assert plots_ladder.ladder(run, "hello").finding == (
-        "From no middleware to seven: sync_wsgi@gthread:8 0 to 0 hops, CPU no difference detected (0.990 to 1.010); "
-        "async_asgi@uvicorn 2 to 16 hops, CPU 4.49× (4.48 to 4.50)"
+        "From no middleware to 7: async_asgi@uvicorn 2 to 16 hops, CPU 4.49× (4.48 to 4.50); "
+        "sync_wsgi@gthread:8 0 hops, CPU no difference detected (0.990 to 1.010)"
     )
     assert plots_ladder.positions(run, "hello").finding.startswith(
         "The place of one sync-only middleware: outermost 18 hops, innermost 4, and CPU per request 0.3003×"
     )
+
+
+def test_a_run_of_its_ends_alone_tells_their_hops(run: Run) -> None:
+    ends = ((), SEVEN, ("sync_only", *SEVEN), (*SEVEN, "sync_only"))
+    once = runs.run_of([trial for trial in run.trials if trial.repeat == 0 and tuple(trial.middleware) in ends])
+    assert plots_ladder.ladder(once, "hello").finding == (
+        "From no middleware to 7: async_asgi@uvicorn 2 to 16 hops; sync_wsgi@gthread:8 0 hops"
+    )
+    assert plots_ladder.positions(once, "hello").finding == (
+        "The place of one sync-only middleware: outermost 18 hops, innermost 4 (async_asgi@uvicorn)"
+    )
+    assert plots_ladder.best_place(once, "hello", "sync_only") == 7
+
+
+@pytest.mark.parametrize("trials", [[], [runs.trial_of(STACKS[1], "hello", 8)]], ids=["nothing", "no hops"])
+def test_a_run_that_is_no_ladder_is_drawn_all_the_same_and_says_so(trials: list[Trial]) -> None:
+    run = runs.run_of(trials)
+    assert "not climbed" in plots_ladder.ladder(run, "hello").finding
+    assert "not measured" in plots_ladder.positions(run, "hello").finding
+    assert plots_ladder.positions(run, "hello").png()
+    assert plots_ladder.best_place(run, "hello", "sync_only") is None
+
+
+def test_columns_of_places_are_drawn_to_one_scale(run: Run) -> None:
+    doubled = [
+        replace(
+            trial, middleware=["both" if name == "sync_only" else name for name in trial.middleware], hops=Hops(1, 0)
+        )
+        for trial in run.trials
+        if "sync_only" in trial.middleware
+    ]
+    axes = plots_ladder.positions(replace(run, trials=[*run.trials, *doubled]), "hello").axes
+    assert len(axes) == 4
+    assert axes[0].get_ylim() == axes[1].get_ylim()
+    assert axes[2].get_ylim() == axes[3].get_ylim()
 
 
 def test_a_run_of_the_ladder_is_drawn_as_one(run: Run) -> None:

@@ -138,6 +138,13 @@ def test_both_loops_stand_side_by_side_with_their_p99() -> None:
     assert slugs(run) == ["loops-1-hello", "timeline-1"]
 
 
+def test_the_closed_loop_is_named_where_it_stands_alone_and_not_at_its_end() -> None:
+    figure = plots_open.both_distributions(runs.freeze(), "hello")
+    (name,) = (text for text in figure.findobj(Annotation) if text.get_text().startswith("closed loop"))
+    assert name.xy[0] < figure.axes[0].get_xlim()[1] / 2
+    assert len([text for text in figure.findobj(Annotation) if text.get_text().startswith("open loop")]) == 2
+
+
 def test_loops_at_different_rates_or_stacks_are_no_pair() -> None:
     run = runs.freeze()
     other = [replace(trial, rate_per_s=50.0) if trial.users else trial for trial in run.trials]

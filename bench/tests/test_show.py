@@ -1,10 +1,13 @@
 """The shows for a room: what they show is what the servers do, and an interrupted one leaves nothing behind."""
 
 import io
+import re
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import psutil
@@ -13,7 +16,9 @@ from rich.console import Console
 
 from bench import show_screen, show_stall, show_threads
 from bench.errors import ExitCode
+from bench.hops import show as show_hops
 from bench.record import ROOT
+from bench.terminal import guarded
 from bench.tests.processes import assert_nothing_is_left, end, eventually, left_of, running
 from bench.workloads import WORKLOADS
 
@@ -71,12 +76,76 @@ def test_an_interrupted_show_leaves_nothing_running(mark: str, name: str) -> Non
     assert_nothing_is_left(mark)
 
 
+def test_where_nobody_looks_each_phase_is_a_line_and_a_table_ends_it() -> None:
+    played = subprocess.run(
+        [sys.executable, "-m", "bench.show_stall", "--quick"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    lines = played.stdout.splitlines()
+    assert [line.partition(": ")[0] for line in lines[:3]] == [phase.line for phase in show_stall.PHASES]
+    assert "\x1b" not in played.stdout
+    assert "The fast client of" in lines[3]
+
+
+def test_show_hops_counts_the_hops_of_one_request_and_the_threads_of_a_crowd() -> None:
+    played = subprocess.run(
+        [sys.executable, "-m", "bench.hops.show", "--quick"], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    counts = re.findall(r"^(\S+@\S+) +(\d+) threads  █", played.stdout, re.MULTILINE)
+    threads = {stack: int(count) for stack, count in counts}
+    assert list(threads) == list(show_hops.STACKS)
+    assert min(threads["sync_wsgi@gthread:100"], threads["async_asgi@uvicorn"]) >= show_hops.AT_ONCE
+    assert threads["zero_hop@uvicorn"] < show_hops.AT_ONCE / 2
+    assert all(count in played.stdout for count in ("no hop · 1 thread", "2 sync_to_async · 2 threads"))
+
+
+def test_a_server_that_dies_ends_the_show_with_a_sentence(mark: str) -> None:
+    with running(sys.executable, "-m", "bench.show_stall", "--phase", "30") as popen:
+        assert eventually(lambda: psutil.Process(popen.pid).children(), 20)
+        time.sleep(3)
+        psutil.Process(popen.pid).children()[0].kill()
+        out, err = popen.communicate(timeout=40)
+    assert popen.returncode == ExitCode.NOT_RUN
+    assert err.splitlines()[-1].startswith(f"lab: {show_stall.STACK} no longer answers")
+    assert "Traceback" not in out + err
+    assert_nothing_is_left(mark)
+
+
+def test_a_terminal_that_is_too_small_gets_a_sentence() -> None:
+    said = show_screen.fitted(lambda width, height: "never drawn", 60, 20)
+    assert "60 columns and 20 lines" in str(said)
+    fits = show_screen.LEAST_WIDTH, show_screen.LEAST_HEIGHT
+    assert show_screen.fitted(lambda width, height: "drawn", *fits) == "drawn"
+
+
+def test_a_phase_too_short_to_count_in_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(lambda: show_stall.main(["--phase", "1"])) == ExitCode.USAGE
+    assert "--phase 1 is too short" in capsys.readouterr().err
+
+
+def test_what_is_said_beside_the_number_is_computed_from_what_the_client_met() -> None:
+    assert show_stall.sentence([]) == "no answer yet"
+    assert show_stall.sentence([3.2]) == "1 answer in 3 ms"
+    assert show_stall.sentence([2.0, 900.0, 1004.0]) == "3 answers: half in 900 ms, all in 1,004 ms"
+    few, many = (show_threads.Level(n, n, n + 2, 1, 0) for n in (1, 64))
+    assert show_threads.added([few]) == ""
+    assert show_threads.added([few, many]) == "+63 threads for +63"
+
+
 def test_big_type_is_as_wide_as_there_is_room() -> None:
     narrow, wide = show_screen.big(1024, 20), show_screen.big(1024, 40)
     assert [len(lines.splitlines()) for lines in (narrow, wide)] == [show_screen.HEIGHT] * 2
     assert max(map(len, narrow.splitlines())) == 15
     assert max(map(len, wide.splitlines())) == 30
     assert "█" in show_screen.big(None, 20)
+
+
+def test_big_type_grows_with_the_screen_and_keeps_its_size_from_number_to_number() -> None:
+    sizes = [show_screen.pixel(4, width, height) for width, height in ((15, 5), (47, 13), (80, 29), (127, 39))]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == (1, 1)
+    assert sizes[-1][0] > 4 * sizes[0][0]
+    one, many = (show_screen.big(number, 60, 20, digits=4).splitlines() for number in (7, 1024))
+    assert len(one) == len(many)
 
 
 def test_sparks_are_full_from_the_most_on() -> None:
@@ -88,7 +157,9 @@ def test_both_screens_fit_into_a_plain_terminal() -> None:
     stall.fast.took_ms, stall.slow.took_ms = [3.0, 950.0], [1001.0]
     column = show_threads.Column("sync_wsgi@gthread:64", None, 514, 91_000_000)  # type: ignore[arg-type]
     crowd = show_threads.Scene([column] * 3, 1500, 512)
-    for drawn in (show_stall.drawn(stall, 80), show_threads.drawn(crowd, 80)):
-        screen = Console(file=io.StringIO(), width=80)
-        lines = screen.render_lines(drawn, screen.options)
-        assert len(lines) <= 24
+    for width, height in ((show_screen.LEAST_WIDTH, show_screen.LEAST_HEIGHT), (80, 24), (120, 40), (200, 50)):
+        screen = Console(file=io.StringIO(), width=width)
+        for draw in (partial(show_stall.drawn, stall), partial(show_threads.drawn, crowd)):
+            lines = screen.render_lines(draw(width, height), screen.options)
+            assert len(lines) <= height
+            assert not any("…" in segment.text for segment in lines[-2] + lines[-3])

@@ -1,6 +1,7 @@
 """Exercise: four views, four traps.
 
 Behind ASGI three of them answer 500 and one never answers. `me` deceives: as long as nobody is signed in, all is well.
+Traps that raise nothing are exercises of their own: `blocking_view` and `stream`.
 
 Task: let all four answer, `me` also to somebody who is signed in. The URLs and what they answer stay.
 Run: lab check four_traps

@@ -3,7 +3,8 @@
 `Took` says in a header how long a request took. Its two hooks do no I/O, but MiddlewareMixin cannot know that: behind
 ASGI it sends each of them to a thread.
 
-Task: 0 hops on account of `Took` instead of 2. The header stays, and so does the name.
+Task: 0 hops on account of `Took` instead of 2. The header stays, for every page and behind both doors, and so does the
+name.
 Run: lab check middleware_hops
      LAB_EXERCISE=labs.exercises.middleware_hops lab trace --app labs.exercises.project.asgi:application
 Hint: look at MiddlewareMixin.__acall__ in django/utils/deprecation.py, where the hops are made; a class may have its

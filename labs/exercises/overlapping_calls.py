@@ -4,7 +4,7 @@ Both views ask the same slow service n times, and each call waits for the answer
 need.
 
 Task: all n calls are to be with the service at once, in the sync view behind WSGI and in the async view behind ASGI.
-The answers stay as they are.
+The answers stay as they are, and nobody else is held up meanwhile.
 Run: lab check overlapping_calls
 Hint: `map` of concurrent.futures.ThreadPoolExecutor; asyncio.gather.
 """

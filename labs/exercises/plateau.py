@@ -5,7 +5,7 @@ So many users each ask, wait for the answer, and ask again at once. A request wa
 time; None is an event loop, which has no such bound.
 
 Task: give the most requests per second that there can be. Here only the number of users ends the climb; two more
-things can. The check sets your numbers beside those of the reference run of `io_wait`.
+things can. The check sets your numbers beside those of the reference run of `io_wait`, and beside a server of today.
 Run: lab check plateau
 Hint: "Explain" in notebooks/02_io_wait: of three ceilings the lowest counts.
 """

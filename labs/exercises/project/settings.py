@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from labs.common.middleware import apps_needed_by, middleware_from_names
 from labs.common.settings import *  # noqa: F403
-from labs.common.settings import DATABASES, INSTALLED_APPS, MIDDLEWARE, TEMPLATES
+from labs.common.settings import INSTALLED_APPS, MIDDLEWARE, TEMPLATES
 
 EXERCISE = os.environ.get("LAB_EXERCISE", "")
 if not EXERCISE:
@@ -22,7 +22,7 @@ TEMPLATES[0]["DIRS"].insert(0, Path(__file__).parents[2] / "traps" / "templates"
 if NAME == "middleware_hops":
     MIDDLEWARE[:] = [f"{EXERCISE}.Took"]
 if NAME == "bounded_connections":
-    DATABASES.update(import_module(EXERCISE).DATABASES)
+    globals().update({name: value for name, value in vars(import_module(EXERCISE)).items() if name.isupper()})
 if NAME == "four_traps":
     MIDDLEWARE[:] = middleware_from_names("session,authentication")
     INSTALLED_APPS[:] = [*apps_needed_by(MIDDLEWARE), "labs.common.shop"]

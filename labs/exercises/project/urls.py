@@ -1,4 +1,4 @@
-"""The URLs of the one exercise, with its callers counted, and the census that says how many there were."""
+"""The URLs of the one exercise, with its callers counted, and who says how many they were and what they asked."""
 
 from importlib import import_module
 
@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 
 from labs.common.urls import handler400, handler500, ready  # noqa: F401
 from labs.exercises.project.counted import counted
+from labs.exercises.project.queries import queries
 from labs.traps.census import census
 
 
@@ -22,5 +23,6 @@ def patterns() -> list[URLPattern]:
 urlpatterns = [
     *(path(str(pattern.pattern), counted(pattern.callback)) for pattern in patterns()),
     path("census", census),
+    path("queries", queries),
     path("ready", ready),
 ]

@@ -1,0 +1,124 @@
+"""What prose names is there: links lead somewhere, commands can be typed, files, modules and stacks exist."""
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench import exercises, experiment, record
+from bench.arguments import build_parser
+from bench.claims.entries import entry
+from bench.errors import LabError
+from bench.record import ROOT
+from bench.stacks import parse_stack
+from bench.tests.prose import Quoted, docstrings, links, quoted, tracked
+
+ASSIGNMENT = re.compile(r"[A-Z_]+=\S+ ")
+PLACEHOLDER = re.compile(r"[A-Z]{2,}")
+SCRIPT = re.compile(r"(?:\.{1,2}/)?scripts/(?P<name>[\w-]+)")
+STACK = re.compile(r"\w+(\+\w+)?@[a-z_]+(:[\dx]+)?")
+FILE = re.compile(
+    r"[\w./*-]*\w\.(?:py|toml|json|md|ipynb|svg|html|lock|mplstyle|yml)|(?:labs|bench|notebooks|results)/[\w./-]+"
+)
+VARIABLE = re.compile(r"\bLAB_[A-Z_]+")
+NAMED: dict[str, Callable[[str], object]] = {
+    "run": experiment.load,
+    "report": record.find,
+    "verify": record.find,
+    "compare": record.find,
+    "claims": entry,
+    "check": exercises.subject_of,
+}
+MADE_LATER = {"labs/db.sqlite3", "results/local", "results/local/latest"}
+
+
+def commands() -> dict[str, Quoted]:
+    """Everything quoted that can be typed, without variables set before it and the way to the program."""
+    return {re.sub(r"^\.venv/bin/", "", ASSIGNMENT.sub("", each.code)): each for each in quoted()}
+
+
+LAB = {line: each for line, each in commands().items() if re.match(r"lab [a-z]", line)}
+SCRIPTS = {line: each for line, each in commands().items() if SCRIPT.match(line)}
+MODULES = {line: each for line, each in commands().items() if line.startswith("python -m ")}
+
+
+def test_prose_is_found() -> None:
+    assert min(len(LAB), len(SCRIPTS), len(MODULES)) > 5
+    assert len(list(links())) > 50
+
+
+def test_links_lead_somewhere() -> None:
+    assert [str(link) for link in links() if not (link.path.parent / link.code).exists()] == []
+
+
+@pytest.mark.parametrize("line", sorted(LAB))
+def test_a_command_of_the_lab_can_be_typed(line: str) -> None:
+    command, *rest = words = shlex.split(line)[1:]
+    if not rest:  # prose may speak of a command without what it takes
+        assert command in build_parser().format_help()
+        return
+    assert build_parser().parse_args(words)
+    for word in rest:
+        if STACK.fullmatch(word):
+            assert parse_stack(word)
+    if command in NAMED and not rest[0].startswith("-") and not PLACEHOLDER.fullmatch(rest[0]) and rest[0] != "latest":
+        assert NAMED[command](rest[0])
+
+
+@pytest.mark.parametrize("line", sorted(SCRIPTS))
+def test_a_script_is_there_and_knows_its_options(line: str) -> None:
+    script, *options = shlex.split(line)
+    path = ROOT / "scripts" / Path(script).name
+    assert os.access(path, os.X_OK), SCRIPTS[line]
+    named = {option for option in options if option.startswith("-")}
+    if named:
+        told = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
+        assert named <= set(re.findall(r"--?[\w-]+", told))
+
+
+@pytest.mark.parametrize("line", sorted(MODULES))
+def test_a_module_that_can_be_run_is_there(line: str) -> None:
+    name = shlex.split(line)[2]
+    assert importlib.util.find_spec(name), MODULES[line]
+
+
+def is_there(name: str) -> bool:
+    """True for a file or folder of the project by its name or the end of its path, `*` for any part of a name."""
+    pattern = re.compile("/" + re.escape(name.lstrip("./").rstrip("/")).replace(r"\*", "[^/]*") + "$")
+    known = {
+        f"/{each.relative_to(ROOT)}" for path in tracked() for each in (path, *path.parents) if ROOT in each.parents
+    }
+    return name in MADE_LATER or any(map(pattern.search, known))
+
+
+def is_written_at_run_time(each: Quoted) -> bool:
+    """A program's docstring names the JSON that it writes."""
+    return each.path in docstrings() and each.code.endswith(".json")
+
+
+def test_files_that_are_named_exist() -> None:
+    named = [each for each in quoted() if FILE.fullmatch(each.code) and not is_written_at_run_time(each)]
+    assert len(named) > 100
+    assert [str(each) for each in named if not is_there(each.code)] == []
+
+
+def test_stacks_that_are_named_can_be_served() -> None:
+    unknown = []
+    for each in quoted():
+        if STACK.fullmatch(each.code) and not each.code.startswith("lab"):
+            try:
+                parse_stack(each.code)
+            except LabError as error:
+                unknown.append(f"{each}: {error}")
+    assert unknown == []
+
+
+def test_variables_that_are_named_are_read_somewhere() -> None:
+    code = "\n".join(path.read_text() for path in tracked() if path.suffix == ".py" or path.parent.name == "scripts")
+    named = {(name, each.path) for each in quoted() for name in VARIABLE.findall(each.code)}
+    assert [pair for pair in named if f'"{pair[0]}"' not in code and f"${{{pair[0]}" not in code] == []
