@@ -274,6 +274,8 @@ def _add_claims(commands: Any) -> None:
     parser = _command(commands, "claims", "what people say of Django, WSGI and ASGI, and what happens here")
     parser.epilog = "Exit codes of --check: 0 as kept, 1 a finding has changed, 3 some could not be asked here."
     parser.add_argument("id", metavar="ID", nargs="?", help="one of them, such as N5")
+    parser.add_argument("--finding", metavar="FINDING", help="only those kept as supported, refuted or cannot-tell")
+    parser.add_argument("--lesson", metavar="LESSON", help="only those that a lesson settles, such as 05_orm or 05")
     does = parser.add_mutually_exclusive_group()
     does.add_argument("--check", action="store_true", help="ask everything again that needs no load (two minutes)")
     does.add_argument("--write", action="store_true", help="keep what is found in results/reference/claims.json")

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import resource
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +14,7 @@ from rich.table import Table
 
 from bench import database, environment
 from bench.checklist import CHECKLIST
+from bench.claims.probes import programs
 from bench.credentials import VARIABLE
 from bench.errors import LabError
 from bench.stacks import SERVERS
@@ -22,6 +22,12 @@ from bench.stacks import SERVERS
 WANTED_DESCRIPTORS = 4096
 BUSY_LOAD_SHARE = 0.25
 State = Literal["fine", "warning", "missing"]
+PROGRAMS = {
+    "wrk": "a test checks the load generator with it",
+    "redis-server": "some claims and tests ask it",
+    "nginx": "one claim puts it before a server",
+}
+"""What measuring does not need."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +96,11 @@ def _packages() -> Iterator[Check]:
 
 
 def _programs() -> Iterator[Check]:
-    if shutil.which("wrk"):
-        yield Check("wrk", "fine", "present; checks the load generator")
-    else:
-        yield Check("wrk", "warning", "absent; only a test needs it", "run `./scripts/system-packages`")
+    for name, use in PROGRAMS.items():
+        if programs.found(name):
+            yield Check(name, "fine", f"present; {use}")
+        else:
+            yield Check(name, "warning", f"absent; {use}", "run `./scripts/system-packages`")
 
 
 def _database() -> Check:

@@ -23,7 +23,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that speaks for a claim or against it. `shows` tells it, with `{names}` for what was measured."""
+    """Something that speaks for a claim or against it. `shows` tells it, with `{names}` for what was measured.
+
+    `{name:this|that}` is the first where what was measured is true or 1, else the second; names may stand in both.
+    """
 
     shows: str
 
@@ -33,6 +36,7 @@ class OfRun(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
 
     `claim` takes over what a claim of that experiment compares; what is given beside it comes instead, above all what
     people expect. With `steps` the comparison is made once at each, and `{turn}` says where its finding changes.
+    Without a `claim` and anything expected it only tells.
     """
 
     experiment: str
@@ -44,6 +48,10 @@ class OfRun(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     than: float | None = None
     within: list[float] | None = None
     steps: list[Step] = []
+
+    @property
+    def decides(self) -> bool:
+        return bool(self.claim or self.expect or self.within) or self.than is not None
 
 
 class OfFacts(Evidence, frozen=True, kw_only=True):

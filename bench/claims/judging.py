@@ -68,8 +68,8 @@ def part_of(evidence: AnyEvidence, material: Kept) -> Part:
     try:
         return _of_run(evidence, material) if isinstance(evidence, OfRun) else _of_facts(evidence, material)
     except Absent as absence:
-        decides = isinstance(evidence, OfRun) or evidence.decides
-        return Part(evidence, "cannot tell" if decides else None, f"cannot tell: {absence}", absence.is_of_this_place)
+        finding: Finding | None = "cannot tell" if evidence.decides else None
+        return Part(evidence, finding, f"cannot tell: {absence}", absence.is_of_this_place)
 
 
 def _of_facts(evidence: AnyFacts, material: Kept) -> Part:
@@ -104,9 +104,20 @@ def interval_of(fact: Mapping[str, float]) -> Interval:
 def told(evidence: Evidence, found: Mapping[str, Any]) -> str:
     """The evidence's words with what was measured. LabError where they name what the evidence has not."""
     try:
-        return evidence.shows.format_map({name: shown(value) for name, value in found.items()})
+        return evidence.shows.format_map({name: Fact(value) for name, value in found.items()})
     except KeyError as error:
         raise LabError(f"bench/claims.toml shows {error} of evidence that has {sorted(found)}.") from None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What was measured, as `shows` has it: `{name}` says it, `{name:this|that}` chooses by it."""
+
+    value: Any
+
+    def __format__(self, words: str) -> str:
+        one, _, other = words.partition("|")
+        return (one if self.value == 1 else other) if words else shown(self.value)
 
 
 def shown(value: Any) -> str:
@@ -132,13 +143,14 @@ def _of_run(evidence: OfRun, material: Kept) -> Part:
     claim = claim_of(evidence)
     if not evidence.steps:
         found = summary.judge(claim, run.trials)
+        finding = found.value if evidence.decides else None
         if is_hindered(found):
-            return Part(evidence, found.value, f"cannot tell: {found.text}")
-        near = "" if found.value != "cannot tell" else ", too near to tell"
-        return Part(evidence, found.value, told(evidence, {**claim.left, "seen": measured(found)}) + near)
+            return Part(evidence, finding, f"cannot tell: {found.text}")
+        near = ", too near to tell" if finding == "cannot tell" else ""
+        return Part(evidence, finding, told(evidence, {**claim.left, "seen": measured(found)}) + near)
     seen = [_at(evidence, step, run) for step in evidence.steps]
-    finding = min((each.finding for each in seen), key=ORDER.index)
-    return Part(evidence, finding, told(evidence, {**claim.left, "turn": turn(seen)}))
+    finding = min((each.finding for each in seen), key=ORDER.index) if evidence.decides else None
+    return Part(evidence, finding, told(evidence, {**claim.left, "turn": turn(seen, ends=not evidence.decides)}))
 
 
 def is_hindered(found: summary.Finding) -> bool:
@@ -160,16 +172,17 @@ def _at(evidence: OfRun, step: Step, run: Run) -> Seen:
     return Seen(step.at, found.value, measured(found))
 
 
-def turn(seen: Sequence[Seen]) -> str:
-    """The two neighbours between which the finding changes, or else the two ends."""
+def turn(seen: Sequence[Seen], *, ends: bool = False) -> str:
+    """The two neighbours between which the finding changes, or else, and where `ends` is asked for, the two ends."""
+    if ends:
+        return " and ".join(f"{each.text} {each.at}" for each in (seen[0], seen[-1]))
     known = [each for each in seen if each.finding != "cannot tell"]
     if not known:
         return "; ".join(f"{each.at}: {each.text}" for each in seen)
     for before, after in pairwise(known):
         if before.finding != after.finding:
             return f"{before.text} {before.at}, but {after.text} {after.at}"
-    ends = [known[0], known[-1]] if len(known) > 1 else known
-    return " and ".join(f"{each.text} {each.at}" for each in ends)
+    return " and ".join(f"{each.text} {each.at}" for each in ([known[0], known[-1]] if len(known) > 1 else known))
 
 
 def measured(found: summary.Finding) -> str:

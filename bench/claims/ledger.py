@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench import record
-from bench.claims.entries import Entry, OfCalls, OfMethods, OfProbe, OfRun, OfTrace, OfTraps, entries, sources
+from bench.claims.entries import (
+    AnyEvidence,
+    Entry,
+    OfCalls,
+    OfMethods,
+    OfProbe,
+    OfRun,
+    OfTrace,
+    OfTraps,
+    entries,
+    sources,
+)
 from bench.claims.judging import Judged, Part, judged
 from bench.claims.material import PROBES_KEPT, Absent, Again, Kept
+from bench.claims.probes import PROBES
 from bench.errors import LabError
+from bench.hops.kept import FEEDS, KEPT
 from bench.stats import Finding
 
 FILE = record.REFERENCE / PROBES_KEPT
+FINDINGS: tuple[Finding, ...] = ("supported", "refuted", "cannot tell")
 
 
 def all_judged(material: Kept, chosen: Sequence[Entry] | None = None) -> list[Judged]:
@@ -75,9 +90,9 @@ def change_to_json(change: Change) -> dict[str, Any]:
 
 
 def counts_text(found: Sequence[Judged]) -> str:
-    """`10 supported, 35 refuted, 2 cannot tell`."""
+    """`10 supported, 35 refuted, 2 cannot tell`, without what none comes to."""
     counted = Counter(each.finding for each in found)
-    return ", ".join(f"{counted[value]} {value}" for value in ("supported", "refuted", "cannot tell"))
+    return ", ".join(f"{counted[value]} {value}" for value in FINDINGS if counted[value])
 
 
 def to_json(each: Judged, material: Kept) -> dict[str, Any]:
@@ -93,7 +108,13 @@ def to_json(each: Judged, material: Kept) -> dict[str, Any]:
         "lesson": entry.lesson,
         "again": entry.again,
         "evidence": [
-            {"by": by_text(part, material), "finding": part.finding, "text": part.text} for part in each.parts
+            {
+                "by": by_text(part, material),
+                "place": place_of(part.evidence, material),
+                "finding": part.finding,
+                "text": part.text,
+            }
+            for part in each.parts
         ],
     }
 
@@ -114,6 +135,28 @@ def by_text(part: Part, material: Kept) -> str:
         case OfProbe(probe=name):
             return f"probe {name}"
     return "nothing"
+
+
+def place_of(evidence: AnyEvidence, material: Kept) -> str:
+    """Where to look at it: what to open, or what to type."""
+    kept = f"results/{material.folder.name}"
+    match evidence:
+        case OfRun(experiment=name):
+            return f"{kept}/{name}/report.html"
+        case OfTrace(trace=name):
+            stack, middleware, request = {**KEPT, **FEEDS}[name]
+            return f"lab trace {stack} {shlex.quote(request)}" + (
+                f" --middleware {','.join(middleware)}" if middleware else ""
+            )
+        case OfTraps(traps=names):
+            return ", ".join(f"labs/traps/{name}.py" for name in names)
+        case OfCalls():
+            return "labs/traps/calls.py"
+        case OfMethods():
+            return f"{kept}/a_methods.json"
+        case OfProbe(probe=name):
+            return f"bench/claims/probes/{PROBES[name].module}.py"
+    return ""
 
 
 def _made_with(name: str, material: Kept) -> str:

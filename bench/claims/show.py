@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, repeat
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from bench.claims.entries import Nothing, entries, entry, sources
-from bench.claims.judging import Judged, judged
-from bench.claims.ledger import Change, by_text, counts_text
+from bench.claims.judging import Judged, Part, judged
+from bench.claims.ledger import Change, by_text, counts_text, place_of
 from bench.claims.material import Kept
 
 COLOURS = {"supported": "green", "refuted": "red", "cannot tell": "yellow"}
+WIDEST = 110
 
 
 def show_all(found: Sequence[Judged], material: Kept, console: Console) -> None:
-    """One claim a line: id, what people say, what it comes to, and why."""
-    table = Table("id", "claim", "finding", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for each in found:
-        finding = Text(each.finding, style=COLOURS[each.finding])
-        table.add_row(each.entry.id, Text(each.entry.says), finding, Text(each.because))
-    console.print(table)
+    """By source: what people say, what it comes to, and what is seen first."""
+    for letter, source in sources().items():
+        theirs = [each for each in found if each.entry.source == letter]
+        if theirs:
+            console.print(Text.assemble((letter, "bold"), f": {source} ({counts_text(theirs)})"))
+            console.print(_table(theirs), width=min(console.width, WIDEST))
+            console.print()
     text = f"{counts_text(found)}, by Django {material.django}; `lab claims ID` shows one."
-    console.print(f"\n{text}", highlight=False, markup=False)
+    console.print(text, highlight=False, markup=False)
+
+
+def _table(found: Sequence[Judged]) -> Table:
+    table = _plain_table()
+    table.add_column(width=max(len(entry.id) for entry in entries()))
+    table.add_column(width=max(map(len, COLOURS)))
+    for each in found:
+        said = Text.assemble((each.entry.says, "bold"), "\n", each.because)
+        table.add_row(each.entry.id, Text(each.finding, style=COLOURS[each.finding]), said)
+    return table
+
+
+def _plain_table() -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
 
 
 def show_one(each: Judged, material: Kept, console: Console) -> None:
-    """What people say, what happens here, the evidence, the command that shows it again."""
+    """What people say, what happens here, the evidence and where to look at it, the command that shows it again."""
     entry = each.entry
     lines = [
         ("claim", f"{entry.id}: {entry.says}"),
@@ -36,32 +53,37 @@ def show_one(each: Judged, material: Kept, console: Console) -> None:
         ("finding", each.finding),
         ("here", each.sentence),
         ("turns on", entry.turns_on),
-        *(("evidence", _evidence(each, place, material)) for place in range(len(each.parts))),
+        *zip(
+            chain(["evidence"], repeat("")),
+            dict.fromkeys(_evidence(part, material) for part in each.parts),
+            strict=False,
+        ),
         ("lesson", f"notebooks/{entry.lesson}.ipynb"),
         ("again", entry.again),
     ]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table = _plain_table()
     for name, text in lines:
         table.add_row(Text(name, style="dim"), Text(text, style=COLOURS[each.finding] if name == "finding" else ""))
-    console.print(table)
+    console.print(table, width=min(console.width, WIDEST))
 
 
-def _evidence(each: Judged, place: int, material: Kept) -> str:
-    part = each.parts[place]
+def _evidence(part: Part, material: Kept) -> str:
     if isinstance(part.evidence, Nothing):
         return f"none yet: {part.evidence.why}; needed: {part.evidence.needs}"
-    return f"{by_text(part, material)}: {part.finding or 'tells more'}"
+    said = part.finding or "tells more"
+    return f"{by_text(part, material)}: {said} ({place_of(part.evidence, material)})"
 
 
 def show_changes(changed: Sequence[Change], asked: int, console: Console) -> None:
-    """What is not as it was kept, one sentence each."""
+    """What is not as it was kept, a line each."""
     for change in changed:
         was = change.was or "not there"
         here = "" if change.counts else " (evidence could not be had here, which says nothing of Django)"
         text = f"{change.now.entry.id}: {change.now.finding}, was {was}{here}. {change.now.sentence}"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     if not changed:
-        console.print(f"The findings of {asked} claims are as they were kept.", highlight=False)
+        found = "The finding is" if asked == 1 else f"The findings of {asked} claims are"
+        console.print(f"{found} as kept.", highlight=False)
 
 
 def to_rows(found: Sequence[Judged]) -> list[list[str]]:

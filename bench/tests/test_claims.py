@@ -5,7 +5,7 @@ import importlib.util
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ import pytest
 
 from bench import a_methods, calls, experiment, record
 from bench.arguments import build_parser
-from bench.claims import ledger, show
+from bench.claims import command, facts, ledger, show
 from bench.claims.entries import (
     Entry,
+    Evidence,
     OfCalls,
     OfFacts,
     OfMethods,
@@ -24,20 +25,22 @@ from bench.claims.entries import (
     OfRun,
     OfTrace,
     OfTraps,
+    Step,
     entries,
     entry,
     sources,
 )
-from bench.claims.judging import Seen, claim_of, finding_of, judged, shown, turn
+from bench.claims.judging import Seen, claim_of, finding_of, judged, part_of, shown, told, turn
 from bench.claims.material import Absent, Again, Kept, asked
-from bench.claims.probes import DOCUMENTS, PROBES, Probe
+from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment, programs
 from bench.cli import main
-from bench.errors import ExitCode
+from bench.errors import ExitCode, NotRun
 from bench.experiment import Wishes
 from bench.hops.kept import FEEDS, KEPT
 from bench.record import ROOT, Trial
 from bench.summary import claims_about
 from bench.trial import blank
+from bench.wishes import wishes_of
 from labs.traps.names import TRAPS
 
 FINDINGS = ("supported", "refuted", "cannot tell")
@@ -102,10 +105,35 @@ def planned(name: str) -> list[Trial]:
     return [blank(plan) for plan in experiment.trials_of(experiment.load(name), "reference", Wishes())]
 
 
+def steps_of(piece: OfRun) -> Sequence[Step | None]:
+    return piece.steps or [None]
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_the_run_that_shows_it_again_has_what_is_compared(name: str) -> None:
+    each = entry(name)
+    arguments = build_parser().parse_args(shlex.split(each.again)[1:]) if each.again.startswith("lab run") else None
+    if arguments is None:
+        assert " --profile " not in each.again
+        return
+    plans = [
+        blank(plan)
+        for plan in experiment.trials_of(experiment.load(arguments.experiment), arguments.profile, wishes_of(arguments))
+    ]
+    compared = [
+        claim_of(piece, step)
+        for piece in each.evidence
+        if isinstance(piece, OfRun) and piece.experiment == arguments.experiment and piece.decides
+        for step in steps_of(piece)
+    ]
+    assert compared
+    assert claims_about(compared, plans) == compared
+
+
 def test_what_a_claim_compares_is_measured_by_its_experiment() -> None:
     plans = {name: planned(name) for name in {piece.experiment for piece in of_kind(OfRun)}}
     for piece in of_kind(OfRun):
-        for step in piece.steps or [None]:
+        for step in steps_of(piece):
             claim = claim_of(piece, step)
             assert claims_about([claim], plans[piece.experiment]) == [claim], piece.shows
 
@@ -140,8 +168,22 @@ def findings_kept() -> dict[str, str]:
 def test_a_sentence_tells_what_was_measured_or_why_nothing_can_be_told(name: str, kept: Kept) -> None:
     sentence = judged(entry(name), kept).sentence
     assert sentence.endswith(".")
-    assert "{" not in sentence
-    assert re.search(r"\d|\b(yes|no|none)\b|annot tell: ", sentence)
+    assert not re.search(r"[{}|]|(?<!=)\b(yes|True|False)\b", sentence)
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_every_piece_of_evidence_tells_something_that_was_measured(name: str) -> None:
+    told = [piece.shows for piece in entry(name).evidence if isinstance(piece, Evidence)]
+    assert all(re.search(r"\{\w", shows) for shows in told)
+
+
+@pytest.mark.parametrize(
+    "piece", [piece for piece in of_kind(OfFacts) if piece.is_], ids=lambda piece: piece.shows[:40]
+)
+def test_a_yes_that_becomes_a_no_is_told_otherwise(piece: Any, kept: Kept) -> None:
+    found = facts.of(piece, kept)
+    flipped = {name: not value for name, value in found.items() if f"{{{name}:" in piece.shows}
+    assert not flipped or told(piece, found) != told(piece, found | flipped)
 
 
 def test_without_any_evidence_nothing_can_be_told_and_nothing_crashes(tmp_path: Path) -> None:
@@ -198,12 +240,33 @@ def test_a_sentence_says_where_a_finding_turns() -> None:
     assert turn(seen[:2]) == "11× over 8 threads"
     assert turn(seen[1:2]) == "over 32 threads: no difference"
     assert turn([seen[0], seen[0]]) == "11× over 8 threads and 11× over 8 threads"
+    assert turn(seen, ends=True) == "11× over 8 threads and 0.5× over 400 threads"
 
 
 def test_facts_are_told_in_words() -> None:
     assert [shown(fact) for fact in (True, False, [], ["a", "b"], 1234, FACTS["us"])] == [
         *("yes", "no", "none", "a, b", "1,234", "50 (40 to 60)"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("measured", "sentence"),
+    [
+        ({"works": True, "n": 1, "error": ""}, "it works once"),
+        ({"works": False, "n": 1, "error": "TypeError"}, "it raises TypeError once"),
+        ({"works": True, "n": 1000, "error": ""}, "it works 1,000 times"),
+    ],
+)
+def test_a_fact_chooses_between_two_wordings(measured: dict[str, Any], sentence: str) -> None:
+    shows = "it {works:works|raises {error}} {n:once|{n} times}"
+    assert told(OfProbe(probe="alist", shows=shows), measured) == sentence
+
+
+def test_a_run_of_which_nothing_is_expected_only_tells(kept: Kept) -> None:
+    *_, telling = entry("P12").evidence
+    assert isinstance(telling, OfRun)
+    part = part_of(telling, kept)
+    assert (part.finding, "×" in part.text) == (None, True)
 
 
 def test_a_probe_ends_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +281,7 @@ def test_what_is_not_installed_says_nothing_of_django(monkeypatch: pytest.Monkey
     material = Again(["background_coroutine"])
     found = judged(entry("A3"), material)
     assert (found.finding, found.is_absent) == ("cannot tell", True)
-    assert "redis-server is not installed" in found.sentence
+    assert "redis-server is not installed: ./scripts/system-packages gets it" in found.sentence
     (change,) = ledger.changes([found], {"A3": {"finding": "supported"}})
     assert not change.counts
 
@@ -226,7 +289,7 @@ def test_what_is_not_installed_says_nothing_of_django(monkeypatch: pytest.Monkey
 def test_check_asks_again_and_finds_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["claims", "N5", "--check"]) == ExitCode.FINE
     seen = capsys.readouterr()
-    assert "as they were kept" in seen.out
+    assert "The finding is as kept." in seen.out
     assert "asking alist" in seen.err
 
 
@@ -236,7 +299,9 @@ def test_check_fails_where_a_finding_has_changed(
     was = {"F6": {"finding": "supported"}}
     monkeypatch.setattr(ledger, "kept", lambda material: {"django": "5.2", "findings": was})
     assert main(["claims", "f6", "--check"]) == ExitCode.FAILED
-    assert capsys.readouterr().out.startswith("F6: refuted, was supported.")
+    seen = capsys.readouterr()
+    assert "\nF6: refuted, was supported." in seen.out
+    assert "kept with 5.2. Runs are not made again here" in seen.err
     assert main(["claims", "F6", "--check", "--json"]) == ExitCode.FAILED
     (change,) = json.loads(capsys.readouterr().out)
     assert change == {"id": "F6", "was": "supported", "now": "refuted", "counts": True}
@@ -249,9 +314,35 @@ def test_an_unknown_id_is_one_sentence_with_the_nearest(capsys: pytest.CaptureFi
     assert "Unknown claim 'N55': did you mean" in seen.err
 
 
-def test_write_takes_no_id(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["claims", "N5", "--write"]) == ExitCode.USAGE
-    assert "leave the id out" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["N5", "--write"], "leave everything else out"),
+        (["--write", "--json"], "leave everything else out"),
+        (["--write", "--check"], "not allowed with argument"),
+        (["N5", "--lesson", "05"], "leave --finding and --lesson out"),
+        (["--finding", "refutd"], "did you mean refuted?"),
+        (["--lesson", "5_orm"], "did you mean 05_orm?"),
+        (["--lesson", "01"], "No claim is settled in lesson '01'"),
+        (["--lesson", "02", "--finding", "cannot-tell"], "None of "),
+    ],
+)
+def test_words_that_do_not_go_together_are_one_sentence(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["claims", *words]) == ExitCode.USAGE
+    seen = capsys.readouterr()
+    assert (seen.out, len(seen.err.splitlines())) == ("", 1)
+    assert said in seen.err
+
+
+def test_claims_can_be_chosen_by_lesson_and_finding(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["claims", "--lesson", "05", "--finding", "refuted", "--json"]) == ExitCode.FINE
+    told = json.loads(capsys.readouterr().out)["claims"]
+    assert {each["lesson"] for each in told} == {"05_orm"}
+    assert {each["finding"] for each in told} == {"refuted"}
+    theirs = [each.id for each in entries() if each.lesson == "05_orm"]
+    assert [each["id"] for each in told] == [name for name in theirs if findings_kept()[name] == "refuted"]
 
 
 def test_what_is_written_is_what_is_judged_by_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +353,26 @@ def test_what_is_written_is_what_is_judged_by_afterwards(tmp_path: Path, monkeyp
     again = ledger.all_judged(Kept(tmp_path), [entry("N5"), entry("P8")])
     assert [(each.finding, each.sentence) for each in again] == [(each.finding, each.sentence) for each in found]
     assert [each.finding for each in again] == ["refuted", "cannot tell"]
+
+
+def test_what_could_not_be_had_is_kept_so_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "Again", lambda *names, **more: Again(["background_coroutine"], tmp_path))
+    monkeypatch.setattr(ledger, "entries", lambda: [entry("A3")])
+    monkeypatch.setenv("PATH", "")
+    assert main(["claims", "--write"]) == ExitCode.NOT_RUN
+    assert "A3 is kept without what could not be had here" in capsys.readouterr().err
+    assert json.loads((tmp_path / "claims.json").read_text())["findings"]["A3"]["finding"] == "cannot tell"
+
+
+def test_a_finding_that_is_changed_in_the_kept_file_is_found(tmp_path: Path) -> None:
+    document = json.loads(ledger.FILE.read_text())
+    document["findings"]["F6"]["finding"] = "supported"
+    (tmp_path / "claims.json").write_text(json.dumps(document))
+    found = ledger.all_judged(Kept())
+    (change,) = ledger.changes(found, ledger.kept(Kept(tmp_path))["findings"])
+    assert (change.now.entry.id, change.was, change.now.finding, change.counts) == ("F6", "supported", "refuted", True)
 
 
 def test_the_table_has_every_claim_and_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
@@ -278,8 +389,39 @@ def test_one_claim_shows_what_people_say_what_happens_and_how_to_see_it_again(
 ) -> None:
     assert main(["claims", "N5"]) == ExitCode.FINE
     out = capsys.readouterr().out
-    for part in (entry("N5").says, sources()["N"], findings_kept()["N5"], "probe alist", entry("N5").again):
+    place = "bench/claims/probes/orm.py"
+    for part in (entry("N5").says, sources()["N"], findings_kept()["N5"], "probe alist", place, entry("N5").again):
         assert part in out
+
+
+def test_every_piece_of_evidence_has_a_place_that_is_there(kept: Kept) -> None:
+    for _, piece in evidence():
+        place = ledger.place_of(piece, kept)
+        if place.startswith("lab trace "):
+            assert build_parser().parse_args(shlex.split(place)[1:])
+        else:
+            assert place
+            assert all((ROOT / path.replace("report.html", "run.json")).is_file() for path in place.split(", "))
+
+
+def test_without_nginx_its_claim_cannot_be_told_and_says_what_gets_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(programs, "SBIN", str(tmp_path))
+    with pytest.raises(NotRun, match=r"nginx is not installed: \./scripts/system-packages gets it"):
+        deployment.behind_nginx()
+
+
+@pytest.mark.skipif(not programs.found("nginx"), reason="needs nginx: ./scripts/system-packages gets it")
+def test_nginx_holds_a_stream_back_that_is_not_in_chunks_and_is_told_not_to() -> None:
+    found = asked("behind_nginx")
+    assert found["rows"] == deployment.ROWS
+    assert (found["httptools_streams"], found["h11_streams"]) == (True, False)
+    assert found["h11_ms"] >= found["lasts_ms"]
+    assert (found["direct_streams"], found["header_streams"], found["off_streams"]) == (True, True, True)
+    assert (found["open"], found["left"]) == (deployment.STREAMS, 0)
+    assert found["threads"] >= found["open"]
 
 
 def test_a_lesson_tells_the_claims_that_it_settles() -> None:

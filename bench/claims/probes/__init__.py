@@ -10,7 +10,7 @@ class Probe(NamedTuple):
     """The module that has the function of the same name, and how long it may take."""
 
     module: str
-    within_s: float = 30.0
+    within_s: float = 60.0
 
 
 DOCUMENTS = ("traps", "calls", "traces", "a_methods")
@@ -18,27 +18,28 @@ DOCUMENTS = ("traps", "calls", "traces", "a_methods")
 
 PROBES = {
     "traps": Probe("documents", 90.0),
-    "calls": Probe("documents", 75.0),
-    "traces": Probe("documents", 60.0),
+    "calls": Probe("documents", 90.0),
+    "traces": Probe("documents", 90.0),
     "a_methods": Probe("documents"),
     "whereabouts": Probe("cells"),
     "waits_at_once": Probe("cells"),
     "blocking_calls": Probe("cells"),
     "polls": Probe("cells"),
-    "contact_form": Probe("cells"),
-    "query_hops": Probe("cells", 45.0),
+    "contact_form": Probe("cells", 90.0),
+    "query_hops": Probe("cells"),
     "handshakes": Probe("doors"),
     "runserver": Probe("doors"),
-    "uvicorn_under_gunicorn": Probe("doors"),
+    "behind_nginx": Probe("deployment", 90.0),
     "live_preview": Probe("doors"),
     "admin_files": Probe("doors"),
     "sockets_at_once": Probe("live"),
     "rooms_of_two_processes": Probe("live"),
     "background_coroutine": Probe("live"),
+    "bare_interfaces": Probe("bare"),
     "consumer_without_layer": Probe("consumer"),
     "scopes": Probe("interface"),
     "events": Probe("interface"),
-    "adapted_in_the_log": Probe("interface", 45.0),
+    "adapted_in_the_log": Probe("interface"),
     "held_thread": Probe("interface"),
     "wsgi_as_printed": Probe("printed"),
     "asgi_as_printed": Probe("printed"),
@@ -47,6 +48,7 @@ PROBES = {
     "alist": Probe("orm"),
     "a_methods_hop": Probe("orm"),
     "forms": Probe("orm"),
+    "kept_in_its_thread": Probe("orm"),
     "exceptions": Probe("adapters"),
     "gathered_sleeps": Probe("adapters"),
     "hop_cost": Probe("adapters"),

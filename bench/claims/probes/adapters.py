@@ -50,13 +50,14 @@ def _caught_in_thread(fail: Any) -> LookupError | None:
 def gathered_sleeps() -> dict[str, Any]:
     """Sleeps gathered in one request: threads and time as sync_to_async is by default, and not thread-sensitive.
 
-    `loop_ticks` of a millisecond were made meanwhile by another task.
+    `loop_ticks` of a millisecond were made meanwhile by another task, `bare_ticks` during one sleep on the loop itself.
     """
     default, free = asyncio.run(_gathered(True)), asyncio.run(_gathered(False))
     return {
         "sleeps": SLEEPS,
         "sleep_ms": SLEEP_MS,
         "loop_ticks": default.ticks,
+        "bare_ticks": asyncio.run(_bare_ticks()),
         "default_threads": default.threads,
         "default_ms": default.took_ms,
         "free_threads": free.threads,
@@ -83,6 +84,14 @@ async def _gathered(thread_sensitive: bool) -> Gathered:
         took_ms = int((time.monotonic() - began_s) * 1000)
         await ticker.stop()
     return Gathered(len(threads), took_ms, len(ticker.ticks_s))
+
+
+async def _bare_ticks() -> int:
+    ticker = Ticker()
+    await ticker.settle()
+    time.sleep(SLEEP_MS / 1000)
+    await ticker.stop()
+    return len(ticker.ticks_s)
 
 
 def hop_cost() -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""What a stock project, its development server and a deployment do: handshakes, streams, previews, static files."""
+"""What a stock project, its development server do: handshakes, streams, previews, static files."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,42 +13,53 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from bench.claims.probes.cells import LOOKS, THREADS, get, publish
-from bench.needs import serving_needs
 from bench.servers import Server, free_port, serving, serving_stack
 from bench.stacks import HOST, parse_stack
-from bench.workloads import parse_request
 
 OPENED, NO_ANSWER = 101, 0
 OPEN_WITHIN_S = 10.0
 STREAM = "/feed?n=5&ms=400"
 ADMIN_FILE = "/static/admin/css/base.css"
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="(\w+)"')
+UVICORN = ["python", "-m", "uvicorn", "--log-level", "warning"]
+Command = Callable[[int], list[str]]
+"""A server's, for a port."""
 ADMIN = "bench.claims.probes.admin_project"
 
 
 def handshakes() -> dict[str, Any]:
-    """Status that a WebSocket to stock Django gets from two servers that can open one, and from one that cannot."""
-    port = free_port()
-    uvicorn = ["uvicorn", "--log-level", "warning", "--lifespan", "off", "--ws", "websockets-sansio"]
-    commands = {
-        "uvicorn": ["python", "-m", *uvicorn, "--port", str(port), "labs.async_asgi.asgi:application"],
-        "daphne": parse_stack("async_asgi@daphne").command(port),
-        "gthread": parse_stack(f"sync_wsgi@gthread:{THREADS}").command(port),
+    """Status that a WebSocket to stock Django gets from two servers that can open one, and from one that cannot.
+
+    `channels` is what the first of them answers for a project with Channels: the same question can be answered so.
+    """
+    uvicorn = [*UVICORN, "--lifespan", "off", "--ws", "websockets-sansio"]
+    commands: dict[str, Command] = {
+        "uvicorn": lambda port: [*uvicorn, "--port", str(port), "labs.async_asgi.asgi:application"],
+        "daphne": parse_stack("async_asgi@daphne").command,
+        "gthread": parse_stack(f"sync_wsgi@gthread:{THREADS}").command,
     }
-    found = {name: _handshake_at(command, port) for name, command in commands.items()}
-    return {"servers": len(found), "opened": list(found.values()).count(OPENED), **found}
+    found = {name: _handshake_at(command) for name, command in commands.items()}
+    channels = _handshake_at(parse_stack("channels_live@uvicorn").command, "/ws/chat/one")
+    return {"servers": len(found), "opened": list(found.values()).count(OPENED), **found, "channels": channels}
 
 
-def _handshake_at(command: list[str], port: int) -> int:
-    with serving(command, port, environment={}, grace_s=0) as server:
-        return asyncio.run(status_of_handshake(server, "/ws"))
+def _handshake_at(command: Command, path: str = "/ws") -> int:
+    with _on_a_port(command) as server:
+        return asyncio.run(status_of_handshake(server.url, path))
 
 
-async def status_of_handshake(server: Server, path: str) -> int:
-    """101 where it opens, the status where it is refused, 0 where no HTTP comes back."""
-    url = server.url.replace("http://", "ws://") + path
+@contextmanager
+def _on_a_port(command: Command) -> Iterator[Server]:
+    port = free_port()
+    with serving(command(port), port, environment={}, grace_s=0) as server:
+        yield server
+
+
+async def status_of_handshake(http: str, path: str) -> int:
+    """Of a server's address: 101 where it opens, the status where it is refused, 0 where no HTTP comes back."""
+    url = http.replace("http://", "ws://") + path
     try:
-        async with connect(url, origin=server.url, proxy=None, open_timeout=OPEN_WITHIN_S):  # type: ignore[arg-type]
+        async with connect(url, origin=http, proxy=None, open_timeout=OPEN_WITHIN_S):  # type: ignore[arg-type]
             return OPENED
     except InvalidStatus as refusal:
         return refusal.response.status_code
@@ -65,7 +76,7 @@ def runserver() -> dict[str, Any]:
             found |= {
                 f"{name}_request": looks[0]["request"],
                 f"{name}_loops": len({look["loop"] for look in looks}),
-                f"{name}_handshake": asyncio.run(status_of_handshake(server, "/ws/chat/one")),
+                f"{name}_handshake": asyncio.run(status_of_handshake(server.url, "/ws/chat/one")),
                 f"{name}_streams": is_open_after_its_first_event(server),
             }
     return found
@@ -87,22 +98,6 @@ def is_open_after_its_first_event(server: Server) -> bool:
         return publish(server, "one") > 0
 
 
-def uvicorn_under_gunicorn() -> dict[str, Any]:
-    """uvicorn's worker under gunicorn with the database that there is: a query answered, a stream as it comes."""
-    request = parse_request("rows?n=3")
-    with (
-        serving_needs(request) as needs,
-        serving_stack(parse_stack("async_asgi@uvicorn_worker"), services=needs.environment, grace_s=0) as server,
-    ):
-        assert needs.database
-        return {
-            "rows": len(get(server, request.path)["names"]),
-            "database": needs.database.vendor,
-            "processes": len(server.family()),
-            "streams": is_open_after_its_first_event(server),
-        }
-
-
 def live_preview() -> dict[str, Any]:
     """An editor's preview behind WSGI by each of its three ways: POST, event stream, WebSocket."""
     path = "/drafts/claim"
@@ -120,7 +115,7 @@ def live_preview() -> dict[str, Any]:
             "post": by_post,
             "stream": by_stream,
             "threads": THREADS,
-            "handshake": asyncio.run(status_of_handshake(server, f"{path}/socket")),
+            "handshake": asyncio.run(status_of_handshake(server.url, f"{path}/socket")),
         }
 
 
@@ -139,14 +134,13 @@ def _until(parts: Iterator[str], wanted: str) -> bool:
 
 def admin_files() -> dict[str, Any]:
     """The status of the admin's style sheet under Django's `runserver` and under uvicorn, in development."""
-    port = free_port()
-    commands = {
-        "runserver": ["python", "-m", ADMIN, "runserver", "--noreload", f"{HOST}:{port}"],
-        "uvicorn": ["python", "-m", "uvicorn", "--log-level", "warning", "--port", str(port), f"{ADMIN}:application"],
+    commands: dict[str, Command] = {
+        "runserver": lambda port: ["python", "-m", ADMIN, "runserver", "--noreload", f"{HOST}:{port}"],
+        "uvicorn": lambda port: [*UVICORN, "--port", str(port), f"{ADMIN}:application"],
     }
-    return {name: _status_at(command, port, ADMIN_FILE) for name, command in commands.items()}
+    return {name: _status_at(command, ADMIN_FILE) for name, command in commands.items()}
 
 
-def _status_at(command: list[str], port: int, path: str) -> int:
-    with serving(command, port, environment={}, grace_s=0) as server:
+def _status_at(command: Command, path: str) -> int:
+    with _on_a_port(command) as server:
         return httpx.get(f"{server.url}{path}", trust_env=False, timeout=30).status_code

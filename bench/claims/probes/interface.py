@@ -6,9 +6,10 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures.thread import _worker
 from functools import cache
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import django
@@ -22,7 +23,7 @@ from bench.workloads import parse_request
 SCOPES = ("http", "websocket", "lifespan")
 CHUNKS, PAUSE_S = 3, 0.05
 WAITING, WAIT_MS, LOOK_AFTER_S = 3, 400, 0.2
-SYNC_ONLY = "labs.common.middleware.sync_only"
+SYNC_ONLY, BOTH = "labs.common.middleware.sync_only", "labs.common.middleware.both"
 WHERE = "http://127.0.0.1"
 
 
@@ -130,27 +131,33 @@ def _scope(path: str, method: str, query: str = "") -> dict[str, Any]:
 
 
 def held_thread() -> dict[str, Any]:
-    """Threads that wait for the async views of some requests: under a sync-only middleware, and without it."""
-    beneath, alone = (asyncio.run(_held(_application(stack))) for stack in ([SYNC_ONLY], []))
-    return {"requests": WAITING, "held_beneath_sync": beneath, "held_alone": alone}
+    """While async views of some requests wait: threads that stand in a call and wait for the view, and idle ones.
+
+    Under a sync-only middleware, under one that can do both, and without any.
+    """
+    found: dict[str, Any] = {"requests": WAITING}
+    for name, stack in {"sync_only": [SYNC_ONLY], "both": [BOTH], "alone": list[str]()}.items():
+        held, idle = asyncio.run(_held(_application(stack)))
+        found |= {f"held_{name}": held, f"idle_{name}": idle}
+    return found
 
 
-async def _held(application: Any) -> int:
+async def _held(application: Any) -> tuple[int, int]:
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url=WHERE) as client:
         waiting = [asyncio.create_task(client.get(f"/wait?ms={WAIT_MS}")) for _ in range(WAITING)]
         await asyncio.sleep(LOOK_AFTER_S)
-        held = sum(_is_in_async_to_sync(frame) for frame in sys._current_frames().values())
+        stacks = [list(_codes(frame)) for frame in sys._current_frames().values()]
         await asyncio.gather(*waiting)
-        return held
+    held = sum(AsyncToSync.__call__.__code__ in codes for codes in stacks)
+    return held, sum(codes[0] is _worker.__code__ for codes in stacks)
 
 
-def _is_in_async_to_sync(frame: FrameType | None) -> bool:
+def _codes(frame: FrameType | None) -> Iterator[CodeType]:
+    """What a thread is in, the innermost first. An idle one of a pool is in the pool's loop itself."""
     while frame is not None:
-        if frame.f_code is AsyncToSync.__call__.__code__:
-            return True
+        yield frame.f_code
         frame = frame.f_back
-    return False
 
 
 def adapted_in_the_log() -> dict[str, Any]:

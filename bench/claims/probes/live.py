@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -14,6 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from websockets.asyncio.client import ClientConnection, connect
 
+from bench.claims.probes import programs
 from bench.claims.probes.cells import get
 from bench.errors import NotRun
 from bench.servers import Process, Server, free_port, serving, start, work_folder
@@ -97,10 +97,7 @@ def _heard_elsewhere(redis_url: str) -> bool:
 @contextmanager
 def _redis() -> Iterator[str]:
     """The address of a throw-away Redis. NotRun where none is installed."""
-    program = shutil.which("redis-server")
-    if program is None:
-        raise NotRun("redis-server is not installed: ./scripts/system-packages gets it.")
-    port = free_port()
+    program, port = programs.path_of("redis-server"), free_port()
     with work_folder("redis") as folder:
         files = ("--dir", str(folder), "--save", "", "--appendonly", "no")
         command = [program, "--bind", HOST, "--port", str(port), *files]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 import time
 from statistics import median
 from typing import Any
@@ -19,6 +21,8 @@ from labs.common.work import whereabouts
 
 OK = 200
 CHECKS = 200
+VISITS, VISITS_MET = 5, list[bool]()
+KEPT = threading.local()
 ON_A_LOOP: dict[str, object] = {}
 UNCHANGED = ("users", "first", "exists")
 
@@ -39,6 +43,12 @@ def first(request: HttpRequest) -> HttpResponse:
 
 def exists(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(_users().exists()))
+
+
+def kept(request: HttpRequest) -> HttpResponse:
+    VISITS_MET.append(hasattr(KEPT, "client"))
+    KEPT.client = object()
+    return HttpResponse("kept")
 
 
 async def flipped(request: HttpRequest) -> HttpResponse:
@@ -73,6 +83,7 @@ urlpatterns = [
     path("users", users),
     path("first", first),
     path("exists", exists),
+    path("kept", kept),
     path("flipped", flipped),
     path("half_flipped", half_flipped),
     path("async_call", AsyncCall.as_view()),
@@ -125,7 +136,10 @@ async def _alist() -> dict[str, Any]:
 
 
 def a_methods_hop() -> dict[str, Any]:
-    """Hops of some a-methods of a queryset and a model, and whether the sync twin is refused on a loop."""
+    """Hops of some a-methods of a queryset and a model, and whether the sync twin is refused on a loop.
+
+    `unsafe_is_refused`: also where the environment has DJANGO_ALLOW_ASYNC_UNSAFE.
+    """
     with project(__name__):
         return asyncio.run(_a_methods_hop())
 
@@ -138,7 +152,10 @@ async def _a_methods_hop() -> dict[str, Any]:
     async with ThreadSensitiveContext():
         hops = [await _hops_of(call) for call in [*calls, user.adelete]]
         refused = _is_refused(_users().count)
-    return {"calls": len(hops), "least_hops": min(hops), "most_hops": max(hops), "sync_is_refused": refused}
+        with patch.dict(os.environ, {"DJANGO_ALLOW_ASYNC_UNSAFE": "yes"}):
+            unsafe = _is_refused(_users().count)
+    told = {"least_hops": min(hops), "most_hops": max(hops), "sync_is_refused": refused, "unsafe_is_refused": unsafe}
+    return {"calls": len(hops), **told}
 
 
 async def _hops_of(call: Any) -> int:
@@ -153,6 +170,18 @@ def _is_refused(call: Any) -> bool:
     except SynchronousOnlyOperation:
         return True
     return False
+
+
+def kept_in_its_thread() -> dict[str, Any]:
+    """A sync view that keeps a value in its thread, as a cache or a client is kept: how many visits found one there."""
+    with project(__name__):
+        paths = ["/kept"] * VISITS
+        VISITS_MET.clear()
+        statuses_by_wsgi(paths)
+        wsgi = sum(VISITS_MET)
+        VISITS_MET.clear()
+        asyncio.run(statuses_by_asgi(paths))
+        return {"visits": VISITS, "found_wsgi": wsgi, "found_asgi": sum(VISITS_MET)}
 
 
 def forms() -> dict[str, Any]:

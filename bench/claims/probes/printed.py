@@ -100,6 +100,7 @@ def _told(forms: Sequence[str], right: dict[str, set[str]]) -> dict[str, Any]:
     return {
         "forms": len(forms),
         "servers": len(right),
+        "right_forms": len(everywhere),
         "right": [form.replace("_", " ") for form in everywhere],
         "wrong": [form.replace("_", " ") for form in forms if form not in everywhere],
         "wrong_forms": len(forms) - len(everywhere),
