@@ -12,6 +12,7 @@ from bench.database import Database, serving_database
 from bench.interrupts import SIGNALS
 from bench.servers import Server, serving_upstream
 from bench.tests.processes import MARK
+from bench.tests.room import pytest_runtest_protocol as pytest_runtest_protocol
 
 # Started in the background of a shell, pytest ignores Ctrl-C, and so would every process that the tests interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

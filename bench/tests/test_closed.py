@@ -171,6 +171,7 @@ def disagreement(server: Server, folder: Path) -> list[float]:
     return [abs(ours.throughput_per_s / theirs.throughput_per_s - 1), abs(ours.p50_us / theirs.p50_us - 1)]
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is absent: run ./scripts/system-packages")
 @pytest.mark.skipif(WHERE.shared, reason="server and load have to share a core here")
 def test_locust_and_wrk_agree_within_3_percent(tmp_path: Path) -> None:

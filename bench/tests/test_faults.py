@@ -93,11 +93,11 @@ def test_a_worker_that_is_killed_and_replaced_is_an_event_with_its_time(
 
 
 def test_a_worker_that_is_killed_in_the_warm_up_is_a_reservation(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_the_window(monkeypatch, lambda seen: server_of(seen)[-1].kill(), after_s=-1.5)
-    trial = run_trial(planned("sync_wsgi@gthread:8", warmup_s=2.0))
+    in_the_window(monkeypatch, lambda seen: server_of(seen)[-1].kill(), after_s=-2.5)  # time to start again
+    trial = run_trial(planned("sync_wsgi@gthread:8", warmup_s=3.0))
     assert trial.verdict == "degraded"
-    assert "restarted-early" in codes_of(trial), trial.reasons
-    assert re.match(r"Process \d+ of the server ended in the warm-up, before the window\.", trial.reasons[0].message)
+    told = {reason.code: reason.message for reason in trial.reasons}  # a busy machine may give others as well
+    assert re.match(r"Process \d+ of the server ended in the warm-up, before the window\.", told["restarted-early"])
     assert events_of(trial, "restarted-early")[0].at_s < 0
     assert_nothing_is_left(mark)
 

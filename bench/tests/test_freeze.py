@@ -21,6 +21,7 @@ def both_loops() -> tuple[Trial, Trial]:
     return opened, closed
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(90)
 def test_the_open_loop_sees_a_freeze_that_the_closed_loop_hides(mark: str) -> None:
     opened, closed = both_loops()

@@ -53,6 +53,7 @@ def used(trial: Trial) -> DatabaseUse:
     return trial.database
 
 
+@pytest.mark.alone
 def test_each_request_in_flight_holds_a_connection_and_the_first_beyond_those_allowed_fails() -> None:
     seen, trial = waves_through("async_asgi@uvicorn", 12)
     assert (seen.first.first_failed, seen.first.failed, seen.first.answered) == (13, 8, 12)

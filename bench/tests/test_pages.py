@@ -144,6 +144,7 @@ def test_under_wsgi_the_page_says_that_a_socket_cannot_work_and_shows_it(
     expect(page.locator("#status")).to_have_text(re.compile("No WebSocket"))
     page.get_by_label("Draft").fill(TEXT)
     page.get_by_role("link", name="Debounced POST").press("Enter")
+    page.wait_for_url("**/post")  # the page before has a field of that name too
     page.get_by_label("Draft").fill(TEXT)
     expect_preview(page, PREVIEW)
 
