@@ -155,7 +155,7 @@ def show(finished: record.Run, folder: Path, *, as_json: bool) -> None:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    from bench import exercises
+    from bench.learn import exercises
 
     told = console(stderr=True)
     found = exercises.check(
@@ -177,7 +177,7 @@ def trace(arguments: argparse.Namespace) -> int:
 
 
 def notebooks(arguments: argparse.Namespace) -> int:
-    from bench import course
+    from bench.learn import course
 
     course.open_(arguments.port, browser=not arguments.no_browser, live=arguments.live)
 

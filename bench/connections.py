@@ -18,10 +18,10 @@ import psutil
 
 from bench import cpus, meter, preflight, verdict
 from bench.cpus import CpuPlan
-from bench.database import Database
+from bench.databases.database import Database
+from bench.databases.payments import Books
 from bench.limits import CLIENT_FULL
 from bench.needs import Needs, serving_needs
-from bench.payments import Books
 from bench.probe import probe
 from bench.record import Gone, Held, LoadUse, MachineUse, Reason, ServerUse, Trial, decode_histogram, latency_of
 from bench.servers import Process, Server, free_port, serving_stack, start, work_folder

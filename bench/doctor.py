@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench import database, environment
+from bench import environment
 from bench.checklist import CHECKLIST
 from bench.claims.probes import programs
-from bench.credentials import VARIABLE
+from bench.databases import database
+from bench.databases.credentials import VARIABLE
 from bench.errors import LabError
 from bench.stacks import SERVERS
 

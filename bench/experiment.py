@@ -20,7 +20,7 @@ import msgspec
 
 from bench import cpus, environment, preflight, record, unfinished
 from bench.connections import is_about
-from bench.database import source
+from bench.databases.database import source
 from bench.errors import LabError, NotKept, NotRun, SecondInterrupt, UsageError, nearest
 from bench.hops.asking import trace_of
 from bench.load.process import Engine

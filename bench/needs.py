@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from bench.database import Database, serving_database
+from bench.databases.database import Database, serving_database
 from bench.servers import Server, serving_upstream
 from bench.stacks import Stack
 from bench.workloads import Request

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy import linspace
 
-from bench.looks import look_of, styled
-from bench.page import (
+from bench.figures.looks import look_of, styled
+from bench.figures.page import (
     End,
     Measure,
     Picture,

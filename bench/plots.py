@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench import plots_connections, plots_database, plots_ladder, plots_open, summary, theory, timeline
-from bench.bars import bars
-from bench.looks import FAILED, GREY, PALE, look_of, styled
-from bench.page import (
+from bench import summary, theory
+from bench.figures import plots_connections, plots_database, plots_ladder, plots_open, timeline
+from bench.figures.bars import bars
+from bench.figures.looks import FAILED, GREY, PALE, look_of, styled
+from bench.figures.page import (
     CPU,
     MEMORY,
     THREADS,

@@ -252,14 +252,14 @@ def _poster() -> str:
 
 
 def _held() -> str:
-    from bench.plots_connections import held
+    from bench.figures.plots_connections import held
 
     run = reference("held")
     return held(run, run.plan.requests[0]).svg()
 
 
 def _waves() -> str:
-    from bench.plots_database import waves
+    from bench.figures.plots_database import waves
 
     run = reference("connections")
     return waves(run, run.plan.requests[0], 100).svg()

@@ -24,7 +24,7 @@ from types import MappingProxyType
 import psutil
 
 from bench import launch
-from bench.credentials import hidden_here
+from bench.databases.credentials import hidden_here
 from bench.errors import NotRun, UsageError
 from bench.record import ROOT
 from bench.stacks import HOST, LOOPBACK, Stack

@@ -9,11 +9,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench import connections, cpus, preflight, servers, watch
+from bench.databases.payments import Books
 from bench.errors import NotRun, SecondInterrupt
 from bench.load.process import Ask, Engine, Recording, RunningLoad, running_load
 from bench.needs import Needs, serving_needs
 from bench.numbers import numbers_of
-from bench.payments import Books
 from bench.probe import PROBED_WITHIN_S, ContractBroken, probe, require_reachable
 from bench.record import Reason, Trial, write_atomically
 from bench.servers import Server, free_port, serving_stack, work_folder

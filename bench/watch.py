@@ -9,7 +9,7 @@ from typing import NamedTuple
 import psutil
 
 from bench import meter
-from bench.database import Database
+from bench.databases.database import Database
 from bench.errors import NotRun
 from bench.load.process import DRAIN_S, Recording, RunningLoad, Stretch, merge
 from bench.needs import Needs

@@ -22,8 +22,9 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import lessons, plots, tables
+from bench import plots, tables
 from bench.claims import show
+from bench.learn import lessons
 from bench.record import ROOT
 
 run = lessons.run_to_show("first_look")

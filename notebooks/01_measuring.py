@@ -22,8 +22,10 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import lessons, plots_open, summary, tables
+from bench import summary, tables
 from bench.claims.entries import OfRun, entries
+from bench.figures import plots_open
+from bench.learn import lessons
 
 run = lessons.run_to_show("freeze")
 opened, closed = lessons.both_loops(run)

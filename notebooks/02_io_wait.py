@@ -23,8 +23,9 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import lessons, plots, tables, theory
+from bench import plots, tables, theory
 from bench.claims import show
+from bench.learn import lessons
 
 run = lessons.run_to_show("io_wait")
 request = run.plan.requests[0]

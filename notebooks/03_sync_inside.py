@@ -21,11 +21,13 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import labdiff, lessons, plots, summary, tables, theory, traps
+from bench import labdiff, plots, summary, tables, theory
 from bench.claims import show
+from bench.exhibits import traps
 from bench.hops import kept
 from bench.hops.picture import picture
 from bench.hops.trace import hops_text
+from bench.learn import lessons
 
 run = lessons.run_to_show("first_look")
 request = run.plan.requests[0]

@@ -17,11 +17,13 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import lessons, plots, plots_ladder, tables
+from bench import plots, tables
 from bench.claims import show
+from bench.figures import plots_ladder
 from bench.hops import kept
 from bench.hops.picture import picture
 from bench.hops.trace import hops_text
+from bench.learn import lessons
 
 run = lessons.run_to_show("middleware_ladder")
 request = run.plan.requests[0]

@@ -19,8 +19,10 @@ from math import ceil
 
 from IPython.display import Markdown, display
 
-from bench import lessons, plots, plots_database, tables
+from bench import plots, tables
 from bench.claims import show
+from bench.figures import plots_database
+from bench.learn import lessons
 
 cost = lessons.run_to_show("orm_cost")
 connections, gathering = lessons.reference("connections"), lessons.reference("serial_gather")

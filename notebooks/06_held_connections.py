@@ -18,9 +18,11 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import lessons, plots_connections, tables
+from bench import tables
 from bench.claims import show
+from bench.figures import plots_connections
 from bench.hops import kept
+from bench.learn import lessons
 
 run, left = lessons.run_to_show("held"), lessons.reference("gone")
 request = run.plan.requests[0]

@@ -17,8 +17,10 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import a_methods, calls, lessons, plots_traps, traps
 from bench.claims import show
+from bench.exhibits import a_methods, calls, traps
+from bench.figures import plots_traps
+from bench.learn import lessons
 
 seen = traps.load()
 asked = calls.load()
@@ -40,7 +42,7 @@ my_prediction_ms = None
 # ```sh
 # lab serve traps_asgi@uvicorn          # open the address: a page with all of them
 # lab serve traps_wsgi@gthread:8        # the same project behind the other door
-# python -m bench.traps                 # ask all of them again, in half a minute
+# python -m bench.exhibits.traps                 # ask all of them again, in half a minute
 # ```
 
 # %%

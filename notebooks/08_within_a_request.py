@@ -22,9 +22,12 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import lessons, plots_within, tables, traps
+from bench import tables
 from bench.claims import show
-from bench.plots_database import P50
+from bench.exhibits import traps
+from bench.figures import plots_within
+from bench.figures.plots_database import P50
+from bench.learn import lessons
 
 run = lessons.run_to_show("fan_out")
 in_a_row, in_threads = "fan_out?n=5&ms=100", "fan_out_threads?n=5&ms=100"

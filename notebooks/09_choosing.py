@@ -24,8 +24,9 @@ from dataclasses import replace
 
 from IPython.display import Markdown, display
 
-from bench import choosing, choosing_words, lessons, plots_choosing, sliders
 from bench.claims import show
+from bench.figures import plots_choosing
+from bench.learn import choosing, choosing_words, lessons, sliders
 
 run = lessons.run_to_show("io_wait")
 crowd, ladder, held = (lessons.reference(name) for name in ("without_hops", "middleware_ladder", "held"))

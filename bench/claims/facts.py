@@ -51,7 +51,7 @@ def of_trace(kept: Mapping[str, Any], evidence: OfTrace) -> Found:
 def of_traps(kept: Mapping[str, Any], evidence: OfTraps) -> Found:
     """How many do harm behind each door, and which; of a single one its values behind each door too."""
     traps = kept.get("traps", {})
-    doors = {name: _there(traps, name, "the trap", "python -m bench.traps") for name in evidence.traps}
+    doors = {name: _there(traps, name, "the trap", "python -m bench.exhibits.traps") for name in evidence.traps}
     harmed = {door: [name for name in doors if doors[name][door]["trap"]["harmed"]] for door in DOORS}
     worse = [name for name in harmed["asgi"] if name not in harmed["wsgi"]]
     found: Found = {"traps": len(doors), "worse_behind_asgi": len(worse), "worse": worse}
@@ -76,9 +76,9 @@ def of_calls(kept: Mapping[str, Any], evidence: OfCalls) -> Found:
     known = {call["name"] for call in calls}
     for name in evidence.calls:
         if name not in known:
-            raise Absent(f"the call {name} is not kept: `python -m bench.calls` makes it")
+            raise Absent(f"the call {name} is not kept: `python -m bench.exhibits.calls` makes it")
     if not calls:
-        raise Absent("no call is kept: `python -m bench.calls` makes them")
+        raise Absent("no call is kept: `python -m bench.exhibits.calls` makes them")
     chosen = [call for call in calls if not evidence.calls or call["name"] in evidence.calls]
     outcomes = Counter(call["outcome"].replace(" ", "_") for call in chosen)
     blocking = [call for call in chosen if call["blocked"]]
@@ -92,15 +92,20 @@ def of_calls(kept: Mapping[str, Any], evidence: OfCalls) -> Found:
 
 
 def _without_twin(kept: Mapping[str, Sequence[str]], things: Sequence[str]) -> Found:
-    names = [method for thing in things for method in _there(kept, thing, "the list of", "python -m bench.calls")]
+    names = [
+        method for thing in things for method in _there(kept, thing, "the list of", "python -m bench.exhibits.calls")
+    ]
     return {"without_twin": len(names), "twinless": names}
 
 
 def of_methods(kept: Mapping[str, Any], evidence: OfMethods, version: str) -> Found:
     """Of each a-method the first version that has it; in each place how many the installed version has."""
-    _there(dict.fromkeys(kept.get("versions", ())), version, "Django", "python -m bench.a_methods")
+    _there(dict.fromkeys(kept.get("versions", ())), version, "Django", "python -m bench.exhibits.a_methods")
     methods = {f"{method['place']}.{method['name']}": method["versions"] for method in kept["methods"]}
-    first = {name: _there(methods, name, "the a-method", "python -m bench.a_methods")[0] for name in evidence.methods}
+    first = {
+        name: _there(methods, name, "the a-method", "python -m bench.exhibits.a_methods")[0]
+        for name in evidence.methods
+    }
     here = [name for name, versions in methods.items() if version in versions]
     counts = {place: _count(here, prefix) for place, prefix in evidence.places.items()}
     return {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
+from bench.figures.looks import GREY, INK, PALE, styled
+from bench.figures.page import Picture, new_page
 from bench.hops.trace import Hop, Kind, Trace, hops_text
-from bench.looks import GREY, INK, PALE, styled
-from bench.page import Picture, new_page
 
 ROW_IN = 0.235
 LANES_SHARE = 0.36

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench import cpus
-from bench.database import Database, serving_database
+from bench.databases.database import Database, serving_database
 from bench.interrupts import SIGNALS
 from bench.servers import Server, serving_upstream
 from bench.tests.processes import MARK

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Attempt(NamedTuple):
-    """A change of `labs/FILE.py`; `said` is a part of what the check sees, empty where it is to pass."""
+    """A change of a file of `labs`; `said` is a part of what the check sees, empty where it is to pass."""
 
     file: str
     old: str

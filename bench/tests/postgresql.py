@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.database import source
+from bench.databases.database import source
 
 
 def require_postgresql() -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jupytext
 
-from bench import notebooks
+from bench.learn import notebooks
 from bench.record import ROOT
 
 FENCE = re.compile(r"^```.*?\n(.*?)^```", re.MULTILINE | re.DOTALL)

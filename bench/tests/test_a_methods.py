@@ -18,8 +18,8 @@ from typing import Any
 import django
 import pytest
 
-from bench import a_methods
-from bench.a_methods import Method
+from bench.exhibits import a_methods
+from bench.exhibits.a_methods import Method
 from bench.record import ROOT
 
 ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR

@@ -5,8 +5,9 @@ from typing import Any
 import django
 import pytest
 
-from bench import calls, plots_traps
-from bench.calls import Asked, Made
+from bench.exhibits import calls
+from bench.exhibits.calls import Asked, Made
+from bench.figures import plots_traps
 
 REFUSED = {"queryset_count", "queryset_iterated", "cursor", "atomic", "user_of_session", "cache_in_database"}
 SILENT = {"sleep", "http_client", "mail", "program", "slow_file", "lock_of_threads", "password_hashed", "large_json"}

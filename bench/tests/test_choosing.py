@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from bench import arguments, choosing, choosing_steps, choosing_words, plots_choosing, record, sliders, theory
-from bench.choosing import MOST_USERS, Case, Price
+from bench import arguments, record, theory
+from bench.figures import plots_choosing
+from bench.learn import choosing, choosing_steps, choosing_words, sliders
+from bench.learn.choosing import MOST_USERS, Case, Price
 from bench.summary import rows_of
 from bench.tests import runs
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench import a_methods, calls, experiment, record
+from bench import experiment, record
 from bench.arguments import build_parser
 from bench.claims import command, facts, ledger, show
 from bench.claims.entries import (
@@ -35,6 +35,7 @@ from bench.claims.material import Absent, Again, Kept, asked
 from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment, programs
 from bench.cli import main
 from bench.errors import ExitCode, NotRun
+from bench.exhibits import a_methods, calls
 from bench.experiment import Wishes
 from bench.hops.kept import FEEDS, KEPT
 from bench.record import ROOT, Trial

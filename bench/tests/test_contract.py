@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from bench import cpus
-from bench.database import Database
+from bench.databases.database import Database
 from bench.needs import Needs
 from bench.probe import WHOAMI_KEYS
 from bench.servers import Server, serving_stack

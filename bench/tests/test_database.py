@@ -17,11 +17,12 @@ import psutil
 import psycopg
 import pytest
 
-from bench import database, doctor, postgres, postgres_programs, servers
-from bench.credentials import HIDDEN, VARIABLE, hidden
-from bench.database import COINS_EACH, Database, Source, serving_database, source
+from bench import doctor, servers
+from bench.databases import database, postgres, postgres_programs
+from bench.databases.credentials import HIDDEN, VARIABLE, hidden
+from bench.databases.database import COINS_EACH, Database, Source, serving_database, source
+from bench.databases.postgres_programs import Binaries, of_system, of_wheel
 from bench.errors import NotRun, UsageError
-from bench.postgres_programs import Binaries, of_system, of_wheel
 from bench.record import ROOT
 from bench.servers import Process, free_port, has_ended, require_free
 from bench.stacks import HOST
@@ -34,7 +35,7 @@ QUOTED = "tell%3Aing%40pass%2Fword"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user: run pytest as root")
 SERVE_AND_TELL = """
 import time
-from bench.database import serving_database
+from bench.databases.database import serving_database
 with serving_database() as database:
     print(database.kind, database.family()[0].username(), database.coins(), *(p.pid for p in database.family()))
     print(database._cluster.folder, database._cluster.port, flush=True)
@@ -123,7 +124,7 @@ def fake_server(folder: Path, version: str) -> None:
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Installs a version on a system that has none."""
     monkeypatch.setattr(postgres_programs, "FOLDERS", (str(tmp_path / "*" / "bin"),))
-    monkeypatch.setattr("bench.postgres_programs.shutil.which", lambda name: None)
+    monkeypatch.setattr("bench.databases.postgres_programs.shutil.which", lambda name: None)
     monkeypatch.setattr(postgres_programs, "_account", lambda: None)
     return lambda version: fake_server(tmp_path / version / "bin", version)
 
@@ -145,7 +146,7 @@ def test_one_that_django_does_not_take_is_not_taken(installed: Callable[[str], N
 def test_root_who_may_not_become_another_gets_sqlite_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     require_postgresql()
     postgres_programs._account.cache_clear()
-    monkeypatch.setattr("bench.postgres_programs.os.geteuid", lambda: 0)
+    monkeypatch.setattr("bench.databases.postgres_programs.os.geteuid", lambda: 0)
     monkeypatch.setattr(postgres_programs, "_try", lambda command, account: "")
     try:
         found = source()

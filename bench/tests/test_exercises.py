@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
-from bench import database, exercise_calls, exercise_visits, exercises
 from bench.cli import main
-from bench.database import Database
+from bench.databases import database
+from bench.databases.database import Database
 from bench.errors import ExitCode
-from bench.exercise_databases import MOST_CONNECTIONS, TRAPS, VISITORS
-from bench.exercise_visits import CALLERS, Seen, Subject
-from bench.exercise_ways import CALLS, WAYS
+from bench.learn import exercise_calls, exercise_visits, exercises
+from bench.learn.exercise_databases import MOST_CONNECTIONS, TRAPS, VISITORS
+from bench.learn.exercise_visits import CALLERS, Seen, Subject
+from bench.learn.exercise_ways import CALLS, WAYS
 from bench.record import ROOT
 from bench.tests.exercise_attempts import RIGHT, WRONG
 from bench.tests.processes import assert_nothing_is_left, end, eventually, left_of, running

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from bench.looks import colour_of, look_of
+from bench.figures.looks import colour_of, look_of
 from bench.stacks import STACKS
 
 

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import nbformat
 import pytest
 
-from bench import experiment, lessons, notebooks, record
+from bench import experiment, record
 from bench.errors import LabError, UsageError
+from bench.learn import lessons, notebooks
 from bench.record import ROOT
 from labs.exercises.project.names import EXERCISES
 

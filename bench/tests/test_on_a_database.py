@@ -10,9 +10,9 @@ import pytest
 
 from bench import connections, experiment
 from bench.cli import main
-from bench.database import Database, serving_database
+from bench.databases.database import Database, serving_database
+from bench.databases.payments import Books, errors_in
 from bench.errors import UsageError
-from bench.payments import Books, errors_in
 from bench.record import DatabaseUse, Trial, Waves
 from bench.servers import serving_stack
 from bench.stacks import parse_stack

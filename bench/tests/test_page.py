@@ -8,7 +8,7 @@ import pytest
 from matplotlib.text import Annotation, Text
 
 from bench import plots
-from bench.page import spread
+from bench.figures.page import spread
 from bench.tests import runs
 
 WAIT = "wait?ms=100"

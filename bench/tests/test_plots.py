@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from bench import plots, summary, tables
-from bench.looks import colour_of
-from bench.page import Picture
+from bench.figures.looks import colour_of
+from bench.figures.page import Picture
 from bench.record import Run
 from bench.tests import runs
 

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from bench import plots_connections, record
+from bench import record
+from bench.figures import plots_connections
 from bench.summary import rows_of
 from bench.tests import runs
 

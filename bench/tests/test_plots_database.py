@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from bench import plots_database, record
-from bench.page import Picture
+from bench import record
+from bench.figures import plots_database
+from bench.figures.page import Picture
 from bench.record import Run
 
 STOCK = "async_asgi@uvicorn"

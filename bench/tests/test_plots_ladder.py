@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from bench import plots, plots_ladder
+from bench import plots
 from bench.experiment import Wishes, load, trials_of
-from bench.page import rows_for
+from bench.figures import plots_ladder
+from bench.figures.page import rows_for
 from bench.record import Hops, Run, Trial
 from bench.tests import runs
 

@@ -9,9 +9,10 @@ import pytest
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation, Text
 
-from bench import plots, plots_open, summary, tables
-from bench.looks import colour_of
-from bench.page import Picture
+from bench import plots, summary, tables
+from bench.figures import plots_open
+from bench.figures.looks import colour_of
+from bench.figures.page import Picture
 from bench.percentiles import curve_of
 from bench.record import Reason, Run
 from bench.tests import runs

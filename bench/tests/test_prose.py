@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import exercises, experiment, record
+from bench import experiment, record
 from bench.arguments import build_parser
 from bench.claims.entries import entry
 from bench.errors import LabError
+from bench.learn import exercises
 from bench.record import ROOT
 from bench.stacks import parse_stack
 from bench.tests.prose import Quoted, docstrings, links, quoted, tracked

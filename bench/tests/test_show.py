@@ -14,10 +14,10 @@ import psutil
 import pytest
 from rich.console import Console
 
-from bench import show_screen, show_stall, show_threads
 from bench.errors import ExitCode
 from bench.hops import show as show_hops
 from bench.record import ROOT
+from bench.teach import show_screen, show_stall, show_threads
 from bench.terminal import guarded
 from bench.tests.processes import assert_nothing_is_left, end, eventually, left_of, running
 from bench.workloads import WORKLOADS
@@ -78,7 +78,11 @@ def test_an_interrupted_show_leaves_nothing_running(mark: str, name: str) -> Non
 
 def test_where_nobody_looks_each_phase_is_a_line_and_a_table_ends_it() -> None:
     played = subprocess.run(
-        [sys.executable, "-m", "bench.show_stall", "--quick"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "bench.teach.show_stall", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     lines = played.stdout.splitlines()
     assert [line.partition(": ")[0] for line in lines[:3]] == [phase.line for phase in show_stall.PHASES]
@@ -99,7 +103,7 @@ def test_show_hops_counts_the_hops_of_one_request_and_the_threads_of_a_crowd() -
 
 
 def test_a_server_that_dies_ends_the_show_with_a_sentence(mark: str) -> None:
-    with running(sys.executable, "-m", "bench.show_stall", "--phase", "30") as popen:
+    with running(sys.executable, "-m", "bench.teach.show_stall", "--phase", "30") as popen:
         assert eventually(lambda: psutil.Process(popen.pid).children(), 20)
         time.sleep(3)
         psutil.Process(popen.pid).children()[0].kill()

@@ -5,8 +5,8 @@ from dataclasses import replace
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.text import Annotation, Text
 
-from bench import timeline
-from bench.page import Picture
+from bench.figures import timeline
+from bench.figures.page import Picture
 from bench.record import Event, Trial
 from bench.tests import runs
 from bench.tests.test_plots import labels, texts

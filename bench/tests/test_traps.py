@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from bench import lessons, traps
-from bench.database import Database
+from bench.databases.database import Database
+from bench.exhibits import traps
+from bench.exhibits.trap_ways import OTHER_AFTER_S, WAYS
+from bench.exhibits.traps import Seen
+from bench.learn import lessons
 from bench.record import ROOT
 from bench.servers import clean_environment
-from bench.trap_ways import OTHER_AFTER_S, WAYS
-from bench.traps import Seen
 from labs.tests.ask import ask
 from labs.traps.names import TRAPS
 

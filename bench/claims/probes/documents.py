@@ -8,9 +8,9 @@ from typing import Any
 import django
 import msgspec
 
-from bench import a_methods as methods
-from bench import calls as calling
-from bench import traps as trapping
+from bench.exhibits import a_methods as methods
+from bench.exhibits import calls as calling
+from bench.exhibits import traps as trapping
 from bench.hops.asking import trace_of
 from bench.hops.kept import FEEDS, KEPT
 from bench.stacks import parse_stack

@@ -1,0 +1,1 @@
+"""What learners use: the lessons' helpers, the notebooks' build, exercises and their checks, the decision."""

@@ -1,0 +1,1 @@
+"""What instructors show: a screen of large figures, and the demos on it."""
