@@ -318,14 +318,15 @@ def _judge_count(claim: Claim, trials: Sequence[Trial]) -> Finding:
     if len(values) < stats.MIN_RESTARTS:
         return Finding(claim, "cannot tell", f"fewer than {stats.MIN_RESTARTS} restarts")
     seen = stats.Interval(min(values), stats.median_of(values), max(values))
-    shown = _shown(seen.low) if seen.low == seen.high else f"{_shown(seen.low)} to {_shown(seen.high)}"
-    unit = " µs" if "_us" in claim.measure else ""
-    return Finding(claim, _side(claim, seen), f"{shown}{unit}, asked: {_asked(claim, unit)}")
+    per_unit, unit = (1000, " ms") if "_us" in claim.measure else (1, "")
+    low, high = (_shown(value / per_unit) for value in (seen.low, seen.high))
+    shown = low if low == high else f"{low} to {high}"
+    return Finding(claim, _side(claim, seen), f"{shown}{unit}, asked: {_asked(claim, unit, per_unit)}")
 
 
 def _shown(value: float) -> str:
-    """Counts as they are, anything else with three digits."""
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.3g}"
+    """Counts and what has more than three digits as whole numbers, anything else with three digits."""
+    return f"{value:,.0f}" if value == round(value) or value >= 100 else f"{value:,.3g}"
 
 
 def _judge_order(claim: Claim, trials: Sequence[Trial]) -> Finding:
@@ -354,11 +355,11 @@ def _ratio_text(claim: Claim, ratio: stats.Interval) -> str:
     return stats.describe_ratio(ratio) + ("" if plain else f", asked: {_asked(claim, '×')}")
 
 
-def _asked(claim: Claim, unit: str = "") -> str:
+def _asked(claim: Claim, unit: str = "", per_unit: float = 1) -> str:
     if claim.expect == "between":
-        low, high = claim.within
+        low, high = (bound / per_unit for bound in claim.within)
         return f"{low:,.10g} to {high:,.10g}{unit}"
-    return f"{'more' if claim.expect == 'greater' else 'less'} than {claim.than:,.10g}{unit}"
+    return f"{'more' if claim.expect == 'greater' else 'less'} than {claim.than / per_unit:,.10g}{unit}"
 
 
 def _pick(trials: Sequence[Trial], selector: dict[str, Any]) -> list[Trial]:

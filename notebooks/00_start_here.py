@@ -24,7 +24,7 @@ from IPython.display import Markdown, display
 
 from bench import plots, tables
 from bench.claims import show
-from bench.learn import lessons
+from bench.learn import lessons, live
 from bench.record import ROOT
 
 run = lessons.run_to_show("first_look")
@@ -204,7 +204,7 @@ if my_threads:
 # The crowd of 100 on this machine, each stack once, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = lessons.measure_live("first_look", "--users", "100", "--repeats", "1")
+mine = live.measure("first_look", "--users", "100", "--repeats", "1")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 

@@ -25,7 +25,7 @@ from IPython.display import Markdown, display
 from bench import summary, tables
 from bench.claims.entries import OfRun, entries
 from bench.figures import plots_open
-from bench.learn import lessons
+from bench.learn import lessons, live
 
 run = lessons.run_to_show("freeze")
 opened, closed = lessons.both_loops(run)
@@ -197,7 +197,7 @@ print(lessons.check(my_freeze_s, window_s - users * 100 / rate, "s"))
 # The freeze, once for each loop, on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = lessons.measure_live("freeze", "--repeats", "1", "--duration", "16")
+mine = live.measure("freeze", "--repeats", "1", "--duration", "16")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 

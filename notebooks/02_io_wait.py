@@ -25,7 +25,7 @@ from IPython.display import Markdown, display
 
 from bench import plots, tables, theory
 from bench.claims import show
-from bench.learn import lessons
+from bench.learn import lessons, live
 
 run = lessons.run_to_show("io_wait")
 request = run.plan.requests[0]
@@ -189,7 +189,7 @@ if shorter in run.plan.requests:
 # The same question, small and on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = lessons.measure_live("io_wait", "--users", "100", "--repeats", "3", "--duration", "1")
+mine = live.measure("io_wait", "--users", "100", "--repeats", "3", "--duration", "1")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 

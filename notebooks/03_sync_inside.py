@@ -27,14 +27,13 @@ from bench.exhibits import traps
 from bench.hops import kept
 from bench.hops.picture import picture
 from bench.hops.trace import hops_text
-from bench.learn import lessons
+from bench.learn import lessons, live
 
 run = lessons.run_to_show("first_look")
 request = run.plan.requests[0]
 at = lessons.Rows(run)
 names = ("sync_asgi@uvicorn", "async_asgi@uvicorn", "sync_wsgi@gthread:100")
 inside, outside, pool = (at[name, request, at.crowd(request, 100)] for name in names)
-blocked = traps.load()["blocking_in_async_view"]["asgi"]["trap"].values
 
 # %% [markdown]
 # ## Predict
@@ -57,6 +56,7 @@ my_prediction_ms = None
 # ```
 
 # %%
+blocked = traps.load()["blocking_in_async_view"]["asgi"]["trap"].values
 display(Markdown(lessons.told(run)))
 display(Markdown(lessons.compare(my_prediction_threads, inside.median("server.threads_max"), "threads")))
 display(Markdown(lessons.compare(my_prediction_ms, blocked["took_ms"], "ms")))
@@ -184,7 +184,7 @@ print(lessons.check(my_most, limit, "requests/s", within=0.05))
 
 # %%
 stacks = ("--stack", "sync_asgi@uvicorn,async_asgi@uvicorn", "--workload", "blocking_wait?ms=100")
-mine = lessons.measure_live("first_look", *stacks, "--users", "10", "--repeats", "1", "--duration", "4")
+mine = live.measure("first_look", *stacks, "--users", "10", "--repeats", "1", "--duration", "4")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 

@@ -23,7 +23,7 @@ from bench.figures import plots_ladder
 from bench.hops import kept
 from bench.hops.picture import picture
 from bench.hops.trace import hops_text
-from bench.learn import lessons
+from bench.learn import lessons, live
 
 run = lessons.run_to_show("middleware_ladder")
 request = run.plan.requests[0]
@@ -158,7 +158,7 @@ print(lessons.check(my_place, plots_ladder.best_place(run, request, "sync_only")
 # The ladder's ends on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = lessons.measure_live("middleware_ladder", "--repeats", "1")
+mine = live.measure("middleware_ladder", "--repeats", "1")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 

@@ -22,7 +22,7 @@ from IPython.display import Markdown, display
 from bench import plots, tables
 from bench.claims import show
 from bench.figures import plots_database
-from bench.learn import lessons
+from bench.learn import lessons, live
 
 cost = lessons.run_to_show("orm_cost")
 connections, gathering = lessons.reference("connections"), lessons.reference("serial_gather")
@@ -228,7 +228,7 @@ print(lessons.check(my_connections, 50 * 0.8, "connections"))
 # One query behind four stacks on this machine: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = lessons.measure_live("orm_cost", "--profile", "quick", "--workload", "rows?n=20", "--repeats", "2")
+mine = live.measure("orm_cost", "--profile", "quick", "--workload", "rows?n=20", "--repeats", "2")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 

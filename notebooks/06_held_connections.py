@@ -22,7 +22,7 @@ from bench import tables
 from bench.claims import show
 from bench.figures import plots_connections
 from bench.hops import kept
-from bench.learn import lessons
+from bench.learn import lessons, live
 
 run, left = lessons.run_to_show("held"), lessons.reference("gone")
 request = run.plan.requests[0]
@@ -177,7 +177,7 @@ print(lessons.check(my_answer, starved, "readers", within=0))
 
 # %%
 stacks = ("--stack", "async_asgi@uvicorn,zero_hop@uvicorn", "--connections", "1000")
-mine = lessons.measure_live("held", "--profile", "quick", *stacks, "--repeats", "1")
+mine = live.measure("held", "--profile", "quick", *stacks, "--repeats", "1")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 

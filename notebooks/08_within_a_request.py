@@ -27,7 +27,7 @@ from bench.claims import show
 from bench.exhibits import traps
 from bench.figures import plots_within
 from bench.figures.plots_database import P50
-from bench.learn import lessons
+from bench.learn import lessons, live
 
 run = lessons.run_to_show("fan_out")
 in_a_row, in_threads = "fan_out?n=5&ms=100", "fan_out_threads?n=5&ms=100"
@@ -158,7 +158,7 @@ for count, mine in my_factors.items():
 # All three ways on this machine, with eight users: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = lessons.measure_live("fan_out", "--profile", "quick", "--users", "8", "--repeats", "1")
+mine = live.measure("fan_out", "--profile", "quick", "--users", "8", "--repeats", "1")
 if mine:
     display(Markdown(tables.to_markdown(mine)))
 

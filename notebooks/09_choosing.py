@@ -26,7 +26,7 @@ from IPython.display import Markdown, display
 
 from bench.claims import show
 from bench.figures import plots_choosing
-from bench.learn import choosing, choosing_words, lessons, sliders
+from bench.learn import choosing, choosing_words, lessons, live, sliders
 
 run = lessons.run_to_show("io_wait")
 crowd, ladder, held = (lessons.reference(name) for name in ("without_hops", "middleware_ladder", "held"))
@@ -159,7 +159,7 @@ else:
 
 # %%
 stacks = ("--stack", "sync_wsgi@gthread:8,sync_wsgi@gthread:400,async_asgi@uvicorn", "--users", "200")
-mine = lessons.measure_live("io_wait", "--profile", "quick", *stacks, "--repeats", "1")
+mine = live.measure("io_wait", "--profile", "quick", *stacks, "--repeats", "1")
 if mine:
     display(Markdown(choosing_words.beside(prices, mine)))
 

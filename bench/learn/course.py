@@ -8,7 +8,7 @@ import sys
 from typing import NoReturn
 
 from bench.errors import MissingDependency
-from bench.learn.lessons import LIVE_VARIABLE
+from bench.learn.live import LIVE_VARIABLE
 from bench.record import ROOT
 
 PACKAGE = "jupyterlab"

@@ -19,7 +19,7 @@ from bench.arguments import build_parser
 from bench.cli import main
 from bench.errors import ExitCode
 from bench.learn import course
-from bench.learn.lessons import LIVE_VARIABLE
+from bench.learn.live import LIVE_VARIABLE
 from bench.record import ROOT
 from bench.servers import free_port
 from bench.stacks import parse_stack

@@ -16,7 +16,7 @@ import pytest
 
 from bench import experiment, record
 from bench.errors import LabError, UsageError
-from bench.learn import lessons, notebooks
+from bench.learn import lessons, live, notebooks
 from bench.record import ROOT
 from labs.exercises.project.names import EXERCISES
 
@@ -256,44 +256,44 @@ def test_findings_are_told_of_all_claims_or_of_those_about_something() -> None:
 
 
 def test_nothing_is_measured_unless_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.delenv(lessons.LIVE_VARIABLE, raising=False)
-    assert lessons.measure_live("io_wait") is None
+    monkeypatch.delenv(live.LIVE_VARIABLE, raising=False)
+    assert live.measure("io_wait") is None
     assert "lab notebooks --live" in capsys.readouterr().out
 
 
 def test_a_live_run_is_expected_to_take_its_windows_and_as_long_around_them_as_the_reference_run_did() -> None:
     plan = experiment.profile_of(experiment.load("first_look"), "quick")
-    once = lessons.expected_s("first_look", "--users", "10", *ONCE)
-    twice = lessons.expected_s("first_look", "--users", "10", "--repeats", "2")
-    longer = lessons.expected_s("first_look", "--users", "10", *ONCE, "--duration", str(plan.duration_s + 1))
+    once = live.expected_s("first_look", "--users", "10", *ONCE)
+    twice = live.expected_s("first_look", "--users", "10", "--repeats", "2")
+    longer = live.expected_s("first_look", "--users", "10", *ONCE, "--duration", str(plan.duration_s + 1))
     assert once > 4 * (plan.warmup_s + plan.duration_s)
     assert longer == pytest.approx(once + 4)
-    assert twice - once == pytest.approx(once - lessons.STARTING_S)
+    assert twice - once == pytest.approx(once - live.STARTING_S)
 
 
 def test_the_live_cell_measures_here(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(lessons.LIVE_VARIABLE, "1")
+    monkeypatch.setenv(live.LIVE_VARIABLE, "1")
     monkeypatch.setenv("FORCE_COLOR", "1")  # as a Jupyter kernel does
     options = ("--stack", "async_asgi@uvicorn", "--users", "2", *ONCE, "--duration", "0.5")
-    run = lessons.measure_live("io_wait", *options, folder=tmp_path / "live")
+    run = live.measure("io_wait", *options, folder=tmp_path / "live")
     assert run
     assert {trial.stack for trial in run.trials} == {"async_asgi@uvicorn"}
     first, *_, last = [
         line for line in re.split(r"[\r\n]+", capsys.readouterr().out.strip()) if "█" in line or "░" in line
     ]
-    assert first.startswith("░" * lessons.BAR_COLUMNS)
-    assert last.startswith("█" * lessons.BAR_COLUMNS + " 1/1 async_asgi@uvicorn")
+    assert first.startswith("░" * live.BAR_COLUMNS)
+    assert last.startswith("█" * live.BAR_COLUMNS + " 1/1 async_asgi@uvicorn")
 
 
 def test_a_live_cell_that_could_not_measure_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(lessons.LIVE_VARIABLE, "1")
+    monkeypatch.setenv(live.LIVE_VARIABLE, "1")
     (tmp_path / "file").touch()
     with pytest.raises(LabError, match="Nothing was measured: lab: "):
-        lessons.measure_live("io_wait", *SMALL["io_wait"], folder=tmp_path / "file" / "live")
+        live.measure("io_wait", *SMALL["io_wait"], folder=tmp_path / "file" / "live")
 
 
 def test_a_misspelt_option_of_a_live_cell_is_a_sentence() -> None:
     with pytest.raises(UsageError, match="did you mean uvicorn"):
-        lessons.measure_live("io_wait", "--stack", "async_asgi@uvicron")
+        live.measure("io_wait", "--stack", "async_asgi@uvicron")

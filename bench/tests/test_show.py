@@ -67,7 +67,7 @@ def test_an_interrupted_show_leaves_nothing_running(mark: str, name: str) -> Non
             "labs." in " ".join(process.cmdline()) for process in left_of(mark) if psutil.pid_exists(process.pid)
         )
 
-    with running(sys.executable, "-m", f"bench.{name}") as popen:
+    with running(sys.executable, "-m", f"bench.teach.{name}") as popen:
         assert eventually(plays, 20)
         time.sleep(1.5)  # until the stall has begun, and in the middle of starting the three servers of the other
         status, out, err = end(popen, signal.SIGINT)
@@ -77,13 +77,8 @@ def test_an_interrupted_show_leaves_nothing_running(mark: str, name: str) -> Non
 
 
 def test_where_nobody_looks_each_phase_is_a_line_and_a_table_ends_it() -> None:
-    played = subprocess.run(
-        [sys.executable, "-m", "bench.teach.show_stall", "--quick"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    quick = [sys.executable, "-m", "bench.teach.show_stall", "--quick"]
+    played = subprocess.run(quick, cwd=ROOT, capture_output=True, text=True, timeout=60)
     lines = played.stdout.splitlines()
     assert [line.partition(": ")[0] for line in lines[:3]] == [phase.line for phase in show_stall.PHASES]
     assert "\x1b" not in played.stdout

@@ -1,12 +1,13 @@
 """Rows and findings come from the trials alone."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bench import stats, summary
+from bench import record, stats, summary
 from bench.record import Claim, Run, Trial, decode_histogram
 from bench.tests import runs
 
@@ -222,3 +223,11 @@ def test_claims_are_kept_where_all_their_sides_are_planned() -> None:
 def test_restarts_of_one_rate_have_an_interval_of_no_width() -> None:
     (row,) = summary.rows_of(runs.run_of(rated(*[1826.7133152305082] * 5)))
     assert row.throughput_interval == stats.Interval(*[1826.7133152305082] * 3)
+
+
+def test_times_are_told_in_milliseconds_with_what_was_asked() -> None:
+    told = [
+        each.text for each in summary.findings_of(record.load(record.REFERENCE / "freeze")) if each.claim.right is None
+    ]
+    assert len(told) == 2
+    assert all(re.fullmatch(r"[\d,]+ to [\d,]+ ms, asked: .* ms", text) for text in told)

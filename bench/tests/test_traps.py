@@ -11,7 +11,7 @@ from bench.databases.database import Database
 from bench.exhibits import traps
 from bench.exhibits.trap_ways import OTHER_AFTER_S, WAYS
 from bench.exhibits.traps import Seen
-from bench.learn import lessons
+from bench.learn import live
 from bench.record import ROOT
 from bench.servers import clean_environment
 from labs.tests.ask import ask
@@ -191,7 +191,7 @@ def test_what_does_other_harm_than_is_kept_is_named() -> None:
 def test_no_trap_is_asked_in_a_lesson_unless_it_is_wished(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv(lessons.LIVE_VARIABLE, raising=False)
+    monkeypatch.delenv(live.LIVE_VARIABLE, raising=False)
     assert traps.ask_live() is None
     assert "lab notebooks --live" in capsys.readouterr().out
 
@@ -199,7 +199,7 @@ def test_no_trap_is_asked_in_a_lesson_unless_it_is_wished(
 def test_the_live_cell_asks_behind_both_doors_with_a_bar(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(lessons.LIVE_VARIABLE, "1")
+    monkeypatch.setenv(live.LIVE_VARIABLE, "1")
     found = traps.ask_live(["context_token_across_hop"])
     assert found
     assert set(found["context_token_across_hop"]) == BOTH

@@ -1,0 +1,78 @@
+"""The live cell of a lesson: a small run on the reader's machine, with a bar, and how long it will take."""
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bench import record
+from bench.errors import LabError
+from bench.record import ROOT, Run
+
+LIVE_VARIABLE = "LAB_LIVE"
+BAR_COLUMNS, LINE_COLUMNS = 24, 100
+STARTING_S = 3.0
+"""Of `lab run` itself: imports, the look at the machine, the report."""
+
+
+def measure(experiment: str, *options: str, folder: Path | None = None) -> Run | None:
+    """Measure here and now where LAB_LIVE is set, in processes of its own, with a progress bar; else None."""
+    takes = f"about {-(-expected_s(experiment, *options) // 10) * 10:.0f} s"
+    if not os.environ.get(LIVE_VARIABLE):
+        print(f"This cell measures on your machine, in {takes}: open the course with `lab notebooks --live`.")
+        return None
+    folder = folder or record.LOCAL / f"{experiment}-live-{datetime.now():%Y%m%d-%H%M%S}"
+    command = [sys.executable, "-m", "bench", "run", experiment, *options, "--out", str(folder)]
+    print(bar(0, 1, f"started, {takes}"), end="", flush=True)
+    said = _heard(command)
+    if not (folder / "run.json").exists():
+        raise LabError(f"Nothing was measured: {said[-1] if said else 'it ended without a word'}")
+    return record.load(folder)
+
+
+def _heard(command: Sequence[str]) -> list[str]:
+    """What a command says on stderr, each line shown as it comes."""
+    # A Jupyter kernel asks for colours in what it starts, and a line of progress would come as a terminal's bar.
+    plain = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env=plain, **quiet) as running:
+        try:
+            return [_shown(line) for line in running.stderr or ()]
+        except BaseException:  # the reader stopped the cell: SIGTERM lets the run keep what it has
+            running.terminate()
+            raise
+
+
+def expected_s(experiment: str, *options: str) -> float:
+    """About how long `lab run` takes with these options: as trials of the reference run did around their windows."""
+    # These import all that measures, which a reader of pictures need not wait for.
+    from bench.arguments import build_parser
+    from bench.experiment import load, profile_of, trials_of
+    from bench.wishes import wishes_of
+
+    words = build_parser().parse_args(["run", experiment, *options])
+    wishes, known, kept = wishes_of(words), load(experiment), record.load(record.REFERENCE / experiment)
+    around_s = statistics.median(trial.took_s - kept.plan.warmup_s - kept.plan.duration_s for trial in kept.trials)
+    repeats = wishes.repeats or profile_of(known, words.profile).repeats
+    trials = trials_of(known, words.profile, wishes)
+    return STARTING_S + repeats * sum(trial.warmup_s + trial.duration_s + around_s for trial in trials)
+
+
+def _shown(line: str) -> str:
+    """Print a line of `lab run`: progress, as `3/24 stack: ok 80/s`, over the one before, all else below it."""
+    text = line.strip()
+    count = re.match(r"(\d+)/(\d+) ", text)
+    print(bar(int(count[1]), int(count[2]), text) if count else f"\n{text}\n", end="", flush=True)
+    return text
+
+
+def bar(done: int, of: int, text: str) -> str:
+    """A bar and a text, written over the line before."""
+    full = round(BAR_COLUMNS * done / of)
+    line = f"{'█' * full}{'░' * (BAR_COLUMNS - full)} {text}"[:LINE_COLUMNS]
+    return f"\r{line:<{LINE_COLUMNS}}"
