@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from bench.errors import MissingDependency
@@ -13,6 +14,8 @@ from bench.record import ROOT
 
 PACKAGE = "jupyterlab"
 FIRST = "notebooks/00_start_here.ipynb"
+SETTINGS = Path(__file__).parent / "jupyter"
+"""Of JupyterLab: no news from the network, and no question about them before the first lesson."""
 
 
 def require_installed() -> None:
@@ -43,7 +46,9 @@ def command(port: int, *, browser: bool) -> list[str]:
 
 def environment(*, live: bool) -> dict[str, str]:
     """What JupyterLab and its kernels are told: the kernel is this Python's, also where a user has one of the name."""
-    return {**os.environ, "JUPYTER_PREFER_ENV_PATH": "1", **({LIVE_VARIABLE: "1"} if live else {})}
+    settings = os.pathsep.join(filter(None, (str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH"))))
+    told = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_CONFIG_PATH": settings}
+    return {**os.environ, **told, **({LIVE_VARIABLE: "1"} if live else {})}
 
 
 def open_(port: int, *, browser: bool, live: bool) -> NoReturn:
