@@ -45,7 +45,7 @@ from bench.percentiles import CLOSED_KEY, OPEN_KEY, distributions
 from bench.plateaus import plateaus_of
 from bench.record import Run, Trial, users_text
 from bench.summary import Row
-from bench.tables import number, percent, whole
+from bench.tables.texts import number, percent, whole
 
 LIMITED_BY = {
     "users": "what so many users can ask for",

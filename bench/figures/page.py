@@ -24,7 +24,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from bench.figures.looks import GREY, INK, Look, look_of, styled
 from bench.record import Run
 from bench.summary import Row, lab_of, rows_of
-from bench.tables import number, whole
+from bench.tables.texts import number, whole
 
 WIDTH_IN, PANEL_IN = 9.0, 3.9
 DPI = 110

@@ -25,7 +25,7 @@ from bench.figures.page import (
 )
 from bench.record import Run
 from bench.summary import Row, rows_of
-from bench.tables import number, whole
+from bench.tables.texts import number, whole
 
 SERVED = Measure("held.served", 1, "feeds served at once", whole, log=True)
 HELD_THREADS = Measure("held.threads_held", 1, "threads while they are held", whole, log=True)

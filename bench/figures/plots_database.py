@@ -11,7 +11,7 @@ from bench.figures.looks import FAILED, GREY, PALE, look_of, styled
 from bench.figures.page import THREADS, Measure, Picture, extremes_of, new_page
 from bench.record import Run, Waves
 from bench.summary import Row, rows_of
-from bench.tables import number, whole
+from bench.tables.texts import number, whole
 
 P50 = Measure("latency_us.p50", 1e-3, "half answered within, ms", number)
 OPEN = Measure("database.connections_max", 1, "connections open", whole)
