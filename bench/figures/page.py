@@ -280,6 +280,11 @@ def rows_for(run: Run, request: str) -> list[Row]:
     return [row for row in rows_of(run) if row.request == request and is_plainly_closed(row)]
 
 
+def rows_with(run: Run, request: str, measure: Measure) -> list[Row]:
+    """The rows of one request for which some restart has the measure."""
+    return [row for row in rows_of(run) if row.request == request and row.values(measure.path)]
+
+
 def is_plainly_closed(row: Row) -> bool:
     """True where users ask as fast as they are answered."""
     return row.load.users is not None and row.load.rate_per_s is None
