@@ -100,7 +100,7 @@ def report(arguments: argparse.Namespace) -> int:
     folder = record.find(arguments.run)
     loaded = record.load(folder)
     if arguments.markdown:
-        from bench.tables import to_markdown
+        from bench.tables.markdown import to_markdown
 
         print(to_markdown(loaded))
         return ExitCode.FINE
@@ -137,13 +137,14 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def show(finished: record.Run, folder: Path, *, as_json: bool) -> None:
     """The table on stdout (as JSON with the whole run), and the report beside the run."""
-    from bench import tables
     from bench.report import write_report
+    from bench.tables.as_json import to_json
+    from bench.tables.terminal import print_run
 
     if as_json:
-        print_json(tables.to_json(finished))
+        print_json(to_json(finished))
     else:
-        tables.print_run(finished, console())
+        print_run(finished, console())
     try:
         path = write_report(finished, folder)
     except OSError as error:

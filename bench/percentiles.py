@@ -26,7 +26,7 @@ from bench.figures.page import (
 )
 from bench.record import decode_histogram, new_histogram
 from bench.summary import Row
-from bench.tables import milliseconds, number
+from bench.tables.texts import milliseconds, number
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 NAMES = {50.0: "p50", 90.0: "p90", 99.0: "p99", 99.9: "p999"}

@@ -35,6 +35,7 @@ from bench.figures.page import (
     levels_of,
     new_page,
     rows_for,
+    rows_with,
     scale_users,
     scale_values,
     series_of,
@@ -45,7 +46,7 @@ from bench.percentiles import CLOSED_KEY, OPEN_KEY, distributions
 from bench.plateaus import plateaus_of
 from bench.record import Run, Trial, users_text
 from bench.summary import Row
-from bench.tables import number, percent, whole
+from bench.tables.texts import number, percent, whole
 
 LIMITED_BY = {
     "users": "what so many users can ask for",
@@ -374,13 +375,13 @@ def _open_figures(run: Run, request: str) -> list[Drawn]:
 
 def _connection_figures(run: Run, request: str) -> list[Drawn]:
     slug, figures = _slug(request), []
-    if plots_connections.held_rows_for(run, request):
+    if rows_with(run, request, plots_connections.SERVED):
         caption = f"{request}: what is served, and what holding costs, against open connections."
         figures.append(Drawn(f"held-{slug}", plots_connections.held(run, request), caption))
-    for allowed in dict.fromkeys(map(plots_database.allowed_of, plots_database.waves_rows_for(run, request))):
+    for allowed in dict.fromkeys(map(plots_database.allowed_of, rows_with(run, request, plots_database.LEFT_OPEN))):
         caption = f"{request}: connections open while requests come and go, {allowed} allowed."
         figures.append(Drawn(f"waves-{allowed}-{slug}", plots_database.waves(run, request, allowed), caption))
-    if plots_connections.gone_rows_for(run, request) and not plots_database.torn_rows(run):
+    if rows_with(run, request, plots_connections.IN_VAIN) and not plots_database.torn_rows(run):
         caption = f"{request}: what is done for clients that have left, and how long the next one waits."
         figures.append(Drawn(f"gone-{slug}", plots_connections.gone(run, request), caption))
     return figures

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from bench import experiment, record, summary, tables
+from bench import experiment, record, summary
 from bench.arguments import Parser
 from bench.checklist import CHECKLIST
 from bench.claims import ledger, show
@@ -23,6 +23,7 @@ from bench.hops import kept
 from bench.load.calibrate import WAIT, WAIT_USERS, calibrated
 from bench.record import ROOT, Run
 from bench.stacks import LABS, SERVERS
+from bench.tables.texts import HOLLOW, number, percent, span, whole
 from bench.terminal import guarded
 from bench.workloads import BOUNDS, WORKLOADS
 
@@ -56,16 +57,16 @@ def first_table() -> str:
 
 
 def _first_line(row: summary.Row) -> list[str]:
-    hollow = f"{tables.HOLLOW} " if row.is_hollow else ""
+    hollow = f"{HOLLOW} " if row.is_hollow else ""
     p50_us, cpu_us = row.median("latency_us.p50"), row.median("cpu_us_per_request")
     return [
         f"`{row.stack}`",
         LABS[summary.lab_of(row.stack)].lesson,
-        f"{hollow}{tables.number(row.median('throughput_per_s'))} ({tables.span(row.throughput_interval)})",
-        tables.percent(row.median("fraction_of_limit")),
-        f"{tables.number(None if p50_us is None else p50_us / 1000)} ms",
-        tables.whole(row.median("server.threads_max")),
-        f"{tables.whole(cpu_us)} µs",
+        f"{hollow}{number(row.median('throughput_per_s'))} ({span(row.throughput_interval)})",
+        percent(row.median("fraction_of_limit")),
+        f"{number(None if p50_us is None else p50_us / 1000)} ms",
+        whole(row.median("server.threads_max")),
+        f"{whole(cpu_us)} µs",
     ]
 
 
@@ -78,7 +79,7 @@ def caption() -> str:
         f"load on another; medians over {run.plan.repeats} server restarts with 95 % intervals. "
         f"Django {machine['packages']['django']}, {machine['python']}, gunicorn "
         f"{machine['packages']['gunicorn']}, uvicorn {machine['packages']['uvicorn']}; {run.started_at[:10]}. "
-        f"{tables.HOLLOW}: some restart carries a reservation, spelt out in the "
+        f"{HOLLOW}: some restart carries a reservation, spelt out in the "
         f"[report](results/reference/{run.experiment}/report.html)."
     )
 

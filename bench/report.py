@@ -11,13 +11,16 @@ from string import Template
 from textwrap import shorten
 from typing import Any
 
-from bench import plots, stats, summary, tables
+from bench import plots, stats, summary
 from bench.errors import UsageError
 from bench.plateaus import plateaus_of
 from bench.record import Run, Trial, write_atomically
 from bench.stacks import parse_stack
 from bench.summary import Finding, Row
-from bench.tables import COLUMNS, Column, Group
+from bench.tables.below import ACCOUNT, account_of, notes_of, plateau_name, refusals_of
+from bench.tables.columns import COLUMNS, Column, cells, columns_of
+from bench.tables.groups import Group, groups_of
+from bench.tables.texts import milliseconds, number
 
 EVENTS_SHOWN = 5
 HOW_TO_READ = {
@@ -194,9 +197,9 @@ def _figure(drawn: plots.Drawn) -> str:
 def _table(rows: Sequence[Row]) -> str:
     if not rows:
         return "<h2>All numbers</h2>\n<p>No trial was measured.</p>"
-    notes, columns = tables.notes_of(rows), tables.columns_of(rows)
+    notes, columns = notes_of(rows), columns_of(rows)
     head = "".join(map(_heading, columns))
-    body = "".join(_group(group, columns, notes) for group in tables.groups_of(rows))
+    body = "".join(_group(group, columns, notes) for group in groups_of(rows))
     return "<h2>All numbers</h2>\n" + _wide_table(head, body)
 
 
@@ -220,17 +223,16 @@ def _row(row: Row, columns: Sequence[Column], notes: dict[str, int]) -> str:
         why = f"{row.verdict} [{notes[row.why]}]: {shorten(row.why, 150)}"
         across = f'<td class="wrap hole" colspan="{len(columns) - 1}">{escape(why)}</td>'
         return f"<tr><td>{escape(row.stack)}</td>{across}</tr>\n"
-    *texts, verdict = tables.cells(row, columns, notes)
-    cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
-    return f'<tr>{cells}<td class="text{" hole" if row.is_hollow else ""}">{escape(verdict)}</td></tr>\n'
+    *texts, verdict = cells(row, columns, notes)
+    numbers = "".join(f"<td>{escape(text)}</td>" for text in texts)
+    return f'<tr>{numbers}<td class="text{" hole" if row.is_hollow else ""}">{escape(verdict)}</td></tr>\n'
 
 
 def _plateaus(run: Run) -> str:
     """What holds each plateau down."""
     plateaus = plateaus_of(run)
     lines = [
-        (tables.plateau_name(it, plateaus), it.users_text, tables.number(it.throughput_per_s), it.limiter_text)
-        for it in plateaus
+        (plateau_name(it, plateaus), it.users_text, number(it.throughput_per_s), it.limiter_text) for it in plateaus
     ]
     headings = ("stack", "users", "requests/s", "limited by")
     return _small_table("Where more users bring no more", headings, lines) if lines else ""
@@ -239,9 +241,7 @@ def _plateaus(run: Run) -> str:
 def _refusals(rows: Sequence[Row]) -> str:
     """What the labs' logs say of the database."""
     lines = [
-        (whose, error, f"{count:,}")
-        for whose, counts in tables.refusals_of(rows)
-        for error, count in counts.most_common()
+        (whose, error, f"{count:,}") for whose, counts in refusals_of(rows) for error, count in counts.most_common()
     ]
     return _small_table("What the database refused", ("where", "error", "times"), lines) if lines else ""
 
@@ -249,14 +249,14 @@ def _refusals(rows: Sequence[Row]) -> str:
 def _accounts(rows: Sequence[Row]) -> str:
     """Where the requests of each open loop went: what was issued is the sum of the rest."""
     lines = [_account(row) for row in rows if row.is_open and row.measured]
-    issued, first, *others = tables.ACCOUNT
+    issued, first, *others = ACCOUNT
     headings = ("stack", "load", f"{issued} =", first, *(f"+ {name}" for name in others), "sent late, p99 ms")
     return _small_table("Where the requests of the open loops went", headings, lines) if lines else ""
 
 
 def _account(row: Row) -> Sequence[str]:
-    counts = [f"{count:,}" for count in tables.account_of(row).values()]
-    return (row.stack, f"{row.request}, {row.load_text}", *counts, tables.milliseconds(row, "p99", "lateness_us"))
+    counts = [f"{count:,}" for count in account_of(row).values()]
+    return (row.stack, f"{row.request}, {row.load_text}", *counts, milliseconds(row, "p99", "lateness_us"))
 
 
 def _small_table(title: str, headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -267,7 +267,7 @@ def _small_table(title: str, headings: Sequence[str], lines: Sequence[Sequence[s
 
 def _notes(run: Run, rows: Sequence[Row]) -> str:
     """Everything that is not plainly ok, with the rows it befell; and what was planned and never made."""
-    items = [_note(place, text, rows) for text, place in tables.notes_of(rows).items()]
+    items = [_note(place, text, rows) for text, place in notes_of(rows).items()]
     items += [_befell(row) for row in rows if any(trial.events for trial in row.trials)]
     items += [f"<li>{escape(stack)}: planned, not measured.</li>" for stack in summary.stacks_without_trials(run)]
     return f'<h2>What is not plainly ok</h2>\n<ul class="notes">{"".join(items)}</ul>' if items else ""

@@ -21,7 +21,8 @@ from bench.arguments import Parser
 from bench.errors import ExitCode, LabError
 from bench.record import Run
 from bench.summary import Finding
-from bench.tables import HOLE, markdown_line, one_line
+from bench.tables.markdown import markdown_line
+from bench.tables.texts import HOLE, one_line
 from bench.terminal import guarded, shown
 
 Agreement = Literal["agrees", "differs", "cannot tell", "no reference"]

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench import tables
 from bench.compare import CPU, Comparison, Outcome, Pair, Ratio, counts_of
 from bench.likeness import commit_of
 from bench.record import Run
 from bench.summary import Row
+from bench.tables.markdown import markdown_line
+from bench.tables.texts import number, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,7 +98,7 @@ def _lines(pair: Pair) -> list[tuple[str, ...]]:
         (
             pair.first.stack,
             ratio.measure.heading,
-            *(tables.number(None if it is None else it * ratio.measure.scale) for it in (ratio.first, ratio.second)),
+            *(number(None if it is None else it * ratio.measure.scale) for it in (ratio.first, ratio.second)),
             ratio.text,
         )
         for ratio in pair.ratios
@@ -156,11 +157,11 @@ def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
     head: list[Sequence[str]] = [["request", "load", "middleware", *HEADINGS], [":--"] * 8]
     named = any(row[2] for row in rows)
     lines = [[cell for place, cell in enumerate(row) if named or place != 2] for row in [*head, *rows]]
-    return "\n".join(map(tables.markdown_line, lines))
+    return "\n".join(map(markdown_line, lines))
 
 
 def _bullets(lines: Iterator[str]) -> str:
-    return "\n".join(f"- {tables.one_line(line)}" for line in lines)
+    return "\n".join(f"- {one_line(line)}" for line in lines)
 
 
 def show(comparison: Comparison, console: Console) -> None:

@@ -23,6 +23,11 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, emoji=False)
 
 
+def announce(line: str) -> None:
+    """What is begun and takes a moment, on stderr."""
+    console(stderr=True).print(line, style="dim", highlight=False)
+
+
 def print_json(data: Any) -> int:
     """One JSON document on stdout."""
     print(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import ExitCode, UsageError
 from bench.record import Run
 from bench.summary import Finding, between_windows_s, findings_of
-from bench.tables import print_findings, to_json_findings
+from bench.tables.as_json import to_json_findings
+from bench.tables.terminal import print_findings
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -22,10 +22,11 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import plots, tables
+from bench import plots
 from bench.claims import show
 from bench.learn import lessons, live
 from bench.record import ROOT
+from bench.tables import markdown, texts
 
 run = lessons.run_to_show("first_look")
 request = run.plan.requests[0]
@@ -80,10 +81,10 @@ crowd = [row for row in at.values() if (row.request, row.users) == (request, use
 lines = [
     (
         f"`{row.stack}`",
-        f"{tables.number(row.median('throughput_per_s'))} ({tables.span(row.throughput_interval)})",
-        tables.percent(row.median("fraction_of_limit")),
-        *(row.ceiling or tables.HOLE, tables.whole(row.median("server.threads_max"))),
-        *(f"{tables.whole(row.median('cpu_us_per_request'))} µs", row.verdict_text),
+        f"{texts.number(row.median('throughput_per_s'))} ({texts.span(row.throughput_interval)})",
+        texts.percent(row.median("fraction_of_limit")),
+        *(row.ceiling or texts.HOLE, texts.whole(row.median("server.threads_max"))),
+        *(f"{texts.whole(row.median('cpu_us_per_request'))} µs", row.verdict_text),
     )
     for row in crowd
 ]
@@ -112,7 +113,7 @@ lines = [
     (loop.load_text, users / wait_s, loop),
 ]
 for of, most, row in lines:
-    measured = tables.number(row.median("throughput_per_s"))
+    measured = texts.number(row.median("throughput_per_s"))
     told = f"{of} / {wait_s:g} s = **{most:,.0f} requests/s**; `{row.stack}` answered {measured}"
     display(Markdown(f"- {told}"))
 
@@ -120,7 +121,7 @@ for of, most, row in lines:
 # The pool does what the arithmetic says. The loop has no pool to run out of, and yet stays below what its users ask for. Its answers tell where the rest went:
 
 # %%
-p50_ms, share = tables.milliseconds(loop, "p50"), tables.percent(loop.median("server.cpu_share"))
+p50_ms, share = texts.milliseconds(loop, "p50"), texts.percent(loop.median("server.cpu_share"))
 told = f"Half of the loop's answers took {p50_ms} ms or more, of which the view waits {1000 * wait_s:g}"
 display(Markdown(f"{told}; its core was busy {share} of the time."))
 
@@ -193,7 +194,7 @@ answered = loop.median("throughput_per_s")
 print(lessons.check(my_threads, answered and answered * wait_s, "threads"))
 if my_threads:
     enough = at["sync_wsgi@gthread:100", request, users]
-    print(f"{enough.slots} threads answered {tables.number(enough.median('throughput_per_s'))} requests/s.")
+    print(f"{enough.slots} threads answered {texts.number(enough.median('throughput_per_s'))} requests/s.")
 
 # %% [markdown]
 # The lessons that follow have exercises in files as well, as you would meet them in a project: `lab check` lists them, and says of each whether it passes or what it sees.
@@ -206,7 +207,7 @@ if my_threads:
 # %%
 mine = live.measure("first_look", "--users", "100", "--repeats", "1")
 if mine:
-    display(Markdown(tables.to_markdown(mine)))
+    display(Markdown(markdown.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice

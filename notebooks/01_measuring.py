@@ -22,10 +22,11 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import summary, tables
+from bench import summary
 from bench.claims.entries import OfRun, entries
 from bench.figures import plots_open
 from bench.learn import lessons, live
+from bench.tables import markdown, texts
 
 run = lessons.run_to_show("freeze")
 opened, closed = lessons.both_loops(run)
@@ -135,7 +136,7 @@ lines = [
     (
         *(f"`{row.stack}`", row.load_text, f"{row.load.rate_per_s:,.0f}"),
         f"{row.median('lateness_us.p99') / 1000:.2f} ms",
-        *(tables.percent(row.median("load.busiest_share")), row.verdict_text),
+        *(texts.percent(row.median("load.busiest_share")), row.verdict_text),
     )
     for row in summary.rows_of(loaded)
     if row.load.capacity_share in (0.1, 0.9, 1.2) and row.measured
@@ -199,7 +200,7 @@ print(lessons.check(my_freeze_s, window_s - users * 100 / rate, "s"))
 # %%
 mine = live.measure("freeze", "--repeats", "1", "--duration", "16")
 if mine:
-    display(Markdown(tables.to_markdown(mine)))
+    display(Markdown(markdown.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice

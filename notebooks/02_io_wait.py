@@ -23,9 +23,10 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import plots, tables, theory
+from bench import plots, theory
 from bench.claims import show
 from bench.learn import lessons, live
+from bench.tables import markdown, texts
 
 run = lessons.run_to_show("io_wait")
 request = run.plan.requests[0]
@@ -89,10 +90,10 @@ print(lessons.difference_in("wait", "sync_wsgi", "async_asgi"))
 def arithmetic(row):
     """The three ceilings of a row, and what was measured, in requests/s."""
     wait_s, cpu_s = row.io_wait_s, row.median("cpu_us_per_request") / 1e6
-    by_users = tables.whole(row.users / (wait_s + cpu_s))
-    by_threads = tables.whole(row.slots / (wait_s + cpu_s)) if row.slots else "no bound"
-    measured = tables.number(row.median("throughput_per_s"))
-    return f"`{row.stack}`", by_users, by_threads, tables.whole(1 / cpu_s), measured, row.ceiling
+    by_users = texts.whole(row.users / (wait_s + cpu_s))
+    by_threads = texts.whole(row.slots / (wait_s + cpu_s)) if row.slots else "no bound"
+    measured = texts.number(row.median("throughput_per_s"))
+    return f"`{row.stack}`", by_users, by_threads, texts.whole(1 / cpu_s), measured, row.ceiling
 
 
 crowd = [row for row in at.values() if (row.request, row.users) == (request, users) and row.measured]
@@ -125,7 +126,7 @@ def as_predicted(row):
     """Measured throughput over the model's, which knows the row's own S."""
     measured, cpu_us = row.median("throughput_per_s"), row.median("cpu_us_per_request")
     if not (measured and cpu_us):
-        return tables.HOLE
+        return texts.HOLE
     known = {"io_wait_s": row.io_wait_s, "cpu_s": cpu_us / 1e6, "threads": row.slots}
     (point,) = theory.thread_pool_curve([row.users], **known)
     return f"{measured / point.throughput_per_s:.2f}"
@@ -191,7 +192,7 @@ if shorter in run.plan.requests:
 # %%
 mine = live.measure("io_wait", "--users", "100", "--repeats", "3", "--duration", "1")
 if mine:
-    display(Markdown(tables.to_markdown(mine)))
+    display(Markdown(markdown.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice

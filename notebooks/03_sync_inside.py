@@ -21,17 +21,17 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import labdiff, plots, summary, tables, theory
+from bench import labdiff, plots, summary, theory
 from bench.claims import show
 from bench.exhibits import traps
 from bench.hops import kept
 from bench.hops.picture import picture
 from bench.hops.trace import hops_text
 from bench.learn import lessons, live
+from bench.tables import markdown, texts
 
 run = lessons.run_to_show("first_look")
-request = run.plan.requests[0]
-at = lessons.Rows(run)
+request, at = run.plan.requests[0], lessons.Rows(run)
 names = ("sync_asgi@uvicorn", "async_asgi@uvicorn", "sync_wsgi@gthread:100")
 inside, outside, pool = (at[name, request, at.crowd(request, 100)] for name in names)
 
@@ -113,8 +113,8 @@ def line(row):
     """One stack: what a request costs, against the pool that has a thread for everybody."""
     ratio = summary.ratio_of(row, pool, "cpu_us_per_request")
     times = "" if row is pool else f"{ratio.estimate:.1f}" if ratio else "cannot tell"
-    cpu = f"{tables.whole(row.median('cpu_us_per_request'))} µs"
-    served = tables.number(row.median("throughput_per_s")), tables.whole(row.median("server.threads_max"))
+    cpu = f"{texts.whole(row.median('cpu_us_per_request'))} µs"
+    served = texts.number(row.median("throughput_per_s")), texts.whole(row.median("server.threads_max"))
     return f"`{row.stack}`", *served, cpu, times, row.verdict_text
 
 
@@ -141,7 +141,7 @@ display(Markdown(lessons.table("an async view waits by | behind uvicorn", lines)
 # %%
 most = 1000 / blocked["blocked_ms"]
 told = f"An async view that blocks for {blocked['blocked_ms']} ms answers at most **{most:.0f} requests/s** a process"
-answered = tables.number(inside.median("throughput_per_s"))
+answered = texts.number(inside.median("throughput_per_s"))
 display(Markdown(f"{told}; with the same line in a sync view `{inside.stack}` answered {answered}."))
 
 # %% [markdown]
@@ -186,7 +186,7 @@ print(lessons.check(my_most, limit, "requests/s", within=0.05))
 stacks = ("--stack", "sync_asgi@uvicorn,async_asgi@uvicorn", "--workload", "blocking_wait?ms=100")
 mine = live.measure("first_look", *stacks, "--users", "10", "--repeats", "1", "--duration", "4")
 if mine:
-    display(Markdown(tables.to_markdown(mine)))
+    display(Markdown(markdown.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice

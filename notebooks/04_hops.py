@@ -17,13 +17,14 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import plots, tables
+from bench import plots
 from bench.claims import show
 from bench.figures import plots_ladder
 from bench.hops import kept
 from bench.hops.picture import picture
 from bench.hops.trace import hops_text
 from bench.learn import lessons, live
+from bench.tables import markdown
 
 run = lessons.run_to_show("middleware_ladder")
 request = run.plan.requests[0]
@@ -160,7 +161,7 @@ print(lessons.check(my_place, plots_ladder.best_place(run, request, "sync_only")
 # %%
 mine = live.measure("middleware_ladder", "--repeats", "1")
 if mine:
-    display(Markdown(tables.to_markdown(mine)))
+    display(Markdown(markdown.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice

@@ -19,10 +19,11 @@ from math import ceil
 
 from IPython.display import Markdown, display
 
-from bench import plots, tables
+from bench import plots
 from bench.claims import show
 from bench.figures import plots_database
 from bench.learn import lessons, live
+from bench.tables import markdown, texts
 
 cost = lessons.run_to_show("orm_cost")
 connections, gathering = lessons.reference("connections"), lessons.reference("serial_gather")
@@ -80,7 +81,7 @@ print(lessons.difference_in("crud", "sync_wsgi", "async_asgi"))
 # How often such a request goes to a thread:
 
 # %%
-table = lessons.table("stack | hops:", [(f"`{stack}`", tables.whole(count)) for stack, count in hops.items()])
+table = lessons.table("stack | hops:", [(f"`{stack}`", texts.whole(count)) for stack, count in hops.items()])
 display(Markdown(table if hops else f"`crud` was {lessons.NOT_MEASURED}."))
 
 # %% [markdown]
@@ -179,12 +180,12 @@ wave, hold_s, slots = small.load.connections, small.io_wait_s, 16
 at_100 = {row.stack: row for row in plots_database.waves_of(connections, 100)}
 slowest_s = at_100["async_asgi+pool_16@uvicorn"].median("waves.first.slowest_us") / 1e6
 lines = [
-    ("hops of four a-methods", "2 + 4", "6", tables.whole(asked_async)),
-    ("five queries of 20 ms, gathered", "5 x 20 ms", "100 ms", f"{tables.number(gathered_ms)} ms"),
-    (f"connections, {wave} in flight", f"{wave}", f"{wave}", tables.whole(at_100[stock].median("waves.first.open_max"))),
-    ("the first to fail where 40 are allowed", "40 + 1", "41", tables.whole(first)),
+    ("hops of four a-methods", "2 + 4", "6", texts.whole(asked_async)),
+    ("five queries of 20 ms, gathered", "5 x 20 ms", "100 ms", f"{texts.number(gathered_ms)} ms"),
+    (f"connections, {wave} in flight", f"{wave}", f"{wave}", texts.whole(at_100[stock].median("waves.first.open_max"))),
+    ("the first to fail where 40 are allowed", "40 + 1", "41", texts.whole(first)),
     (f"the slowest of {wave} with a pool of {slots}, at most", f"⌈{wave} / {slots}⌉ x {hold_s:g} s",
-     f"{ceil(wave / slots) * hold_s:g} s", f"{tables.number(slowest_s)} s"),
+     f"{ceil(wave / slots) * hold_s:g} s", f"{texts.number(slowest_s)} s"),
 ]  # fmt: skip
 display(Markdown(lessons.table("what | arithmetic | predicted: | measured:", lines)))
 
@@ -230,7 +231,7 @@ print(lessons.check(my_connections, 50 * 0.8, "connections"))
 # %%
 mine = live.measure("orm_cost", "--profile", "quick", "--workload", "rows?n=20", "--repeats", "2")
 if mine:
-    display(Markdown(tables.to_markdown(mine)))
+    display(Markdown(markdown.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice

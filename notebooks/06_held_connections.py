@@ -18,11 +18,11 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import tables
 from bench.claims import show
 from bench.figures import plots_connections
 from bench.hops import kept
 from bench.learn import lessons, live
+from bench.tables import markdown, texts
 
 run, left = lessons.run_to_show("held"), lessons.reference("gone")
 request = run.plan.requests[0]
@@ -125,9 +125,9 @@ lines = [
         f"`{row.stack}`",
         f"{row.load.connections:,}",
         f"{min(row.load.connections, row.slots or row.load.connections):,}",
-        tables.whole(row.median("held.served")),
-        tables.whole(row.median("held.threads_held")),
-        tables.number(plots_connections.PER_FEED.of(row)),
+        texts.whole(row.median("held.served")),
+        texts.whole(row.median("held.threads_held")),
+        texts.number(plots_connections.PER_FEED.of(row)),
     )
     for row in at.values()
     if row.measured and row.load.connections
@@ -179,7 +179,7 @@ print(lessons.check(my_answer, starved, "readers", within=0))
 stacks = ("--stack", "async_asgi@uvicorn,zero_hop@uvicorn", "--connections", "1000")
 mine = live.measure("held", "--profile", "quick", *stacks, "--repeats", "1")
 if mine:
-    display(Markdown(tables.to_markdown(mine)))
+    display(Markdown(markdown.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice

@@ -22,12 +22,12 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import tables
 from bench.claims import show
 from bench.exhibits import traps
 from bench.figures import plots_within
 from bench.figures.plots_database import P50
 from bench.learn import lessons, live
+from bench.tables import markdown, texts
 
 run = lessons.run_to_show("fan_out")
 in_a_row, in_threads = "fan_out?n=5&ms=100", "fan_out_threads?n=5&ms=100"
@@ -104,9 +104,9 @@ lines = [
         f"`{row.stack}`",
         f"`{row.request.partition('?')[0]}`",
         f"{1000 * row.io_wait_s:.0f} ms",
-        f"{tables.number(P50.of(row))} ms",
-        tables.whole(row.median("server.threads_max")),
-        f"{tables.whole(row.median('cpu_us_per_request'))} µs",
+        f"{texts.number(P50.of(row))} ms",
+        texts.whole(row.median("server.threads_max")),
+        f"{texts.whole(row.median('cpu_us_per_request'))} µs",
     )
     for row in plots_within.within_rows(run, users)
 ]
@@ -160,7 +160,7 @@ for count, mine in my_factors.items():
 # %%
 mine = live.measure("fan_out", "--profile", "quick", "--users", "8", "--repeats", "1")
 if mine:
-    display(Markdown(tables.to_markdown(mine)))
+    display(Markdown(markdown.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice

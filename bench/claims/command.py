@@ -14,7 +14,7 @@ from bench.claims.judging import Judged
 from bench.claims.material import Again, Kept
 from bench.claims.probes import DOCUMENTS, PROBES
 from bench.errors import ExitCode, UsageError, nearest
-from bench.terminal import console, print_json
+from bench.terminal import announce, console, print_json
 
 ALONE = tuple(name for name in PROBES if name not in DOCUMENTS)
 
@@ -77,7 +77,7 @@ def _show(found: Sequence[Judged], material: Kept, *, alone: bool) -> None:
 
 
 def _tell(name: str) -> None:
-    console(stderr=True).print(f"asking {name} ...", style="dim", highlight=False)
+    announce(f"asking {name} ...")
 
 
 def _write(arguments: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from bench.figures.looks import GREY, INK, Look, look_of, styled
 from bench.record import Run
 from bench.summary import Row, lab_of, rows_of
-from bench.tables import number, whole
+from bench.tables.texts import number, whole
 
 WIDTH_IN, PANEL_IN = 9.0, 3.9
 DPI = 110
@@ -278,6 +278,11 @@ class Series:
 def rows_for(run: Run, request: str) -> list[Row]:
     """The rows of closed loops without a rate: what can be drawn against users."""
     return [row for row in rows_of(run) if row.request == request and is_plainly_closed(row)]
+
+
+def rows_with(run: Run, request: str, measure: Measure) -> list[Row]:
+    """The rows of one request for which some restart has the measure."""
+    return [row for row in rows_of(run) if row.request == request and row.values(measure.path)]
 
 
 def is_plainly_closed(row: Row) -> bool:

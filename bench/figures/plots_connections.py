@@ -18,6 +18,7 @@ from bench.figures.page import (
     holes_in,
     label_ends,
     new_page,
+    rows_with,
     scale_users,
     scale_values,
     series_of,
@@ -25,7 +26,7 @@ from bench.figures.page import (
 )
 from bench.record import Run
 from bench.summary import Row, rows_of
-from bench.tables import number, whole
+from bench.tables.texts import number, whole
 
 SERVED = Measure("held.served", 1, "feeds served at once", whole, log=True)
 HELD_THREADS = Measure("held.threads_held", 1, "threads while they are held", whole, log=True)
@@ -41,14 +42,6 @@ KEY = (
 )
 
 
-def held_rows_for(run: Run, request: str) -> list[Row]:
-    return [row for row in rows_of(run) if row.request == request and row.values(SERVED.path)]
-
-
-def gone_rows_for(run: Run, request: str) -> list[Row]:
-    return [row for row in rows_of(run) if row.request == request and row.values(IN_VAIN.path)]
-
-
 def connections_of(row: Row) -> float:
     return row.load.connections or 0
 
@@ -56,7 +49,7 @@ def connections_of(row: Row) -> float:
 @styled
 def held(run: Run, request: str) -> Picture:
     """Feeds served, threads, memory and the time until all are told, against open connections."""
-    seen = held_rows_for(run, request)
+    seen = rows_with(run, request, SERVED)
     rows = [row for row in seen if row.median(SERVED.path)]
     if not rows:
         asked = [row for row in rows_of(run) if row.request == request]
@@ -122,7 +115,7 @@ def held_title(rows: Sequence[Row]) -> str:
 @styled
 def gone(run: Run, request: str) -> Picture:
     """Views that went on in vain, how long the next client waits, and the CPU spent for nobody."""
-    rows = gone_rows_for(run, request)
+    rows = rows_with(run, request, IN_VAIN)
     return bars(rows, [IN_VAIN, NEWCOMER, SPENT], gone_title(rows))
 
 

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 
 from bench.figures.bars import bars
 from bench.figures.looks import FAILED, GREY, PALE, look_of, styled
-from bench.figures.page import THREADS, Measure, Picture, extremes_of, new_page
+from bench.figures.page import THREADS, Measure, Picture, extremes_of, new_page, rows_with
 from bench.record import Run, Waves
 from bench.summary import Row, rows_of
-from bench.tables import number, whole
+from bench.tables.texts import number, whole
 
 P50 = Measure("latency_us.p50", 1e-3, "half answered within, ms", number)
 OPEN = Measure("database.connections_max", 1, "connections open", whole)
@@ -28,14 +28,13 @@ WAVES_KEY = (
 )
 
 
-def waves_rows_for(run: Run, request: str) -> list[Row]:
-    """Rows of waves, those of the largest database first."""
-    return [row for row in rows_of(run) if row.request == request and row.values(LEFT_OPEN.path)]
-
-
 def waves_of(run: Run, allowed: int) -> list[Row]:
     """Rows of waves against a database that allows so many connections."""
-    return [row for request in run.plan.requests for row in waves_rows_for(run, request) if allowed_of(row) == allowed]
+    return [row for request in run.plan.requests for row in _waves_for(run, request, allowed)]
+
+
+def _waves_for(run: Run, request: str, allowed: int) -> list[Row]:
+    return [row for row in rows_with(run, request, LEFT_OPEN) if allowed_of(row) == allowed]
 
 
 def of_stacks(rows: Sequence[Row], stacks: Sequence[str]) -> list[Row]:
@@ -50,7 +49,7 @@ def allowed_of(row: Row) -> int:
 @styled
 def waves(run: Run, request: str, allowed: int, stacks: Sequence[str] = ()) -> Picture:
     """One panel a stack, of all or of those named: requests in flight and connections open, through both waves."""
-    rows = of_stacks([row for row in waves_rows_for(run, request) if allowed_of(row) == allowed], stacks)
+    rows = of_stacks(_waves_for(run, request, allowed), stacks)
     lines, wave = -(-len(rows) // COLUMNS), rows[0].load.connections
     figure, axes = new_page(
         waves_title(rows),

@@ -24,7 +24,7 @@ from bench.figures.page import (
 from bench.record import Run
 from bench.stats import describe_ratio
 from bench.summary import Row, ratio_of
-from bench.tables import whole
+from bench.tables.texts import whole
 from labs.common.middleware import STARTPROJECT, middleware_from_names
 
 HOPS = Measure("hops.both", 1, "hops, both ways", whole, log=False)

@@ -42,7 +42,7 @@ from bench.percentiles import (
 )
 from bench.record import Run, users_text
 from bench.summary import Row, rows_of
-from bench.tables import is_lower_bound, milliseconds, number
+from bench.tables.texts import is_lower_bound, milliseconds, number
 
 P50 = Measure("latency_us.p50", 1e-3, "p50, ms", number)
 UNCORRECTED = Measure("latency_from_send_us.p99", 1e-3, "p99 from the actual send, ms", number)

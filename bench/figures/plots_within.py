@@ -10,7 +10,7 @@ from bench.figures.page import CPU, THREADS, Picture, extremes_of, is_plainly_cl
 from bench.figures.plots_database import P50
 from bench.record import Run
 from bench.summary import Row, rows_of
-from bench.tables import number, whole
+from bench.tables.texts import number, whole
 
 
 def within_rows(run: Run, users: int) -> list[Row]:

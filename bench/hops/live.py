@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,11 +26,11 @@ from bench.servers import (
 )
 from bench.stacks import HOST, Stack, parse_stack
 from bench.terminal import console
+from bench.waiting import listens_within
 
 TRACED = "bench.hops.serving:application"
 SERVER_FOR = {"asgi": "async_asgi@uvicorn", "wsgi": "sync_wsgi@gthread:8"}
 """Whose server and budget serve an application of the user's."""
-POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def serve(arguments: argparse.Namespace) -> int:
         )
         process = Process(plan.command, popen, log, [])
         running.callback(process.stop)
-        _wait_until_it_listens(process, arguments.port)
+        _require_listening(process, arguments.port)
         console(stderr=True).print(f"[green]ready[/] http://{HOST}:{arguments.port} · Ctrl-C stops it")
         status = popen.wait()
         raise LabError(f"The server ended by itself with status {status}; its messages are above.")
@@ -97,15 +95,9 @@ def _interface_of(app: str, environment: dict[str, str]) -> str:
     return asked.stdout.split()[-1]
 
 
-def _wait_until_it_listens(process: Process, port: int) -> None:
-    deadline = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < deadline:
-        if process.exit_status is not None:
-            raise NotRun(f"The server ended with status {process.exit_status}; its messages are above.")
-        try:
-            socket.create_connection((HOST, port), timeout=1).close()
-        except OSError:
-            time.sleep(POLL_S)
-        else:
-            return
+def _require_listening(process: Process, port: int) -> None:
+    if listens_within(process, port, READY_WITHIN_S):
+        return
+    if process.exit_status is not None:
+        raise NotRun(f"The server ended with status {process.exit_status}; its messages are above.")
     raise NotRun(f"The server did not listen on port {port} within {READY_WITHIN_S:.0f} s.")

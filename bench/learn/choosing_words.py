@@ -20,7 +20,7 @@ from bench.learn.choosing import (
 from bench.learn.choosing_steps import steps
 from bench.record import Run
 from bench.summary import Row, lab_of, rows_of
-from bench.tables import number, percent, whole
+from bench.tables.texts import number, percent, whole
 
 ASKS = {
     "sync_wsgi": "nothing: the project as it is",

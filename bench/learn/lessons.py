@@ -5,11 +5,12 @@ import difflib
 import os
 from collections.abc import Iterable, Sequence
 
-from bench import record, tables
+from bench import record
 from bench.errors import UsageError
 from bench.record import ROOT, Reason, Run, Trial
 from bench.stacks import parse_stack
 from bench.summary import Load, Row, findings_of, rows_of
+from bench.tables.markdown import markdown_line
 from bench.workloads import parse_request
 
 RESULTS_VARIABLE = "LAB_RESULTS"
@@ -111,8 +112,8 @@ def table(headings: str, rows: Iterable[Sequence[object]]) -> str:
     """A table in Markdown; headings are parted by `|`, and a colon after one sets its column to the right."""
     names = [name.strip() for name in headings.split("|")]
     rule = "|".join("--:" if name.endswith(":") else ":--" for name in names)
-    lines = [tables.markdown_line([str(cell) for cell in row]) for row in rows]
-    return "\n".join([tables.markdown_line([name.rstrip(":") for name in names]), f"|{rule}|", *lines])
+    lines = [markdown_line([str(cell) for cell in row]) for row in rows]
+    return "\n".join([markdown_line([name.rstrip(":") for name in names]), f"|{rule}|", *lines])
 
 
 def difference_in(view: str, left: str, right: str) -> str:

@@ -35,7 +35,11 @@ def executed(source: Path) -> Any:
     notebook = jupytext.read(source)
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     client = NotebookClient(
-        notebook, timeout=CELL_WITHIN_S, resources={"metadata": {"path": str(FOLDER)}}, record_timing=False
+        notebook,
+        timeout=CELL_WITHIN_S,
+        resources={"metadata": {"path": str(FOLDER)}},
+        record_timing=False,
+        coalesce_streams=True,  # a printed line may come in two pieces
     )
     try:
         client.execute()

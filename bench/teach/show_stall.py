@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from bench.load.streams import Address
 from bench.servers import serving_stack
 from bench.stacks import parse_stack
 from bench.teach.show_screen import STOP, big, sparks, staged, tell
-from bench.terminal import console, guarded
+from bench.terminal import announce, console
 
 STACK = "async_asgi@uvicorn"
 FAST_PATH = "/hello"
@@ -237,17 +236,13 @@ def pace_of(phase_s: float | None) -> Pace:
     return pace
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str]) -> int:
     parser = Parser(prog="scripts/show_stall", description=__doc__)
     parser.add_argument("--phase", type=seconds, metavar="S", help="seconds of each of the three phases (default: 40)")
     parser.add_argument("--quick", action="store_true", help="some seconds in all")
     arguments = parser.parse_args(argv)
     pace = QUICK if arguments.quick else pace_of(arguments.phase)
     screen = console()
-    console(stderr=True).print(f"starting {STACK}", style="dim", highlight=False)
+    announce(f"starting {STACK}")
     screen.print(summary(show(pace, screen)))
     return ExitCode.FINE
-
-
-if __name__ == "__main__":
-    sys.exit(guarded(main))

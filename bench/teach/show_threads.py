@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from bench.servers import Server, serving_stack
 from bench.stacks import parse_stack
 from bench.summary import lab_of
 from bench.teach.show_screen import STOP, big, staged, tell
-from bench.terminal import console, guarded
+from bench.terminal import announce, console
 
 STACKS = {
     "sync_wsgi@gthread:64": "a pool of 64 threads",
@@ -196,17 +195,13 @@ def show(pace: Pace, screen: Console, stacks: Mapping[str, str] | Sequence[str] 
         return columns
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str]) -> int:
     parser = Parser(prog="scripts/show_threads", description=__doc__)
     parser.add_argument("--pause", type=seconds, metavar="S", help="seconds after each level (default: 5)")
     parser.add_argument("--quick", action="store_true", help="some seconds in all")
     arguments = parser.parse_args(argv)
     pace = QUICK if arguments.quick else Pace(pause_s=arguments.pause or Pace.pause_s)
     screen = console()
-    console(stderr=True).print(f"starting {', '.join(STACKS)}", style="dim", highlight=False)
+    announce(f"starting {', '.join(STACKS)}")
     screen.print(summary(show(pace, screen)))
     return ExitCode.FINE
-
-
-if __name__ == "__main__":
-    sys.exit(guarded(main))

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ import psutil
 
 from bench.record import ROOT
 from bench.servers import has_ended, require_free
+from bench.waiting import eventually
 
 MARK = "TEST_MARK_OF_BENCH"  # an environment variable that every process of one test inherits
 TIME_LIMIT_S = 60
@@ -68,16 +69,6 @@ def end(popen: subprocess.Popen[str], how: signal.Signals) -> tuple[int, str, st
     popen.send_signal(how)
     out, err = popen.communicate(timeout=TIME_LIMIT_S)
     return popen.returncode, out, err
-
-
-def eventually(holds: Callable[[], object], within_s: float) -> bool:
-    """Ask until it holds; False when the time is over."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def left_of(mark: str) -> list[psutil.Process]:

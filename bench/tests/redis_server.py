@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from bench.servers import free_port, start, work_folder
 from bench.stacks import HOST
-from bench.tests.processes import eventually
+from bench.waiting import eventually
 
 REDIS = shutil.which("redis-server") or ""
 needs_redis = pytest.mark.skipif(not REDIS, reason="needs Redis: ./scripts/system-packages gets it")

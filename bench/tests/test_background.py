@@ -16,8 +16,9 @@ from bench.errors import NotRun
 from bench.servers import Server, free_port, serving
 from bench.stacks import parse_stack
 from bench.tests.live import LIVE_STACKS, WITHIN_S, enter, get, heard, publish, refused_with, socket
-from bench.tests.processes import assert_nothing_is_left, eventually
+from bench.tests.processes import assert_nothing_is_left
 from bench.tests.redis_server import RedisServer, needs_redis, redis_that_is_down, running_redis
+from bench.waiting import eventually
 from labs.common import background
 from labs.common.background import Background
 from labs.common.news import NEWS

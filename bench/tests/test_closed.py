@@ -16,7 +16,7 @@ from bench.load.process import Ask, Engine, Recording, merge, running_load
 from bench.record import latency_of
 from bench.servers import Server, serving_stack
 from bench.stacks import parse_stack
-from bench.tests.processes import eventually
+from bench.waiting import eventually
 
 SERVER = "bare_asgi@uvicorn"
 WHERE = cpus.plan(1)

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from bench import connections, experiment, plots, preflight, tables
+from bench import connections, experiment, plots, preflight
 from bench.load import gone, held
 from bench.record import Claim, Held, Trial
 from bench.servers import Server, serving_stack
 from bench.stacks import parse_stack
 from bench.summary import _decides, judge, rows_of
+from bench.tables.as_json import to_json_rows
+from bench.tables.columns import columns_of
 from bench.tests import runs
 from bench.tests.processes import assert_nothing_is_left
 from bench.trial import TrialPlan, blank, run_trial
@@ -183,10 +185,10 @@ def test_nobody_is_asked_before_the_last_has_left(tmp_path: Path) -> None:
 
 def test_the_table_of_connections_shows_what_they_are_about_and_no_rates() -> None:
     run = replace(runs.sweep(), trials=[replace(A_TRIAL, verdict="ok", repeat=repeat) for repeat in range(3)])
-    headings = [column.heading for column in tables.columns_of(rows_of(run))]
+    headings = [column.heading for column in columns_of(rows_of(run))]
     assert {"served", "starved", "told ms", "held by", "kB each"} <= set(headings)
     assert not {"req/s", "of limit", "p99 ms", "in vain"} & set(headings)
-    (row,) = tables.to_json_rows(run)
+    (row,) = to_json_rows(run)
     assert (row["connections"], row["held_served"], row["held_threads"]) == (5, 5, 5)
     assert "feed" in plots.figures_for(run)[0].slug
 

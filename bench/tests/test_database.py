@@ -27,7 +27,8 @@ from bench.record import ROOT
 from bench.servers import Process, free_port, has_ended, require_free
 from bench.stacks import HOST
 from bench.tests.postgresql import require_postgresql
-from bench.tests.processes import TIME_LIMIT_S, end, eventually, running
+from bench.tests.processes import TIME_LIMIT_S, end, running
+from bench.waiting import eventually
 
 FINDERS: dict[str, Callable[[], Binaries]] = {"system": of_system, "wheel": of_wheel}
 USER, PASSWORD = "telling_user", "tell:ing@pass/word"

@@ -27,7 +27,8 @@ from bench.learn.exercise_visits import CALLERS, Seen, Subject
 from bench.learn.exercise_ways import CALLS, WAYS
 from bench.record import ROOT
 from bench.tests.exercise_attempts import RIGHT, WRONG
-from bench.tests.processes import assert_nothing_is_left, end, eventually, left_of, running
+from bench.tests.processes import assert_nothing_is_left, end, left_of, running
+from bench.waiting import eventually
 from labs.exercises.project.names import EXERCISES
 
 FOLDERS = ("exercises", "solutions")

@@ -21,8 +21,9 @@ from bench import cli, record, unfinished
 from bench.errors import DamagedRun, SecondInterrupt, UsageError
 from bench.interrupts import interruptible
 from bench.tests import runs
-from bench.tests.processes import assert_nothing_is_left, end, eventually, lab, running
+from bench.tests.processes import assert_nothing_is_left, end, lab, running
 from bench.tests.windows import codes_of, events_of, longest_s
+from bench.waiting import eventually
 
 CLOSED = ("--users", "10")
 OPEN = ("--rate", "50")

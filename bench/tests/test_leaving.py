@@ -9,7 +9,7 @@ import pytest
 
 from bench.servers import Server, serving_stack
 from bench.stacks import GRACEFUL_STOP_S, parse_stack
-from bench.tests.processes import eventually
+from bench.waiting import eventually
 
 CLIENTS = 4
 LEAVE_AFTER_S = WITHIN_S = 0.3

@@ -17,7 +17,7 @@ from bench.record import DatabaseUse, Trial, Waves
 from bench.servers import serving_stack
 from bench.stacks import parse_stack
 from bench.summary import Row, rows_of
-from bench.tables import groups_of
+from bench.tables.groups import groups_of
 from bench.tests import runs
 from bench.tests.postgresql import require_postgresql
 from bench.tests.processes import burst

@@ -25,7 +25,7 @@ from bench.load.open import schedule
 from bench.record import Latency, decode_histogram, latency_of
 from bench.servers import Process, Server, serving_stack, start
 from bench.stacks import HOST, parse_stack
-from bench.tests.processes import eventually
+from bench.waiting import eventually
 
 WHERE = cpus.plan(1)
 HELLO = '{"message": "hello"}'

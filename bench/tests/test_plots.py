@@ -9,10 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from bench import plots, summary, tables
+from bench import plots, summary
 from bench.figures.looks import colour_of
 from bench.figures.page import Picture
 from bench.record import Run
+from bench.tables.columns import cells, columns_of
+from bench.tables.texts import number, percent
 from bench.tests import runs
 
 WAIT = "wait?ms=100"
@@ -61,11 +63,11 @@ def test_title_has_the_same_numbers_as_the_table() -> None:
     at_400 = {row.stack: row for row in summary.rows_of(run) if row.users == 400}
     figures = pictures(run)
     most = at_400["sync_wsgi@gthread:400"]
-    assert tables.number(most.median("throughput_per_s")) in figures["throughput"].finding
-    assert tables.percent(most.median("fraction_of_limit")) in figures["throughput"].finding
-    columns = tables.columns_of(summary.rows_of(run))
+    assert number(most.median("throughput_per_s")) in figures["throughput"].finding
+    assert percent(most.median("fraction_of_limit")) in figures["throughput"].finding
+    columns = columns_of(summary.rows_of(run))
     p99 = [column.heading for column in columns].index("p99 ms")
-    assert tables.cells(at_400["sync_wsgi@gthread:8"], columns, {})[p99] in figures["latency"].finding
+    assert cells(at_400["sync_wsgi@gthread:8"], columns, {})[p99] in figures["latency"].finding
 
 
 def test_throughput_title_sets_the_best_of_each_lab_side_by_side() -> None:

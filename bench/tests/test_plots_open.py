@@ -9,12 +9,13 @@ import pytest
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation, Text
 
-from bench import plots, summary, tables
+from bench import plots, summary
 from bench.figures import plots_open
 from bench.figures.looks import colour_of
 from bench.figures.page import Picture
 from bench.percentiles import curve_of
 from bench.record import Reason, Run
+from bench.tables.texts import milliseconds
 from bench.tests import runs
 from bench.tests.test_plots import labels, swapped, texts
 
@@ -37,7 +38,7 @@ def slugs(run: Run) -> list[str]:
 
 def p99_ms(run: Run, stack: str, share: float) -> str:
     (row,) = [row for row in summary.rows_of(run) if (row.stack, row.load.capacity_share) == (stack, share)]
-    return tables.milliseconds(row, "p99")
+    return milliseconds(row, "p99")
 
 
 def with_late_client(run: Run, stack: str, share: float) -> Run:
@@ -132,7 +133,7 @@ def test_both_loops_stand_side_by_side_with_their_p99() -> None:
     (pair,) = plots_open.loop_pairs(run, "hello")
     figure = plots_open.both_distributions(run, "hello")
     for row in pair:
-        assert f"{tables.milliseconds(row, 'p99')} ms" in figure.finding
+        assert f"{milliseconds(row, 'p99')} ms" in figure.finding
     assert "freezes for 1.0 s" in figure.finding
     assert {plots_open.INTENDED, plots_open.ACTUAL, "closed loop, 10 users"} <= labels(figure)
     assert figure.png()

@@ -9,8 +9,11 @@ from typing import Literal
 
 import pytest
 
-from bench import report, summary, tables
+from bench import report, summary
 from bench.record import Reason
+from bench.tables.below import notes_of
+from bench.tables.columns import COLUMNS, cells, columns_of
+from bench.tables.texts import number
 from bench.tests import runs
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -83,11 +86,11 @@ def test_figures_have_text_for_those_who_cannot_see_them(flawed: str) -> None:
 def test_report_gives_the_numbers_of_the_table(flawed: str) -> None:
     run = runs.flawed()
     rows = summary.rows_of(run)
-    notes, columns = tables.notes_of(rows), tables.columns_of(rows)
+    notes, columns = notes_of(rows), columns_of(rows)
     text = words(flawed)
     for row in rows:
         if row.measured:
-            assert " ".join(tables.cells(row, columns, notes)) in text
+            assert " ".join(cells(row, columns, notes)) in text
     for finding in summary.findings_of(run):
         assert f"{finding.value} {finding.claim.says} {finding.text}" in text
 
@@ -139,7 +142,7 @@ def test_how_to_read_defines_what_is_shown(flawed: str) -> None:
         "client-limited",
         "≥ (at least)",
         *report.HOW_TO_READ,
-        *(column.heading for column in tables.COLUMNS),
+        *(column.heading for column in COLUMNS),
     ):
         assert f"<dt>{term}</dt>" in flawed
 
@@ -198,7 +201,7 @@ def test_empty_run_still_has_a_report() -> None:
 def test_stack_no_longer_known_is_shown_with_its_numbers() -> None:
     trial = replace(runs.trial_of("async_asgi@uvicorn"), stack="gone@nowhere:4", commands={})
     text = words(report.to_html(runs.run_of([trial])))
-    assert tables.number(trial.throughput_per_s) in text
+    assert number(trial.throughput_per_s) in text
     assert "Unknown lab 'gone'" in text
 
 

@@ -9,7 +9,7 @@ from threading import Barrier, Event
 import pytest
 
 from bench.tests import room
-from bench.tests.processes import eventually
+from bench.waiting import eventually
 
 WITHIN_S = 20.0
 

@@ -18,7 +18,8 @@ import pytest
 from bench.record import ROOT
 from bench.servers import free_port
 from bench.stacks import HOST
-from bench.tests.processes import assert_nothing_is_left, end, eventually, lab, running
+from bench.tests.processes import assert_nothing_is_left, end, lab, running
+from bench.waiting import eventually
 
 WATCHED = ROOT / "labs" / "common" / "gauge.py"
 

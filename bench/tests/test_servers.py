@@ -17,7 +17,8 @@ import pytest
 from bench.errors import MissingDependency, NotRun
 from bench.servers import clean_environment, free_port, has_ended, serving, serving_stack
 from bench.stacks import HOST, SERVERS, parse_stack
-from bench.tests.processes import assert_nothing_is_left, eventually, running
+from bench.tests.processes import assert_nothing_is_left, running
+from bench.waiting import eventually
 
 SERVE_AND_TELL = """
 import sys, time

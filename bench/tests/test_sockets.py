@@ -15,7 +15,7 @@ from bench import preflight
 from bench.servers import Server, serving_stack
 from bench.stacks import LARGEST_MESSAGE_BYTES, parse_stack
 from bench.tests.live import LIVE_STACKS, WITHIN_S, enter, get, heard, open_there, publish, refused_with, socket
-from bench.tests.processes import eventually
+from bench.waiting import eventually
 from labs.channels_live.sockets import robust
 
 pytestmark = pytest.mark.timeout(60)

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench import record, report, summary, tables, verify
+from bench import record, report, summary, verify
 from bench.record import ROOT, Trial
+from bench.tables.terminal import print_run
 from bench.tests import big, runs
 
 WITHIN_S, WITHIN_BYTES, TRIAL_BYTES = 10.0, 500_000_000, 12_000
@@ -101,7 +102,7 @@ def test_the_time_between_windows_leaves_out_warm_up_and_gaps_in_the_run() -> No
 def test_a_run_shows_the_time_between_its_windows() -> None:
     run = runs.run_of(placed((2.0, 1.0, 3.0), (7.5, 1.0, 3.0), (12.5, 1.0, 3.0)))
     out = StringIO()
-    tables.print_run(run, Console(width=80, emoji=False, file=out))
+    print_run(run, Console(width=80, emoji=False, file=out))
     assert "1.25 s between the windows of two trials" in out.getvalue()
     assert "<dd>1.25 s at the median, warm-up not counted</dd>" in report.to_html(run)
     assert verify.to_json(run, [])["between_windows_s"] == 1.25

@@ -8,8 +8,15 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from bench import summary, tables
+from bench import summary
 from bench.record import Run
+from bench.tables.as_json import to_json_rows
+from bench.tables.below import notes_of, plateau_lines
+from bench.tables.columns import COLUMNS, cells, columns_of
+from bench.tables.groups import groups_of
+from bench.tables.markdown import to_markdown
+from bench.tables.terminal import print_run
+from bench.tables.texts import AT_LEAST, milliseconds, number
 from bench.tests import runs
 
 EVENT_LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"
@@ -25,26 +32,26 @@ ABOUT_CONNECTIONS = {
 
 def printed(run: Run, width: int = 100) -> str:
     paper = io.StringIO()
-    tables.print_run(run, Console(file=paper, width=width, force_terminal=False))
+    print_run(run, Console(file=paper, width=width, force_terminal=False))
     return paper.getvalue()
 
 
 def test_invalid_throughput_is_in_no_table() -> None:
     run = runs.flawed()
-    for text in (printed(run, 200), tables.to_markdown(run), json.dumps(tables.to_json_rows(run))):
+    for text in (printed(run, 200), to_markdown(run), json.dumps(to_json_rows(run))):
         assert "987654" not in text.replace(",", "").replace(" ", "")
 
 
 def test_terminal_and_markdown_give_the_same_cells() -> None:
     run = runs.flawed()
     rows = summary.rows_of(run)
-    notes, columns = tables.notes_of(rows), tables.columns_of(rows)
+    notes, columns = notes_of(rows), columns_of(rows)
     terminal = [line.split() for line in printed(run, 200).splitlines()]
-    markdown = [line.split(" | ")[2:] for line in tables.to_markdown(run).splitlines()]
+    markdown = [line.split(" | ")[2:] for line in to_markdown(run).splitlines()]
     for row in rows:
-        cells = tables.cells(row, columns, notes)
-        assert " ".join(cells).split() in terminal
-        assert [*cells[:-1], cells[-1] + " |"] in markdown
+        texts = cells(row, columns, notes)
+        assert " ".join(texts).split() in terminal
+        assert [*texts[:-1], texts[-1] + " |"] in markdown
 
 
 def test_every_stack_and_every_reason_is_in_the_terminal() -> None:
@@ -62,7 +69,7 @@ def test_table_is_never_wider_than_the_terminal(made: Callable[[], Run], width: 
 
 
 def headings(run: Run) -> list[str]:
-    return [column.heading for column in tables.columns_of(summary.rows_of(run))]
+    return [column.heading for column in columns_of(summary.rows_of(run))]
 
 
 def test_columns_of_open_loops_are_there_where_they_mean_something() -> None:
@@ -70,7 +77,7 @@ def test_columns_of_open_loops_are_there_where_they_mean_something() -> None:
     assert {"asked/s", "p99 sent"} <= set(headings(runs.open_sweep()))
     assert "p99 sent" in headings(runs.freeze())
     assert "asked/s" not in headings(runs.freeze())  # it is in the heading of the rows
-    loops = [column.heading for column in tables.COLUMNS if column.heading not in ABOUT_CONNECTIONS | ABOUT_DATABASES]
+    loops = [column.heading for column in COLUMNS if column.heading not in ABOUT_CONNECTIONS | ABOUT_DATABASES]
     assert headings(runs.open_sweep()) == loops
 
 
@@ -78,23 +85,23 @@ def test_rate_of_a_share_is_shown_beside_what_was_answered() -> None:
     run = runs.open_sweep()
     for row in summary.rows_of(run):
         if row.is_open:
-            assert tables.cells(row, tables.COLUMNS, {})[1] == tables.number(row.load.rate_per_s)
+            assert cells(row, COLUMNS, {})[1] == number(row.load.rate_per_s)
 
 
 def test_percentile_that_is_a_lower_bound_in_any_restart_says_at_least() -> None:
     trial = runs.open_trial_of(EVENT_LOOP)
     bound = replace(trial, repeat=1, latency_at_least=["p99", "p999", "max"])
-    for trials, sign in (([trial], ""), ([trial, bound], tables.AT_LEAST)):
+    for trials, sign in (([trial], ""), ([trial, bound], AT_LEAST)):
         (row,) = summary.rows_of(runs.run_of(trials))
-        assert tables.milliseconds(row, "p99") == sign + tables.number((row.median("latency_us.p99") or 0) / 1000)
-        assert not tables.milliseconds(row, "p50").startswith(tables.AT_LEAST)
-        assert not tables.milliseconds(row, "p99", "latency_from_send_us").startswith(tables.AT_LEAST)
-    assert f" {tables.AT_LEAST}" in printed(runs.run_of([trial, bound]))
-    assert f" {tables.AT_LEAST}" in tables.to_markdown(runs.run_of([trial, bound]))
+        assert milliseconds(row, "p99") == sign + number((row.median("latency_us.p99") or 0) / 1000)
+        assert not milliseconds(row, "p50").startswith(AT_LEAST)
+        assert not milliseconds(row, "p99", "latency_from_send_us").startswith(AT_LEAST)
+    assert f" {AT_LEAST}" in printed(runs.run_of([trial, bound]))
+    assert f" {AT_LEAST}" in to_markdown(runs.run_of([trial, bound]))
 
 
 def test_json_rows_of_open_loops_hold_both_latencies_and_the_account() -> None:
-    rows = json.loads(json.dumps(tables.to_json_rows(runs.open_sweep())))
+    rows = json.loads(json.dumps(to_json_rows(runs.open_sweep())))
     assert all(row["latency_from_send_p99_us"] < row["latency_p99_us"] for row in rows if row["capacity_share"] == 0.1)
     row = rows[-1]
     assert (row["users"], row["capacity_share"]) == (None, 1.2)
@@ -102,17 +109,17 @@ def test_json_rows_of_open_loops_hold_both_latencies_and_the_account() -> None:
     account = row["account"]
     assert account.pop("issued") == sum(account.values())
     assert account["in flight"] == 3 * 80
-    assert [event["code"] for event in tables.to_json_rows(runs.freeze())[0]["events"]] == ["frozen"] * 3
+    assert [event["code"] for event in to_json_rows(runs.freeze())[0]["events"]] == ["frozen"] * 3
 
 
 def test_plateaus_are_told_in_every_table() -> None:
     run = runs.sweep()
-    line = tables.plateau_lines(run)[0]
+    line = plateau_lines(run)[0]
     assert line.startswith(f"Plateau: {THREADS}: from 10 to 400 users at ")
     assert "limited by threads, " in line
     assert line in printed(run, 200)
-    assert f"- {line}" in tables.to_markdown(run)
-    on_it = [row for row in tables.to_json_rows(run) if row["stack"] == THREADS and row["plateau"]]
+    assert f"- {line}" in to_markdown(run)
+    on_it = [row for row in to_json_rows(run) if row["stack"] == THREADS and row["plateau"]]
     assert {row["users"] for row in on_it} == set(on_it[0]["plateau"]["users"]) == {10, 50, 100, 200, 400}
     assert {row["plateau"]["limiter"] for row in on_it} == {"threads"}
 
@@ -122,19 +129,19 @@ def test_interval_is_shown_in_a_hundred_columns() -> None:
 
 
 def test_markdown_has_as_many_cells_in_every_line() -> None:
-    lines = [line for line in tables.to_markdown(runs.flawed()).splitlines() if line.startswith("|")]
+    lines = [line for line in to_markdown(runs.flawed()).splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1
-    assert "<b>" not in tables.to_markdown(runs.flawed())
+    assert "<b>" not in to_markdown(runs.flawed())
 
 
 def test_middleware_separates_rows_and_is_named() -> None:
     trials = [runs.trial_of(EVENT_LOOP, middleware=middleware) for middleware in ([], ["sync", "async"])]
-    headings = [group.heading for group in tables.groups_of(summary.rows_of(runs.run_of(trials)))]
+    headings = [group.heading for group in groups_of(summary.rows_of(runs.run_of(trials)))]
     assert [heading.split(" · ")[2] for heading in headings] == ["no middleware", "sync, async"]
 
 
 def test_json_rows_are_plain_data_with_units_in_their_names() -> None:
-    row = json.loads(json.dumps(tables.to_json_rows(runs.sweep())))[0]
+    row = json.loads(json.dumps(to_json_rows(runs.sweep())))[0]
     assert row["restarts"] == {"ok": 3}
     assert row["throughput_interval_per_s"][0] <= row["throughput_per_s"] <= row["throughput_interval_per_s"][1]
     assert {"latency_p99_us", "cpu_us_per_request", "rss_bytes_max", "threads_max"} <= set(row)
@@ -143,7 +150,7 @@ def test_json_rows_are_plain_data_with_units_in_their_names() -> None:
 def test_empty_run_is_said_to_be_empty() -> None:
     empty = runs.run_of([])
     assert "No trial was measured." in printed(empty)
-    assert "No trial was measured." in tables.to_markdown(empty)
+    assert "No trial was measured." in to_markdown(empty)
 
 
 def test_stack_that_was_never_tried_is_named() -> None:
@@ -165,4 +172,4 @@ def test_stack_that_was_never_tried_is_named() -> None:
     ],
 )
 def test_numbers_have_three_digits_or_all_before_the_point(value: float | None, text: str) -> None:
-    assert tables.number(value) == text
+    assert number(value) == text

@@ -18,7 +18,8 @@ from bench.hops.trace import Trace
 from bench.record import ROOT
 from bench.servers import free_port
 from bench.stacks import parse_stack
-from bench.tests.processes import assert_nothing_is_left, eventually
+from bench.tests.processes import assert_nothing_is_left
+from bench.waiting import eventually
 from bench.workloads import parse_request
 
 LAB = (sys.executable, "-m", "bench")

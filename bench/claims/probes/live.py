@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
@@ -18,6 +18,7 @@ from bench.claims.probes.cells import get
 from bench.errors import NotRun
 from bench.servers import Process, Server, free_port, serving, start, work_folder
 from bench.stacks import HOST, parse_stack
+from bench.waiting import eventually
 from labs.common.redis_news import CHANNEL
 
 SOCKETS, WAIT_MS = 8, 200
@@ -104,7 +105,7 @@ def _redis() -> Iterator[str]:
         log = folder / "redis.log"
         process = Process(command, start(command, environment={}, cpus=(), log=log), log, [])
         try:
-            if not _eventually(lambda: _answers(port)):
+            if not eventually(lambda: _answers(port), WITHIN_S):
                 raise NotRun(f"redis-server does not answer: {process.log_tail(1)}")
             yield f"redis://{HOST}:{port}/0"
         finally:
@@ -115,15 +116,6 @@ def _answers(port: int) -> bool:
     with suppress(RedisError), Redis(HOST, port) as client:
         return bool(client.ping())
     return False
-
-
-def _eventually(holds: Callable[[], object]) -> bool:
-    deadline_s = time.monotonic() + WITHIN_S
-    while not holds():
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def background_coroutine() -> dict[str, Any]:
@@ -139,7 +131,7 @@ async def _told_by_redis(server: Server, url: str) -> int:
             return str(await asyncio.wait_for(client.recv(), WITHIN_S))
 
     listening = [asyncio.create_task(listen()) for _ in range(LISTENERS)]
-    await asyncio.to_thread(_eventually, lambda: get(server, "/process")["news_listeners"] == LISTENERS)
+    await asyncio.to_thread(eventually, lambda: get(server, "/process")["news_listeners"] == LISTENERS, WITHIN_S)
     with Redis.from_url(url) as client:
         await asyncio.to_thread(client.publish, CHANNEL, "trigger")
     return (await asyncio.gather(*listening)).count("trigger")

@@ -7,9 +7,7 @@ introduction of its specification, one that answers whatever is asked, and one t
 from __future__ import annotations
 
 import io
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +18,7 @@ import httpx
 from bench.errors import LabError
 from bench.servers import Process, free_port, start, work_folder
 from bench.stacks import HOST
+from bench.waiting import listens_within
 
 HELLO = "Hello, World!\n"
 LISTENS_WITHIN_S = 10.0
@@ -179,19 +178,8 @@ def listening(command: list[str], port: int) -> Iterator[str]:
         log = folder / "server.log"
         process = Process(command, start(command, environment={}, cpus=(), log=log), log, [])
         try:
-            _wait_until_it_listens(process, port)
+            if not listens_within(process, port, LISTENS_WITHIN_S):
+                raise LabError(f"`{' '.join(command)}` does not listen. The end of its log:\n{process.log_tail()}")
             yield f"http://{HOST}:{port}"
         finally:
             process.stop(within_s=0)
-
-
-def _wait_until_it_listens(process: Process, port: int) -> None:
-    deadline_s = time.monotonic() + LISTENS_WITHIN_S
-    while time.monotonic() < deadline_s and process.exit_status is None:
-        try:
-            socket.create_connection((HOST, port), timeout=1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise LabError(f"`{' '.join(process.command)}` does not listen. The end of its log:\n{process.log_tail()}")

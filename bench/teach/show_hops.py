@@ -17,7 +17,7 @@ from bench.hops.swimlane import swimlane
 from bench.hops.trace import Trace, hops_text
 from bench.load.burst import Burst, burst
 from bench.stacks import parse_stack
-from bench.terminal import console, guarded
+from bench.terminal import announce, console
 from bench.workloads import parse_request
 
 STACKS = {
@@ -84,17 +84,13 @@ def pause(screen: Console, pause_s: float | None) -> None:
         screen.input("[dim]Enter goes on[/] ")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str]) -> int:
     parser = Parser(prog="scripts/show_hops", description=__doc__)
     parser.add_argument("--pause", type=seconds, metavar="S", help="go on after so many seconds (default: at Enter)")
     parser.add_argument("--quick", action="store_true", help="do not pause")
     arguments = parser.parse_args(argv)
     screen = console()
-    console(stderr=True).print(f"asking {', '.join(STACKS)}", style="dim", highlight=False)
+    announce(f"asking {', '.join(STACKS)}")
     show_lanes(screen, 0.0 if arguments.quick else arguments.pause)
     show_crowd(screen)
     return ExitCode.FINE
-
-
-if __name__ == "__main__":
-    sys.exit(guarded(main))

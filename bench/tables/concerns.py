@@ -1,0 +1,38 @@
+"""Which rows a column has something to say about."""
+
+from __future__ import annotations
+
+from bench.summary import Row
+
+
+def always(_: Row) -> bool:
+    return True
+
+
+def counts_requests(row: Row) -> bool:
+    return not row.is_connections
+
+
+def holds(row: Row) -> bool:
+    return bool(row.values("held.served"))
+
+
+def leaves(row: Row) -> bool:
+    return bool(row.values("gone.left"))
+
+
+def leaves_work(row: Row) -> bool:
+    return leaves(row) and not pays(row)
+
+
+def waves(row: Row) -> bool:
+    return bool(row.values("waves.first.open_left"))
+
+
+def pays(row: Row) -> bool:
+    return bool(row.values("database.payments_lost"))
+
+
+def fails(row: Row) -> bool:
+    """Where a database was asked, errors are part of the answer."""
+    return not row.is_connections and bool(row.values("database.coins_off")) and any(row.values("failed"))

@@ -1,0 +1,47 @@
+"""How a number is written wherever one is shown, and the signs that go with it."""
+
+from __future__ import annotations
+
+from bench import stats
+from bench.summary import Row
+
+HOLLOW = "○"
+HOLE = "–"
+AT_LEAST = "≥"
+
+
+def number(value: float | None) -> str:
+    """Three digits or all before the point: 0.82, 7.91, 79.1, 791, 7,912; a dash for None."""
+    if value is None:
+        return HOLE
+    decimals = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    return f"{value:,.{decimals}f}"
+
+
+def percent(share: float | None) -> str:
+    return HOLE if share is None else f"{100 * share:.0f} %"
+
+
+def whole(value: float | None) -> str:
+    return HOLE if value is None else f"{value:,.0f}"
+
+
+def span(interval: stats.Interval | None) -> str:
+    return HOLE if interval is None else f"{number(interval.low)}–{number(interval.high)}"
+
+
+def is_lower_bound(row: Row, percentile: str) -> bool:
+    """True where unanswered requests reach down to that percentile, as `p99`, in some restart."""
+    return any(percentile in trial.latency_at_least for trial in row.measured)
+
+
+def milliseconds(row: Row, percentile: str, measure: str = "latency_us") -> str:
+    """The percentile's median over restarts in ms, with a sign where it is a lower bound."""
+    value_us = row.median(f"{measure}.{percentile}")
+    is_bound = value_us is not None and measure == "latency_us" and is_lower_bound(row, percentile)
+    return (AT_LEAST if is_bound else "") + number(None if value_us is None else value_us / 1000)
+
+
+def one_line(text: str) -> str:
+    """Without line breaks, and without what Markdown would take for HTML."""
+    return " ".join(text.split()).replace("<", "&lt;")

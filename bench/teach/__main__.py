@@ -1,0 +1,21 @@
+"""`python -m bench.teach SHOW`: its modules are imported after Ctrl-C is seen to, because that takes a moment."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from bench.errors import UsageError
+from bench.terminal import guarded
+
+SHOWS = ("show_hops", "show_stall", "show_threads")
+
+
+def main(argv: Sequence[str]) -> int:
+    name, *words = argv or [""]
+    if name not in SHOWS:
+        raise UsageError(f"Unknown show {name!r}: known are {', '.join(SHOWS)}.")
+    return int(import_module(f"bench.teach.{name}").main(words))
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: main(sys.argv[1:])))
