@@ -160,10 +160,10 @@ def positions_title(rows: Sequence[Row]) -> str:
     at_place = [row for row in placed(rows, "sync_only") if row.stack == TELLING and row.values(HOPS.path)]
     if len(at_place) < 2:
         return "What the place of one middleware does was not measured: it takes two places of a sync-only one"
-    hops = [sum(int(measure.of(row) or 0) for measure in (HOPS, BACK)) for row in (at_place[0], at_place[-1])]
+    hops = [whole(HOPS.of(row)) for row in (at_place[0], at_place[-1])]
     ratio = ratio_of(at_place[-1], at_place[0], CPU.path)
     cpu = f", and CPU per request {describe_ratio(ratio)}" if ratio else ""
-    return f"The place of one sync-only middleware: outermost {hops[0]} hops, innermost {hops[1]}{cpu} ({TELLING})"
+    return f"The place of one sync-only middleware: outermost {hops[0]} hops to a thread, innermost {hops[1]}{cpu} ({TELLING})"
 
 
 def best_place(run: Run, request: str, name: str) -> int | None:
