@@ -129,7 +129,7 @@ display(Markdown(lessons.findings(loaded)))
 #
 # Every trial ends with a verdict. For an open loop the first question is whether it kept its own schedule: how late did requests leave? Where one in a hundred left later than
 # 2 ms, and later than 5 % of the median latency, the point is **client-limited**: drawn hollow, and no finding rests on
-# it. A claim that has too few restarts left for that is the one that says *cannot tell*.
+# it. Where that leaves a claim fewer than three restarts, it says *cannot tell*.
 
 # %%
 lines = [
