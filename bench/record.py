@@ -93,6 +93,11 @@ class Hops:
     sync_to_async: int
     async_to_sync: int
 
+    @property
+    def both(self) -> int:
+        """To a thread and to a loop together."""
+        return self.sync_to_async + self.async_to_sync
+
 
 @dataclass(frozen=True)
 class MachineUse:

@@ -229,7 +229,7 @@ class Watch:
     def _note_early_ends(self) -> None:
         """Say which processes of the server ended in the warm-up, and go on with those that are there now."""
         for member in [member for member in self.members if has_ended(member)]:
-            at_s = round(time.monotonic() - self.start_s, 3)
+            at_s = min(0.0, round(time.monotonic() - self.start_s, 3))  # the last look may come as the window begins
             message = f"Process {member.pid} of the server ended in the warm-up, before the window."
             self.events.append(Event("restarted-early", at_s, 0.0, message))
         self.members = self.server.family() if self.server else []

@@ -27,8 +27,7 @@ from bench.summary import Row, ratio_of
 from bench.tables import whole
 from labs.common.middleware import STARTPROJECT, middleware_from_names
 
-HOPS = Measure("hops.sync_to_async", 1, "hops to a thread", whole, log=False)
-BACK = Measure("hops.async_to_sync", 1, "hops to the loop", whole, log=False)
+HOPS = Measure("hops.both", 1, "hops, both ways", whole, log=False)
 SPECIAL = {"sync_only": "a sync-only one", "async_only": "an async-only one", "both": "one that can be both"}
 TELLING = "async_asgi@uvicorn"
 """Whose numbers the titles tell, where it is in the run."""
@@ -110,7 +109,8 @@ def _growth(rows: Sequence[Row]) -> str:
     if first is last or not (first.values(HOPS.path) and last.values(HOPS.path)):
         return ""
     fewest, most = (whole(HOPS.of(row)) for row in (first, last))
-    hops = f"{first.stack} {most} hops" if fewest == most else f"{first.stack} {fewest} to {most} hops"
+    change = most if fewest == most else f"{fewest} to {most}"
+    hops = f"{first.stack} {change} hop{'' if change == '1' else 's'}"
     ratio = ratio_of(last, first, CPU.path)
     return f"{hops}, CPU {describe_ratio(ratio)}" if ratio else hops
 
@@ -172,7 +172,7 @@ def best_place(run: Run, request: str, name: str) -> int | None:
     at_place = [row for row in placed(rows_for(run, request), name) if row.stack == TELLING and row.values(HOPS.path)]
     if len(at_place) < 2:
         return None
-    return place_of_special(min(at_place, key=lambda row: sum(measure.of(row) or 0.0 for measure in (HOPS, BACK))))
+    return place_of_special(min(at_place, key=lambda row: HOPS.of(row) or 0.0))
 
 
 def _draw(ax: Axes, rows: Sequence[Row], measure: Measure, x_of: Callable[[Row], float]) -> None:

@@ -25,6 +25,7 @@ from bench.record import Trial
 from bench.servers import free_port, serving_stack
 from bench.stacks import HOST, parse_stack
 from bench.tests.processes import assert_nothing_is_left, end, lab, running
+from bench.tests.windows import longest_s
 from bench.trial import TrialPlan, run_trial
 from bench.watch import Freeze, Watch
 from bench.workloads import parse_request
@@ -92,7 +93,7 @@ def test_recordings_of_three_processes_are_merged_exactly(mark: str, monkeypatch
     assert trial.answered == [sum(column) for column in zip(*(part["answered"] for part in seen), strict=True)]
     assert trial.load
     assert trial.load.busiest_share >= max(part["cpu_s"] for part in seen) / trial.duration_s
-    assert [event for event in trial.events if event.code == "server-gap"] == []
+    assert longest_s(trial, "server-gap") <= trial.duration_s / 2  # the process without a user is silent for all of it
     assert_nothing_is_left(mark)
 
 

@@ -28,6 +28,7 @@ from bench.tests.windows import (
     events_of,
     in_the_window,
     load_of,
+    longest_s,
     other_stack,
     pause,
     planned,
@@ -98,7 +99,7 @@ def test_a_worker_that_is_killed_in_the_warm_up_is_a_reservation(mark: str, monk
     assert trial.verdict == "degraded"
     told = {reason.code: reason.message for reason in trial.reasons}  # a busy machine may give others as well
     assert re.match(r"Process \d+ of the server ended in the warm-up, before the window\.", told["restarted-early"])
-    assert events_of(trial, "restarted-early")[0].at_s < 0
+    assert events_of(trial, "restarted-early")[0].at_s <= 0
     assert_nothing_is_left(mark)
 
 
@@ -175,7 +176,7 @@ def test_a_pause_of_the_server_is_told_from_one_of_the_client(
     assert "server-gap" in codes_of(trial)
     assert 0.3 <= gap.at_s <= 0.9
     assert 0.8 <= gap.for_s <= 1.6
-    assert not [event for event in events_of(trial, "client-gap") if event.for_s > 0.5]
+    assert longest_s(trial, "client-gap") <= 0.5
     assert gap.message == (
         f"While the client was running nothing was answered for {gap.for_s:.1f} s from {gap.at_s:.1f} s "
         f"into the window on."
@@ -194,7 +195,7 @@ def test_a_pause_of_the_client_is_told_from_one_of_the_server(
     assert "client-gap" in codes_of(trial)
     assert 0.3 <= gap.at_s <= 0.9
     assert 0.8 <= gap.for_s <= 1.6
-    assert events_of(trial, "server-gap") == []
+    assert longest_s(trial, "server-gap") <= 0.5
     assert_nothing_is_left(mark)
 
 

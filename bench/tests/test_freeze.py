@@ -7,6 +7,7 @@ import pytest
 from bench import experiment
 from bench.record import Trial
 from bench.tests.processes import assert_nothing_is_left
+from bench.tests.windows import longest_s
 from bench.trial import run_trial
 
 FREEZE_S, SEEN_S, HIDDEN_S = 3.0, 2.5, 0.3
@@ -31,7 +32,7 @@ def test_the_open_loop_sees_a_freeze_that_the_closed_loop_hides(mark: str) -> No
         assert (trial.rate_per_s, trial.duration_s) == (100, 20)
         (freeze,) = (event for event in trial.events if event.code == "frozen")
         assert FREEZE_S <= freeze.for_s < FREEZE_S + 0.5
-        assert "server-gap" not in [event.code for event in trial.events]
+        assert longest_s(trial, "server-gap") <= FREEZE_S / 2
     assert opened.latency_us.p99 >= SEEN_S * 1e6
     assert closed.latency_us.p99 < HIDDEN_S * 1e6
     assert opened.latency_from_send_us

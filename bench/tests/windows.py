@@ -61,6 +61,11 @@ def events_of(trial: Trial, code: str) -> list[Event]:
     return [event for event in trial.events if event.code == code]
 
 
+def longest_s(trial: Trial, code: str) -> float:
+    """Of the events of that kind; 0 without any. A shared machine has short ones of its own in any window."""
+    return max((event.for_s for event in events_of(trial, code)), default=0.0)
+
+
 def codes_of(trial: Trial) -> list[str]:
     return [reason.code for reason in trial.reasons]
 
