@@ -163,8 +163,7 @@ def positions_title(rows: Sequence[Row]) -> str:
     hops = [whole(HOPS.of(row)) for row in (at_place[0], at_place[-1])]
     ratio = ratio_of(at_place[-1], at_place[0], CPU.path)
     cpu = f", and CPU per request {describe_ratio(ratio)}" if ratio else ""
-    told = f"outermost {hops[0]} hops to a thread, innermost {hops[1]}{cpu}"
-    return f"The place of one sync-only middleware: {told} ({TELLING})"
+    return f"The place of one sync-only middleware: outermost {hops[0]} hops, innermost {hops[1]}{cpu} ({TELLING})"
 
 
 def best_place(run: Run, request: str, name: str) -> int | None:

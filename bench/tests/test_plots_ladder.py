@@ -55,7 +55,7 @@ def test_titles_tell_hops_and_cpu_of_the_ends(run: Run) -> None:
         "sync_wsgi@gthread:8 0 hops, CPU no difference detected (0.990 to 1.010)"
     )
     assert plots_ladder.positions(run, "hello").finding.startswith(
-        "The place of one sync-only middleware: outermost 17 hops to a thread, innermost 3, and CPU per request 0.3003×"
+        "The place of one sync-only middleware: outermost 18 hops, innermost 4, and CPU per request 0.3003×"
     )
 
 
@@ -66,7 +66,7 @@ def test_a_run_of_its_ends_alone_tells_their_hops(run: Run) -> None:
         "From no middleware to 7: async_asgi@uvicorn 2 to 16 hops; sync_wsgi@gthread:8 0 hops"
     )
     assert plots_ladder.positions(once, "hello").finding == (
-        "The place of one sync-only middleware: outermost 17 hops to a thread, innermost 3 (async_asgi@uvicorn)"
+        "The place of one sync-only middleware: outermost 18 hops, innermost 4 (async_asgi@uvicorn)"
     )
     assert plots_ladder.best_place(once, "hello", "sync_only") == 7
 
