@@ -88,6 +88,13 @@ def test_a_module_that_can_be_run_is_there(line: str) -> None:
     assert importlib.util.find_spec(name), MODULES[line]
 
 
+def test_scripts_run_modules_that_are_there() -> None:
+    scripts = "\n".join(path.read_text() for path in tracked() if path.parent == ROOT / "scripts" and not path.suffix)
+    named = set(re.findall(r"\bbench(?:\.\w+)+", scripts))
+    assert len(named) > 5
+    assert [name for name in sorted(named) if not importlib.util.find_spec(name)] == []
+
+
 def is_there(name: str) -> bool:
     """True for a file or folder of the project by its name or the end of its path, `*` for any part of a name."""
     pattern = re.compile("/" + re.escape(name.lstrip("./").rstrip("/")).replace(r"\*", "[^/]*") + "$")
