@@ -138,13 +138,13 @@ display(Markdown(lessons.findings(run, "100 users")))
 # %% [markdown]
 # ### The two doors
 #
-# What is a door? WSGI is a function: the server calls it in a thread, and has the answer when it returns. The thread is taken for so long.
+# What is a door? WSGI is a function: the server calls it in a thread, and has the answer when it returns. The thread is taken for that long.
 
 # %%
 print(lessons.source_of("labs/bare/wsgi.py", "application"))
 
 # %% [markdown]
-# ASGI is a coroutine: the server awaits it, hears from it by messages, and serves others on the same thread whenever it waits.
+# ASGI is a coroutine: the server awaits it, hears from it in messages, and serves others on the same thread whenever it waits.
 
 # %%
 print(lessons.source_of("labs/bare/asgi.py", "respond"))

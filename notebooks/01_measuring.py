@@ -129,7 +129,8 @@ display(Markdown(lessons.findings(loaded)))
 # ## How to know that the generator is not what you measure
 #
 # Every trial ends with a verdict. For an open loop the first question is whether it kept its own schedule: how late did requests leave? Where one in a hundred left later than
-# 2 ms, and later than 5 % of the median latency, the point is **client-limited**: drawn hollow, and no finding rests on it.
+# 2 ms, and later than 5 % of the median latency, the point is **client-limited**: drawn hollow, and no finding rests on
+# it. Where that leaves a claim fewer than three restarts, it says *cannot tell*.
 
 # %%
 lines = [

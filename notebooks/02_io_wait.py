@@ -110,8 +110,9 @@ display(Markdown(lessons.findings(run)))
 
 # %% [markdown]
 # Why does an async view cost more CPU than a thread that sleeps? Look at the threads. Django's ASGI handler sends its
-# `request_started` signal and closes the response through a thread of the request's own, also where the view is async: every request in flight
-# parks one. The lesson on hops takes this apart.
+# `request_started` signal and closes the response through a thread of the request's own, also where the view is async: every request has one made,
+# parks it while it waits, and has it ended. The lesson on hops takes this apart. (Of memory: gunicorn is two processes, one that manages and one that
+# works, and both are counted; uvicorn is one.)
 
 # %%
 plots.threads_and_memory(run, request)

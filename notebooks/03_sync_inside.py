@@ -93,7 +93,8 @@ lines = [(f"`{stack}`", hops_text(seen.hops), ", ".join(seen.lanes)) for stack, 
 display(Markdown(lessons.table("stack | crossings | runs on", lines)))
 
 # %% [markdown]
-# With more users: the throughput, the threads and the memory. A pool takes the threads that it was given; behind ASGI there is one for each request in flight.
+# With more users: the throughput, the threads and the memory. A pool takes the threads that it was given; behind ASGI there is one for each request in flight. gunicorn's
+# memory is that of two processes, the one that manages and the one that works.
 
 # %%
 plots.threads_and_memory(run, request)
@@ -104,7 +105,7 @@ plots.threads_and_memory(run, request)
 # - **Outside is the loop.** It reads the request, walks through Django's async handler, and sends whatever is sync to a thread: the view, each hook of a middleware, a signal, `close`.
 # - **Inside is one thread for each request**, made by its first hop and parked until it ends. So sync views behind ASGI do run side by side, each on a thread of its own, and nothing bounds
 #   how many. An async view has one as well: Django's own `request_started` needs it. An answered request
-#   keeps its thread until `close` has run there, so that more are counted than there are users.
+#   keeps its thread until `close` has run there, and asgiref starts another to end it, so that more are counted than there are users.
 # - **A hop costs CPU.** What that comes to for 100 users who wait:
 
 

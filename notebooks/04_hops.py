@@ -80,6 +80,14 @@ for sentence in trace.advice:
 # - **All hops of a request go to one thread**, made for it by the first one and held until the request ends. So every request in flight
 #   parks a thread, also with an async view.
 #
+# So the number could have been told beforehand, from the two and the hooks of each middleware in turn:
+
+# %%
+always, hooks = kept.load("alone").hops["sync_to_async"], [layer.hops for layer in trace.middleware]
+summed = f"{' + '.join(map(str, (always, *hooks)))} = **{always + sum(hooks)}**"
+display(Markdown(f"{summed}; the tracer counted {trace.hops['sync_to_async']}."))
+
+# %% [markdown]
 # The same view arranged in other ways; `startproject` stands for the seven:
 
 # %%
@@ -168,5 +176,5 @@ if mine:
 #
 # - Count before you change anything: `lab trace --app mysite.asgi:application /your/page`.
 # - Behind ASGI the middlewares of a new project make far more hops than the view does, whether it is sync or async. If middlewares are what you have, sync views
-#   behind WSGI make none of them, cost least of what Django offers as it comes, and are nothing to be ashamed of.
+#   behind WSGI make no hops, cost least of what Django offers as it comes, and are nothing to be ashamed of.
 # - A sync-only middleware does most harm around everything else. Next to the view it spares the hops of all that stand outside of it.

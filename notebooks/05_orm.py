@@ -176,15 +176,15 @@ plots_database.away(outage)
 # From these each of the numbers could have been told beforehand:
 
 # %%
-wave, hold_s, slots = small.load.connections, small.io_wait_s, 16
+wave, hold_s, slots, allowed = small.load.connections, small.io_wait_s, 16, 40
 at_100 = {row.stack: row for row in plots_database.waves_of(connections, 100)}
 slowest_s = at_100["async_asgi+pool_16@uvicorn"].median("waves.first.slowest_us") / 1e6
 lines = [
-    ("hops of four a-methods", "2 + 4", "6", texts.whole(asked_async)),
-    ("five queries of 20 ms, gathered", "5 x 20 ms", "100 ms", f"{texts.number(gathered_ms)} ms"),
+    ("hops of four a-methods", "2 + 4", f"{2 + 4}", texts.whole(asked_async)),
+    ("five queries of 20 ms, gathered", "5 x 20 ms", f"{5 * 20} ms", f"{texts.number(gathered_ms)} ms"),
     (f"connections, {wave} in flight", f"{wave}", f"{wave}", texts.whole(at_100[stock].median("waves.first.open_max"))),
-    ("the first to fail where 40 are allowed", "40 + 1", "41", texts.whole(first)),
-    (f"the slowest of {wave} with a pool of {slots}, at most", f"⌈{wave} / {slots}⌉ x {hold_s:g} s",
+    (f"the first to fail where {allowed} are allowed", f"{allowed} + 1", f"{allowed + 1}", texts.whole(first)),
+    (f"the slowest of {wave} with a pool of {slots}, at most", f"{wave} / {slots}, rounded up, x {hold_s:g} s",
      f"{ceil(wave / slots) * hold_s:g} s", f"{texts.number(slowest_s)} s"),
 ]  # fmt: skip
 display(Markdown(lessons.table("what | arithmetic | predicted: | measured:", lines)))

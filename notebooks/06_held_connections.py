@@ -113,7 +113,8 @@ display(Markdown(lessons.findings(left)))
 #   to be published.
 # - **Under ASGI it is a task**, and the view's waiting takes no thread. But Django's handler sends the signal `request_started` to a thread, made for this request and kept until it ends,
 #   which a feed does not. So stock Django parks a thread for each, also where all code is async.
-# - **A thread that waits is cheap, not free.** The last column is what each connection added to the process.
+# - **A thread that waits is cheap, not free.** The last column is what each feed that is served added to the server's memory. (Before the first one gunicorn has
+#   more of it than uvicorn: two processes, the one that manages and the one that works.)
 # - **The wrong pairings collect.** Django takes a sync iterator to its end before the first byte leaves under ASGI, and an async one under WSGI. A feed has no end.
 # - **Leaving cancels a coroutine, and nothing else.** A view that awaits is told at its `await`; a thread is told nothing, and a computation has no `await` to be told at.
 #
@@ -135,7 +136,7 @@ lines = [
 display(Markdown(lessons.table("stack | N: | min(N, T): | served: | threads: | kB each:", lines)))
 
 # %% [markdown]
-# Where the third column and the fourth part, the iterator is of the wrong kind.
+# Where the third and the fourth column differ, the iterator is of the wrong kind.
 
 # %% [markdown]
 # ## What people say

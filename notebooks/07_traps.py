@@ -29,7 +29,7 @@ versions = a_methods.load()
 # %% [markdown]
 # ## Predict
 #
-# - Some calls of this lesson hold up the event loop for 50 ms and more, and everybody else waits. About how many of them does Django say a word?
+# - Some calls of this lesson hold up the event loop for 50 ms and more, and everybody else waits. Of how many does Django warn you?
 # - Five queries of 100 ms each are given to `asyncio.gather`. After how many milliseconds are all of them there?
 
 # %%
@@ -42,7 +42,7 @@ my_prediction_ms = None
 # ```sh
 # lab serve traps_asgi@uvicorn          # open the address: a page with all of them
 # lab serve traps_wsgi@gthread:8        # the same project behind the other door
-# python -m bench.exhibits.traps                 # ask all of them again, in half a minute
+# python -m bench.exhibits.traps        # ask all of them again, in half a minute
 # ```
 
 # %%
@@ -125,6 +125,17 @@ display(Markdown("\n".join(lines)))
 # - **Behind ASGI that thread is new for each request**, and so is what belongs to threads: connections. Behind WSGI a thread serves one request after another.
 # - **A hop runs in a copy of the context.** Values are carried back, tokens are not.
 # - **The name says nothing.** An a-method can be awaited; whether it leaves the loop depends on what is inside, and changes from version to version.
+#
+# Two of the numbers could have been told beforehand: callers who hold up the loop take turns, and so do the queries of one request.
+
+# %%
+held_up, queried = (seen[name]["asgi"]["trap"].values for name in ("blocking_in_async_view", "gather_is_serial"))
+turns = [
+    ("callers of a view that blocks", held_up["callers"], held_up["blocked_ms"], held_up["took_ms"]),
+    ("queries, gathered", queried["queries"], queried["query_ms"], queried["took_ms"]),
+]
+lines = [(what, f"{n} x {ms} ms", f"{n * ms:,} ms", f"{took_ms:,} ms") for what, n, ms, took_ms in turns]
+display(Markdown(lessons.table("what takes turns | arithmetic | predicted: | measured:", lines)))
 
 # %% [markdown]
 # ## What people say

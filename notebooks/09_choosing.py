@@ -15,7 +15,7 @@
 #
 # A rule has to be short enough to argue with. This one is:
 #
-# 1. Predict what each stack answers, from L, S, N and its threads, of which it gets no more than twice what keeps the core busy.
+# 1. Predict what each stack answers, from L, S, N and its threads. A pool gets no more of them than twice what keeps the core busy.
 # 2. Leave out what does not fit into the memory.
 # 3. Of those that come within a tenth of the best, take the one that asks least of you: sync behind WSGI, then sync behind ASGI, then async.
 
@@ -86,7 +86,7 @@ sliders.explore(decide, start)
 decide(replace(start, with_seven=True))
 
 # %% [markdown]
-# ### A case for the loop
+# ### A case for ASGI
 #
 # 2,000 at once who wait five seconds each for another service, where nobody would configure more than 64 threads:
 

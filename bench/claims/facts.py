@@ -54,7 +54,7 @@ def of_traps(kept: Mapping[str, Any], evidence: OfTraps) -> Found:
     doors = {name: _there(traps, name, "the trap", "python -m bench.exhibits.traps") for name in evidence.traps}
     harmed = {door: [name for name in doors if doors[name][door]["trap"]["harmed"]] for door in DOORS}
     worse = [name for name in harmed["asgi"] if name not in harmed["wsgi"]]
-    found: Found = {"traps": len(doors), "worse_behind_asgi": len(worse), "worse": worse}
+    found: Found = {"traps": len(doors), "worse_behind_asgi": len(worse), "worse": [f"`{name}`" for name in worse]}
     for door, names in harmed.items():
         found |= {f"{door}_harmed": len(names), f"{door}_harm": names}
     if len(doors) == 1:
@@ -95,7 +95,7 @@ def _without_twin(kept: Mapping[str, Sequence[str]], things: Sequence[str]) -> F
     names = [
         method for thing in things for method in _there(kept, thing, "the list of", "python -m bench.exhibits.calls")
     ]
-    return {"without_twin": len(names), "twinless": names}
+    return {"without_twin": len(names), "twinless": [f"`{name}`" for name in names]}
 
 
 def of_methods(kept: Mapping[str, Any], evidence: OfMethods, version: str) -> Found:
@@ -111,13 +111,18 @@ def of_methods(kept: Mapping[str, Any], evidence: OfMethods, version: str) -> Fo
     return {
         "version": version,
         "methods": len(here),
-        "first": [f"{name.rpartition('.')[2]} in {since}" for name, since in first.items()],
+        "first": [f"`{_of_class(name)}` in {since}" for name, since in first.items()],
         "since": max(first.values(), key=_order, default=""),
         "places": len(counts),
         "counts": [f"{place} {count}" for place, count in counts.items()],
         "without": [place for place, count in counts.items() if not count],
         "places_without": sum(not count for count in counts.values()),
     }
+
+
+def _of_class(method: str) -> str:
+    """`QuerySet.aget` of `db.models.query.QuerySet.aget`."""
+    return ".".join(method.rsplit(".", 2)[-2:])
 
 
 def _count(methods: Sequence[str], prefix: str) -> int:

@@ -133,8 +133,10 @@ def shown(value: Any) -> str:
             return f"{value:,.3g}"
         case {"low": low, "estimate": estimate, "high": high}:
             return f"{estimate:,.3g} ({low:,.3g} to {high:,.3g})"
-        case [*parts]:
-            return ", ".join(map(shown, parts))
+        case [*parts, last] if parts:
+            return f"{', '.join(map(shown, parts))} and {shown(last)}"
+        case [only]:
+            return shown(only)
     return str(value)
 
 

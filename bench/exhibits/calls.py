@@ -287,11 +287,13 @@ def _seen(call: Asked) -> str:
 
 
 def told_beside(prediction: int | None, calls: Sequence[Asked]) -> str:
-    """How many calls blocked the loop, how many of them Django noticed, and what the learner said."""
+    """How many calls blocked the loop, how many Django noticed, and what the learner said, who is asked first."""
+    if prediction is None:
+        return "No prediction yet: put a number into the cell above and run both again."
     blocked = [call for call in calls if call.blocked]
-    said = f"You said {prediction}" if prediction is not None else "No prediction yet: put a number in the cell above"
-    noticed = sum(call.caught for call in blocked)
-    return f"Calls that blocked the loop: {len(blocked)}; Django said a word about {noticed or 'none'} of them. {said}."
+    noticed = sum(call.caught for call in blocked) or "none"
+    told = f"Calls that blocked the loop: {len(blocked)}; Django said a word about {noticed} of them."
+    return f"{told} You said {prediction}."
 
 
 def table(calls: Sequence[Asked]) -> Table:

@@ -162,7 +162,7 @@ def tell_page(values: Values) -> str:
 def tell_crowd(values: Values) -> str:
     return (
         f"{values['callers']} callers who wait {values['blocked_ms']} ms: at most {values['inside_most']} inside at "
-        f"once, {values['took_ms']:,} ms in all; another page, asked during {values['other_blocked_ms']} ms of it, "
+        f"once, {values['took_ms']:,} ms in all; another page, asked while one waits {values['other_blocked_ms']} ms, "
         f"took {values['other_ms']:,} ms"
     )
 

@@ -81,11 +81,10 @@ def both_loops(run: Run) -> tuple[Row, Row]:
 
 
 def compare(prediction: float | None, measured: float | None, unit: str) -> str:
-    """A sentence that sets the learner's number beside the measured one."""
-    found = NOT_MEASURED if measured is None else f"measured: {measured:,.0f} {unit}"
+    """A sentence that sets the learner's number beside the measured one, which waits for it."""
     if prediction is None:
-        found = found[0].upper() + found[1:]
-        return f"No prediction yet: put a number into the cell above and run both again. {found}."
+        return "No prediction yet: put a number into the cell above and run both again."
+    found = NOT_MEASURED if measured is None else f"measured: {measured:,.0f} {unit}"
     factor = f" Yours is {prediction / measured:.2f} times that." if measured else ""
     return f"You said {prediction:,.0f} {unit}; {found}.{factor}"
 

@@ -34,6 +34,7 @@ def executed(source: Path) -> Any:
     """The notebook of a source, run from top to bottom. LabError names the lesson and the failing cell's error."""
     notebook = jupytext.read(source)
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    # On a busy machine what one cell prints comes in several pieces; kept as one it is the same every time.
     client = NotebookClient(
         notebook,
         timeout=CELL_WITHIN_S,

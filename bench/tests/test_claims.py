@@ -245,8 +245,8 @@ def test_a_sentence_says_where_a_finding_turns() -> None:
 
 
 def test_facts_are_told_in_words() -> None:
-    assert [shown(fact) for fact in (True, False, [], ["a", "b"], 1234, FACTS["us"])] == [
-        *("yes", "no", "none", "a, b", "1,234", "50 (40 to 60)"),
+    assert [shown(fact) for fact in (True, False, [], ["a"], ["a", "b", "c"], 1234, FACTS["us"])] == [
+        *("yes", "no", "none", "a", "a, b and c", "1,234", "50 (40 to 60)"),
     ]
 
 

@@ -73,17 +73,17 @@ def any_form(environ: Any, start_response: Any) -> Any:
     return BY_PATH[environ["PATH_INFO"]](environ, start_response)
 
 
-async def answers_anything(scope: Any, receive: Any, send: Any) -> None:
+async def one_for_any_scope(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": HELLO.encode()})
 
 
-async def looks_first(scope: Any, receive: Any, send: Any) -> None:
+async def one_for_http_alone(scope: Any, receive: Any, send: Any) -> None:
     assert scope["type"] == "http"
-    await answers_anything(scope, receive, send)
+    await one_for_any_scope(scope, receive, send)
 
 
-ASYNC_FORMS = (answers_anything, looks_first)
+ASYNC_FORMS = (one_for_any_scope, one_for_http_alone)
 
 
 def wsgi_as_printed() -> dict[str, Any]:
