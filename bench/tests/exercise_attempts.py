@@ -343,6 +343,9 @@ WRONG = {
         "VisitorMiddleware: /greeting: does not wait the 400 ms",
         (("asyncio.sleep(number(request, \"ms\") / 1000)", "asyncio.sleep(0)"),),
     ),
+    "settings without a database": Attempt(
+        "solutions/traps", NO_AGE, "DATABASES = {}", "/sign_in answers 500 because of `ImproperlyConfigured`"
+    ),
     "queries without their wait": Attempt(
         "solutions/traps", 'order_by("pk"), ms)', 'order_by("pk"), 0 * ms)', "which take it"
     ),

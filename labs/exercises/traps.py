@@ -2,8 +2,8 @@
 
 Behind ASGI four of the views answer 500 and one never answers. `me` deceives: as long as nobody is signed in, all is
 well; what breaks `greeting` stands in the middleware. Two traps raise nothing: the queries of `basket` take turns, and
-on account of DATABASES each visitor leaves a connection behind. Two more that raise nothing are exercises of their own:
-`blocking_view` and `stream`.
+on account of DATABASES, which holds for all of them, each visitor leaves a connection behind. Two more traps that raise
+nothing are exercises of their own: `blocking_view` and `stream`.
 
 Task: let all views answer, `me` also to somebody who is signed in, and VISITOR be afterwards what it was before. Let
 the queries of `basket` overlap, or ask one for all; each is still to take its `ms`. Let no connection stay open when
