@@ -12,7 +12,6 @@ from functools import partial
 from bench.databases import database
 from bench.exhibits.trap_ways import Values, Visitor, look_signed_in, tell_answer, tell_signed_in
 from bench.learn.exercise_visits import CROWDS, EARLY, NotYet, Seen, Subject, visiting
-from labs.exercises.project.leftovers import HEADER
 
 PRODUCTS, PRODUCT, ADA, ANONYMOUS = '"products": 100', "<li>product 1</li>", '"name": "ada"', '"name": ""'
 QUERIES, QUERY_MS = 4, 150  # no more than a pool of connections lends by its defaults
@@ -47,9 +46,14 @@ def traps(subject: Subject) -> Seen:
         _require_sign_in(visitor)
         met = {place: trap.look(visitor) for place, trap in TRAPS.items()}
         forgotten = _left_open(visitor) if met["DATABASES"].is_cured else 0
+    return _seen(met, forgotten)
+
+
+def _seen(met: dict[str, Met], forgotten: int) -> Seen:
+    """NotYet with the first that is not cured."""
     fallen = [place for place, trap in met.items() if not trap.is_cured]
     seen = "; ".join(f"{place}: {trap.told}" for place, trap in met.items()) + "."
-    numbers = {"traps": len(TRAPS), "cured": len(TRAPS) - len(fallen), "forgotten": forgotten}
+    numbers = {"traps": len(met), "cured": len(met) - len(fallen), "forgotten": forgotten}
     if fallen:
         first = fallen[0]
         look_at = f"Look at `{first}`, and at labs/traps/{TRAPS[first].name}.py. {met[first].why}"
@@ -109,14 +113,14 @@ def _look_at_queries(visitor: Visitor) -> Met:
     """The best of some visits, since a machine that is busy keeps queries apart that need not wait for each other."""
     met = _look_at_answer(f"/basket?n={QUERIES}&ms=0", NAMES, visitor)
     for _ in range(CROWDS if met.is_cured else 0):
-        met, most = _met_queries(visitor)
-        if met.is_cured or most <= 1:
+        met, took_turns = _met_queries(visitor)
+        if met.is_cured or took_turns:
             break
     return met
 
 
-def _met_queries(visitor: Visitor) -> tuple[Met, int]:
-    """Whether all that it asks is with the database at once, be it one query, and how much is."""
+def _met_queries(visitor: Visitor) -> tuple[Met, bool]:
+    """Whether all that it asks is with the database at once, be it one query; and whether several took turns."""
     before, others_get_in = _counted(visitor), False
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(visitor.client.get, f"/basket?n={QUERIES}&ms={QUERY_MS}")
@@ -126,14 +130,15 @@ def _met_queries(visitor: Visitor) -> tuple[Met, int]:
         asking.result().raise_for_status()
     after = _counted(visitor)
     made, took_ms, most = after["slow"] - before["slow"], after["slow_ms"] - before["slow_ms"], after["slow_most"]
+    took_turns = most == 1 < made
     told = f"{made} × {QUERY_MS} ms in the database, at most {most} at once"
     if not made or took_ms < EARLY * made * QUERY_MS:
-        return Met(f"{told}, which take it {took_ms} ms", why="Each query is to take its `ms`."), most
+        return Met(f"{told}, which take it {took_ms} ms", why="Each query is to take its `ms`."), took_turns
     if most < made:
-        return Met(told), most
+        return Met(told), took_turns
     if not others_get_in:
-        return Met(f"{told}, and no other page is answered meanwhile", why=HELD_UP), most
-    return Met(told, is_cured=True), most
+        return Met(f"{told}, and no other page is answered meanwhile", why=HELD_UP), took_turns
+    return Met(told, is_cured=True), took_turns
 
 
 def _look_at_names(visitor: Visitor) -> Met:
@@ -151,8 +156,9 @@ def _look_at_names(visitor: Visitor) -> Met:
             return Met(f"/greeting: answers {text[:40]!r} to {name}")
     if ada.elapsed.total_seconds() * 1000 < EARLY * WAIT_MS:
         return Met(f"/greeting: does not wait the {WAIT_MS} ms that it is asked to")
-    if ada.headers[HEADER]:
-        return Met(f"/greeting: answers 200 and leaves {ada.headers[HEADER]} changed", why=FOR_THE_NEXT)
+    changed = ada.headers["X-Left-Changed"]
+    if changed:
+        return Met(f"/greeting: answers 200 and leaves {changed} changed", why=FOR_THE_NEXT)
     return Met("/greeting: answers 200", is_cured=True)
 
 

@@ -11,8 +11,6 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.decorators import async_only_middleware
 
-HEADER = "X-Left-Changed"
-
 
 @async_only_middleware
 def leftovers(get_response: Any) -> Any:
@@ -20,7 +18,7 @@ def leftovers(get_response: Any) -> Any:
         before = values()
         response = await get_response(request)
         after = values()
-        response.headers[HEADER] = ", ".join(name for name in after if after[name] != before[name])
+        response.headers["X-Left-Changed"] = ", ".join(name for name in after if after[name] != before[name])
         return response
 
     return middleware
