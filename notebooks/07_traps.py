@@ -158,7 +158,8 @@ display(Markdown(show.settled_in("07_traps")))
 #
 # Six calls, each made in an async view. Write `True` where Django refuses it with `SynchronousOnlyOperation`, `False` where it does not.
 #
-# And four to mend: `labs/exercises/four_traps.py` has four views that fail behind ASGI, one of them only for visitors who have signed in. `lab check four_traps` asks them.
+# And seven to mend: `labs/exercises/traps.py` has seven of these traps in one file. Five end in an error or in no answer at all, one of them only for visitors who have
+# signed in; two make no noise. `lab check traps` says what becomes of each.
 
 # %%
 my_refused = {

@@ -18,7 +18,7 @@ CALLERS, BLOCKED_MS, OTHER_AFTER_S, OTHER_BLOCKED_MS = 10, 250, 0.1, 500
 QUERIES, QUERY_MS = 5, 100
 EVENTS, PAUSE_MS = 4, 100
 VISITS = 40
-ERROR = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Operation)): ", re.MULTILINE)
+ERROR = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Operation|Configured)): ", re.MULTILINE)
 Values = dict[str, Any]
 
 
@@ -37,7 +37,8 @@ class Visitor:
         except httpx.ReadTimeout:
             return {"status": None, "waited_s": HANGS_AFTER_S}
         logged = self.server.log.read_bytes()[log_bytes:].decode(errors="replace")
-        return {"status": status} | ({"error": ERROR.findall(logged)[-1]} if status == 500 else {})
+        errors = ERROR.findall(logged) if status == 500 else []
+        return {"status": status} | ({"error": errors[-1]} if errors else {})
 
     def took_ms(self, path: str) -> int:
         began_s = time.monotonic()

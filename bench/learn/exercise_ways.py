@@ -23,9 +23,10 @@ from bench.exhibits.trap_ways import (
 )
 from bench.hops.ask import Ask
 from bench.hops.asking import traced
-from bench.learn.exercise_databases import bounded_connections, four_traps
+from bench.learn.exercise_connections import bounded_connections
 from bench.learn.exercise_plateau import FUNCTION, plateau
 from bench.learn.exercise_service import SlowService, slow_service
+from bench.learn.exercise_traps import traps
 from bench.learn.exercise_visits import (
     ANSWER_WITHIN_S,
     ASGI,
@@ -251,5 +252,5 @@ WAYS: dict[str, Callable[[Subject], Seen]] = {
     "bounded_connections": bounded_connections,
     "plateau": plateau,
     "stream": stream,
-    "four_traps": four_traps,
+    "traps": traps,
 }

@@ -6,12 +6,19 @@ from typing import NamedTuple
 
 
 class Attempt(NamedTuple):
-    """A change of a file of `labs`; `said` is a part of what the check sees, empty where it is to pass."""
+    """A change of a file of `labs`, or several; `said` is a part of what the check sees, empty where it is to pass."""
 
     file: str
     old: str
     new: str
     said: str = ""
+    also: tuple[tuple[str, str], ...] = ()
+
+    def made_of(self, text: str) -> str:
+        for old, new in ((self.old, self.new), *self.also):
+            assert old in text, old
+            text = text.replace(old, new)
+        return text
 
 
 AWAITED, SLEPT = "await asyncio.sleep(ms / 1000)", "time.sleep(ms / 1000)"
@@ -62,6 +69,63 @@ def queue(get_response):
 DATABASES ="""
 ANOTHER_ANSWER = "await get_response(request)", "__import__('django.http').http.HttpResponse('fine')"
 
+ASKED_AS_ONE = """    asked = slow(Product.objects.filter(pk__in=range(1, n + 1)).order_by("pk"), ms)
+    return answer(names=[product.name async for product in asked])
+"""
+ASK = """
+    def ask(pk):
+        try:
+            return slow(Product.objects.filter(pk=pk), ms).get().name
+        finally:
+            __import__("django.db").db.connection.close()
+
+    every = range(1, n + 1)
+"""
+POOL_OF = "__import__('concurrent.futures').futures.ThreadPoolExecutor"
+ASKED_IN_THREADS = f"""{ASK}
+    ask_it = __import__("asgiref.sync").sync.sync_to_async(ask, thread_sensitive=False)
+    return answer(names=await asyncio.gather(*map(ask_it, every)))
+"""
+ASKED_IN_TWO = f"""{ASK}
+    loop, pool = asyncio.get_running_loop(), {POOL_OF}(2)
+    return answer(names=await asyncio.gather(*(loop.run_in_executor(pool, ask, pk) for pk in every)))
+"""
+ASKED_ON_THE_LOOP = f"{ASK}\n    return answer(names=list({POOL_OF}(n).map(ask, every)))\n"
+ASKED_AND_FORGOTTEN = ASKED_ON_THE_LOOP.replace('__import__("django.db").db.connection.close()', "pass")
+NAMES_TYPED_IN = "    return answer(names=[f'product {pk}' for pk in range(1, n + 1)])\n"
+SET_AGAIN = "VISITOR.set(request.visitor_before)"
+WITHOUT_HOPS = """class VisitorMiddleware(MiddlewareMixin):
+    async def __acall__(self, request):
+        token = VISITOR.set(request.GET.get("name", "nobody"))
+        try:
+            return await self.get_response(request)
+        finally:
+            VISITOR.reset(token)
+
+
+class Old(MiddlewareMixin):"""
+VARIABLE = 'VISITOR = ContextVar("VISITOR", default="nobody")'
+GLOBAL = """class Variable:
+    value = "nobody"
+
+    def get(self):
+        return self.value
+
+    def set(self, value):
+        self.value = value
+
+
+VISITOR = Variable()"""
+NO_AGE = 'DATABASES = {"default": {**database(), "CONN_MAX_AGE": 0}}'
+CLOSED_BY_A_SIGNAL = """from django.core import signals
+from django.db import connections
+
+DATABASES = {"default": {**database(), "CONN_MAX_AGE": 600}}
+signals.request_finished.connect(lambda **more: connections.close_all(), weak=False)"""
+POOL_OF_CONNECTIONS = """DATABASES = {"default": database()}
+if "postgresql" in DATABASES["default"]["ENGINE"]:
+    DATABASES["default"]["OPTIONS"] = {"pool": True}"""
+
 RIGHT = {
     "a view of its own thread": Attempt("exercises/blocking_view", "async def wait", "def wait"),
     "a thread for the call that blocks": Attempt(
@@ -97,14 +161,26 @@ RIGHT = {
     "an async iterator of a sync view": Attempt("solutions/stream", "async def count", "def count"),
     "a wait between the parts only": Attempt("solutions/stream", AWAITED, f"if made < n - 1:\n            {AWAITED}"),
     "a report on the loop": Attempt(
-        "solutions/four_traps",
+        "solutions/traps",
         f"def report{VIEW}    return answer(products=async_to_sync(count_products)())",
         f"async def report{VIEW}    return answer(products=await count_products())",
     ),
     "views of their own threads": Attempt(
-        "solutions/four_traps",
+        "solutions/traps",
         f"async def products{VIEW}    return answer(products=await Product.objects.acount())",
         f"def products{VIEW}    return answer(products=Product.objects.count())",
+    ),
+    "queries in threads, a middleware without hops, a pool of connections": Attempt(
+        "solutions/traps",
+        ASKED_AS_ONE,
+        ASKED_IN_THREADS,
+        also=(("class VisitorMiddleware(MiddlewareMixin):", WITHOUT_HOPS), (NO_AGE, POOL_OF_CONNECTIONS)),
+    ),
+    "threads that forget their connections, and a signal that closes those of requests": Attempt(
+        "solutions/traps",
+        ASKED_AS_ONE,
+        ASKED_AND_FORGOTTEN,
+        also=(("async def basket", "def basket"), (NO_AGE, CLOSED_BY_A_SIGNAL)),
     ),
 }  # fmt: skip
 WRONG = {
@@ -231,15 +307,53 @@ WRONG = {
         "solutions/stream", "range(n)", "__import__('itertools').count()", "had no end within"
     ),
     "traps that are silenced": Attempt(
-        "exercises/four_traps",
+        "exercises/traps",
         "import asyncio\n",
         "import asyncio\nimport os\n\nos.environ['DJANGO_ALLOW_ASYNC_UNSAFE'] = '1'\n",
         "with 1 of its queries on the loop",
     ),
     "an answer that is typed in": Attempt(
-        "solutions/four_traps", "products=await Product.objects.acount()", "products=100", "with 0 queries"
+        "solutions/traps", "products=await Product.objects.acount()", "products=100", "with 0 queries"
     ),
     "a name that is typed in": Attempt(
-        "solutions/four_traps", "name=user.get_username()", "name='ada'", "/me: answers '{\"name\": \"ada\"}'"
+        "solutions/traps", "name=user.get_username()", "name='ada'", "me: answers '{\"name\": \"ada\"}'"
+    ),
+    "cures that cure half": Attempt(
+        "solutions/traps",
+        ASKED_AS_ONE,
+        ASKED_IN_TWO,
+        "4 × 150 ms in the database, at most 2 at once; "
+        "VisitorMiddleware: /greeting: answers 200 and leaves VISITOR changed; "
+        "DATABASES: 5 visits to /sign_in leave 5 connections open",
+        ((SET_AGAIN, "pass"), ('"CONN_MAX_AGE": 0', '"CONN_MAX_AGE": 1')),
+    ),
+    "names that are typed in, and kept for all": Attempt(
+        "solutions/traps",
+        ASKED_AS_ONE,
+        NAMES_TYPED_IN,
+        "basket: answers 200, with 0 queries of the database; "
+        "VisitorMiddleware: /greeting: answers '{\"hello\": \"Ada\"}' to nobody",
+        ((VARIABLE, GLOBAL),),
+    ),
+    "queries that overlap and hold up the loop, and a greeting that does not wait": Attempt(
+        "solutions/traps",
+        ASKED_AS_ONE,
+        ASKED_ON_THE_LOOP,
+        "at most 4 at once, and no other page is answered meanwhile; "
+        "VisitorMiddleware: /greeting: does not wait the 400 ms",
+        (("asyncio.sleep(number(request, \"ms\") / 1000)", "asyncio.sleep(0)"),),
+    ),
+    "settings without a database": Attempt(
+        "solutions/traps", NO_AGE, "DATABASES = {}", "/sign_in answers 500 because of `ImproperlyConfigured`"
+    ),
+    "queries without their wait": Attempt(
+        "solutions/traps", 'order_by("pk"), ms)', 'order_by("pk"), 0 * ms)', "which take it"
+    ),
+    "views that never answer": Attempt(
+        "solutions/traps",
+        ASKED_AS_ONE,
+        "    await asyncio.sleep(600)\n",
+        "basket: no answer within 1.5 s; VisitorMiddleware: /greeting: no answer within 1.5 s",
+        (("asyncio.sleep(number(request, \"ms\") / 1000)", "asyncio.sleep(600)"),),
     ),
 }  # fmt: skip

@@ -22,7 +22,8 @@ from bench.databases import database
 from bench.databases.database import Database
 from bench.errors import ExitCode
 from bench.learn import exercise_calls, exercise_visits, exercises
-from bench.learn.exercise_databases import MOST_CONNECTIONS, TRAPS, VISITORS
+from bench.learn.exercise_connections import MOST_CONNECTIONS, VISITORS
+from bench.learn.exercise_traps import QUERIES, TRAPS
 from bench.learn.exercise_visits import CALLERS, Seen, Subject
 from bench.learn.exercise_ways import CALLS, WAYS
 from bench.record import ROOT
@@ -32,7 +33,7 @@ from bench.waiting import eventually
 from labs.exercises.project.names import EXERCISES
 
 FOLDERS = ("exercises", "solutions")
-ASK_DATABASE = ("bounded_connections", "four_traps")
+ASK_DATABASE = ("bounded_connections", "traps")
 # What a solution may change beside its imports and its first lines.
 MEANT = {
     "blocking_view": {"wait"},
@@ -41,7 +42,7 @@ MEANT = {
     "bounded_connections": {"DATABASES"},
     "plateau": {"plateau_per_s"},
     "stream": {"numbers"},
-    "four_traps": {"products", "shelf", "me", "report"},
+    "traps": set(TRAPS),
 }
 Found = dict[str, dict[str, Seen]]
 
@@ -99,9 +100,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checks]:
                 checks.begin(f"{folder}/{name}", name, text_of(folder, name))
         for key, attempt in {**RIGHT, **WRONG}.items():
             folder, _, name = attempt.file.partition("/")
-            text = text_of(folder, name)
-            assert attempt.old in text, key
-            checks.begin(key, name, text.replace(attempt.old, attempt.new))
+            checks.begin(key, name, attempt.made_of(text_of(folder, name)))
         yield checks
 
 
@@ -156,7 +155,7 @@ def test_what_is_counted_changes_as_the_exercise_asks(found: Found) -> None:
     assert numbers(found, "middleware_hops", "hops_of_middleware") == (2, 0)
     assert numbers(found, "overlapping_calls", "sync_most") == (1, CALLS)
     assert numbers(found, "overlapping_calls", "async_most") == (1, CALLS)
-    assert numbers(found, "four_traps", "answering") == (0, len(TRAPS))
+    assert numbers(found, "traps", "cured") == (0, len(TRAPS))
 
 
 def test_what_waits_in_line_takes_the_sum_of_its_waits(found: Found) -> None:
@@ -210,6 +209,14 @@ def test_another_right_way_passes(checked: Checks, name: str) -> None:
     seen = checked[name]
     require_checked(seen)
     assert seen.state == "pass", seen
+
+
+def test_connections_that_a_right_way_forgets_are_told(checked: Checks) -> None:
+    seen = checked["threads that forget their connections, and a signal that closes those of requests"]
+    require_checked(seen)
+    assert seen.numbers["forgotten"] >= QUERIES
+    assert "nobody has closed" in seen.seen
+    assert "closes them" in seen.look_at
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -308,7 +315,7 @@ def test_without_a_name_all_are_listed_with_their_state(
     assert list(rows) == list(EXERCISES)
     assert "not yet" in rows["plateau"]
     assert "skipped" in rows["stream"]
-    assert "pass" in rows["four_traps"]
+    assert "pass" in rows["traps"]
 
 
 def test_where_there_is_only_sqlite_connections_are_not_counted_and_the_command_that_helps_is_named(

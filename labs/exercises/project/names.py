@@ -7,5 +7,5 @@ EXERCISES = (
     "bounded_connections",
     "plateau",
     "stream",
-    "four_traps",
+    "traps",
 )

@@ -18,11 +18,13 @@ NAME = EXERCISE.rpartition(".")[2]
 ROOT_URLCONF = "labs.exercises.project.urls"
 TEMPLATES[0]["DIRS"].insert(0, Path(__file__).parents[2] / "traps" / "templates")
 
-# Two exercises are about something else than views, and one wants visitors to be known.
+# Two exercises are about something else than views. One is about that as well, and wants visitors to be known; its
+# DATABASES come later, in databases.py.
 if NAME == "middleware_hops":
     MIDDLEWARE[:] = [f"{EXERCISE}.Took"]
 if NAME == "bounded_connections":
     globals().update({name: value for name, value in vars(import_module(EXERCISE)).items() if name.isupper()})
-if NAME == "four_traps":
-    MIDDLEWARE[:] = middleware_from_names("session,authentication")
-    INSTALLED_APPS[:] = [*apps_needed_by(MIDDLEWARE), "labs.common.shop"]
+if NAME == "traps":
+    known = middleware_from_names("session,authentication")
+    INSTALLED_APPS[:] = [*apps_needed_by(known), "labs.common.shop"]
+    MIDDLEWARE[:] = ["labs.exercises.project.leftovers.leftovers", *known, f"{EXERCISE}.VisitorMiddleware"]

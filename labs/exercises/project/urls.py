@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 
 from labs.common.urls import handler400, handler500, ready  # noqa: F401
 from labs.exercises.project.counted import counted
+from labs.exercises.project.databases import take_databases
 from labs.exercises.project.queries import queries
 from labs.traps.census import census
 
@@ -17,7 +18,10 @@ def patterns() -> list[URLPattern]:
         from labs.async_asgi.views import hold
 
         return [path("hold", hold)]
-    return getattr(import_module(settings.EXERCISE), "urlpatterns", [])
+    exercise = import_module(settings.EXERCISE)
+    if settings.NAME == "traps":
+        take_databases(exercise)
+    return getattr(exercise, "urlpatterns", [])
 
 
 urlpatterns = [
