@@ -23,7 +23,7 @@ from bench.hops import kept
 from bench.load.calibrate import WAIT, WAIT_USERS, calibrated
 from bench.record import ROOT, Run
 from bench.stacks import LABS, SERVERS
-from bench.tables.texts import HOLLOW, number, percent, span, whole
+from bench.tables.texts import AT_LEAST, HOLLOW, milliseconds, number, percent, span, whole
 from bench.terminal import guarded
 from bench.workloads import BOUNDS, WORKLOADS
 
@@ -58,13 +58,13 @@ def first_table() -> str:
 
 def _first_line(row: summary.Row) -> list[str]:
     hollow = f"{HOLLOW} " if row.is_hollow else ""
-    p50_us, cpu_us = row.median("latency_us.p50"), row.median("cpu_us_per_request")
+    cpu_us = row.median("cpu_us_per_request")
     return [
         f"`{row.stack}`",
         LABS[summary.lab_of(row.stack)].lesson,
         f"{hollow}{number(row.median('throughput_per_s'))} ({span(row.throughput_interval)})",
         percent(row.median("fraction_of_limit")),
-        f"{number(None if p50_us is None else p50_us / 1000)} ms",
+        f"{milliseconds(row, 'p50')} ms",
         whole(row.median("server.threads_max")),
         f"{whole(cpu_us)} µs",
     ]
@@ -80,7 +80,8 @@ def caption() -> str:
         f"Django {machine['packages']['django']}, {machine['python']}, gunicorn "
         f"{machine['packages']['gunicorn']}, uvicorn {machine['packages']['uvicorn']}; {run.started_at[:10]}. "
         f"{HOLLOW}: some restart carries a reservation, spelt out in the "
-        f"[report](results/reference/{run.experiment}/report.html)."
+        f"[report](results/reference/{run.experiment}/report.html). "
+        f"{AT_LEAST}: users wait longer than the measurement took, so that nobody's whole wait was seen."
     )
 
 

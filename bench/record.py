@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -305,6 +305,17 @@ class Trial:
     @property
     def load_text(self) -> str:
         return load_text(self.users, self.rate_per_s, self.capacity_share, self.connections, self.max_connections)
+
+    @property
+    def lower_bounds(self) -> list[str]:
+        """Percentiles that are lower bounds: all where nobody's wait fits into warm-up and window.
+
+        By Little's law each of N users waits N/X in a closed loop without a pause; who was answered earlier was early.
+        """
+        seen_s = self.warmup_s + self.duration_s
+        if self.users and self.throughput_per_s and not self.rate_per_s and self.users / self.throughput_per_s > seen_s:
+            return [field.name for field in fields(Latency)]
+        return self.latency_at_least
 
     @property
     def is_measured(self) -> bool:

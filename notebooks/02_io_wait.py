@@ -37,10 +37,11 @@ users = at.crowd(request, 200)
 # ## Predict
 #
 # 200 users, each asks, waits for its answer and asks again at once. The view waits 100 ms. Commit to a number before you go
-# on: how many requests per second will 8 threads serve? And the event loop? Put your numbers in and run the cell.
+# on: how many requests per second will 400 threads serve, more than there are users? And the event loop? Put your numbers in and
+# run the cell.
 
 # %%
-my_prediction_8_threads = None
+my_prediction_400_threads = None
 my_prediction_event_loop = None
 
 # %% [markdown]
@@ -54,8 +55,8 @@ my_prediction_event_loop = None
 
 # %%
 display(Markdown(lessons.told(run)))
-pool, loop = (at[stack, request, users] for stack in ("sync_wsgi@gthread:8", "async_asgi@uvicorn"))
-for mine, row in ((my_prediction_8_threads, pool), (my_prediction_event_loop, loop)):
+pool, loop = (at[stack, request, users] for stack in ("sync_wsgi@gthread:400", "async_asgi@uvicorn"))
+for mine, row in ((my_prediction_400_threads, pool), (my_prediction_event_loop, loop)):
     compared = lessons.compare(mine, row.median("throughput_per_s"), "requests/s")
     display(Markdown(f"`{row.stack}`, {row.load_text}: {compared}"))
 

@@ -166,14 +166,6 @@ def positions_title(rows: Sequence[Row]) -> str:
     return f"The place of one sync-only middleware: outermost {hops[0]} hops, innermost {hops[1]}{cpu} ({TELLING})"
 
 
-def best_place(run: Run, request: str, name: str) -> int | None:
-    """Where among the seven that middleware makes the telling stack hop least, both ways counted; None if not known."""
-    at_place = [row for row in placed(rows_for(run, request), name) if row.stack == TELLING and row.values(HOPS.path)]
-    if len(at_place) < 2:
-        return None
-    return place_of_special(min(at_place, key=lambda row: HOPS.of(row) or 0.0))
-
-
 def _draw(ax: Axes, rows: Sequence[Row], measure: Measure, x_of: Callable[[Row], float]) -> None:
     for stack in _stacks(rows):
         mine = tuple(row for row in rows if row.stack == stack)

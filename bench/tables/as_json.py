@@ -78,7 +78,7 @@ def _row(row: Row, plateau: Plateau | None) -> dict[str, Any]:
         "throughput_per_s": row.median("throughput_per_s"),
         "throughput_interval_per_s": None if interval is None else [interval.low, interval.high],
         **{key: row.median(measure) for key, measure in MEASURES.items()},
-        "latency_at_least": sorted({name for trial in row.measured for name in trial.latency_at_least}),
+        "latency_at_least": sorted({name for trial in row.measured for name in trial.lower_bounds}),
         "account": account_of(row),
         "events": [{"repeat": trial.repeat, **asdict(event)} for trial in row.trials for event in trial.events],
     }

@@ -31,8 +31,8 @@ def span(interval: stats.Interval | None) -> str:
 
 
 def is_lower_bound(row: Row, percentile: str) -> bool:
-    """True where unanswered requests reach down to that percentile, as `p99`, in some restart."""
-    return any(percentile in trial.latency_at_least for trial in row.measured)
+    """True where that percentile, as `p99`, is one in some restart."""
+    return any(percentile in trial.lower_bounds for trial in row.measured)
 
 
 def milliseconds(row: Row, percentile: str, measure: str = "latency_us") -> str:

@@ -46,7 +46,6 @@ def test_rungs_are_in_order_and_hold_no_special_middleware(run: Run) -> None:
 def test_a_special_middleware_is_placed_by_those_outside_of_it(run: Run) -> None:
     placed = [row for row in plots_ladder.placed(rows_for(run, "hello"), "sync_only") if row.stack == STACKS[1]]
     assert [plots_ladder.place_of_special(row) for row in placed] == list(range(8))
-    assert plots_ladder.best_place(run, "hello", "sync_only") == 7
 
 
 def test_titles_tell_hops_and_cpu_of_the_ends(run: Run) -> None:
@@ -68,7 +67,6 @@ def test_a_run_of_its_ends_alone_tells_their_hops(run: Run) -> None:
     assert plots_ladder.positions(once, "hello").finding == (
         "The place of one sync-only middleware: outermost 18 hops, innermost 4 (async_asgi@uvicorn)"
     )
-    assert plots_ladder.best_place(once, "hello", "sync_only") == 7
 
 
 @pytest.mark.parametrize("trials", [[], [runs.trial_of(STACKS[1], "hello", 8)]], ids=["nothing", "no hops"])
@@ -77,7 +75,6 @@ def test_a_run_that_is_no_ladder_is_drawn_all_the_same_and_says_so(trials: list[
     assert "not climbed" in plots_ladder.ladder(run, "hello").finding
     assert "not measured" in plots_ladder.positions(run, "hello").finding
     assert plots_ladder.positions(run, "hello").png()
-    assert plots_ladder.best_place(run, "hello", "sync_only") is None
 
 
 def test_columns_of_places_are_drawn_to_one_scale(run: Run) -> None:

@@ -100,6 +100,15 @@ def test_percentile_that_is_a_lower_bound_in_any_restart_says_at_least() -> None
     assert f" {AT_LEAST}" in to_markdown(runs.run_of([trial, bound]))
 
 
+@pytest.mark.parametrize(("per_s", "is_bound"), [(100.0, True), (300.0, False)])
+def test_a_wait_longer_than_warm_up_and_window_is_at_least_what_was_seen(per_s: float, is_bound: bool) -> None:
+    trial = replace(runs.trial_of(EVENT_LOOP, users=1000), throughput_per_s=per_s, warmup_s=3.0, duration_s=2.0)
+    (row,) = summary.rows_of(runs.run_of([trial]))
+    assert milliseconds(row, "p50").startswith(AT_LEAST) is is_bound
+    (held,) = summary.rows_of(runs.run_of([replace(trial, rate_per_s=per_s)]))  # its users pause
+    assert not milliseconds(held, "p50").startswith(AT_LEAST)
+
+
 def test_json_rows_of_open_loops_hold_both_latencies_and_the_account() -> None:
     rows = json.loads(json.dumps(to_json_rows(runs.open_sweep())))
     assert all(row["latency_from_send_p99_us"] < row["latency_p99_us"] for row in rows if row["capacity_share"] == 0.1)
