@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -95,13 +96,17 @@ def test_scripts_run_modules_that_are_there() -> None:
     assert [name for name in sorted(named) if not importlib.util.find_spec(name)] == []
 
 
+@cache
+def known() -> str:
+    """Every file and folder of the project, a line each."""
+    paths = {each for path in tracked() for each in (path, *path.parents) if ROOT in each.parents}
+    return "\n".join(f"/{path.relative_to(ROOT)}" for path in paths)
+
+
 def is_there(name: str) -> bool:
     """True for a file or folder of the project by its name or the end of its path, `*` for any part of a name."""
-    pattern = re.compile("/" + re.escape(name.lstrip("./").rstrip("/")).replace(r"\*", "[^/]*") + "$")
-    known = {
-        f"/{each.relative_to(ROOT)}" for path in tracked() for each in (path, *path.parents) if ROOT in each.parents
-    }
-    return name in MADE_LATER or any(map(pattern.search, known))
+    pattern = "/" + re.escape(name.lstrip("./").rstrip("/")).replace(r"\*", "[^/\n]*") + "$"
+    return name in MADE_LATER or bool(re.search(pattern, known(), re.MULTILINE))
 
 
 def is_written_at_run_time(each: Quoted) -> bool:

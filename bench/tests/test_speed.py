@@ -54,14 +54,12 @@ def cost(folder: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.alone
 def test_a_run_of_1000_trials_is_read_reported_and_verified_in_10_seconds_of_cpu(cost: dict[str, Any]) -> None:
     assert (cost["trials"], cost["findings"]) == (1000, len(big.CLAIMS))
     assert cost["page_bytes"] > 100_000
     assert cost["cpu_s"] < WITHIN_S
 
 
-@pytest.mark.alone
 def test_a_run_of_1000_trials_takes_less_than_500_megabytes(cost: dict[str, Any]) -> None:
     assert cost["rss_bytes"] < WITHIN_BYTES
 
