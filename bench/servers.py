@@ -189,8 +189,9 @@ def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
     """The environment without what would change a server behind our back, and with what the lab sets."""
     kept = {
         name: value
-        for name, value in os.environ.items()
+        for name in list(os.environ)
         if name not in FOREIGN_VARIABLES and not name.startswith(FOREIGN_PREFIXES)
+        if (value := os.environ.get(name)) is not None  # another thread may have taken it away since, as pytest does
     }
     return {**kept, **more}
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import threading
+from collections import UserDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -186,6 +187,18 @@ def test_a_clean_environment_keeps_what_is_nobodys_business_of_ours(monkeypatch:
     clean = clean_environment({"LAB_INSTANCE": "nonce"})
     assert not clean.keys() & {"LOCUST_USERS", "DJANGO_SETTINGS_MODULE", "PYTHONDEVMODE"}
     assert (clean["LAB_INSTANCE"], clean["PATH"]) == ("nonce", os.environ["PATH"])
+
+
+class OneIsGone(UserDict[str, str]):
+    """Names a variable that another thread has taken away by the time it is asked for."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self.data, "PYTEST_CURRENT_TEST"])
+
+
+def test_an_environment_may_change_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", OneIsGone(HOME="here"))
+    assert clean_environment({"LAB_INSTANCE": "nonce"}) == {"HOME": "here", "LAB_INSTANCE": "nonce"}
 
 
 def test_a_missing_package_is_told_with_the_command_that_installs_it() -> None:
