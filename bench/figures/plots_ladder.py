@@ -171,7 +171,8 @@ def _draw(ax: Axes, rows: Sequence[Row], measure: Measure, x_of: Callable[[Row],
         mine = tuple(row for row in rows if row.stack == stack)
         draw_curve(ax, Series(stack, look_of(stack), mine), measure, x_of)
     ax.set_ylim(0)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _ends(rows: Sequence[Row], measure: Measure, x_of: Callable[[Row], float], *, names: bool = True) -> list[End]:

@@ -91,6 +91,12 @@ def test_columns_of_places_are_drawn_to_one_scale(run: Run) -> None:
     assert axes[2].get_ylim() == axes[3].get_ylim()
 
 
+def test_axes_count_middlewares_and_hops_in_whole_numbers(run: Run) -> None:
+    for figure in (plots_ladder.ladder(run, "hello"), plots_ladder.positions(run, "hello")):
+        hops = figure.axes[0]
+        assert [tick for tick in (*hops.get_xticks(), *hops.get_yticks()) if tick % 1] == []
+
+
 def test_a_run_of_the_ladder_is_drawn_as_one(run: Run) -> None:
     assert [drawn.slug for drawn in plots.figures_for(run)][:2] == ["ladder-hello", "places-hello"]
 
