@@ -1,12 +1,17 @@
 """Ctrl-C and SIGTERM, which mean the same here: once is to stop in order, twice is to stop at once."""
 
+import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
 
 from bench.errors import SecondInterrupt
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+Result = TypeVar("Result")
+Handler = Callable[[int, FrameType | None], Any]
 
 
 @contextmanager
@@ -33,3 +38,42 @@ def interruptible() -> Iterator[None]:
         else:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def run(main: Coroutine[Any, Any, Result]) -> Result:
+    """As `asyncio.run`, but a signal cancels `main` and a second one stops the loop; then it is raised.
+
+    Raised in whatever task is at work, it would leave the others an exception that nobody fetches, and asyncio tells.
+    """
+    raised: list[BaseException] = []
+    before = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
+    with asyncio.Runner() as runner:
+        task = runner.get_loop().create_task(main)
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            try:
+                before[signal.Signals(number)](number, frame)
+            except BaseException as error:
+                runner.get_loop().call_soon_threadsafe(runner.get_loop().stop if raised else task.cancel)
+                raised.append(error)
+
+        with _handled_by(on_signal, before):
+            try:
+                result = runner.get_loop().run_until_complete(task)
+            except (asyncio.CancelledError, Exception):
+                if not raised:
+                    raise
+    if raised:
+        raise raised[-1]
+    return result
+
+
+@contextmanager
+def _handled_by(on_signal: Handler, before: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    for number in before:
+        signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

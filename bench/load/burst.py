@@ -18,6 +18,7 @@ from rich.markup import escape
 from bench import cpus, meter, record
 from bench.arguments import Parser, whole, words
 from bench.errors import ExitCode
+from bench.interrupts import run
 from bench.needs import serving_needs
 from bench.plots import burst_timeline, waves_of
 from bench.probe import probe
@@ -103,7 +104,7 @@ def burst(stack: Stack, request: Request, n: int) -> Burst:
         needs = running.enter_context(serving_needs(request, cpus=where.load))
         server = running.enter_context(serving_stack(stack, services=needs.environment, cpus=where.server))
         probe(server.url, request, stack)
-        answers, threads_most = asyncio.run(watch(server, request, n))
+        answers, threads_most = run(watch(server, request, n))
         return Burst(stack.name, request.name, answers, _inside_most(server, stack), threads_most)
 
 

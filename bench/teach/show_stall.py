@@ -17,6 +17,7 @@ from rich.text import Text
 from bench import cpus
 from bench.arguments import Parser, seconds
 from bench.errors import ExitCode, NotRun, UsageError
+from bench.interrupts import run
 from bench.load.streams import Address
 from bench.servers import serving_stack
 from bench.stacks import parse_stack
@@ -222,7 +223,7 @@ def show(pace: Pace, screen: Console) -> list[Seen]:
     """Start the server, play, stop it."""
     scene, core = scene_of(pace), cpus.plan(1).server
     with serving_stack(parse_stack(STACK), cpus=core) as server, staged(partial(drawn, scene), screen):
-        return asyncio.run(perform(Address(server.url), scene, screen))
+        return run(perform(Address(server.url), scene, screen))
 
 
 def pace_of(phase_s: float | None) -> Pace:

@@ -17,6 +17,7 @@ from bench import cpus, meter
 from bench.arguments import Parser, seconds
 from bench.errors import ExitCode, NotRun
 from bench.figures.looks import HUES
+from bench.interrupts import run
 from bench.load.streams import Address
 from bench.servers import Server, serving_stack
 from bench.stacks import parse_stack
@@ -191,7 +192,7 @@ def show(pace: Pace, screen: Console, stacks: Mapping[str, str] | Sequence[str] 
     with serving_all(stacks) as columns:
         scene = Scene(columns, pace.wait_ms)
         with staged(partial(drawn, scene), screen):
-            asyncio.run(perform(scene, pace, screen))
+            run(perform(scene, pace, screen))
         return columns
 
 
