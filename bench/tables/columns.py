@@ -32,12 +32,6 @@ def _scaled(measure: str, factor: float, text: Callable[[float | None], str]) ->
     return cell
 
 
-def _hops(row: Row) -> float | None:
-    """Both directions together, None where they were not counted."""
-    there, back = row.median("hops.sync_to_async"), row.median("hops.async_to_sync")
-    return None if there is None or back is None else there + back
-
-
 COLUMNS = (
     Column("stack", lambda row: row.stack, 0, "lab @ server : budget (threads, x processes)"),
     Column(
@@ -106,10 +100,10 @@ COLUMNS = (
     ),
     Column(
         "hops",
-        lambda row: whole(_hops(row)),
+        _scaled("hops.both", 1, whole),
         1,
         "crossings between event loop and threads of one such request, counted outside of the window",
-        lambda row: _hops(row) is not None,
+        lambda row: bool(row.values("hops.both")),
     ),
     Column(
         "open",

@@ -29,7 +29,7 @@ STACKS = {
 }
 """What is shown, in this order, each with what to say."""
 LEAST_WIDTH = 58
-AT_ONCE, WAIT = 100, "wait?ms=3000"
+AT_ONCE, WAIT_MS = 100, 3000
 MANY_THREADS = 110
 """As many as a bar is long for: one for each request, and a few of the server's own."""
 
@@ -63,7 +63,7 @@ def summary_of(trace: Trace) -> str:
 
 def show_crowd(screen: Console) -> None:
     """100 requests at once in each stack, and the most threads that its server had."""
-    screen.print(f"[bold]{AT_ONCE} requests at once, each waits three seconds[/]")
+    screen.print(f"[bold]{AT_ONCE} requests at once, each waits {WAIT_MS / 1000:g} s[/]")
     for one in bursts():
         bar = "█" * max(1, round((screen.width - 46) * min(1.0, one.threads_most / MANY_THREADS)))
         failed = sum(not answer.ok for answer in one.answers)
@@ -72,7 +72,7 @@ def show_crowd(screen: Console) -> None:
 
 
 def bursts() -> Iterator[Burst]:
-    request = parse_request(WAIT)
+    request = parse_request(f"wait?ms={WAIT_MS}")
     return (burst(parse_stack(name), request, AT_ONCE) for name in STACKS)
 
 

@@ -124,6 +124,7 @@ def test_a_run_that_is_interrupted_between_two_trials_is_aborted_too(
     assert os.listdir(temporary) == []
 
 
+@pytest.mark.alone
 @LOADS
 def test_ctrl_c_twice_ends_at_once(load: tuple[str, ...], mark: str, tmp_path: Path, temporary: Path) -> None:
     folder = tmp_path / "run"
@@ -133,7 +134,7 @@ def test_ctrl_c_twice_ends_at_once(load: tuple[str, ...], mark: str, tmp_path: P
         time.sleep(0.15)
         began_s = time.monotonic()
         status, _, err = end(process, signal.SIGINT)
-        assert time.monotonic() - began_s < 5.0  # a busy machine takes two for the end of some processes
+        assert time.monotonic() - began_s < 2.0
     assert (status, sentence_of(err)) == (130, "lab: interrupted.")
     run = record.load(folder)
     assert (run.status, [trial.verdict for trial in run.trials]) == ("aborted", ["aborted"])
