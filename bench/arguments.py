@@ -247,12 +247,23 @@ def _add_trace(commands: Any) -> None:
     parser.usage = "lab trace [options] (STACK WORKLOAD | --app MODULE:NAME PATH)"
     parser.add_argument("words", metavar="STACK WORKLOAD | PATH", nargs="*", help="such as async_asgi@uvicorn hello")
     parser.add_argument("--app", metavar="MODULE:NAME", help="your own ASGI or WSGI application, as it is")
+    parser.add_argument(
+        *("--python",),
+        metavar="PROGRAM",
+        help="the interpreter to trace it in (default: the project's .venv, else the active environment, else the lab's)",
+    )
     _middleware_option(parser)
     asks = parser.add_argument_group("the request")
     asks.add_argument("--method", default="GET")
     asks.add_argument("--header", type=header, action="append", default=[], metavar="'NAME: VALUE'")
     asks.add_argument("--data", default="", metavar="TEXT", help="the body")
     asks.add_argument("--leave-after", type=seconds, metavar="S", help="the client goes away after so many seconds")
+    asks.add_argument(
+        *("--no-warm-up",),
+        action="store_true",
+        help="ask once only. By default a GET, HEAD or OPTIONS without --leave-after is asked once before, untraced, "
+        "because a first request imports and connects",
+    )
     asks.add_argument("--time-limit", type=seconds, default=30.0, metavar="S", help="for all of it (default: 30)")
     shows = parser.add_argument_group("what comes of it")
     shows.add_argument("--perfetto", type=Path, metavar="FILE", help="for ui.perfetto.dev and chrome://tracing")

@@ -404,7 +404,7 @@ def _one(plan: TrialPlan, trials: Sequence[Trial], capacity_users: int, keep: Pa
 def hops_of(stack: str, request: str, middleware: tuple[str, ...]) -> Hops:
     """Counted once in a run, in a process of its own: the count does not depend on load or time. NotRun where not."""
     try:
-        return trace_of(parse_stack(stack), parse_request(request), middleware).counts
+        return record.Hops(**trace_of(parse_stack(stack), parse_request(request), middleware).hops)
     except LabError as error:
         raise NotRun(f"The hops of {stack} could not be counted: {error}") from None
 

@@ -1,9 +1,9 @@
 """The last step before a measured program: bind it to its cores and to the life of its parent, then become it.
 
-    python -I -S launch.py [--as UID:GID] [--end-by SIGNAL] PARENT_PID CPUS PROGRAM ...
+    python -I -S launch.py [--as UID:GID] [--end-by SIGNAL] [--adopt yes] PARENT_PID CPUS PROGRAM ...
 
 CPUS is `0,1`, or `-` for no binding. When the parent dies, also by kill -9, the kernel sends SIGNAL here (Linux; 15,
-SIGTERM). `--as` is for root and a program that refuses root.
+SIGTERM). `--as` is for root and a program that refuses root. With `--adopt` orphans below the program become its children.
 Runs without site packages, so that it costs milliseconds and every thread of the program inherits the binding.
 """
 
@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 
 
 def main() -> None:
@@ -22,6 +22,8 @@ def main() -> None:
         become(*map(int, options["--as"].split(":")))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(options.get("--end-by", signal.SIGTERM)))
+        if "--adopt" in options:
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
         if os.getppid() != int(parent):  # it died before the line above took hold
             sys.exit(1)
         if cpus != "-":

@@ -64,6 +64,12 @@ class Process:
         """None while it runs; negative for the signal that ended it."""
         return self.popen.poll()
 
+    @property
+    def end_text(self) -> str:
+        """`with status 3`, `by SIGSEGV`: the end of a sentence about a process that has ended."""
+        status = self.exit_status or 0
+        return f"with status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
+
     def family(self) -> list[psutil.Process]:
         """The process and all its descendants that are alive."""
         with suppress(psutil.NoSuchProcess):
@@ -206,14 +212,16 @@ def start(
     folder: Path = ROOT,
     account: Account | None = None,
     end_by: signal.Signals = signal.SIGTERM,
+    adopts: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start a command in a folder, bound to `cpus`, in a session of its own, ending when this process ends.
 
-    It is told so by the signal `end_by`. As root, `account` is whose process it becomes.
+    It is told so by the signal `end_by`. As root, `account` is whose process it becomes. With `adopts` also what it
+    starts in the background remains its child, to be ended with it.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
-            launched(command, cpus=cpus, account=account, end_by=end_by),
+            launched(command, cpus=cpus, account=account, end_by=end_by, adopts=adopts),
             env=clean_environment(environment),
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -229,11 +237,13 @@ def launched(
     cpus: Sequence[int] = (),
     account: Account | None = None,
     end_by: signal.Signals = signal.SIGTERM,
+    adopts: bool = False,
 ) -> list[str]:
     """The command behind `launch.py`, which says what the rest means."""
     python, *arguments = command
     program = [sys.executable if python == "python" else python, *arguments]
     options = ["--end-by", str(int(end_by)), *(["--as", "{}:{}".format(*account)] if account else [])]
+    options += ["--adopt", "yes"] if adopts else []
     binding = ",".join(map(str, cpus)) or "-"
     return [sys.executable, "-I", "-S", launch.__file__, *options, str(os.getpid()), binding, *program]
 

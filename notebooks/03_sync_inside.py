@@ -25,8 +25,8 @@ from bench import labdiff, plots, summary, theory
 from bench.claims import show
 from bench.exhibits import traps
 from bench.hops import kept
+from bench.hops.inside.trace import hops_text
 from bench.hops.picture import picture
-from bench.hops.trace import hops_text
 from bench.learn import lessons, live
 from bench.tables import markdown, texts
 

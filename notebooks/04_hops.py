@@ -21,8 +21,8 @@ from bench import plots
 from bench.claims import show
 from bench.figures import plots_ladder
 from bench.hops import kept
+from bench.hops.inside.trace import hops_text
 from bench.hops.picture import picture
-from bench.hops.trace import hops_text
 from bench.learn import lessons, live
 from bench.tables import markdown
 

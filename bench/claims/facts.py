@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.claims.entries import AnyFacts, OfCalls, OfMethods, OfProbe, OfTrace, OfTraps
 from bench.claims.material import Absent, Kept
-from bench.hops import trace as traces
+from bench.hops.inside import trace as traces
 
 Found = dict[str, Any]
 DOORS = ("wsgi", "asgi")
@@ -41,7 +41,7 @@ def of_trace(kept: Mapping[str, Any], evidence: OfTrace) -> Found:
     hopping = [layer for layer in trace.middleware if layer.hops]
     return {
         **{str(kind): count for kind, count in trace.hops.items()},
-        "threads": len(trace.lanes),
+        "threads": trace.threads,
         "status": trace.status,
         "middlewares": len(trace.middleware),
         "hopping": len(hopping),

@@ -1,18 +1,20 @@
-"""Asking an application once, in a process of its own and within a time limit."""
+"""Asking an application once, in a process of its own, in an interpreter of the project's, and within a time limit."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.errors import ExitCode, LabError
-from bench.hops.ask import Ask
-from bench.hops.trace import Trace, from_json
+from bench.errors import ExitCode, LabError, nearest
+from bench.hops.inside import bootstrap
+from bench.hops.inside.ask import Ask
+from bench.hops.inside.trace import Trace, from_json
+from bench.hops.interpreter import OURS, Interpreter
 from bench.needs import serving_needs
 from bench.record import ROOT
 from bench.servers import Process, stack_environment, start
@@ -20,8 +22,11 @@ from bench.stacks import Stack
 from bench.workloads import Request
 
 TIME_LIMIT_S = 30.0
-# -P: the project's folder is looked into for the project alone, not for what we import ourselves.
-PYTHON = ("python", "-P")
+LOOK_EVERY_S = 0.005
+WRITES_WITHIN_S = 2.0
+"""Past the time limit: for the process to write down what it saw. One that lets no other thread run cannot."""
+ENDS_WITHIN_S = 1.0
+"""For what the project does at the end of its process."""
 
 
 class NeverEnded(LabError):
@@ -47,38 +52,55 @@ def trace_of(
         return traced(Ask(stack.lab.application, request.path, **more), environment, ROOT, within_s)
 
 
-def traced(ask: Ask, environment: Mapping[str, str], folder: Path, within_s: float) -> Trace:
+def traced(
+    ask: Ask, environment: Mapping[str, str], folder: Path, within_s: float, interpreter: Interpreter = OURS
+) -> Trace:
     """Ask in a process of its own, started in `folder`. LabError says in a sentence what went wrong there."""
     with tempfile.TemporaryDirectory(prefix="lab-trace-") as work:
-        question, answer, log = (Path(work) / name for name in ("ask.json", "answer.json", "log"))
-        ask.write(question)
-        command = [*PYTHON, "-m", "bench.hops.once", str(question), str(answer)]
-        popen = start(command, environment=finding_us(environment), cpus=(), log=log, folder=folder)
-        process = Process(command, popen, log, [])
-        try:
-            popen.wait(within_s)
-        except subprocess.TimeoutExpired:
-            raise NeverEnded(
-                f"{ask.method} {ask.path} of {ask.app} did not end within {within_s:g} s: give it longer with "
-                f"--time-limit, or let the client go with --leave-after."
-            ) from None
-        finally:
-            process.stop(within_s=0)
-        return _read(answer, ask, process)
+        question, answer = (Path(work) / name for name in ("ask.json", "answer.json"))
+        replace(ask, time_limit_s=within_s, hides=hidden_from(folder)).write(question)
+        words = bootstrap.command(interpreter.program, "child", str(question), str(answer))
+        found = answer_of(words, answer, ask.app, environment, folder, within_s + WRITES_WITHIN_S)
+    if found is None:
+        raise NeverEnded(
+            f"{ask.method} {ask.path} of {ask.app} did not end within {within_s:g} s: give it longer with --time-limit"
+            + ("." if ask.leave_after_s else ", or let the client go with --leave-after.")
+        )
+    return from_json(found["trace"])
 
 
-def finding_us(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a process that is started in another folder."""
-    paths = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
-    return {**environment, "PYTHONPATH": paths}
+def hidden_from(folder: Path) -> str:
+    """The folder of the lab's own packages, which a project must not find; unless it is the project's."""
+    return "" if folder == ROOT else str(ROOT)
 
 
-def _read(answer: Path, ask: Ask, process: Process) -> Trace:
+def answer_of(
+    command: Sequence[str], answer: Path, app: str, environment: Mapping[str, str], folder: Path, within_s: float
+) -> dict[str, Any] | None:
+    """What a process of the tracer writes; None where it writes nothing in time. Nothing of it goes on running."""
+    log = answer.with_name("log")
+    popen = start(command, environment=environment, cpus=(), log=log, folder=folder, adopts=True)
+    process = Process(list(command), popen, log, [])
+    deadline_s = time.monotonic() + within_s
+    try:
+        while not answer.exists() and process.exit_status is None:
+            if time.monotonic() > deadline_s:
+                return None
+            time.sleep(LOOK_EVERY_S)
+    finally:
+        process.stop(ENDS_WITHIN_S if answer.exists() else 0)
     if not answer.exists():
-        said = process.log_tail()
-        end = f" The end of what it printed:\n{said}" if said else ""
-        raise LabError(f"{ask.app} ended its process with status {process.exit_status} before it answered.{end}")
+        raise LabError(_ended(app, process))
     found: dict[str, Any] = json.loads(answer.read_text())
     if "error" in found:
-        raise Child(found["error"], found["exit_code"])
-    return from_json(found["trace"])
+        hint = f": {nearest(found['word'], found['known'])}" if found.get("word") else ""
+        raise Child(found["error"] + hint, found["exit_code"])
+    return found
+
+
+def _ended(app: str, process: Process) -> str:
+    said = process.log_tail()
+    if said.startswith("lab: ") and process.exit_status == 1:
+        return f"{said.removeprefix('lab: ')}: the tracer needs {'.'.join(map(str, bootstrap.OLDEST))} or newer."
+    end = f" The end of what it printed:\n{said}" if said else ""
+    return f"{app} ended its process {process.end_text} before it answered.{end}"

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import ExitCode, LabError, UsageError
-from bench.hops.ask import Ask
-from bench.hops.asking import trace_of, traced
-from bench.hops.trace import Trace
+from bench.hops.asking import NeverEnded, trace_of, traced
+from bench.hops.inside.ask import Ask
+from bench.hops.inside.trace import Trace
+from bench.hops.interpreter import choose
 from bench.stacks import Stack, parse_stack
 from bench.terminal import console, print_json, shown
 from bench.wishes import check_middleware
@@ -33,8 +34,13 @@ def trace(arguments: argparse.Namespace) -> int:
         show(seen, console())
     for path in _drawn(seen, arguments):
         console(stderr=True).print(f"written: {shown(path)}", soft_wrap=True, highlight=False)
+    if not seen.ended and arguments.leave_after is None:
+        raise NeverEnded(
+            f"{seen.method} {seen.path} did not end within {arguments.time_limit:g} s: the trace shows how far it came. "
+            f"Give it longer with --time-limit, or let the client go with --leave-after."
+        )
     if seen.error:
-        raise LabError(f"{seen.method} {seen.path} raised {seen.error.rstrip('.')}: the trace shows how far it came.")
+        raise LabError(f"{seen.method} {seen.path} raised {seen.error}: the trace shows how far it came.")
     return ExitCode.FINE
 
 
@@ -62,7 +68,9 @@ def asked(arguments: argparse.Namespace) -> Trace:
     """The trace of what the command line names."""
     if arguments.app:
         ask = Ask(arguments.app, path_of(arguments), **asked_how(arguments))
-        return traced(ask, os.environ, Path.cwd(), arguments.time_limit)
+        return traced(ask, os.environ, Path.cwd(), arguments.time_limit, choose(arguments.python, Path.cwd()))
+    if arguments.python:
+        raise UsageError("--python is for an application of yours, named with --app: a stack runs in the lab's own.")
     stack, request = stack_and_request(arguments)
     return trace_of(stack, request, arguments.middleware or (), arguments.time_limit, **asked_how(arguments))
 
@@ -97,4 +105,5 @@ def asked_how(arguments: argparse.Namespace) -> dict[str, Any]:
         "headers": arguments.header,
         "body": arguments.data,
         "leave_after_s": arguments.leave_after,
+        "warm_up": not arguments.no_warm_up,
     }

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from bench import record
 from bench.errors import ExitCode
 from bench.hops.asking import trace_of
-from bench.hops.trace import Trace, from_json
+from bench.hops.inside.trace import Trace, from_json
 from bench.stacks import parse_stack
 from bench.terminal import guarded
 from bench.workloads import parse_request

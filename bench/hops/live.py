@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.errors import LabError, NotRun, UsageError
-from bench.hops.apps import APP_VARIABLE
-from bench.hops.asking import PYTHON, finding_us
+from bench.hops.asking import answer_of, hidden_from
+from bench.hops.inside import bootstrap
+from bench.hops.interpreter import OURS, Interpreter, choose
 from bench.needs import serving_all_needs
 from bench.record import ROOT
 from bench.servers import (
@@ -28,16 +28,23 @@ from bench.stacks import HOST, Stack, parse_stack
 from bench.terminal import console
 from bench.waiting import listens_within
 
-TRACED = "bench.hops.serving:application"
-SERVER_FOR = {"asgi": "async_asgi@uvicorn", "wsgi": "sync_wsgi@gthread:8"}
-"""Whose server and budget serve an application of the user's."""
+WSGI_SERVER = "wsgiref"
+"""In the standard library, so that every interpreter has it."""
+ARGUMENTS = {
+    "uvicorn": ("--host", HOST, "--port", "{port}", "--no-access-log", "--log-level", "warning", bootstrap.TRACED),
+    "daphne": ("--bind", HOST, "--port", "{port}", "--verbosity", "0", bootstrap.TRACED),
+    "hypercorn": ("--bind", f"{HOST}:{{port}}", bootstrap.TRACED),
+    WSGI_SERVER: ("{port}",),
+}
+"""How each server that a project may have is told where to listen."""
+WITHOUT_LIFESPAN = ("daphne",)
 
 
 @dataclass(frozen=True)
 class Plan:
     """A server command with its environment and the folder to start it in."""
 
-    command: list[str]
+    command: Sequence[str]
     environment: dict[str, str]
     folder: Path
 
@@ -46,17 +53,24 @@ def serve(arguments: argparse.Namespace) -> int:
     """Until Ctrl-C. NotRun where it does not come up, LabError where it ends by itself."""
     require_free(arguments.port)
     with ExitStack() as running:
-        plan = _plan_for_app(arguments) if arguments.app else _plan_for_stack(arguments, running)
-        log = running.enter_context(work_folder("trace")) / "server.log"
+        folder = running.enter_context(work_folder("trace"))
+        plan = _plan_for_app(arguments, folder) if arguments.app else _plan_for_stack(arguments, running)
+        log = folder / "server.log"
         popen = start(
-            plan.command, environment=plan.environment, cpus=(), log=log, inherit_output=True, folder=plan.folder
+            plan.command,
+            environment=plan.environment,
+            cpus=(),
+            log=log,
+            inherit_output=True,
+            folder=plan.folder,
+            adopts=True,
         )
-        process = Process(plan.command, popen, log, [])
+        process = Process(list(plan.command), popen, log, [])
         running.callback(process.stop)
         _require_listening(process, arguments.port)
         console(stderr=True).print(f"[green]ready[/] http://{HOST}:{arguments.port} · Ctrl-C stops it")
-        status = popen.wait()
-        raise LabError(f"The server ended by itself with status {status}; its messages are above.")
+        popen.wait()
+        raise LabError(f"The server ended by itself {process.end_text}; its messages are above.")
 
 
 def _plan_for_stack(arguments: argparse.Namespace, running: ExitStack) -> Plan:
@@ -66,38 +80,53 @@ def _plan_for_stack(arguments: argparse.Namespace, running: ExitStack) -> Plan:
     stack.require_installed()
     needs = running.enter_context(serving_all_needs(stack))
     environment = stack_environment(stack, arguments.middleware or (), needs.environment)
-    return Plan(_command(stack, arguments.port), {**environment, APP_VARIABLE: stack.lab.application}, ROOT)
+    return Plan(_served(OURS, stack.lab.application, ROOT, *_server_of(stack, arguments.port)), environment, ROOT)
 
 
-def _plan_for_app(arguments: argparse.Namespace) -> Plan:
-    environment = finding_us(os.environ)
-    stack = parse_stack(SERVER_FOR[_interface_of(arguments.app, environment)])
-    return Plan(_command(stack, arguments.port), {**environment, APP_VARIABLE: arguments.app}, Path.cwd())
+def _server_of(stack: Stack, port: int) -> Sequence[str]:
+    """The stack's own server and its arguments, with the tracer in the application's place."""
+    _, _, *server, _ = stack.command(port)
+    return [*server, bootstrap.TRACED]
 
 
-def _command(stack: Stack, port: int) -> list[str]:
-    """The stack's own server command, with the tracer in the application's place."""
-    _, *server, _ = stack.command(port)
-    return [*PYTHON, *server, TRACED]
+def _served(interpreter: Interpreter, app: str, folder: Path, *server: str) -> Sequence[str]:
+    return bootstrap.command(interpreter.program, "serving", app, hidden_from(folder), *server)
 
 
-def _interface_of(app: str, environment: dict[str, str]) -> str:
-    """Asked in a process of its own: importing an application changes the process that does it."""
-    command: Sequence[str] = [sys.executable, *PYTHON[1:], "-m", "bench.hops.apps", app]
-    try:
-        asked = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=READY_WITHIN_S, check=False
+def _plan_for_app(arguments: argparse.Namespace, work: Path) -> Plan:
+    folder = Path.cwd()
+    interpreter = choose(arguments.python, folder)
+    found = _described(interpreter, arguments.app, folder, work / "answer.json")
+    server = WSGI_SERVER if found["interface"] == "wsgi" else _first_of(found["servers"], interpreter)
+    told = f"{arguments.app} on {server}, in {interpreter.program} ({interpreter.whose})"
+    if server in WITHOUT_LIFESPAN:
+        told += f"; {server} runs no lifespan"
+    console(stderr=True).print(told, style="dim", highlight=False, soft_wrap=True, markup=False)
+    words = [word.format(port=arguments.port) for word in ARGUMENTS[server]]
+    return Plan(_served(interpreter, arguments.app, folder, server, *words), dict(os.environ), folder)
+
+
+def _first_of(servers: Sequence[str], interpreter: Interpreter) -> str:
+    if not servers:
+        raise NotRun(
+            f"{interpreter.program} has no ASGI server: run `{interpreter.program} -m pip install uvicorn`, or name "
+            f"another interpreter with --python."
         )
-    except subprocess.TimeoutExpired:
-        raise NotRun(f"Importing {app} did not end within {READY_WITHIN_S:.0f} s.") from None
-    if asked.returncode:
-        raise UsageError(asked.stderr.strip().splitlines()[-1])
-    return asked.stdout.split()[-1]
+    return servers[0]
+
+
+def _described(interpreter: Interpreter, app: str, folder: Path, answer: Path) -> dict[str, Any]:
+    """The application's interface, and the ASGI servers that its interpreter has."""
+    command = bootstrap.command(interpreter.program, "describe", app, hidden_from(folder), str(answer))
+    found = answer_of(command, answer, app, os.environ, folder, READY_WITHIN_S)
+    if found is None:
+        raise NotRun(f"Importing {app} did not end within {READY_WITHIN_S:.0f} s.")
+    return found
 
 
 def _require_listening(process: Process, port: int) -> None:
     if listens_within(process, port, READY_WITHIN_S):
         return
     if process.exit_status is not None:
-        raise NotRun(f"The server ended with status {process.exit_status}; its messages are above.")
+        raise NotRun(f"The server ended {process.end_text}; its messages are above.")
     raise NotRun(f"The server did not listen on port {port} within {READY_WITHIN_S:.0f} s.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.hops.trace import Hop, Trace
+from bench.hops.inside.trace import Hop, Trace
 
 PID = 1
 
@@ -43,9 +43,12 @@ def _slice(name: str, lane: int, at_us: float, until_us: float, told: dict[str, 
 
 def _hop(hop: Hop, end_us: float) -> Iterator[dict[str, Any]]:
     """The asking side's slice, the working side's, and the arrows there and back."""
-    told = {"asked_by": hop.asked_by, "kind": hop.kind, "outcome": hop.outcome, "middleware": hop.middleware}
+    told: dict[str, Any] = {"asked_by": hop.asked_by, "kind": hop.kind, "outcome": hop.outcome, "cause": hop.cause}
     back_us = end_us if hop.back_us is None else hop.back_us
+    told |= {"handed_off_us": hop.handed_off_us, "queued_us": hop.queued_us, "worked_us": hop.worked_us}
     yield _slice(f"{hop.kind} {hop.what}", hop.lane, hop.asked_us, back_us, told)
+    if hop.queued_us:
+        yield _slice("queued behind this request's own work", hop.lane, hop.asked_us, hop.asked_us + hop.queued_us, {})
     if hop.started_us is None or hop.to_lane is None:
         return
     done_us = back_us if hop.done_us is None else hop.done_us

@@ -6,13 +6,19 @@ from matplotlib.axes import Axes
 
 from bench.figures.looks import GREY, INK, PALE, styled
 from bench.figures.page import Picture, new_page
-from bench.hops.trace import Hop, Kind, Trace, hops_text
+from bench.hops.inside.trace import Hop, Kind, Trace, hops_text, threads_text
 
 ROW_IN = 0.235
 LANES_SHARE = 0.36
 """Of the left panel: the rest is for what runs there."""
 COLOURS: dict[Kind, str] = {"sync_to_async": "#d55e00", "async_to_sync": "#009e73"}
-HAND_OFF, WORK, BACK = "#d9c7a3", "#0072b2", "#efe3c8"
+PARTS = {
+    "sent_us": ("waited to begin", "#d9c7a3"),
+    "queued_us": ("queued behind this request's own work", "#cc79a7"),
+    "worked_us": ("worked", "#0072b2"),
+    "returned_us": ("way back", "#efe3c8"),
+}
+"""What the time of a hop consists of, with the name and the colour of each part."""
 KEY = (
     "Each arrow is one hop; beside it what runs on the other side. Bars: waited until it began, worked, and waited "
     "until the asking side went on. A request's first hop starts its thread."
@@ -44,11 +50,10 @@ def picture(trace: Trace, title: str | None = None) -> Picture:
 
 def title_of(trace: Trace) -> str:
     """The finding: how many hops, on how many threads, and the share of the time that is hand-off."""
-    threads = f"{len(trace.lanes)} thread{'' if len(trace.lanes) == 1 else 's'}"
     if not trace.crossings:
         return f"One request, no hop: all of it ran on one thread, in {trace.took_us / 1000:.1f} ms"
     return (
-        f"One request, {hops_text(trace.hops)} on {threads}: {trace.handed_off_us / 1000:.1f} of "
+        f"One request, {hops_text(trace.hops)} on {threads_text(trace.threads)}: {trace.handed_off_us / 1000:.1f} of "
         f"{trace.took_us / 1000:.1f} ms are hand-off"
     )
 
@@ -99,10 +104,12 @@ def _draw_times(ax: Axes, trace: Trace) -> None:
     ax.spines["bottom"].set_visible(True)
     for row, hop in enumerate(trace.crossings, 1):
         left = 0.0
-        for span_us, colour in ((hop.waited_us, HAND_OFF), (hop.worked_us, WORK), (hop.returned_us, BACK)):
+        for measure, (_, colour) in PARTS.items():
+            span_us = getattr(hop, measure)
             ax.barh(row, span_us, left=left, height=0.62, color=colour, linewidth=0)
             left += span_us
-    for name, colour in (("waited to begin", HAND_OFF), ("worked", WORK), ("way back", BACK)):
-        ax.barh(-2, 0, color=colour, label=name)
+    for measure, (name, colour) in PARTS.items():
+        if measure != "queued_us" or trace.queued_us:
+            ax.barh(-2, 0, color=colour, label=name)
     if trace.crossings:
         ax.legend(loc="lower right", fontsize=8, frameon=False)

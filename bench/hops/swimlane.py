@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bench.hops.trace import Hop, Trace, hops_text
+from bench.hops.inside.trace import Hop, Trace, hops_text, threads_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 TIME, LANE, LEAST_LABEL, WIDE = 8, 15, 16, 140
+NOTHING = Hop(0, "sync_to_async", "", "", 0, None, 0.0, None, None, None)
 STYLES = {"sync_to_async": "cyan", "async_to_sync": "magenta"}
 
 
@@ -90,7 +91,7 @@ def hop_table(trace: Trace, *, is_wide: bool) -> Table:
     for heading in ("runs", "asked for by"):
         table.add_column(heading, overflow="fold")
     table.add_column("on", no_wrap=True)
-    for heading in ("waited", "worked", "back µs"):
+    for heading in _times(trace):
         table.add_column(heading, justify="right", no_wrap=True)
     for hop in trace.crossings:
         table.add_row(*_cells(trace, hop, is_wide=is_wide), style=STYLES[hop.kind])
@@ -102,8 +103,15 @@ def _cells(trace: Trace, hop: Hop, *, is_wide: bool) -> Iterator[str]:
     yield short(hop.what) + ("" if hop.outcome == "returned" else f" ({hop.outcome})")
     yield hop.asked_by if is_wide else hop.asked_by.split()[0].rpartition("/")[2]
     yield "–" if hop.to_lane is None else trace.lanes[hop.to_lane]
-    for value, until in ((hop.waited_us, hop.started_us), (hop.worked_us, hop.done_us), (hop.returned_us, hop.back_us)):
+    for value, until in _times(trace, hop).values():
         yield "–" if until is None else f"{value:,.0f}"
+
+
+def _times(trace: Trace, hop: Hop = NOTHING) -> dict[str, tuple[float, float | None]]:
+    """The columns of times, with what a hop has in each and the moment that ends it; a queue only where there is one."""
+    queued = {"queued": (hop.queued_us, hop.started_us)} if trace.queued_us else {}
+    worked, back = (hop.worked_us, hop.done_us), (hop.returned_us, hop.back_us)
+    return {"sent": (hop.sent_us, hop.started_us), **queued, "worked": worked, "back µs": back}
 
 
 def short(what: str) -> str:
@@ -112,7 +120,7 @@ def short(what: str) -> str:
 
 
 def layer_table(trace: Trace) -> Table:
-    """The middlewares, outermost first."""
+    """The middlewares, outermost first, then the view and Django: their hops sum up to all of the request's."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -121,15 +129,51 @@ def layer_table(trace: Trace) -> Table:
     table.add_column("hops", justify="right")
     for layer in trace.middleware:
         table.add_row(layer.path, layer.capable, layer.runs, str(layer.hops or "–"))
+    for cause, hops in trace.causes.items():
+        table.add_row(cause, "", "", str(hops or "–"), style="dim")
     return table
 
 
 def totals(trace: Trace) -> Iterator[str]:
-    """One sentence with the counts, one with the times."""
-    threads = f"{len(trace.lanes)} thread{'' if len(trace.lanes) == 1 else 's'}"
-    yield f"{hops_text(trace.hops)} · {threads} · {trace.status or 'no answer'}"
+    """What went wrong, if anything; the counts; the times; what else has to be known to read them."""
+    yield from _went_wrong(trace)
+    yield f"{hops_text(trace.hops)} · {threads_text(trace.threads)} · {trace.status or 'no answer'}"
     first = "" if trace.first_byte_us is None else f", first byte after {trace.first_byte_us / 1000:.2f} ms"
+    queued = f"{trace.queued_us / 1000:.2f} ms queued behind this request's own thread, " if trace.queued_us else ""
     yield (
         f"{trace.took_us / 1000:.2f} ms in all{first}; {trace.handed_off_us / 1000:.2f} ms handed off between threads, "
-        f"{trace.worked_in_hops_us / 1000:.2f} ms worked on the far side of hops."
+        f"{queued}{trace.worked_in_hops_us / 1000:.2f} ms worked on the far side of hops."
     )
+    yield from _threads(trace)
+    yield _asked_how(trace)
+
+
+def _went_wrong(trace: Trace) -> Iterator[str]:
+    if trace.problem:
+        yield trace.problem
+    if trace.error:
+        yield f"{trace.error}, {' → '.join(trace.error_at)}." if trace.error_at else f"{trace.error}."
+    if trace.observer == "none":
+        yield "No hop can be seen: asgiref is not installed there, or the project has replaced its adapters."
+    if not trace.ended:
+        yield "The request had not ended: this is what was seen so far."
+
+
+def _threads(trace: Trace) -> Iterator[str]:
+    if trace.other_threads:
+        yield f"Not started by asgiref: {', '.join(trace.other_threads)}."
+    if trace.threads_to_end:
+        yield "Not counted: the thread that asgiref starts for a moment to end the request's own."
+
+
+def _asked_how(trace: Trace) -> str:
+    """The interpreter and its packages, the lifespan, and the warm-up."""
+    versions = ", ".join(f"{name} {version}" for name, version in trace.versions.items())
+    lifespan = {True: " Lifespan: started and ended.", False: " The application has no lifespan."}
+    warm_up = {
+        True: " Asked once before, untraced (--no-warm-up leaves that out).",
+        False: " Asked once, without a warm-up.",
+    }
+    where = f" in {trace.interpreter}" if trace.interpreter else ""
+    said = lifespan.get(trace.has_lifespan, "") if trace.has_lifespan is not None else ""
+    return f"{versions}{where}.{said}{warm_up[bool(trace.warm_up)]}"

@@ -21,8 +21,8 @@ from bench.exhibits.trap_ways import (
     look_at_stream,
     tell_streams,
 )
-from bench.hops.ask import Ask
 from bench.hops.asking import traced
+from bench.hops.inside.ask import Ask
 from bench.learn.exercise_connections import bounded_connections
 from bench.learn.exercise_plateau import FUNCTION, plateau
 from bench.learn.exercise_service import SlowService, slow_service

@@ -13,8 +13,8 @@ from rich.text import Text
 from bench.arguments import Parser, seconds
 from bench.errors import ExitCode
 from bench.hops.asking import trace_of
+from bench.hops.inside.trace import Trace, hops_text, threads_text
 from bench.hops.swimlane import swimlane
-from bench.hops.trace import Trace, hops_text
 from bench.load.burst import Burst, burst
 from bench.stacks import parse_stack
 from bench.terminal import announce, console
@@ -57,8 +57,7 @@ def beside(traces: Sequence[tuple[str, Trace]], width: int) -> Table:
 
 
 def summary_of(trace: Trace) -> str:
-    threads = f"{len(trace.lanes)} thread{'' if len(trace.lanes) == 1 else 's'}"
-    return f"{hops_text(trace.hops)} · {threads}"
+    return f"{hops_text(trace.hops)} · {threads_text(trace.threads)}"
 
 
 def show_crowd(screen: Console) -> None:

@@ -21,12 +21,12 @@ from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync, sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
-from bench.hops.ask import Ask
-from bench.hops.collect import Collector
-from bench.hops.layers import Layers
-from bench.hops.observe import Observer, observing
-from bench.hops.once import OBSERVERS, ask_asgi, ask_wsgi, asked_asgi
-from bench.hops.traced import TracedASGI, TracedWSGI
+from bench.hops.inside import ask_asgi, ask_wsgi
+from bench.hops.inside.ask import Ask
+from bench.hops.inside.collect import Collector
+from bench.hops.inside.layers import Layers
+from bench.hops.inside.observe import OBSERVERS, Observer, observing
+from bench.hops.inside.traced import TracedASGI, TracedWSGI
 from bench.tests.one_file_project import SHARED_PATHS, set_up
 from labs.common.middleware import STARTPROJECT
 
@@ -153,9 +153,9 @@ def traced(shape: Shape) -> dict[str, Any]:
     seen: list[Collector] = []
     ask = Ask("", shape.path, **shape.ask)
     if shape.interface == "asgi":
-        ask_asgi([TracedASGI(handler_for(shape), seen.append)], ask)
+        ask_asgi.ask_in_turn([TracedASGI(handler_for(shape), seen.append)], ask)
     else:
-        ask_wsgi([TracedWSGI(handler_for(shape), seen.append)], ask)
+        ask_wsgi.ask_in_turn([TracedWSGI(handler_for(shape), seen.append)], ask)
     return seen[0].trace("shapes", Layers(), "").to_json()
 
 
@@ -163,7 +163,7 @@ async def interleaved(count: int) -> list[dict[str, Any]]:
     """So many requests at once through one handler."""
     seen: list[Collector] = []
     handler = TracedASGI(handler_for(SHAPES["async view"]), seen.append)
-    await asyncio.gather(*(asked_asgi(handler, Ask("", f"/tagged/{number}")) for number in range(count)))
+    await asyncio.gather(*(ask_asgi.request(handler, Ask("", f"/tagged/{number}")) for number in range(count)))
     return [collector.trace("shapes", Layers(), "").to_json() for collector in seen]
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from bench.hops.asking import trace_of
-from bench.hops.trace import Trace
+from bench.hops.inside.trace import Trace
 from bench.record import ROOT
 from bench.servers import free_port
 from bench.stacks import parse_stack

@@ -24,12 +24,12 @@ from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpRe
 from django.test import override_settings
 from django.urls import path
 
-from bench.hops.ask import Ask
-from bench.hops.collect import Collector
-from bench.hops.layers import Layers
-from bench.hops.observe import observing
-from bench.hops.once import scope_of
-from bench.hops.traced import TracedASGI
+from bench.hops.inside.ask import Ask
+from bench.hops.inside.ask_asgi import scope_of
+from bench.hops.inside.collect import Collector
+from bench.hops.inside.layers import Layers
+from bench.hops.inside.observe import observing
+from bench.hops.inside.traced import TracedASGI
 from bench.tests.one_file_project import SHARED_PATHS, set_up
 from labs.common.middleware import STARTPROJECT
 

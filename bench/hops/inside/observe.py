@@ -1,112 +1,29 @@
 """Watching asgiref: for each call of `sync_to_async` and `async_to_sync` within a traced request, four moments.
 
-A request is known by a ContextVar, which asgiref carries across both ways. It is put back with `set`, never with
-`reset`: after a hop the token belongs to another context. Python 3.12 and later are observed with `sys.monitoring`,
-which replaces nothing; on 3.11 the two `__call__`s are wrapped while somebody watches.
+Python 3.12 and later are observed with `sys.monitoring`, which replaces nothing; before, the two `__call__`s are
+wrapped while somebody watches.
 """
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import Context, ContextVar
-from pathlib import Path
-from time import perf_counter_ns
+from contextvars import Context
 from types import CodeType, FrameType
-from typing import Any, Protocol
+from typing import Any
 
-import asgiref.sync
 from asgiref.sync import AsyncToSync, SyncToAsync
 
-from bench.hops.trace import Kind
+from .sink import INSIDE, REQUEST, FarSide, OpenHop, Sink, open_hop
+from .trace import Kind
 
-SKIPPED = frozenset({asgiref.sync.__file__, functools.__file__, __file__})
-ASYNCIO = str(Path(asyncio.__file__).parent)
-
-
-class OpenHop:
-    """A hop while it happens: monotonic ns, 0 for what has not come yet. As a context: from asked for to back."""
-
-    __slots__ = (
-        *("asked_by", "asked_ns", "back_ns", "done_ns", "error", "kind", "parent", "started_ns"),
-        *("target", "thread", "to_thread"),
-    )
-
-    def __init__(self, kind: Kind, target: Any, frame: FrameType | None, parent: OpenHop | None) -> None:
-        self.kind, self.target, self.parent = kind, target, parent
-        self.asked_by = _asker(frame)
-        self.thread, self.to_thread = threading.get_ident(), 0
-        self.started_ns = self.done_ns = self.back_ns = 0
-        self.error: BaseException | None = None
-        self.asked_ns = perf_counter_ns()
-
-    def start(self) -> None:
-        self.to_thread = threading.get_ident()
-        self.started_ns = perf_counter_ns()
-
-    def end(self, error: BaseException | None = None) -> None:
-        self.done_ns = perf_counter_ns()
-        self.error = self.error or error  # a cancelled hop is back before it has ended
-
-    def back(self, error: BaseException | None = None) -> None:
-        self.back_ns = perf_counter_ns()
-        self.error = self.error or error
-        INSIDE.set(self.parent)
-
-    def __enter__(self) -> OpenHop:
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self.back(error)
-
-
-class FarSide:
-    """The context in which a hop works, on the side that it went to."""
-
-    __slots__ = ("hop",)
-
-    def __init__(self, hop: OpenHop) -> None:
-        self.hop = hop
-
-    def __enter__(self) -> None:
-        self.hop.start()
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self.hop.end(error)
-
-
-class Sink(Protocol):
-    """Who collects the hops of one request; hops are appended from several threads."""
-
-    hops: list[OpenHop]
-
-
-REQUEST: ContextVar[Sink | None] = ContextVar("lab_traced_request", default=None)
-INSIDE: ContextVar[OpenHop | None] = ContextVar("lab_hop_inside", default=None)
-
-
-def _asker(frame: FrameType | None) -> tuple[CodeType, int] | None:
-    """Code and line of the nearest frame outside of asgiref and of this file; None where a task begins with the hop."""
-    while frame is not None and frame.f_code.co_filename in SKIPPED:
-        frame = frame.f_back
-    if frame is None or frame.f_code.co_filename.startswith(ASYNCIO):
-        return None
-    return frame.f_code, frame.f_lineno
-
-
-def _asked(sink: Sink, kind: Kind, target: Any, frame: FrameType | None) -> OpenHop:
-    hop = OpenHop(kind, target, frame, INSIDE.get())
-    sink.hops.append(hop)
-    INSIDE.set(hop)
-    return hop
+if {SyncToAsync.__module__, AsyncToSync.__module__} != {"asgiref.sync"}:
+    raise ImportError("The project has put other adapters in the place of asgiref's.")
 
 
 class Wrapping:
-    """Python 3.11: both `__call__`s replaced, with the inner halves watched on a twin of each adapter."""
+    """Before Python 3.12: both `__call__`s replaced, with the inner halves watched on a twin of each adapter."""
 
     name = "wrapped __call__"
 
@@ -132,7 +49,7 @@ def _wrapped_sync_to_async(original: Any) -> Any:
         sink = REQUEST.get()
         if sink is None:
             return await original(self, *args, **kwargs)
-        with _asked(sink, "sync_to_async", self.func, sys._getframe(1)) as hop:
+        with open_hop(sink, "sync_to_async", self.func, sys._getframe(1)) as hop:
 
             def thread_handler(*inner: Any, **named: Any) -> Any:
                 with FarSide(hop):
@@ -148,7 +65,7 @@ def _wrapped_async_to_sync(original: Any) -> Any:
         sink = REQUEST.get()
         if sink is None:
             return original(self, *args, **kwargs)
-        with _asked(sink, "async_to_sync", self.awaitable, sys._getframe(1)) as hop:
+        with open_hop(sink, "async_to_sync", self.awaitable, sys._getframe(1)) as hop:
 
             async def main_wrap(*inner: Any, **named: Any) -> None:
                 with FarSide(hop):
@@ -210,7 +127,7 @@ class Monitoring:
     def on_ask(self, kind: Kind, sink: Sink, frame: FrameType) -> None:
         adapter = frame.f_locals["self"]
         target = adapter.func if kind == "sync_to_async" else adapter.awaitable
-        self.calls[frame] = hop = _asked(sink, kind, target, frame)
+        self.calls[frame] = hop = open_hop(sink, kind, target, frame)
         if getattr(adapter, "context", None) is not None:
             self.waiting[adapter] = hop
 
@@ -268,10 +185,4 @@ def observing(observer: Observer | None = None) -> Iterator[Observer]:
         chosen.uninstall()
 
 
-def loop_is_running() -> bool:
-    """Whether an event loop runs in this thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+OBSERVERS: dict[str, Callable[[], Observer]] = {"best": best_observer, "wrap": Wrapping, "monitor": Monitoring}

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
-from types import ModuleType
+from pathlib import Path
+from types import MethodType, ModuleType
 from typing import Any
 
 MOST_WRAPPERS = 20
+LONGEST_PATH = 2
+"""Parts of a file's path that are shown."""
 
 
 def innermost(target: Any) -> Any:
-    """What decorators and partials were put around."""
+    """What decorators and partials were put around; a bound method as it is, for it knows its object."""
     for _ in range(MOST_WRAPPERS):
+        if isinstance(target, MethodType):
+            break
         if isinstance(target, functools.partial):
             target = target.func
         elif (wrapped := getattr(target, "__wrapped__", None)) is not None:
@@ -30,9 +35,12 @@ def name_of(target: Any) -> str:
     return name or type(inner).__qualname__
 
 
-def path_of(thing: Any) -> str:
-    """Dotted path of a class, of an object's class, or of the outermost function around a function."""
-    if hasattr(thing, "__code__"):
-        return f"{thing.__module__}.{thing.__qualname__.partition('.')[0]}"
-    kind = thing if isinstance(thing, type) else type(thing)
-    return f"{kind.__module__}.{kind.__qualname__}"
+def short_path(name: str) -> str:
+    """Of a file from the last `site-packages` or the current folder on; else the end of it."""
+    path = Path(name)
+    parts = path.parts
+    if "site-packages" in parts:
+        return "/".join(parts[len(parts) - parts[::-1].index("site-packages") :])
+    if path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return "/".join(parts[-LONGEST_PATH:])

@@ -1,0 +1,150 @@
+"""Finding the application that is to be traced: `mysite.asgi:application`, ASGI or WSGI, Django or not."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+FAILED, USAGE, INVALID = 1, 2, 4
+"""Exit codes, as in the README."""
+Interface = Literal["asgi", "wsgi"]
+ARGUMENTS: dict[Interface, int] = {"asgi": 3, "wsgi": 2}
+
+
+class Refused(Exception):
+    """The application cannot be asked: a sentence, the exit code, and for a misspelt name those that exist."""
+
+    def __init__(self, sentence: str, exit_code: int = USAGE, word: str = "", known: list[str] | None = None) -> None:
+        super().__init__(sentence)
+        self.exit_code, self.word, self.known = exit_code, word, known or []
+
+
+@dataclass(frozen=True)
+class Application:
+    """A callable with the interface that it speaks."""
+
+    name: str
+    call: Any
+    interface: Interface
+
+
+def load(name: str, hides: str = "") -> Application:
+    """Import `module:attribute`, looking in the current folder first. Raises Refused."""
+    module_name, colon, attribute = name.partition(":")
+    if not colon or not module_name or not attribute:
+        raise Refused(f"{name!r} does not name an application: write module:attribute, as mysite.asgi:application.")
+    found: Any = _imported(module_name, hides)
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise Refused(f"{module_name} has no {attribute!r}", word=attribute, known=_callables_in(found)) from None
+        except Exception as error:
+            raise Refused(f"{name} cannot be read ({error_text(error)}): mend that first.") from None
+    return Application(name, found, interface_of(name, found))
+
+
+def _imported(name: str, hides: str) -> Any:
+    here = str(Path.cwd())
+    sys.path[:] = [here, *(folder for folder in sys.path if folder not in (here, hides))]
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise Refused(
+                f"There is no module {error.name!r}, looking for {name} in the current folder and in {sys.executable}: "
+                f"start `lab trace` where manage.py is."
+            ) from None
+        raise Refused(
+            f"{name} cannot be imported by {sys.executable} ({error_text(error)}): install that there, or name the "
+            f"project's own interpreter with --python."
+        ) from None
+    except BaseException as error:  # whatever an import may run into, sys.exit among it
+        raise Refused(_why_not(name, error)) from None
+
+
+def _why_not(name: str, error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"Importing {name} ends its process with {error.code!r}: mend that first."
+    said = " ".join(str(error).split())
+    advice = "set DJANGO_SETTINGS_MODULE to your settings" if "DJANGO_SETTINGS_MODULE" in said else "mend that first"
+    return f"{name} cannot be imported ({error_text(error)}): {advice}."
+
+
+def error_text(error: BaseException) -> str:
+    """`ValueError: what it says`, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": .")
+
+
+def _callables_in(module: Any) -> list[str]:
+    return [name for name, thing in vars(module).items() if callable(thing) and not name.startswith(("_", "get_"))]
+
+
+def interface_of(name: str, application: Any) -> Interface:
+    """Which interface it speaks, found as servers do: by the instance's `__call__`. Raises Refused for neither."""
+    if not callable(application):
+        raise Refused(f"{name} is a {type(application).__name__}, not an application: name the callable.")
+    if isinstance(application, type):
+        return _interface_of_class(name, application)
+    if _is_async(application):
+        possible: list[Interface] = ["asgi"]
+    else:
+        possible = [interface for interface, count in ARGUMENTS.items() if _can_take(application, count)]
+    if not possible or not _can_take(application, ARGUMENTS[possible[0]]):
+        raise Refused(
+            f"{name} is not an application: it takes neither an ASGI callable's 3 arguments nor a WSGI callable's 2."
+        )
+    return possible[0] if len(possible) == 1 else _interface_by_asking(application)
+
+
+def _is_async(application: Any) -> bool:
+    """Whether calling it makes a coroutine, as far as can be told without calling it."""
+    while isinstance(application, functools.partial):
+        application = application.func
+    call = _called(application)
+    return any(map(inspect.iscoroutinefunction, (application, call, inspect.unwrap(call))))
+
+
+def _called(application: Any) -> Any:
+    """What a call runs: of an instance the `__call__` that it has, which need not be its class's."""
+    return application if inspect.isroutine(application) or isinstance(application, type) else application.__call__
+
+
+def _interface_of_class(name: str, application: type) -> Interface:
+    """Classes that are applications: what they make is awaited (ASGI) or iterated over (WSGI, PEP 3333)."""
+    methods: dict[Interface, str] = {"asgi": "__await__", "wsgi": "__iter__"}
+    for interface, method in methods.items():
+        if hasattr(application, method) and _can_take(application, ARGUMENTS[interface]):
+            return interface
+    raise Refused(f"{name} is a class, not an application: name an instance of it, or wrap it as your server does.")
+
+
+def _interface_by_asking(application: Any) -> Interface:
+    """Call it as a server's start-up would; a coroutine that comes of it is closed before it begins."""
+    try:
+        answer = application({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, None, None)
+    except Exception:
+        return "wsgi"
+    if not inspect.isawaitable(answer):
+        return "wsgi"
+    if inspect.iscoroutine(answer):
+        answer.close()
+    return "asgi"
+
+
+def _can_take(application: Any, arguments: int) -> bool:
+    """Whether it can be called with so many arguments; True where it does not say, as compiled code may not."""
+    try:
+        signature = inspect.signature(_called(application))
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*range(arguments))
+    except TypeError:
+        return False
+    return True
