@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.errors import ExitCode, LabError, nearest
+from bench.errors import ExitCode, LabError, NotRun, nearest
 from bench.hops.inside import bootstrap
 from bench.hops.inside.ask import Ask
 from bench.hops.inside.trace import Trace, from_json
@@ -90,7 +90,7 @@ def answer_of(
     finally:
         process.stop(ENDS_WITHIN_S if answer.exists() else 0)
     if not answer.exists():
-        raise LabError(_ended(app, process))
+        raise _ended(app, process)
     found: dict[str, Any] = json.loads(answer.read_text())
     if "error" in found:
         hint = f": {nearest(found['word'], found['known'])}" if found.get("word") else ""
@@ -98,9 +98,10 @@ def answer_of(
     return found
 
 
-def _ended(app: str, process: Process) -> str:
+def _ended(app: str, process: Process) -> LabError:
+    """Why there is no answer: an interpreter that is too old says so itself."""
     said = process.log_tail()
-    if said.startswith("lab: ") and process.exit_status == 1:
-        return f"{said.removeprefix('lab: ')}: the tracer needs {'.'.join(map(str, bootstrap.OLDEST))} or newer."
+    if said.startswith(bootstrap.TOO_OLD):
+        return NotRun(f"{said.removeprefix(bootstrap.TOO_OLD)}: name another interpreter with --python.")
     end = f" The end of what it printed:\n{said}" if said else ""
-    return f"{app} ended its process {process.end_text} before it answered.{end}"
+    return LabError(f"{app} ended its process {process.end_text} before it answered.{end}")

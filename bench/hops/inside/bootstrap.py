@@ -13,12 +13,14 @@ NAME = "_django_asgi_lab_tracer"
 TRACED = f"{NAME}.serving:application"
 """What a server is given in the application's place."""
 OLDEST = (3, 10)
+TOO_OLD = "lab: too old: "
 # Also an interpreter that is too old has to understand this, to say so.
 BEGIN = f"""
 import sys
 sys.path[:] = [folder for folder in sys.path if folder]
 if sys.version_info < {OLDEST}:
-    sys.exit("lab: %s is Python %d.%d" % ((sys.executable,) + tuple(sys.version_info[:2])))
+    sys.exit("{TOO_OLD}%s is Python %d.%d, the tracer needs {OLDEST[0]}.{OLDEST[1]} or newer"
+             % ((sys.executable,) + tuple(sys.version_info[:2])))
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 folder, module = sys.argv[1:3]
