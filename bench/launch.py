@@ -3,7 +3,7 @@
     python -I -S launch.py [--as UID:GID] [--end-by SIGNAL] [--adopt yes] PARENT_PID CPUS PROGRAM ...
 
 CPUS is `0,1`, or `-` for no binding. When the parent dies, also by kill -9, the kernel sends SIGNAL here (Linux; 15,
-SIGTERM). `--as` is for root and a program that refuses root. With `--adopt` orphans below the program become its children.
+SIGTERM). `--as` is for root and a program that refuses root. With `--adopt` orphans become the program's children.
 Runs without site packages, so that it costs milliseconds and every thread of the program inherits the binding.
 """
 

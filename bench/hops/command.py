@@ -14,7 +14,7 @@ from bench.hops.inside.ask import Ask
 from bench.hops.inside.trace import Trace
 from bench.hops.interpreter import choose
 from bench.stacks import Stack, parse_stack
-from bench.terminal import console, print_json, shown
+from bench.terminal import announce, console, print_json, shown
 from bench.wishes import check_middleware
 from bench.workloads import Request, parse_request
 
@@ -36,8 +36,8 @@ def trace(arguments: argparse.Namespace) -> int:
         console(stderr=True).print(f"written: {shown(path)}", soft_wrap=True, highlight=False)
     if not seen.ended and arguments.leave_after is None:
         raise NeverEnded(
-            f"{seen.method} {seen.path} did not end within {arguments.time_limit:g} s: the trace shows how far it came. "
-            f"Give it longer with --time-limit, or let the client go with --leave-after."
+            f"{seen.method} {seen.path} did not end within {arguments.time_limit:g} s: the trace shows how far it "
+            f"came. Give it longer with --time-limit, or let the client go with --leave-after."
         )
     if seen.error:
         raise LabError(f"{seen.method} {seen.path} raised {seen.error}: the trace shows how far it came.")
@@ -68,7 +68,9 @@ def asked(arguments: argparse.Namespace) -> Trace:
     """The trace of what the command line names."""
     if arguments.app:
         ask = Ask(arguments.app, path_of(arguments), **asked_how(arguments))
-        return traced(ask, os.environ, Path.cwd(), arguments.time_limit, choose(arguments.python, Path.cwd()))
+        interpreter = choose(arguments.python, Path.cwd())
+        announce(f"{arguments.app} in {interpreter.program} ({interpreter.whose})")
+        return traced(ask, os.environ, Path.cwd(), arguments.time_limit, interpreter)
     if arguments.python:
         raise UsageError("--python is for an application of yours, named with --app: a stack runs in the lab's own.")
     stack, request = stack_and_request(arguments)

@@ -25,7 +25,7 @@ from bench.servers import (
     work_folder,
 )
 from bench.stacks import HOST, Stack, parse_stack
-from bench.terminal import console
+from bench.terminal import announce, console
 from bench.waiting import listens_within
 
 WSGI_SERVER = "wsgiref"
@@ -101,7 +101,7 @@ def _plan_for_app(arguments: argparse.Namespace, work: Path) -> Plan:
     told = f"{arguments.app} on {server}, in {interpreter.program} ({interpreter.whose})"
     if server in WITHOUT_LIFESPAN:
         told += f"; {server} runs no lifespan"
-    console(stderr=True).print(told, style="dim", highlight=False, soft_wrap=True, markup=False)
+    announce(told)
     words = [word.format(port=arguments.port) for word in ARGUMENTS[server]]
     return Plan(_served(interpreter, arguments.app, folder, server, *words), dict(os.environ), folder)
 

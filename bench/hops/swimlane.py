@@ -108,7 +108,7 @@ def _cells(trace: Trace, hop: Hop, *, is_wide: bool) -> Iterator[str]:
 
 
 def _times(trace: Trace, hop: Hop = NOTHING) -> dict[str, tuple[float, float | None]]:
-    """The columns of times, with what a hop has in each and the moment that ends it; a queue only where there is one."""
+    """The columns of times: of each the hop's value and the moment that ends it. A queue only where there is one."""
     queued = {"queued": (hop.queued_us, hop.started_us)} if trace.queued_us else {}
     worked, back = (hop.worked_us, hop.done_us), (hop.returned_us, hop.back_us)
     return {"sent": (hop.sent_us, hop.started_us), **queued, "worked": worked, "back µs": back}

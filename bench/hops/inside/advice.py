@@ -11,6 +11,7 @@ from .trace import DJANGO, VIEW, Hop, Layer, Trace
 
 MIXIN_HOOKS = ("process_request", "process_response")
 ORM = "django/db/"
+SYNC_VIEW_AFTER = "1 back to the loop and 1 more to the view"
 FEW = 3
 """Fewer hops than this are no reason to change a project."""
 
@@ -75,16 +76,11 @@ def _fold(trace: Trace) -> Iterator[str]:
     if count < FEW or trace.interface != "asgi":
         return
     view = sync_view(trace)
-    whose = (
-        f"{count} hops come from MiddlewareMixin"
-        if view is None
-        else f"{count} hops come from MiddlewareMixin and 1 from the sync view"
-    )
-    after = "1 back to the async view" if view is None else "1 back to the loop and 1 more to the view"
+    own, after = ("", "1 back to the async view") if view is None else (" and 1 from the sync view", SYNC_VIEW_AFTER)
     yield (
-        f"{whose}. Django sends each process_request and process_response to a thread of its own. With a sync-only "
-        f"middleware innermost there is 1 hop to a thread for all of them, {after}; the thread is then held while the "
-        f"view waits."
+        f"{count} hops come from MiddlewareMixin{own}. Django makes one for each process_request and process_response. "
+        f"With a sync-only middleware innermost there is 1 hop to a thread for all of them, {after}. That thread is "
+        f"then held while the view waits."
     )
 
 
@@ -104,10 +100,11 @@ def _island(sync_only: Sequence[Layer]) -> Iterator[str]:
     if sync_only:
         names = " and ".join(layer.path for layer in sync_only)
         hops = sum(layer.hops for layer in sync_only)
+        count = f"{hops} hop{'' if hops == 1 else 's'}"
         verb, their = ("is", "it") if len(sync_only) == 1 else ("are", "them")
         yield (
-            f"{names} {verb} sync-only and around async middlewares: each request goes to a thread for {their} and comes "
-            f"back ({hops} hops). Give {their} an async half, or place {their} innermost."
+            f"{names} {verb} sync-only and around async middlewares: each request goes to a thread for {their} and "
+            f"comes back ({count}). Give {their} an async half, or place {their} innermost."
         )
 
 
@@ -124,8 +121,8 @@ def _orm_calls(trace: Trace) -> Iterator[str]:
     calls = [hop for hop in trace.crossings if hop.cause != DJANGO and ORM in hop.asked_by]
     if len(calls) >= FEW:
         yield (
-            f"{len(calls)} hops are single ORM calls: one sync function with all of them, called through sync_to_async, "
-            f"makes one hop of them."
+            f"{len(calls)} hops are single ORM calls: one sync function with all of them, called through "
+            f"sync_to_async, makes one hop of them."
         )
 
 
@@ -134,6 +131,6 @@ def _serial(trace: Trace) -> Iterator[str]:
     queued = [hop for hop in trace.crossings if hop.queued_us > max(hop.sent_us, hop.worked_us / 2)]
     if queued:
         yield (
-            f"{len(queued)} call{'' if len(queued) == 1 else 's'} waited {trace.queued_us / 1000:.0f} ms in a queue for "
-            f"this request's own thread: calls through sync_to_async run one after another, also those that are gathered."
+            f"{len(queued)} call{'' if len(queued) == 1 else 's'} waited {trace.queued_us / 1000:.0f} ms in a queue "
+            f"for this request's own thread: calls through sync_to_async run one after another, also gathered ones."
         )

@@ -1,7 +1,7 @@
 """The command that starts the tracer in a project's interpreter, under a name that no project has.
 
-Nothing of ours gets onto the import path, and the current folder leaves it until the application is loaded: a project's
-`json.py` is not what we import.
+Nothing of ours gets onto the import path, and the current folder leaves it until the application is loaded: a module of
+the project that is named like one of the standard library is not what we import.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from inspect import CO_COROUTINE
+from inspect import CO_COROUTINE, iscoroutinefunction
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -19,8 +19,8 @@ from .names import innermost
 from .sink import LAYER_CODES
 from .trace import Layer, Runs
 
-DEEPEST = 4
-"""References from a middleware to the next function: one through its `get_response`, a few more through a wrapper."""
+DEEPEST, MOST = 8, 10_000
+"""How far to look for the next function: references from a middleware to it, and objects on the way."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ def handlers() -> list[Any]:
     return [one for one in gc.get_objects() if issubclass(type(one), base) and one._middleware_chain is not None]
 
 
+def mode_of(handler: Any) -> str:
+    """Whether the handler is `async`, as that of ASGI is, or `sync`."""
+    return "async" if callable(handler) and iscoroutinefunction(type(handler).__call__) else "sync"
+
+
 def links_of(handler: Any) -> list[Link]:
     """The chain, outermost first; the last calls the view. Shorter where a middleware hides what is inside of it."""
     found: list[Link] = []
@@ -59,7 +64,7 @@ def links_of(handler: Any) -> list[Link]:
     while function is not None and len(found) < sys.getrecursionlimit():
         calls = function.__wrapped__
         found.append(Link(function, calls, is_async=bool(function.__code__.co_flags & CO_COROUTINE)))
-        function = None if is_end(found[-1]) else _next_function(gc.get_referents(calls))
+        function = None if is_end(found[-1]) else _next_function(list(_referents([calls])))
     return found
 
 
@@ -77,7 +82,7 @@ def _next_function(nearest: Sequence[Any]) -> Any:
         if found is not None:
             return found
         seen.update(map(id, nearest))
-        nearest = [one for one in _referents(nearest) if id(one) not in seen]
+        nearest = [one for one in _referents(nearest) if id(one) not in seen][:MOST]
     return None
 
 
@@ -121,7 +126,7 @@ def _places(links: Sequence[Link], factories: Sequence[Any]) -> list[int]:
         rest = range(places[-1] + 1 if places else 0, len(factories))
         spare = len(factories) - (len(links) - len(places))
         fitting = (place for place in rest if place <= spare and _made(factories[place], link.calls))
-        places.append(next(fitting, rest.start))
+        places.append(next(fitting, min(rest.start, len(factories) - 1)))
     return places
 
 

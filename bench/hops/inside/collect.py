@@ -32,7 +32,7 @@ class Collector:
         self.begin_ns = perf_counter_ns()
 
     def answering(self, status: Any, headers: Sequence[tuple[Any, Any]] = ()) -> None:
-        """The answer begins: a number or a line such as `200 OK`, and headers as text or bytes. Only the first counts."""
+        """The answer begins: a number or a line as `200 OK`, and headers as text or bytes. Only the first counts."""
         number = re.match(r"\d+", str(status))
         if self.status is None and number:
             self.status = int(number[0])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from .chain import Link, handlers, is_end, layers_of, links_of
+from .chain import Link, handlers, is_end, layers_of, links_of, mode_of
 from .names import innermost
 from .sink import LAYER_CODES, OpenHop
 from .trace import DJANGO, VIEW, Hop, Layer
@@ -94,7 +94,7 @@ def layers_of_django(interface: str, hops: Sequence[OpenHop]) -> Layers:
     """Those of the handler that answered: the one whose middlewares the hops name, of that interface."""
     targets = {id(thing) for hop in hops for thing in (hop.within, *_things(hop.target))}
     base = "async" if interface == "asgi" else "sync"
-    chains = [links for handler in handlers() if (links := links_of(handler)) and _base(links) == base]
+    chains = [links for one in handlers() if mode_of(one) == base and (links := links_of(one))]
     if not chains:
         return Layers()
     links = max(
@@ -107,11 +107,6 @@ def layers_of_django(interface: str, hops: Sequence[OpenHop]) -> Layers:
 def _things(target: Any) -> tuple[Any, Any]:
     target = innermost_of_django(target)
     return target, getattr(target, "__self__", None)
-
-
-def _base(links: Sequence[Link]) -> str:
-    """The mode of the handler: that of its method which calls the view."""
-    return "async" if links[-1].is_async else "sync"
 
 
 def versions() -> dict[str, str]:

@@ -120,7 +120,8 @@ def make_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **named: Any) -> 
     """A task factory: the task remembers the layer that it was made in, which its frames do not lead to."""
     context = named.pop("context", None) or copy_context()
     context.run(WITHIN.set, layer_around(sys._getframe(1)))
-    return context.run(asyncio.Task, coroutine, loop=loop, **named)
+    task: asyncio.Task[Any] = context.run(asyncio.Task[Any], coroutine, loop=loop, **named)
+    return task
 
 
 def _is_skipped(file: str) -> bool:
