@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from bench.hops.ask import Ask
 from bench.hops.trace import Trace, from_json
 from bench.needs import serving_needs
 from bench.record import ROOT
-from bench.servers import Process, stack_environment, start
+from bench.servers import Process, stack_environment, start, work_folder
 from bench.stacks import Stack
 from bench.workloads import Request
 
@@ -49,8 +48,8 @@ def trace_of(
 
 def traced(ask: Ask, environment: Mapping[str, str], folder: Path, within_s: float) -> Trace:
     """Ask in a process of its own, started in `folder`. LabError says in a sentence what went wrong there."""
-    with tempfile.TemporaryDirectory(prefix="lab-trace-") as work:
-        question, answer, log = (Path(work) / name for name in ("ask.json", "answer.json", "log"))
+    with work_folder("trace") as work:
+        question, answer, log = (work / name for name in ("ask.json", "answer.json", "log"))
         ask.write(question)
         command = [*PYTHON, "-m", "bench.hops.once", str(question), str(answer)]
         popen = start(command, environment=finding_us(environment), cpus=(), log=log, folder=folder)

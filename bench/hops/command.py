@@ -12,6 +12,7 @@ from bench.errors import ExitCode, LabError, UsageError
 from bench.hops.ask import Ask
 from bench.hops.asking import trace_of, traced
 from bench.hops.trace import Trace
+from bench.record import require_replaceable
 from bench.stacks import Stack, parse_stack
 from bench.terminal import console, print_json, shown
 from bench.wishes import check_middleware
@@ -52,6 +53,7 @@ def _drawn(seen: Trace, arguments: argparse.Namespace) -> list[Path]:
 
 
 def _write(path: Path, content: bytes) -> None:
+    require_replaceable(path, content)
     try:
         path.write_bytes(content)
     except OSError as error:
