@@ -21,6 +21,8 @@ from bench.waiting import eventually
 
 MARK = "TEST_MARK_OF_BENCH"  # an environment variable that every process of one test inherits
 TIME_LIMIT_S = 60
+FEW_FILES = ("sh", "-c", 'ulimit -n 256; exec "$@"', "sh")
+"""In front of a command: no trial with more users than that can begin, so that a run takes no time."""
 
 
 @dataclass(frozen=True)
