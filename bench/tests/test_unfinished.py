@@ -1,7 +1,9 @@
 """A run has its folder to itself from before its first trial, or it is refused in one sentence."""
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 from contextlib import ExitStack
@@ -167,3 +169,15 @@ def test_a_run_whose_first_trial_is_interrupted_gives_its_folder_up(
     assert main([*RUN, "--out", str(tmp_path / "run")]) == ExitCode.INTERRUPTED
     assert record.load(tmp_path / "run").status == "aborted"
     assert sorted(os.listdir(tmp_path / "run")) == ["report.html", "run.json"]
+
+
+def test_measuring_the_reference_again_removes_no_run(tmp_path: Path) -> None:
+    kept = tmp_path / "results" / "local" / "reference" / "io_wait" / "run.json"
+    for program in (tmp_path / "scripts" / "set-up", tmp_path / ".venv" / "bin" / "lab"):
+        program.parent.mkdir(parents=True)
+        program.symlink_to(str(shutil.which("true")))
+    shutil.copy(record.ROOT / "scripts" / "reference", tmp_path / "scripts")
+    kept.parent.mkdir(parents=True)
+    kept.write_text("precious")
+    subprocess.run([tmp_path / "scripts" / "reference", "io_wait"], capture_output=True, timeout=30)
+    assert kept.read_text() == "precious"
