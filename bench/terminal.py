@@ -82,7 +82,7 @@ class Outlet:
     def _give_up(self, error: OSError) -> None:
         """Let everything go to nowhere, what is buffered too: else the interpreter tells of it at its end."""
         self.error = self.error or error
-        with open(os.devnull, "wb") as nowhere, suppress(OSError):
+        with suppress(OSError), open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), self.stream.fileno())
 
     @property
