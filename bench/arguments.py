@@ -177,7 +177,9 @@ def _add_run(commands: Any) -> None:
     parser.add_argument("--duration", type=seconds, metavar="S", help="seconds of each window")
     parser.add_argument("--seed", type=whole(0, 2**31 - 1), help="of the order of trials")
     _engine_options(parser)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the run is kept (default: results/local/)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="a folder for this run alone (default: a new one in results/local/)"
+    )
     _json_option(parser)
 
 

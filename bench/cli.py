@@ -4,17 +4,19 @@ What may be typed is in `arguments.py`, how errors become a sentence and an exit
 """
 
 import argparse
+import os
+import secrets
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 
 from bench import record
 from bench.arguments import build_parser
-from bench.errors import ExitCode, NotKept, UsageError
+from bench.errors import ExitCode, NotKept
 from bench.stacks import parse_stack
-from bench.terminal import console, guarded, print_json, shown
+from bench.terminal import announce, console, guarded, print_json, shown
 
 
 def list_(arguments: argparse.Namespace) -> int:
@@ -68,12 +70,13 @@ def diff(arguments: argparse.Namespace) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bench import experiment
+    from bench import experiment, unfinished
     from bench.progress import RunProgress
     from bench.wishes import wishes_of
 
     planned, ordered = experiment.new_run(arguments.experiment, arguments.profile, wishes_of(arguments))
-    folder = new_folder(arguments.out, planned)
+    folder = arguments.out or unfinished.new_folder(f"{planned.experiment}-{planned.profile}")
+    unfinished.require_unused(folder)
     tell_before(folder)
     with RunProgress(len(ordered), console(stderr=True)) as progress:
         finished = experiment.perform(planned, ordered, folder, before=progress.before, after=progress.after)
@@ -93,7 +96,7 @@ def tell_before(folder: Path) -> None:
     if load.state != "fine":
         notes.append(f"The machine is busy, {load.seen}: {load.remedy}.")
     for note in notes:
-        console(stderr=True).print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
+        announce(note)
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -210,23 +213,23 @@ def exit_code_of(finished: record.Run) -> int:
     return ExitCode.NOT_RUN if "not-run" in verdicts else ExitCode.FINE
 
 
-def new_folder(out: Path | None, planned: record.Run) -> Path:
-    """A folder for the run that holds no other."""
-    if out is None:
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        out = record.LOCAL / f"{planned.experiment}-{planned.profile}-{stamp}"
-    if (out / "run.json").exists():
-        raise UsageError(f"{out} already holds a run: choose another folder with --out.")
-    out.mkdir(parents=True, exist_ok=True)
-    return out
-
-
 def point_latest_at(folder: Path) -> None:
-    """Let `results/local/latest` lead to the folder."""
-    link = folder.parent / ".latest"
-    link.unlink(missing_ok=True)
-    link.symlink_to(folder.name)
-    link.rename(folder.parent / "latest")
+    """Let `results/local/latest` lead to the folder; one sentence where something else is there under that name."""
+    latest, link = folder.with_name("latest"), folder.with_name(f".latest-{secrets.token_hex(4)}")
+    try:
+        if os.path.lexists(latest) and not is_link_beside(latest):
+            raise FileExistsError(0, "there is something else of that name")
+        link.symlink_to(folder.name)
+        link.replace(latest)
+    except OSError as error:
+        with suppress(OSError):
+            link.unlink()
+        announce(f"{shown(latest)} does not lead to this run ({error.strerror}): `lab report {folder.name}` shows it.")
+
+
+def is_link_beside(path: Path) -> bool:
+    """True for a link to what lies in the same folder, as `point_latest_at` makes them."""
+    return path.is_symlink() and len(path.readlink().parts) == 1
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

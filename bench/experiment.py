@@ -334,11 +334,12 @@ def perform(
 ) -> Run:
     """Make all trials, saving the run after each. Interrupted, it keeps what there is as `aborted`.
 
-    Raises NotKept where the disk does not take it, and, once what there is has been saved, SecondInterrupt.
+    Raises UsageError where the folder is not ours alone, NotKept where the disk does not take what was measured, and,
+    once what there is has been saved, SecondInterrupt.
     """
-    cpus.stay_with_the_load(cpus.plan(1, run.plan.load_processes))
-    preflight.raise_descriptor_limit()
-    with unfinished.announced(folder):
+    with unfinished.claimed(folder):
+        cpus.stay_with_the_load(cpus.plan(1, run.plan.load_processes))
+        preflight.raise_descriptor_limit()
         return _performed(run, ordered, folder, before, after)
 
 

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM, which mean the same here: once is to stop in order, twice is to stop at once."""
+"""Ctrl-C, SIGTERM and a terminal that is closed (SIGHUP), which mean the same here: stop in order.
+
+Ctrl-C or SIGTERM once more means to stop at once. SIGHUP does not: shell and kernel each send one.
+"""
 
 import asyncio
 import signal
@@ -9,7 +12,7 @@ from typing import Any, TypeVar
 
 from bench.errors import SecondInterrupt
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Result = TypeVar("Result")
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -20,12 +23,14 @@ def interruptible() -> Iterator[None]:
 
     Whoever was interrupted is about to end, and one more signal in an interpreter that shuts down would abort it.
 
-    Whoever ignores a signal goes on ignoring it, as a job in the background of a shell does with Ctrl-C.
+    Whoever ignores a signal goes on ignoring it, as a job in the background of a shell does with Ctrl-C, and one
+    that was started with nohup does with SIGHUP.
     """
     left: list[type[BaseException]] = [KeyboardInterrupt, SecondInterrupt]
 
     def on_signal(number: int, frame: object) -> None:
-        if left:
+        is_repeated_hangup = number == signal.SIGHUP and len(left) < 2
+        if left and not is_repeated_hangup:
             raise left.pop(0)
 
     heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]

@@ -25,6 +25,7 @@ LOCAL = Path(os.environ.get("LAB_RESULTS_DIR", ROOT / "results" / "local"))
 Verdict = Literal["ok", "degraded", "invalid", "aborted", "not-run"]
 Status = Literal["running", "complete", "aborted"]
 ANSWERED_EVERY_S = 0.2
+HEAD_BYTES = 8  # PNG's signature; also enough to know our own SVG and JSON by
 MOST_COLUMNS = 120
 """Samples and columns of a window, so that a long one still fits into 12 kB of run.json."""
 HISTOGRAM_LOWEST_US, HISTOGRAM_HIGHEST_US, HISTOGRAM_DIGITS = 1, 600_000_000, 3
@@ -504,6 +505,16 @@ def write_atomically(path: Path, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             Path(name).unlink()
         raise
+
+
+def require_replaceable(path: Path, content: bytes) -> None:
+    """Raise UsageError where the user named a file for the content that holds another kind of thing, by its head."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if head and head != content[:HEAD_BYTES]:
+        raise UsageError(f"{path} is there and holds something else: name another file.")
 
 
 def load(folder: Path) -> Run:

@@ -12,11 +12,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from bench import experiment, record, summary, verify
+from bench import experiment, record, summary, unfinished, verify
 from bench.arguments import Parser
 from bench.errors import ExitCode, LabError
 from bench.record import Run
@@ -224,7 +223,7 @@ def publish(text: str, folder: Path) -> None:
     print(text)
     job = os.environ.get("GITHUB_STEP_SUMMARY")
     if job:
-        with Path(job).open("a") as file:
+        with Path(job).open("a", encoding="utf-8") as file:
             file.write(text)
     print(f"summary: {shown(folder / SUMMARY)}", file=sys.stderr)
 
@@ -235,13 +234,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", default="quick", help="quick (default), standard or reference")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: results/local/reproduce-STAMP")
     arguments = parser.parse_args(argv)
-    names = arguments.names or experiment.names()
+    names = list(dict.fromkeys(arguments.names)) or experiment.names()
     for name in names:
         experiment.profile_of(experiment.load(name), arguments.profile)
-    folder = arguments.out or record.LOCAL / f"reproduce-{datetime.now():%Y%m%d-%H%M%S}"
-    folder.mkdir(parents=True, exist_ok=True)
-    done = reproduce_all(names, arguments.profile, folder.resolve())
-    publish(to_markdown(done, arguments.profile), folder.resolve())
+    folder = (arguments.out or unfinished.new_folder("reproduce")).resolve()
+    with unfinished.claimed(folder, (SUMMARY, *names)):
+        done = reproduce_all(names, arguments.profile, folder)
+        publish(to_markdown(done, arguments.profile), folder)
     return code_of(done)
 
 

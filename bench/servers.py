@@ -26,11 +26,13 @@ import psutil
 from bench import launch
 from bench.databases.credentials import hidden_here
 from bench.errors import NotRun, UsageError
+from bench.markers import hold_marker, is_abandoned
 from bench.record import ROOT
 from bench.stacks import HOST, LOOPBACK, Stack
 
 READY_WITHIN_S = 30.0
 STOP_WITHIN_S = 3.0
+WORK_MARKER = ".made-by-the-lab"
 LOOK_AT_CHILDREN_EVERY_S = 0.2
 # Variables that silently change what gunicorn, uvicorn and Locust do; a measured command says all it means.
 FOREIGN_VARIABLES = (
@@ -55,6 +57,10 @@ class Process:
     stop_by: signal.Signals = field(default=signal.SIGTERM, kw_only=True)
     _stopped: bool = field(default=False, kw_only=True)
 
+    def __post_init__(self) -> None:
+        # Knows when it was started, and so whether the pid is another's by now; None for one that was waited for.
+        self._root = psutil.Process(self.pid) if self.popen.returncode is None else None
+
     @property
     def pid(self) -> int:
         return self.popen.pid
@@ -73,8 +79,8 @@ class Process:
     def family(self) -> list[psutil.Process]:
         """The process and all its descendants that are alive."""
         with suppress(psutil.NoSuchProcess):
-            root = psutil.Process(self.pid)
-            return [root, *root.children(recursive=True)]
+            if self._root and self._root.is_running():
+                return [self._root, *self._root.children(recursive=True)]
         return []
 
     def log_tail(self, lines: int = 12) -> str:
@@ -105,13 +111,18 @@ class Process:
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)  # whoever was started after we looked
+        self._kill_group()
         self.popen.wait()
         deadline = time.monotonic() + STOP_WITHIN_S
         while not all(map(has_ended, family)) and time.monotonic() < deadline:
             time.sleep(0.005)
         self._stopped = True
+
+    def _kill_group(self) -> None:
+        """End what was started after we looked. A pid is not given to another process while its group has members."""
+        if self.popen.returncode is None or not psutil.pid_exists(self.pid):
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
 
 def has_ended(process: psutil.Process) -> bool:
@@ -136,16 +147,16 @@ class Server(Process):
 
 @contextmanager
 def work_folder(what: str) -> Iterator[Path]:
-    """A temporary folder named after this process, so that the next start knows what a killed one left behind."""
-    with tempfile.TemporaryDirectory(prefix=f"lab-{os.getpid()}-{what}-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    """A temporary folder, removed on the way out or, where this process is killed, at the next start."""
+    made = tempfile.TemporaryDirectory(prefix=f"lab-{os.getpid()}-{what}-", ignore_cleanup_errors=True)
+    with made as name, hold_marker(Path(name), WORK_MARKER):
+        yield Path(name)
 
 
 def remove_work_of_the_dead() -> None:
-    """Remove temporary folders whose process has ended without doing so itself, as after kill -9."""
-    for folder in Path(tempfile.gettempdir()).glob("lab-*-*-*"):
-        pid = folder.name.split("-")[1]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+    """Remove the temporary folders of processes that ended without doing so themselves, as after kill -9."""
+    for folder in Path(tempfile.gettempdir()).glob("lab-*"):
+        if is_abandoned(folder, WORK_MARKER):
             shutil.rmtree(folder, ignore_errors=True)
 
 

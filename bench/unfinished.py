@@ -1,76 +1,109 @@
-"""Runs whose `lab` was killed: known by a lock on `running.json` that nobody holds, and told at the next start."""
+"""Whose a run's folder is: claimed before the first trial, and told at the next start where its `lab` was killed."""
 
-import fcntl
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from bench import record
-from bench.errors import LabError
+from bench.errors import LabError, UsageError
+from bench.markers import hold_marker, is_abandoned, is_held, is_own_file
 
 MARKER = "running.json"
+WRITTEN = ("run.json", "report.html", "requests")
+"""What a run puts into its folder."""
 _RUNNING = re.compile(rb'"status":"running"')
 
 
-@contextmanager
-def announced(folder: Path) -> Iterator[None]:
-    """While this lasts somebody is at the run in the folder. OSError where the disk does not take the marker.
+def new_folder(name: str) -> Path:
+    """Make a folder of `results/local`, named after what it is for and the time, that no other process is given."""
+    record.LOCAL.mkdir(parents=True, exist_ok=True)
+    stamped = first = record.LOCAL / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    number = 1
+    while True:
+        try:
+            stamped.mkdir()
+        except FileExistsError:
+            number += 1
+            stamped = first.with_name(f"{first.name}-{number}")
+        else:
+            return stamped
 
-    The kernel gives up the lock with the process, whatever ends it, and no pid or clock needs to be trusted.
+
+@contextmanager
+def claimed(folder: Path, written: Sequence[str] = WRITTEN) -> Iterator[None]:
+    """The folder is ours alone while this lasts. UsageError where another process has it, or it holds what we write.
+
+    OSError where the disk does not take the marker.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / MARKER).open("w") as marker:
-        fcntl.flock(marker, fcntl.LOCK_EX)
-        marker.write(json.dumps({"pid": os.getpid()}))
-        marker.flush()
+    with ExitStack() as held:
         try:
-            yield
-        finally:
-            (folder / MARKER).unlink(missing_ok=True)
+            held.enter_context(hold_marker(folder, MARKER))
+        except FileExistsError:
+            require_unused(folder, written)
+            raise UsageError(_holds(folder, MARKER)) from None
+        _require_none_of(folder, written)
+        yield
+
+
+def require_unused(folder: Path, written: Sequence[str] = WRITTEN) -> None:
+    """Raise UsageError where `claimed` would, but for a marker that somebody who was killed has left."""
+    if is_held(folder / MARKER):
+        raise UsageError(f"Another process of the lab writes to {folder} now: choose another folder with --out.")
+    _require_none_of(folder, written)
+
+
+def _require_none_of(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if os.path.lexists(folder / name):
+            raise UsageError(_holds(folder, "a run" if name == "run.json" else name))
+
+
+def _holds(folder: Path, what: str) -> str:
+    return f"{folder} already holds {what}: choose another folder with --out."
 
 
 def abort_those_of_the_dead(bases: Iterable[Path]) -> list[str]:
-    """Mark every run in these folders that nobody is at any more as aborted; one sentence for each."""
-    folders = {path.parent.resolve() for base in bases for path in base.glob(f"*/{MARKER}")}
-    folders |= {path.parent.resolve() for base in bases for path in base.glob("*/run.json") if _says_running(path)}
-    return [sentence for folder in sorted(folders) if not _somebody_is_at(folder) and (sentence := _abort(folder))]
+    """Mark as aborted every run in these folders whose `lab` no longer holds its marker; one sentence for each.
+
+    What a link leads to lies elsewhere, and what belongs to another user is theirs: both stay as they are.
+    """
+    folders = {folder for base in bases for folder in _folders_in(base)}
+    return [sentence for folder in sorted(folders) if (sentence := _abort(folder))]
 
 
-def _says_running(path: Path) -> bool:
-    """Read off the first line, which is all but the trials."""
-    with suppress(OSError), path.open("rb") as file:
-        return bool(_RUNNING.search(file.readline()))
-    return False
-
-
-def _somebody_is_at(folder: Path) -> bool:
-    """True while the lock is held."""
-    try:
-        with (folder / MARKER).open() as marker:
-            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+def _folders_in(base: Path) -> list[Path]:
+    with suppress(OSError):
+        return [path for path in base.resolve().iterdir() if path.is_dir() and not path.is_symlink()]
+    return []
 
 
 def _abort(folder: Path) -> str | None:
     """Mark it; None where there is nothing to tell: no trial was kept, the run is whole, or it cannot be read."""
     with suppress(LabError, OSError):
-        (folder / MARKER).unlink(missing_ok=True)
-        if not (folder / "run.json").exists():
-            folder.rmdir()  # refused where it holds anything else
+        if is_abandoned(folder, MARKER):
+            (folder / MARKER).unlink(missing_ok=True)
+            if not (folder / "run.json").exists():
+                folder.rmdir()  # refused where it holds anything else
+        if not _says_running(folder / "run.json") or is_held(folder / MARKER):
             return None
         run = record.load(folder)
         if run.status == "running":
             record.save(replace(run, status="aborted"), folder)
             return _sentence(folder, kept=len(run.trials), planned=run.plan.trials)
     return None
+
+
+def _says_running(path: Path) -> bool:
+    """Read off the first line, which is all but the trials."""
+    if not is_own_file(path):
+        return False
+    with path.open("rb") as file:
+        return bool(_RUNNING.search(file.readline()))
 
 
 def _sentence(folder: Path, kept: int, planned: int) -> str:

@@ -176,8 +176,10 @@ def finish(process: Process, what: str) -> None:
 def _remove_segment(pid_file: Path) -> None:
     """A server that was killed leaves its file, and System V shared memory whose number is in it (line 7: key, id)."""
     with suppress(OSError, IndexError, ValueError):
-        segment = int(pid_file.read_text().splitlines()[6].split()[1])
-        ctypes.CDLL(None).shmctl(segment, 0, None)  # IPC_RMID
+        key, segment = map(int, pid_file.read_text().splitlines()[6].split())
+        system = ctypes.CDLL(None)
+        if system.shmget(key, 0, 0) == segment:  # else it is gone, and the number may be another's
+            system.shmctl(segment, 0, None)  # IPC_RMID
 
 
 def free_port() -> int:
@@ -209,6 +211,10 @@ def serving(binaries: Binaries, connections: int, cpus: Sequence[int]) -> Iterat
 
 
 def _made(binaries: Binaries) -> Cluster:
-    cluster = Cluster(binaries, at_exit.enter_context(work_folder("database")), free_port())
+    work = at_exit.enter_context(work_folder("database"))
+    work.chmod(0o711)  # it stays ours, by which the next start knows it; what it holds becomes the account's
+    folder = work / "cluster"
+    folder.mkdir(mode=0o700)
+    cluster = Cluster(binaries, folder, free_port())
     cluster.make()
     return cluster

@@ -14,7 +14,6 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from rich.table import Table
 from bench import record
 from bench.arguments import Parser
 from bench.errors import ExitCode, NotRun
+from bench.servers import work_folder
 from bench.terminal import console, guarded, print_json
 
 FILE = record.REFERENCE / "a_methods.json"
@@ -125,8 +125,8 @@ def _module(path: Path) -> str:
 @contextmanager
 def downloaded(versions: Sequence[str]) -> Iterator[dict[str, Path]]:
     """The newest wheel of each version, gone afterwards. NotRun where pip cannot fetch it."""
-    with tempfile.TemporaryDirectory(prefix="lab-django-") as folder:
-        yield {version: _download(version, Path(folder) / version) for version in versions}
+    with work_folder("django") as folder:
+        yield {version: _download(version, folder / version) for version in versions}
 
 
 def _download(version: str, folder: Path) -> Path:

@@ -15,14 +15,12 @@ import json
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from textwrap import dedent
 from typing import Any, Literal
 
@@ -35,7 +33,7 @@ from bench.arguments import Parser
 from bench.databases.database import serving_database, source
 from bench.errors import ExitCode, LabError
 from bench.record import ROOT
-from bench.servers import clean_environment
+from bench.servers import clean_environment, work_folder
 from bench.terminal import console, guarded, print_json
 
 FILE = record.REFERENCE / "calls.json"
@@ -236,7 +234,7 @@ def ask_here() -> dict[str, Any]:
 
     call_command("createcachetable", verbosity=0)
     note_refusals()
-    with tempfile.TemporaryDirectory() as folder, slowness(Path(folder)) as slow:
+    with work_folder("calls") as folder, slowness(folder) as slow:
         asked = asyncio.run(ask_all(slow))
     return {
         "django": django.get_version(),

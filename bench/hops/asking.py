@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from bench.hops.inside.trace import Trace, from_json
 from bench.hops.interpreter import OURS, Interpreter
 from bench.needs import serving_needs
 from bench.record import ROOT
-from bench.servers import Process, stack_environment, start
+from bench.servers import Process, stack_environment, start, work_folder
 from bench.stacks import Stack
 from bench.workloads import Request
 
@@ -56,8 +55,8 @@ def traced(
     ask: Ask, environment: Mapping[str, str], folder: Path, within_s: float, interpreter: Interpreter = OURS
 ) -> Trace:
     """Ask in a process of its own, started in `folder`. LabError says in a sentence what went wrong there."""
-    with tempfile.TemporaryDirectory(prefix="lab-trace-") as work:
-        question, answer = (Path(work) / name for name in ("ask.json", "answer.json"))
+    with work_folder("trace") as work:
+        question, answer = (work / name for name in ("ask.json", "answer.json"))
         replace(ask, time_limit_s=within_s, hides=hidden_from(folder)).write(question)
         words = bootstrap.command(interpreter.program, "child", str(question), str(answer))
         found = answer_of(words, answer, ask.app, environment, folder, within_s + WRITES_WITHIN_S)

@@ -13,6 +13,7 @@ from bench.hops.asking import NeverEnded, trace_of, traced
 from bench.hops.inside.ask import Ask
 from bench.hops.inside.trace import Trace
 from bench.hops.interpreter import choose
+from bench.record import require_replaceable
 from bench.stacks import Stack, parse_stack
 from bench.terminal import announce, console, print_json, shown
 from bench.wishes import check_middleware
@@ -58,6 +59,7 @@ def _drawn(seen: Trace, arguments: argparse.Namespace) -> list[Path]:
 
 
 def _write(path: Path, content: bytes) -> None:
+    require_replaceable(path, content)
     try:
         path.write_bytes(content)
     except OSError as error:

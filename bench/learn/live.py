@@ -6,12 +6,11 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench import record
-from bench.errors import LabError
+from bench import record, unfinished
+from bench.errors import ExitCode, LabError
 from bench.record import ROOT, Run
 
 LIVE_VARIABLE = "LAB_LIVE"
@@ -26,26 +25,27 @@ def measure(experiment: str, *options: str, folder: Path | None = None) -> Run |
     if not os.environ.get(LIVE_VARIABLE):
         print(f"This cell measures on your machine, in {takes}: open the course with `lab notebooks --live`.")
         return None
-    folder = folder or record.LOCAL / f"{experiment}-live-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = folder or unfinished.new_folder(f"{experiment}-live")
     command = [sys.executable, "-m", "bench", "run", experiment, *options, "--out", str(folder)]
     print(bar(0, 1, f"started, {takes}"), end="", flush=True)
-    said = _heard(command)
-    if not (folder / "run.json").exists():
+    status, said = _heard(command)
+    if status == ExitCode.USAGE or not (folder / "run.json").exists():  # refused, where another's run is there
         raise LabError(f"Nothing was measured: {said[-1] if said else 'it ended without a word'}")
     return record.load(folder)
 
 
-def _heard(command: Sequence[str]) -> list[str]:
-    """What a command says on stderr, each line shown as it comes."""
+def _heard(command: Sequence[str]) -> tuple[int, list[str]]:
+    """The exit code of a command, and what it says on stderr, each line shown as it comes."""
     # A Jupyter kernel asks for colours in what it starts, and a line of progress would come as a terminal's bar.
     plain = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=ROOT, env=plain, **quiet) as running:
         try:
-            return [_shown(line) for line in running.stderr or ()]
+            said = [_shown(line) for line in running.stderr or ()]
         except BaseException:  # the reader stopped the cell: SIGTERM lets the run keep what it has
             running.terminate()
             raise
+    return running.returncode, said
 
 
 def expected_s(experiment: str, *options: str) -> float:

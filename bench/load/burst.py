@@ -141,6 +141,7 @@ def draw(bursts: Sequence[Burst], path: Path) -> None:
     """The timelines beside each other, as PNG or SVG by the file's name."""
     picture = burst_timeline({one.stack: one.answers for one in bursts})
     content = picture.png() if path.suffix == ".png" else picture.svg().encode()
+    record.require_replaceable(path, content)
     path.parent.mkdir(parents=True, exist_ok=True)
     record.write_atomically(path, content)
 

@@ -10,9 +10,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 
 import msgspec
 from rich.progress import track
@@ -21,7 +19,7 @@ from bench import cpus
 from bench.arguments import Parser, seconds, whole
 from bench.errors import ExitCode, LabError, MissingDependency
 from bench.record import REFERENCE, Trial
-from bench.servers import Process, serving_stack, start
+from bench.servers import Process, serving_stack, start, work_folder
 from bench.stacks import Stack, parse_stack
 from bench.terminal import console, guarded, print_json
 from bench.trial import TrialPlan, run_trial
@@ -125,8 +123,8 @@ def wrk_sees(url: str, on_cpus: Sequence[int], duration_s: float) -> Seen:
     wrk = shutil.which("wrk")
     if wrk is None:
         raise MissingDependency("wrk is absent: run ./scripts/system-packages")
-    with TemporaryDirectory(prefix="lab-wrk-") as folder:
-        script, log = Path(folder) / "spread.lua", Path(folder) / "wrk.log"
+    with work_folder("wrk") as folder:
+        script, log = folder / "spread.lua", folder / "wrk.log"
         script.write_text(WRK_SPREAD)
         command = [wrk, "-t1", f"-c{WAIT_USERS}", f"-d{duration_s:g}s", "--latency", "-s", str(script), url]
         process = Process(command, start(command, environment={}, cpus=on_cpus, log=log), log, list(on_cpus))

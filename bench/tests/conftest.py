@@ -17,6 +17,9 @@ from bench.tests.room import pytest_runtest_protocol as pytest_runtest_protocol
 # Started in the background of a shell, pytest ignores Ctrl-C, and so would every process that the tests interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# With nohup it ignores SIGHUP, and so would they. It goes on doing nothing here.
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
 @pytest.fixture

@@ -9,16 +9,20 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import psutil
 
+from bench.markers import hold_marker
 from bench.record import ROOT
 from bench.servers import has_ended, require_free
 from bench.waiting import eventually
 
 MARK = "TEST_MARK_OF_BENCH"  # an environment variable that every process of one test inherits
 TIME_LIMIT_S = 60
+FEW_FILES = ("sh", "-c", 'ulimit -n 256; exec "$@"', "sh")
+"""In front of a command: no trial with more users than that can begin, so that a run takes no time."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,13 @@ def end(popen: subprocess.Popen[str], how: signal.Signals) -> tuple[int, str, st
     popen.send_signal(how)
     out, err = popen.communicate(timeout=TIME_LIMIT_S)
     return popen.returncode, out, err
+
+
+def abandon(folder: Path, name: str) -> None:
+    """Leave a marker of ours in the folder as a process does that is killed."""
+    with hold_marker(folder, name):
+        text = (folder / name).read_bytes()
+    (folder / name).write_bytes(text)
 
 
 def left_of(mark: str) -> list[psutil.Process]:

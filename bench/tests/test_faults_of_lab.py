@@ -21,7 +21,7 @@ from bench import cli, record, unfinished
 from bench.errors import DamagedRun, SecondInterrupt, UsageError
 from bench.interrupts import interruptible
 from bench.tests import runs
-from bench.tests.processes import assert_nothing_is_left, end, lab, running
+from bench.tests.processes import abandon, assert_nothing_is_left, end, lab, running
 from bench.tests.windows import codes_of, events_of, longest_s
 from bench.waiting import eventually
 
@@ -312,8 +312,8 @@ def test_a_wall_clock_that_steps_by_an_hour_changes_no_number(
 
 def test_a_run_that_somebody_is_at_is_left_alone(tmp_path: Path) -> None:
     running_run = runs.run_of([runs.trial_of("async_asgi@uvicorn")], status="running")
-    record.save(running_run, tmp_path / "run")
-    with unfinished.announced(tmp_path / "run"):
+    with unfinished.claimed(tmp_path / "run"):
+        record.save(running_run, tmp_path / "run")
         assert unfinished.abort_those_of_the_dead([tmp_path]) == []
         assert record.load(tmp_path / "run").status == "running"
     (sentence,) = unfinished.abort_those_of_the_dead([tmp_path])
@@ -325,7 +325,7 @@ def test_what_cannot_be_read_or_holds_no_trial_is_not_told_of(tmp_path: Path) ->
     for name in ("damaged", "empty", "whole"):
         (tmp_path / name).mkdir()
     (tmp_path / "damaged" / "run.json").write_text('{"schema":2,"status":"running", broken')
-    (tmp_path / "empty" / unfinished.MARKER).touch()
+    abandon(tmp_path / "empty", unfinished.MARKER)
     whole = record.save(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), tmp_path / "whole").read_bytes()
     assert unfinished.abort_those_of_the_dead([tmp_path, tmp_path / "nowhere"]) == []
     assert not (tmp_path / "empty").exists()
