@@ -14,14 +14,15 @@ LANES_SHARE = 0.36
 COLOURS: dict[Kind, str] = {"sync_to_async": "#d55e00", "async_to_sync": "#009e73"}
 PARTS = {
     "sent_us": ("waited to begin", "#d9c7a3"),
-    "queued_us": ("queued behind this request's own work", "#cc79a7"),
+    "queued_us": ("queued", "#cc79a7"),
     "worked_us": ("worked", "#0072b2"),
     "returned_us": ("way back", "#efe3c8"),
 }
 """What the time of a hop consists of, with the name and the colour of each part."""
 KEY = (
-    "Each arrow is one hop; beside it what runs on the other side. Bars: waited until it began, worked, and waited "
-    "until the asking side went on. A request's first hop starts its thread."
+    "Each arrow is one hop; beside it what runs on the other side. Bars: waited until it began (queued while its "
+    "thread was busy with this request), worked, and waited until the asking side went on. A request's first hop "
+    "starts its thread."
 )
 
 
@@ -101,6 +102,7 @@ def _draw_hop(ax: Axes, trace: Trace, hop: Hop, row: int) -> None:
 def _draw_times(ax: Axes, trace: Trace) -> None:
     ax.set_yticks([])
     ax.set_xlabel("µs of each hop")
+    ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.spines["bottom"].set_visible(True)
     for row, hop in enumerate(trace.crossings, 1):
         left = 0.0
@@ -112,4 +114,4 @@ def _draw_times(ax: Axes, trace: Trace) -> None:
         if measure != "queued_us" or trace.queued_us:
             ax.barh(-2, 0, color=colour, label=name)
     if trace.crossings:
-        ax.legend(loc="lower right", fontsize=8, frameon=False)
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(PARTS), fontsize=8, frameon=False)
