@@ -28,19 +28,11 @@ from bench.databases.credentials import hidden_here
 from bench.errors import NotRun, UsageError
 from bench.record import ROOT
 from bench.stacks import HOST, LOOPBACK, Stack
+from bench.variables import clean_environment
 
 READY_WITHIN_S = 30.0
 STOP_WITHIN_S = 3.0
 LOOK_AT_CHILDREN_EVERY_S = 0.2
-# Variables that silently change what gunicorn, uvicorn and Locust do; a measured command says all it means.
-FOREIGN_VARIABLES = (
-    "GUNICORN_CMD_ARGS",
-    "WEB_CONCURRENCY",
-    "FORWARDED_ALLOW_IPS",
-    "PYTHONDEVMODE",
-    "PYTHONWARNINGS",
-)
-FOREIGN_PREFIXES = ("UVICORN_", "LOCUST_", "LAB_", "DJANGO_")
 Account = tuple[int, int]  # uid and gid
 
 
@@ -183,17 +175,6 @@ def require_free(port: int, host: str = HOST, *, option: str = "--port") -> None
                 f"Port {port} on {host} is taken{owner_of(port)} ({error.strerror}): "
                 f"stop that program or choose another port with {option}."
             ) from None
-
-
-def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would change a server behind our back, and with what the lab sets."""
-    kept = {
-        name: value
-        for name in list(os.environ)
-        if name not in FOREIGN_VARIABLES and not name.startswith(FOREIGN_PREFIXES)
-        if (value := os.environ.get(name)) is not None  # another thread may have taken it away since, as pytest does
-    }
-    return {**kept, **more}
 
 
 def start(
