@@ -296,8 +296,17 @@ def _judged(trial: Trial, seen: Seen) -> Trial:
         return replace(trial, verdict="invalid", reasons=[missing], held=None)
     if torn := list(verdict.torn(trial)):
         return replace(trial, verdict="invalid", reasons=torn)
+    shortest_s = _shortest_s(seen)
+    if verdict.is_too_early(trial, shortest_s):
+        return replace(trial, verdict="invalid", reasons=[verdict.too_early(trial, shortest_s or 0.0)], waves=None)
     reasons = list(_reservations(trial, seen))
     return replace(trial, verdict="degraded" if reasons else "ok", reasons=reasons)
+
+
+def _shortest_s(seen: Seen) -> float | None:
+    """Of the right answers in waves, in seconds; of others no single time is kept."""
+    asked = [one for wave in seen.wrote.get("waves", []) for one in wave]
+    return min((one["ended_s"] - one["began_s"] for one in asked if not one["error"]), default=None)
 
 
 def _reservations(trial: Trial, seen: Seen) -> Iterator[Reason]:

@@ -3,7 +3,6 @@
 Readiness is asked, not slept for: each server is given a nonce and answers it at /ready (METHOD, item 5).
 """
 
-import json
 import os
 import secrets
 import shutil
@@ -13,8 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +21,7 @@ from types import MappingProxyType
 import psutil
 
 from bench import launch
+from bench.bounded import Unreadable, ask
 from bench.databases.credentials import hidden_here
 from bench.errors import NotRun, UsageError
 from bench.record import ROOT
@@ -31,6 +29,7 @@ from bench.stacks import HOST, LOOPBACK, Stack
 from bench.variables import clean_environment
 
 READY_WITHIN_S = 30.0
+ANSWER_WITHIN_S = 1.0
 STOP_WITHIN_S = 3.0
 LOOK_AT_CHILDREN_EVERY_S = 0.2
 Account = tuple[int, int]  # uid and gid
@@ -289,15 +288,12 @@ class _Boot:
         return f"lost its process {min(ended)} while it started" if ended and self.server.log_tail() else None
 
 
-_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-
-
 def _instance_at(url: str) -> str | None:
     """The nonce that the server at the address answers; None where nothing answers, '' where a stranger does."""
     try:
-        with _open(f"{url}/ready", timeout=1) as response:
-            return str(json.load(response).get("instance", ""))
-    except (urllib.error.HTTPError, ValueError, AttributeError):
+        answer = ask(url, "/ready", ANSWER_WITHIN_S)
+        return str(answer.json().get("instance", "")) if answer.status == 200 else ""
+    except (Unreadable, ValueError, AttributeError):
         return ""
     except OSError:
         return None

@@ -251,7 +251,9 @@ def _judged(trial: Trial, plan: TrialPlan, where: cpus.CpuPlan, seen: Evidence) 
     """Numbers out of the evidence, then the verdict; where that is `invalid` the numbers go again."""
     cores = cpus.cores_of(where.server, plan.stack.budget.processes)
     measured = _with_recovery(numbers_of(trial, seen, where, cores=cores, engine=plan.engine))
-    verdict, reasons = judge(measured, lost=seen.recording.lost, mean_latency_s=seen.mean_latency_s)
+    verdict, reasons = judge(
+        measured, lost=seen.recording.lost, mean_latency_s=seen.mean_latency_s, shortest_s=seen.shortest_s
+    )
     if verdict == "invalid":
         return replace(_without_numbers(measured), verdict=verdict, reasons=reasons)
     if any(reason.code == "errors" for reason in reasons):

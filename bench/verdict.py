@@ -5,7 +5,7 @@ Locust's exit status is not asked: it is 0 also when a worker was killed or ever
 
 from collections.abc import Iterator
 
-from bench.limits import CLIENT_FULL
+from bench.limits import CLIENT_FULL, ceiling_per_s, least_s
 from bench.record import ASKED_FOR, Reason, Trial, Verdict
 from bench.stats import halves_differ, littles_law_error, littles_law_noise
 from bench.workloads import WORKLOADS
@@ -26,16 +26,21 @@ class TrialInvalid(Exception):
         super().__init__(message)
 
 
-def judge(trial: Trial, *, lost: int, mean_latency_s: float) -> tuple[Verdict, list[Reason]]:
-    """`invalid` where a number would be wrong, `degraded` where it stands with a reservation, else `ok`."""
-    invalid = list(_invalid(trial, lost))
+def judge(
+    trial: Trial, *, lost: int, mean_latency_s: float, shortest_s: float | None = None
+) -> tuple[Verdict, list[Reason]]:
+    """`invalid` where a number would be wrong, `degraded` where it stands with a reservation, else `ok`.
+
+    `lost`: requests missing from the books; `mean_latency_s` and `shortest_s`: of right answers.
+    """
+    invalid = list(_invalid(trial, lost, shortest_s))
     if invalid:
         return "invalid", invalid
     degraded = [*_books(trial, mean_latency_s), *_load(trial), *_machine(trial)]
     return ("degraded" if degraded else "ok"), degraded
 
 
-def _invalid(trial: Trial, lost: int) -> Iterator[Reason]:
+def _invalid(trial: Trial, lost: int, shortest_s: float | None) -> Iterator[Reason]:
     answered = trial.completed + trial.failed
     wrong = trial.errors.get("wrong body", 0)
     yield from _events(trial, "server-restarted")  # the CPU time of a process that has ended cannot be read any more
@@ -46,8 +51,10 @@ def _invalid(trial: Trial, lost: int) -> Iterator[Reason]:
         yield Reason("wrong-answers", f"{wrong} of {answered} answers had another body than the contract's.")
     if not trial.throughput_per_s:
         yield Reason("no-answers", f"No request was answered rightly in the window{_classes(trial)}.")
-    if _is_above_limit(trial):
-        yield Reason("above-limit", f"{trial.fraction_of_limit:.0%} of the physical limit: the measurement is wrong.")
+    if is_too_early(trial, shortest_s):
+        yield too_early(trial, shortest_s or 0.0)
+    elif _is_above_limit(trial):
+        yield Reason("above-limit", f"{_share_of_limit(trial):.0%} of the physical limit: {_whose_fault(trial)}.")
 
 
 def torn(trial: Trial) -> Iterator[Reason]:
@@ -63,12 +70,39 @@ def _events(trial: Trial, code: str) -> Iterator[Reason]:
         yield Reason(code, found[0] + (f" It happened {len(found)} times." if len(found) > 1 else ""))
 
 
+def is_too_early(trial: Trial, shortest_s: float | None) -> bool:
+    """True where a right answer came before the wait that it stands for was over, as no server's can."""
+    return shortest_s is not None and shortest_s < least_s(trial.io_wait_s, trial.parameters)
+
+
+def too_early(trial: Trial, shortest_s: float) -> Reason:
+    return Reason(
+        "too-early",
+        f"An answer came after {1000 * shortest_s:.1f} ms, and each has to wait {1000 * trial.io_wait_s:g} ms: "
+        f"what answers does not do the work.",
+    )
+
+
 def _is_above_limit(trial: Trial) -> bool:
-    if not trial.fraction_of_limit or not trial.throughput_per_s:
+    share = _share_of_limit(trial)
+    if not share or not trial.throughput_per_s:
         return False
     answered = trial.throughput_per_s * trial.duration_s
     cut = min(count for count in (trial.users, trial.slots, answered) if count is not None)
-    return answered > MAX_OVER_LIMIT * answered / trial.fraction_of_limit + cut
+    return answered > MAX_OVER_LIMIT * answered / share + cut
+
+
+def _share_of_limit(trial: Trial) -> float:
+    """What was reached of the limit; of the one with S = 0 for a server whose CPU time is not known."""
+    if trial.fraction_of_limit is not None:
+        return trial.fraction_of_limit
+    return (trial.throughput_per_s or 0.0) / ceiling_per_s(trial)
+
+
+def _whose_fault(trial: Trial) -> str:
+    if trial.server:
+        return "the measurement is wrong"
+    return f"what answers at the target is not {trial.stack}, or does not do the work"
 
 
 def _books(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:

@@ -61,6 +61,13 @@ class Evidence:
         return float(self.recording.histogram.get_mean_value()) / 1e6
 
     @property
+    def shortest_s(self) -> float | None:
+        """The shortest time from a request's departure to its right answer; None without any."""
+        books = self.recording
+        steps = books.histogram if books.histogram_from_send is None else books.histogram_from_send
+        return next((step.value_iterated_to / 1e6 for step in steps.get_recorded_iterator()), None)
+
+    @property
     def other_cores(self) -> float:
         """Cores kept busy in the window by programs that are neither server nor load nor the lab itself."""
         first, last = self.ours[0], self.ours[-1]
