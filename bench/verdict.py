@@ -15,6 +15,7 @@ MAX_LATENESS_US, MAX_LATENESS_SHARE = 2000, 0.05  # p99 of an open loop's sends,
 MAX_LITTLE_ERROR = 0.05  # item 15
 MAX_OVER_LIMIT = 1.02  # beside the one request of every slot that the window's edge may cut in our favour
 MAX_DRIFT = 0.10  # between the halves of the window (item 6)
+MAX_UNSEEN = 0.50  # of the window, while the lab was held up
 MAX_OTHER_CORES = 0.30  # kept busy by programs that are not ours, or kept by the machine's host
 
 
@@ -43,7 +44,9 @@ def judge(
 def _invalid(trial: Trial, lost: int, shortest_s: float | None) -> Iterator[Reason]:
     answered = trial.completed + trial.failed
     wrong = trial.errors.get("wrong body", 0)
-    yield from _events(trial, "server-restarted")  # the CPU time of a process that has ended cannot be read any more
+    if _unseen_s(trial) > MAX_UNSEEN * trial.duration_s:
+        yield from reasons_of(trial, "lab-gap")
+    yield from reasons_of(trial, "server-restarted")  # the CPU time of a process that has ended cannot be read any more
     if lost:
         yield Reason("accounting", f"{lost} requests are missing from the load's books.")
     yield from torn(trial)
@@ -63,7 +66,7 @@ def torn(trial: Trial) -> Iterator[Reason]:
         yield Reason("torn", f"The accounts' sum moved by {trial.database.coins_off}: payments were left half done.")
 
 
-def _events(trial: Trial, code: str) -> Iterator[Reason]:
+def reasons_of(trial: Trial, code: str) -> Iterator[Reason]:
     """One reason for all events of a code: the first one's message, and how many followed."""
     found = [event.message for event in trial.events if event.code == code]
     if found:
@@ -170,7 +173,7 @@ def _is_late(trial: Trial) -> bool:
 
 def _load(trial: Trial) -> Iterator[Reason]:
     """What the load generator itself did to the numbers."""
-    yield from _events(trial, "client-gap")
+    yield from reasons_of(trial, "client-gap")
     if trial.lateness_us and _is_late(trial):
         yield Reason(
             "client-limited",
@@ -185,10 +188,15 @@ def _load(trial: Trial) -> Iterator[Reason]:
         )
 
 
+def _unseen_s(trial: Trial) -> float:
+    return sum(event.for_s for event in trial.events if event.code == "lab-gap")
+
+
 def _machine(trial: Trial) -> Iterator[Reason]:
-    yield from _events(trial, "restarted-early")
-    yield from _events(trial, "server-gap")
-    yield from _events(trial, "server-busy")
+    yield from reasons_of(trial, "lab-gap")
+    yield from reasons_of(trial, "restarted-early")
+    yield from reasons_of(trial, "server-gap")
+    yield from reasons_of(trial, "server-busy")
     if trial.server is None:
         yield Reason("not-restarted", "The server was not started by this run, so repeats are no restarts.")
     if trial.server and trial.load and not set(trial.server.cpus).isdisjoint(trial.load.cpus):

@@ -159,6 +159,29 @@ def test_a_third_signal_is_not_heard() -> None:
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) >= {signal.SIGINT, signal.SIGTERM}
 
 
+def test_a_lab_that_is_stopped_over_the_windows_end_says_so_and_does_not_call_a_busy_server_idle(
+    mark: str, tmp_path: Path, temporary: Path
+) -> None:
+    folder, burn_s = tmp_path / "run", 0.005
+    wishes = ("--stack", "sync_wsgi@gthread:1", "--workload", "burn?ms=5", "--users", "3", "--duration", "3")
+    command = (sys.executable, "-m", "bench", "run", "first_look", *wishes, "--repeats", "1", "--out", str(folder))
+    with running(*command) as process:
+        wait_for_a_window(temporary, into_s=1.8)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3.0)
+        status, _, err = end(process, signal.SIGCONT)
+    (trial,) = record.load(folder).trials
+    gap = max(events_of(trial, "lab-gap"), key=lambda event: event.for_s)
+    assert (status, trial.verdict, "lab-gap" in codes_of(trial)) == (0, "degraded", True), err
+    assert gap.at_s + gap.for_s == pytest.approx(3.0)
+    assert longest_s(trial, "server-gap") <= 0.5
+    assert trial.throughput_per_s
+    assert trial.server
+    assert trial.server.cpu_share > 0.7 * trial.throughput_per_s * burn_s  # each answer takes as much
+    assert trial.cpu_us_per_request > 0.7e6 * burn_s  # type: ignore[operator]
+    assert_nothing_is_left(mark)
+
+
 @pytest.mark.parametrize(
     ("stack", "wishes"),
     [
