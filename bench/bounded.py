@@ -1,12 +1,14 @@
-"""One question to a server with a bound on everything: how long the whole answer may take, and how large it may be.
+"""One question to a server, and a bound on how long the whole answer may take and how large it may be.
 
-Of timeouts alone a server makes nothing: they bound the wait for the next byte, and it sends one a second.
+A timeout of a socket alone bounds nothing: it is for the next byte, and a server may send one a second for ever.
 """
 
 import json
+import os
 import socket
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPMessage
 from threading import Timer
@@ -38,36 +40,46 @@ def ask(url: str, path: str, within_s: float) -> Answer:
     """GET. Raises OSError: Unreadable for what is no answer, TimeoutError where it was not whole in time."""
     parts = urlsplit(url)
     began_s = time.monotonic()
+    late = TimeoutError(f"its answer was not whole after {within_s:g} s")
     with closing(HTTPConnection(str(parts.hostname), parts.port or 80, timeout=within_s)) as connection:
         connection.connect()
-        cut = Timer(began_s + within_s - time.monotonic(), _shut, [connection.sock])
-        cut.start()
         try:
-            answer = _asked(connection, path, began_s)
-        except (HTTPException, ValueError) as error:
-            _require_in_time(began_s, within_s)
-            raise Unreadable(f"its answer is no HTTP ({type(error).__name__})") from None
-        finally:
-            cut.cancel()
-        _require_in_time(began_s, within_s)
-        return answer
+            with cut_after(connection.sock.fileno(), began_s + within_s - time.monotonic()):
+                answer = _asked(connection, path, began_s)
+        except OSError as error:
+            raise late if time.monotonic() - began_s >= within_s else error from None
+    if answer.took_s >= within_s:  # what was cut reads like an end
+        raise late
+    if len(answer.body) > MOST_BYTES:
+        raise Unreadable(f"its answer is longer than {MOST_BYTES:,} bytes")
+    return answer
 
 
 def _asked(connection: HTTPConnection, path: str, began_s: float) -> Answer:
-    connection.request("GET", path)
-    response = connection.getresponse()
-    body = response.read(MOST_BYTES + 1)
-    if len(body) > MOST_BYTES:
-        raise Unreadable(f"its answer is longer than {MOST_BYTES:,} bytes")
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read(MOST_BYTES + 1)
+    except ConnectionError:  # of which one is an HTTPException too
+        raise
+    except (HTTPException, ValueError) as error:
+        raise Unreadable(f"its answer is no HTTP ({type(error).__name__})") from None
     return Answer(response.status, response.headers, body, time.monotonic() - began_s)
 
 
+@contextmanager
+def cut_after(file: int, within_s: float) -> Iterator[None]:
+    """Shut the connection down when the time is over: whoever waits for it then reads its end, in any thread."""
+    with socket.socket(fileno=os.dup(file)) as connection:
+        timer = Timer(within_s, _shut, [connection])
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+
 def _shut(connection: socket.socket) -> None:
-    """Wakes whoever reads from it, who then reads its end."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-
-
-def _require_in_time(began_s: float, within_s: float) -> None:
-    if time.monotonic() - began_s >= within_s:
-        raise TimeoutError(f"its answer was not whole after {within_s:g} s")

@@ -32,6 +32,7 @@ READY_WITHIN_S = 30.0
 ANSWER_WITHIN_S = 1.0
 STOP_WITHIN_S = 3.0
 LOOK_AT_CHILDREN_EVERY_S = 0.2
+MOST_OF_LOG_BYTES = 100_000
 Account = tuple[int, int]  # uid and gid
 
 
@@ -64,7 +65,10 @@ class Process:
 
     def log_tail(self, lines: int = 12) -> str:
         """The end of what it printed, without credentials: it is quoted in sentences and kept in run.json."""
-        return hidden_here("\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]))
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - MOST_OF_LOG_BYTES))
+            end = file.read(MOST_OF_LOG_BYTES).decode(errors="replace")
+        return hidden_here("\n".join(end.splitlines()[-lines:]))
 
     def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Ask with `stop_by`, then insist with SIGKILL; afterwards nothing of its family is left."""
