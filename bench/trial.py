@@ -199,7 +199,10 @@ def _require_what_it_needs(plan: TrialPlan) -> None:
         require_reachable(plan.target, plan.stack)
     else:
         plan.stack.require_installed()
-    preflight.require_room(plan.users or 0)
+    if plan.users is None:
+        preflight.require_room_for_rate(plan.rate_per_s or 0.0, plan.request.io_wait_s(plan.stack))
+    else:
+        preflight.require_room(plan.users)
 
 
 def _serving(plan: TrialPlan, port: int, where: cpus.CpuPlan, needs: Needs) -> AbstractContextManager[Server]:
