@@ -6,6 +6,7 @@ import itertools
 import socket
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -200,12 +201,17 @@ def test_a_driver_reads_no_more_than_a_right_answer_can_have() -> None:
 def test_of_a_log_only_the_end_is_read(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as file:
-        file.truncate(10_000_000_000)  # takes no room, but none has so much memory
+        file.truncate(50_000_000)
     with log.open("ab") as file:
         file.write(b"\nbut one\nthe last\n")
     with running(sys.executable, "-c", "") as popen:
         process = Process(["python"], popen, log, [])  # type: ignore[arg-type]
-        assert process.log_tail(2) == "but one\nthe last"
+        tracemalloc.start()
+        try:
+            assert process.log_tail(2) == "but one\nthe last"
+            assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_deadline_counts_all_that_a_trial_starts_and_drives() -> None:
