@@ -88,10 +88,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def tell_before(folder: Path) -> None:
     """What a user should know before the first trial: runs whose `lab` was killed, and who else is busy here."""
-    from bench import doctor, servers, unfinished
+    from bench import doctor, servers, unfinished, variables
 
     servers.remove_work_of_the_dead()
     notes = unfinished.abort_those_of_the_dead({record.LOCAL, folder.parent})
+    notes.extend(variables.notes())
     load = doctor.other_load()
     if load.state != "fine":
         notes.append(f"The machine is busy, {load.seen}: {load.remedy}.")

@@ -6,21 +6,24 @@ server while it is only open, and what is left when all have gone.
 """
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import psutil
 
-from bench import cpus, meter, preflight, verdict
+from bench import cpus, gaps, meter, preflight, verdict
 from bench.cpus import CpuPlan
 from bench.databases.database import Database
 from bench.databases.payments import Books
 from bench.limits import CLIENT_FULL
+from bench.load.process import Stretch
 from bench.needs import Needs, serving_needs
 from bench.probe import probe
 from bench.record import Gone, Held, LoadUse, MachineUse, Reason, ServerUse, Trial, decode_histogram, latency_of
@@ -28,6 +31,7 @@ from bench.servers import Process, Server, free_port, serving_stack, start, work
 from bench.stacks import HOST, Stack
 from bench.stats import median_of
 from bench.verdict import MAX_OTHER_CORES, TrialInvalid
+from bench.watch import HELD_UP_S, within
 from bench.waves import waves_of
 from bench.workloads import Request, parse_request
 
@@ -84,6 +88,12 @@ class Seen:
     @property
     def before(self) -> meter.Reading:
         return self.server[0]
+
+    @property
+    def held_up(self) -> list[Stretch]:
+        """When the lab itself did not come to look, in monotonic seconds; the last look is late on purpose."""
+        times_s = [reading.at_s for reading in self.server[:-1]]
+        return [(since_s, until_s) for since_s, until_s in pairwise(times_s) if until_s - since_s > HELD_UP_S]
 
     @property
     def after(self) -> meter.Reading:
@@ -183,7 +193,7 @@ def _watched(server: Server, driver: Process, folder: Path, database: Database |
     seen.ours.append(_read_ours(ours, database))
     seen.wrote = json.loads((folder / "seen.json").read_text())
     time.sleep(looked_after_s)
-    _require_alive(server, None, deadline_s + looked_after_s)
+    _require_alive(server, None, math.inf)
     seen.server.append(meter.read(members))
     seen.log = server.log.read_text(errors="replace")
     return seen
@@ -236,6 +246,7 @@ def _with_numbers(trial: Trial, plan: Plan, seen: Seen, where: CpuPlan) -> Trial
         load=LoadUse(cpu_share=cpu_s / took_s, processes=1, cpus=where.load, busiest_share=cpu_s / took_s),
         machine=MachineUse(round(max(0.0, others), 3), round((last.stolen_s - first.stolen_s) / took_s, 3)),
         samples=meter.samples_of(seen.server, seen.before.at_s),
+        events=gaps.lab_gaps(within(seen.held_up, seen.before.at_s, seen.after.at_s)),
         duration_s=took_s,
     )
 
@@ -296,12 +307,31 @@ def _judged(trial: Trial, seen: Seen) -> Trial:
         return replace(trial, verdict="invalid", reasons=[missing], held=None)
     if torn := list(verdict.torn(trial)):
         return replace(trial, verdict="invalid", reasons=torn)
+    shortest_s = _shortest_s(seen)
+    if verdict.is_too_early(trial, shortest_s):
+        return replace(trial, verdict="invalid", reasons=[verdict.too_early(trial, shortest_s or 0.0)], waves=None)
     reasons = list(_reservations(trial, seen))
+    if _missed_a_phase(seen):
+        reasons = list(verdict.reasons_of(trial, "lab-gap"))
+        return replace(trial, verdict="invalid", reasons=reasons, held=None, gone=None, waves=None)
     return replace(trial, verdict="degraded" if reasons else "ok", reasons=reasons)
+
+
+def _missed_a_phase(seen: Seen) -> bool:
+    """Whether a phase began while the lab was held up: then what the server had just before it was not read."""
+    began_s = seen.wrote.get("phases", {}).values()
+    return any(since_s < at_s < until_s for since_s, until_s in seen.held_up for at_s in began_s)
+
+
+def _shortest_s(seen: Seen) -> float | None:
+    """Of the right answers in waves, in seconds; of others no single time is kept."""
+    asked = [one for wave in seen.wrote.get("waves", []) for one in wave]
+    return min((one["ended_s"] - one["began_s"] for one in asked if not one["error"]), default=None)
 
 
 def _reservations(trial: Trial, seen: Seen) -> Iterator[Reason]:
     yield from _of_the_driver(seen, trial.held)
+    yield from verdict.reasons_of(trial, "lab-gap")
     if trial.server and trial.load and not set(trial.server.cpus).isdisjoint(trial.load.cpus):
         yield Reason("shared-cores", "Server and load had to share a core.")
     if trial.machine and trial.machine.other_cores + trial.machine.stolen_cores > MAX_OTHER_CORES:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench import environment
+from bench import environment, variables
 from bench.checklist import CHECKLIST
 from bench.claims.probes import programs
 from bench.databases import database
@@ -43,7 +43,7 @@ class Check:
 
 def examine() -> list[Check]:
     """All checks that need no trial."""
-    machine = [_descriptors(), _ports(), other_load(), _governor()]
+    machine = [_descriptors(), _ports(), other_load(), _governor(), _variables()]
     return [*machine, *_packages(), *_programs(), _database(), _python(), *_checklist()]
 
 
@@ -81,6 +81,10 @@ def _governor() -> Check:
         remedy = "run `cpupower frequency-set -g performance` for steadier numbers"
         return Check("CPU governor", "warning", str(governor), remedy)
     return Check("CPU governor", "fine", governor or "not readable on this system")
+
+
+def _variables() -> Check:
+    return Check("variables", "fine", variables.in_words() or "none that changes what is measured")
 
 
 def _packages() -> Iterator[Check]:

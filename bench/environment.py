@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from bench import cpus
+from bench import cpus, variables
 from bench.record import ROOT
 
 GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
@@ -59,6 +59,7 @@ def describe() -> dict[str, Any]:
         "load_average_before": [round(load, 2) for load in os.getloadavg()],
         "lock_sha256": hashlib.sha256((ROOT / "requirements.lock").read_bytes()).hexdigest(),
         "git": git_state(),
+        "variables": variables.described(),
     }
 
 

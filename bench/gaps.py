@@ -1,5 +1,7 @@
 """Stretches without an answer: was the server silent, or was the client itself held up? (METHOD, faults)"""
 
+from collections.abc import Sequence
+
 from bench.load.process import Stretch
 from bench.record import ASKED_FOR, Event, Trial
 from bench.watch import Evidence
@@ -13,7 +15,7 @@ MOST_LISTED = 20
 
 
 def gap_events(trial: Trial, seen: Evidence) -> list[Event]:
-    """The client's stalls, and the server's silences that no stall and nothing planned explains, longest first."""
+    """The client's stalls, the lab's own, and the server's silences that nothing known explains, longest first."""
     stalls = seen.recording.stalls
     planned = [(event.at_s, event.at_s + event.for_s) for event in seen.events if event.code in ASKED_FOR]
     silences = [
@@ -23,9 +25,15 @@ def gap_events(trial: Trial, seen: Evidence) -> list[Event]:
     ]
     events = [
         *(_event("client-gap", stall, "The load generator itself was held up for") for stall in stalls),
+        *lab_gaps(seen.held_up),
         *(_silence(trial, silence) for silence in silences),
     ]
     return sorted(events, key=lambda event: -event.for_s)[:MOST_LISTED]
+
+
+def lab_gaps(held_up: Sequence[Stretch]) -> list[Event]:
+    """When the lab did not come to look, which changes no answer, but leaves the server unread."""
+    return [_event("lab-gap", gap, "The lab itself was held up, and read nothing, for") for gap in held_up]
 
 
 def silent_s(trial: Trial) -> float:

@@ -1,5 +1,8 @@
 """What a trial used to the full: the limiter of a plateau, named from samples and counts (METHOD, item 17)."""
 
+from collections.abc import Mapping
+
+from bench import theory
 from bench.record import Trial
 from bench.stacks import BACKLOG
 
@@ -9,6 +12,10 @@ CLIENT_FULL = 0.70
 """Of a load process's core: above it the generator's tail latencies are its own (METHOD, item 10)."""
 UNBOUNDED = 10**9
 """A number of users that bounds nothing, for an open loop."""
+TICK_S = 0.001
+"""By so much each wait may end early: libuv and others count whole milliseconds."""
+CLOCKS_APART = 0.01
+"""By so much of it as well: two machines' clocks, and the steps of a histogram."""
 
 
 def utilisation_of(trial: Trial, cpu_s: float, cores: int) -> dict[str, float]:
@@ -54,3 +61,16 @@ def limiter_of(utilisation: dict[str, float]) -> str | None:
     if full:
         return max(full, key=full.__getitem__)
     return "client" if utilisation.get("client", 0.0) > CLIENT_FULL else None
+
+
+def least_s(io_wait_s: float, parameters: Mapping[str, int]) -> float:
+    """The shortest time in seconds in which a right answer can come: no answer comes before its waits are over."""
+    wait_s = parameters.get("ms", 0) / 1000
+    waits = io_wait_s / wait_s if wait_s else 0.0
+    return max(0.0, (1 - CLOCKS_APART) * io_wait_s - TICK_S * waits)
+
+
+def ceiling_per_s(trial: Trial) -> float:
+    """The limit with S = 0, min(N/L, W/L), which holds for any server; infinite where nothing waits."""
+    users = trial.users or UNBOUNDED
+    return theory.limit_per_s(users=users, io_wait_s=trial.io_wait_s, cpu_s=0.0, threads=trial.slots)

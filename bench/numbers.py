@@ -12,6 +12,8 @@ from bench.load.process import Engine, Recording
 from bench.record import Event, LoadUse, MachineUse, Samples, ServerUse, Trial, encode_histogram, latency_of
 from bench.watch import Evidence
 
+MAX_LATE_SHARE = 0.02
+"""Of the window: a last reading that comes later than so long after it is left out."""
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
 
 
@@ -27,7 +29,7 @@ def numbers_of(trial: Trial, seen: Evidence, where: CpuPlan, cores: int, engine:
         server=_server_use(seen, where, cores) if is_sampled else None,
         load=_load_use(seen.recording, where, engine or Engine()),
         machine=_machine_use(seen),
-        samples=meter.samples_of(seen.server, seen.start_s) if is_sampled else Samples(),
+        samples=meter.samples_of(in_window(seen), seen.start_s) if is_sampled else Samples(),
         window_at_s=seen.start_s,
     )
     timed = _latencies(used, seen.recording)
@@ -71,16 +73,28 @@ def _counts(trial: Trial, books: Recording) -> Trial:
 
 
 def _server_use(seen: Evidence, where: CpuPlan, cores: int) -> ServerUse:
-    readings, first, last = seen.server, seen.server[0], seen.server[-1]
+    readings = in_window(seen)
+    first, last = readings[0], readings[-1]
+    seen_share = min(1.0, (last.at_s - first.at_s) / seen.recording.duration_s)
     return ServerUse(
         threads_max=max(reading.threads for reading in readings),
         rss_bytes_max=max(reading.rss_bytes for reading in readings),
         connections_max=seen.connections,
         cpu_share=meter.cpu_share(first, last),
-        cpu_s=last.cpu_s - first.cpu_s,
+        cpu_s=(last.cpu_s - first.cpu_s) / seen_share,
         processes=cores,
         cpus=where.server,
     )
+
+
+def in_window(seen: Evidence) -> list[meter.Reading]:
+    """The server's readings without those that came too late: they tell of a server that is asked nothing any more.
+
+    All of them where fewer than two are left; `verdict.py` makes nothing of such a window.
+    """
+    until_s = seen.start_s + (1 + MAX_LATE_SHARE) * seen.recording.duration_s
+    inside = [reading for reading in seen.server if reading.at_s <= until_s]
+    return inside if len(inside) > 1 else seen.server
 
 
 def _load_use(books: Recording, where: CpuPlan, engine: Engine) -> LoadUse:
@@ -95,7 +109,10 @@ def _load_use(books: Recording, where: CpuPlan, engine: Engine) -> LoadUse:
     )
 
 
-def _machine_use(seen: Evidence) -> MachineUse:
+def _machine_use(seen: Evidence) -> MachineUse | None:
+    """None where the load had ended before we came to read it: its CPU time would be another program's."""
+    if not seen.all_there:
+        return None
     return MachineUse(
         other_cores=round(seen.other_cores, 3),
         stolen_cores=round(seen.stolen_cores, 3),

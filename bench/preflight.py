@@ -1,5 +1,6 @@
 """Looked at before a trial starts: file descriptors and ports enough for what is asked (METHOD, faults)."""
 
+import math
 import resource
 
 from bench.environment import read_text
@@ -31,16 +32,28 @@ def ports() -> int | None:
 
 def require_room(count: int, who: str = "users") -> None:
     """Raise NotRun where so many connections cannot be open at once; `who` has one each."""
+    needs = f"1 {who.removesuffix('s')} needs" if count == 1 else f"{count} {who} need"
+    _require(count, needs, f"ask for fewer {who}")
+
+
+def require_room_for_rate(rate_per_s: float, io_wait_s: float) -> None:
+    """Raise NotRun where a rate's requests, of which by Little's law as many are in flight, have no room."""
+    count = max(1, min(MOST_IN_FLIGHT, math.ceil(rate_per_s * io_wait_s)))
+    in_flight = f"A rate of {rate_per_s:,.4g}/s, with {count} in flight at once, needs"
+    _require(count, in_flight, "ask for a lower rate")
+
+
+def _require(count: int, needs: str, instead: str) -> None:
     if count + SPARE > descriptors():
         raise NotRun(
-            f"{count} {who} need {count + SPARE} file descriptors in a process, {descriptors()} are allowed: "
-            f"run `ulimit -n {count + SPARE}` before, or ask for fewer {who}."
+            f"{needs} {count + SPARE} file descriptors in a process, {descriptors()} are allowed: "
+            f"run `ulimit -n {count + SPARE}` before, or {instead}."
         )
     room = ports()
     if room is not None and count > room:
         raise NotRun(
-            f"{count} {who} need as many ports, {room} are there: "
-            f"run `sysctl -w net.ipv4.ip_local_port_range='1024 65535'`, or ask for fewer {who}."
+            f"{needs} as many ports, {room} are there: "
+            f"run `sysctl -w net.ipv4.ip_local_port_range='1024 65535'`, or {instead}."
         )
 
 

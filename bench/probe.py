@@ -1,16 +1,16 @@
-"""The contract, asked of a live server through httpx before anything is timed (METHOD, item 1)."""
+"""The contract, asked of a live server before anything is timed (METHOD, item 1)."""
 
 import socket
 from urllib.parse import urlsplit
 
-import httpx
-
+from bench.bounded import Answer, ask
 from bench.errors import LabError, NotRun
+from bench.limits import least_s
 from bench.stacks import Stack
 from bench.workloads import Request
 
 CONNECT_WITHIN_S = 5.0
-PROBED_WITHIN_S = 30.0
+PROBED_WITHIN_S = 30.0  # beside what the request has to wait
 WHOAMI_KEYS = {
     "pid",
     "thread_name",
@@ -42,23 +42,28 @@ def require_reachable(url: str, stack: Stack) -> None:
 
 def probe(url: str, request: Request, stack: Stack) -> None:
     """Ask once; ContractBroken says what was expected and what came."""
-    with httpx.Client(base_url=url, timeout=PROBED_WITHIN_S, trust_env=False) as client:
-        try:
-            answer = client.get(request.path)
-        except httpx.HTTPError as error:
-            raise ContractBroken(f"{stack.name} did not answer {request.path}: {error!r}.") from None
+    wait_s = request.io_wait_s(stack)
+    try:
+        answer = ask(url, request.path, PROBED_WITHIN_S + wait_s)
+    except OSError as error:
+        raise ContractBroken(f"{stack.name} did not answer {request.path}: {error}.") from None
     check(answer, request, stack)
+    if answer.took_s < least_s(wait_s, request.parameters):
+        raise ContractBroken(
+            f"{stack.name} broke the contract of {request.name}: it answers after {1000 * answer.took_s:.1f} ms, "
+            f"not after {1000 * wait_s:g} ms."
+        )
 
 
-def check(answer: httpx.Response, request: Request, stack: Stack) -> None:
+def check(answer: Answer, request: Request, stack: Stack) -> None:
     """Compare status, type, length and body with the promise. A stream has no length: it comes in chunks."""
     expected = request.body
-    length = None if request.workload.content_type == "text/event-stream" else str(len(answer.content))
+    length = None if request.workload.content_type == "text/event-stream" else str(len(answer.body))
     promise = {
-        "status": (answer.status_code, 200),
+        "status": (answer.status, 200),
         "content-type": (answer.headers.get("content-type"), request.workload.content_type),
         "content-length": (answer.headers.get("content-length"), length),
-        "body": (answer.content, expected if expected is not None else answer.content),
+        "body": (answer.body, expected if expected is not None else answer.body),
     }
     for what, (seen, promised) in promise.items():
         if seen != promised:

@@ -3,7 +3,6 @@
 Readiness is asked, not slept for: each server is given a nonce and answers it at /ready (METHOD, item 5).
 """
 
-import json
 import os
 import secrets
 import shutil
@@ -13,8 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,25 +21,20 @@ from types import MappingProxyType
 import psutil
 
 from bench import launch
+from bench.bounded import Unreadable, ask
 from bench.databases.credentials import hidden_here
 from bench.errors import NotRun, UsageError
 from bench.markers import hold_marker, is_abandoned
 from bench.record import ROOT
 from bench.stacks import HOST, LOOPBACK, Stack
+from bench.variables import clean_environment
 
 READY_WITHIN_S = 30.0
+ANSWER_WITHIN_S = 1.0
 STOP_WITHIN_S = 3.0
 WORK_MARKER = ".made-by-the-lab"
 LOOK_AT_CHILDREN_EVERY_S = 0.2
-# Variables that silently change what gunicorn, uvicorn and Locust do; a measured command says all it means.
-FOREIGN_VARIABLES = (
-    "GUNICORN_CMD_ARGS",
-    "WEB_CONCURRENCY",
-    "FORWARDED_ALLOW_IPS",
-    "PYTHONDEVMODE",
-    "PYTHONWARNINGS",
-)
-FOREIGN_PREFIXES = ("UVICORN_", "LOCUST_", "LAB_", "DJANGO_")
+MOST_OF_LOG_BYTES = 100_000
 Account = tuple[int, int]  # uid and gid
 
 
@@ -85,7 +77,10 @@ class Process:
 
     def log_tail(self, lines: int = 12) -> str:
         """The end of what it printed, without credentials: it is quoted in sentences and kept in run.json."""
-        return hidden_here("\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]))
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - MOST_OF_LOG_BYTES))
+            end = file.read(MOST_OF_LOG_BYTES).decode(errors="replace")
+        return hidden_here("\n".join(end.splitlines()[-lines:]))
 
     def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Ask with `stop_by`, then insist with SIGKILL; afterwards nothing of its family is left."""
@@ -200,17 +195,6 @@ def require_free(port: int, host: str = HOST, *, option: str = "--port") -> None
                 f"Port {port} on {host} is taken{owner_of(port)} ({error.strerror}): "
                 f"stop that program or choose another port with {option}."
             ) from None
-
-
-def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would change a server behind our back, and with what the lab sets."""
-    kept = {
-        name: value
-        for name in list(os.environ)
-        if name not in FOREIGN_VARIABLES and not name.startswith(FOREIGN_PREFIXES)
-        if (value := os.environ.get(name)) is not None  # another thread may have taken it away since, as pytest does
-    }
-    return {**kept, **more}
 
 
 def start(
@@ -329,15 +313,12 @@ class _Boot:
         return f"lost its process {min(ended)} while it started" if ended and self.server.log_tail() else None
 
 
-_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-
-
 def _instance_at(url: str) -> str | None:
     """The nonce that the server at the address answers; None where nothing answers, '' where a stranger does."""
     try:
-        with _open(f"{url}/ready", timeout=1) as response:
-            return str(json.load(response).get("instance", ""))
-    except (urllib.error.HTTPError, ValueError, AttributeError):
+        answer = ask(url, "/ready", ANSWER_WITHIN_S)
+        return str(answer.json().get("instance", "")) if answer.status == 200 else ""
+    except (Unreadable, ValueError, AttributeError):
         return ""
     except OSError:
         return None

@@ -404,6 +404,8 @@ def _touches(code: str, trial: Trial, measure: str) -> bool:
         return measure.startswith("latency")
     if measure.startswith("hops."):  # counted in a request of their own
         return False
+    if code == "lab-gap":
+        return True
     if measure.startswith(COUNTED) or (trial.connections and measure == "failed"):
         return "_us" in measure  # a slow driver makes delays longer, not counts or memory
     if code == "client-limited":  # what the server spends on a request does not depend on who asks

@@ -9,12 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench import connections, cpus, preflight, servers, watch
+from bench.databases.database import ASKED_WITHIN_S, OF_OURS_WITHIN_S
 from bench.databases.payments import Books
 from bench.errors import NotRun, SecondInterrupt
 from bench.load.process import Ask, Engine, Recording, RunningLoad, running_load
 from bench.needs import Needs, serving_needs
 from bench.numbers import numbers_of
-from bench.probe import PROBED_WITHIN_S, ContractBroken, probe, require_reachable
+from bench.probe import CONNECT_WITHIN_S, PROBED_WITHIN_S, ContractBroken, probe, require_reachable
 from bench.record import Reason, Trial, write_atomically
 from bench.servers import Server, free_port, serving_stack, work_folder
 from bench.stacks import LOOPBACK, Stack
@@ -80,9 +81,27 @@ class TrialPlan:
     @property
     def deadline_s(self) -> float:
         """The longest that the trial takes, whatever hangs: the sum of what each phase is given."""
-        boots = 1 + self.request.workload.needs_upstream + self.request.workload.needs_database
-        until_go_s = boots * servers.READY_WITHIN_S + PROBED_WITHIN_S + watch.LOAD_WITHIN_S
-        return until_go_s + self.full_warmup_s + self.duration_s + watch.RECORDED_WITHIN_S + STOPS_WITHIN_S
+        probes = 1 if self.connections is None else connections.WARM_UPS
+        probed_s = CONNECT_WITHIN_S + probes * (PROBED_WITHIN_S + self.request.io_wait_s(self.stack))
+        return self._served_within_s + probed_s + self._driven_within_s + STOPS_WITHIN_S * (1 + self.engine.processes)
+
+    @property
+    def _served_within_s(self) -> float:
+        """Until the server and what it needs are there, and the database's books after them."""
+        workload = self.request.workload
+        if self.target:
+            return 0.0
+        one_s = servers.READY_WITHIN_S + servers.ANSWER_WITHIN_S + STOPS_WITHIN_S
+        database_s = OF_OURS_WITHIN_S + 3 * ASKED_WITHIN_S + STOPS_WITHIN_S  # restored, opened, closed
+        return one_s * (1 + workload.needs_upstream) + database_s * workload.needs_database
+
+    @property
+    def _driven_within_s(self) -> float:
+        """Of the load, or of the driver that holds connections."""
+        if self.connections is not None:
+            return connections.DRIVEN_WITHIN_S + connections.LOOKED_AFTER_S[connections.kind_of(self)]
+        outage_s = OF_OURS_WITHIN_S if self.outage else 0.0
+        return watch.LOAD_WITHIN_S + self.full_warmup_s + self.duration_s + outage_s + watch.RECORDED_WITHIN_S
 
     @property
     def drives_others(self) -> bool:
@@ -180,7 +199,10 @@ def _require_what_it_needs(plan: TrialPlan) -> None:
         require_reachable(plan.target, plan.stack)
     else:
         plan.stack.require_installed()
-    preflight.require_room(plan.users or 0)
+    if plan.users is None:
+        preflight.require_room_for_rate(plan.rate_per_s or 0.0, plan.request.io_wait_s(plan.stack))
+    else:
+        preflight.require_room(plan.users)
 
 
 def _serving(plan: TrialPlan, port: int, where: cpus.CpuPlan, needs: Needs) -> AbstractContextManager[Server]:
@@ -251,7 +273,9 @@ def _judged(trial: Trial, plan: TrialPlan, where: cpus.CpuPlan, seen: Evidence) 
     """Numbers out of the evidence, then the verdict; where that is `invalid` the numbers go again."""
     cores = cpus.cores_of(where.server, plan.stack.budget.processes)
     measured = _with_recovery(numbers_of(trial, seen, where, cores=cores, engine=plan.engine))
-    verdict, reasons = judge(measured, lost=seen.recording.lost, mean_latency_s=seen.mean_latency_s)
+    verdict, reasons = judge(
+        measured, lost=seen.recording.lost, mean_latency_s=seen.mean_latency_s, shortest_s=seen.shortest_s
+    )
     if verdict == "invalid":
         return replace(_without_numbers(measured), verdict=verdict, reasons=reasons)
     if any(reason.code == "errors" for reason in reasons):

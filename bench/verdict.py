@@ -5,7 +5,7 @@ Locust's exit status is not asked: it is 0 also when a worker was killed or ever
 
 from collections.abc import Iterator
 
-from bench.limits import CLIENT_FULL
+from bench.limits import CLIENT_FULL, ceiling_per_s, least_s
 from bench.record import ASKED_FOR, Reason, Trial, Verdict
 from bench.stats import halves_differ, littles_law_error, littles_law_noise
 from bench.workloads import WORKLOADS
@@ -15,6 +15,7 @@ MAX_LATENESS_US, MAX_LATENESS_SHARE = 2000, 0.05  # p99 of an open loop's sends,
 MAX_LITTLE_ERROR = 0.05  # item 15
 MAX_OVER_LIMIT = 1.02  # beside the one request of every slot that the window's edge may cut in our favour
 MAX_DRIFT = 0.10  # between the halves of the window (item 6)
+MAX_UNSEEN = 0.50  # of the window, while the lab was held up
 MAX_OTHER_CORES = 0.30  # kept busy by programs that are not ours, or kept by the machine's host
 
 
@@ -26,19 +27,26 @@ class TrialInvalid(Exception):
         super().__init__(message)
 
 
-def judge(trial: Trial, *, lost: int, mean_latency_s: float) -> tuple[Verdict, list[Reason]]:
-    """`invalid` where a number would be wrong, `degraded` where it stands with a reservation, else `ok`."""
-    invalid = list(_invalid(trial, lost))
+def judge(
+    trial: Trial, *, lost: int, mean_latency_s: float, shortest_s: float | None = None
+) -> tuple[Verdict, list[Reason]]:
+    """`invalid` where a number would be wrong, `degraded` where it stands with a reservation, else `ok`.
+
+    `lost`: requests missing from the books; `mean_latency_s` and `shortest_s`: of right answers.
+    """
+    invalid = list(_invalid(trial, lost, shortest_s))
     if invalid:
         return "invalid", invalid
     degraded = [*_books(trial, mean_latency_s), *_load(trial), *_machine(trial)]
     return ("degraded" if degraded else "ok"), degraded
 
 
-def _invalid(trial: Trial, lost: int) -> Iterator[Reason]:
+def _invalid(trial: Trial, lost: int, shortest_s: float | None) -> Iterator[Reason]:
     answered = trial.completed + trial.failed
     wrong = trial.errors.get("wrong body", 0)
-    yield from _events(trial, "server-restarted")  # the CPU time of a process that has ended cannot be read any more
+    if _unseen_s(trial) > MAX_UNSEEN * trial.duration_s:
+        yield from reasons_of(trial, "lab-gap")
+    yield from reasons_of(trial, "server-restarted")  # the CPU time of a process that has ended cannot be read any more
     if lost:
         yield Reason("accounting", f"{lost} requests are missing from the load's books.")
     yield from torn(trial)
@@ -46,8 +54,10 @@ def _invalid(trial: Trial, lost: int) -> Iterator[Reason]:
         yield Reason("wrong-answers", f"{wrong} of {answered} answers had another body than the contract's.")
     if not trial.throughput_per_s:
         yield Reason("no-answers", f"No request was answered rightly in the window{_classes(trial)}.")
-    if _is_above_limit(trial):
-        yield Reason("above-limit", f"{trial.fraction_of_limit:.0%} of the physical limit: the measurement is wrong.")
+    if is_too_early(trial, shortest_s):
+        yield too_early(trial, shortest_s or 0.0)
+    elif _is_above_limit(trial):
+        yield Reason("above-limit", f"{_share_of_limit(trial):.0%} of the physical limit: {_whose_fault(trial)}.")
 
 
 def torn(trial: Trial) -> Iterator[Reason]:
@@ -56,19 +66,46 @@ def torn(trial: Trial) -> Iterator[Reason]:
         yield Reason("torn", f"The accounts' sum moved by {trial.database.coins_off}: payments were left half done.")
 
 
-def _events(trial: Trial, code: str) -> Iterator[Reason]:
+def reasons_of(trial: Trial, code: str) -> Iterator[Reason]:
     """One reason for all events of a code: the first one's message, and how many followed."""
     found = [event.message for event in trial.events if event.code == code]
     if found:
         yield Reason(code, found[0] + (f" It happened {len(found)} times." if len(found) > 1 else ""))
 
 
+def is_too_early(trial: Trial, shortest_s: float | None) -> bool:
+    """True where a right answer came before the wait that it stands for was over, as no server's can."""
+    return shortest_s is not None and shortest_s < least_s(trial.io_wait_s, trial.parameters)
+
+
+def too_early(trial: Trial, shortest_s: float) -> Reason:
+    return Reason(
+        "too-early",
+        f"An answer came after {1000 * shortest_s:.1f} ms, and each has to wait {1000 * trial.io_wait_s:g} ms: "
+        f"what answers does not do the work.",
+    )
+
+
 def _is_above_limit(trial: Trial) -> bool:
-    if not trial.fraction_of_limit or not trial.throughput_per_s:
+    share = _share_of_limit(trial)
+    if not share or not trial.throughput_per_s:
         return False
     answered = trial.throughput_per_s * trial.duration_s
     cut = min(count for count in (trial.users, trial.slots, answered) if count is not None)
-    return answered > MAX_OVER_LIMIT * answered / trial.fraction_of_limit + cut
+    return answered > MAX_OVER_LIMIT * answered / share + cut
+
+
+def _share_of_limit(trial: Trial) -> float:
+    """What was reached of the limit; of the one with S = 0 for a server whose CPU time is not known."""
+    if trial.fraction_of_limit is not None:
+        return trial.fraction_of_limit
+    return (trial.throughput_per_s or 0.0) / ceiling_per_s(trial)
+
+
+def _whose_fault(trial: Trial) -> str:
+    if trial.server:
+        return "the measurement is wrong"
+    return f"what answers at the target is not {trial.stack}, or does not do the work"
 
 
 def _books(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
@@ -136,7 +173,7 @@ def _is_late(trial: Trial) -> bool:
 
 def _load(trial: Trial) -> Iterator[Reason]:
     """What the load generator itself did to the numbers."""
-    yield from _events(trial, "client-gap")
+    yield from reasons_of(trial, "client-gap")
     if trial.lateness_us and _is_late(trial):
         yield Reason(
             "client-limited",
@@ -151,10 +188,15 @@ def _load(trial: Trial) -> Iterator[Reason]:
         )
 
 
+def _unseen_s(trial: Trial) -> float:
+    return sum(event.for_s for event in trial.events if event.code == "lab-gap")
+
+
 def _machine(trial: Trial) -> Iterator[Reason]:
-    yield from _events(trial, "restarted-early")
-    yield from _events(trial, "server-gap")
-    yield from _events(trial, "server-busy")
+    yield from reasons_of(trial, "lab-gap")
+    yield from reasons_of(trial, "restarted-early")
+    yield from reasons_of(trial, "server-gap")
+    yield from reasons_of(trial, "server-busy")
     if trial.server is None:
         yield Reason("not-restarted", "The server was not started by this run, so repeats are no restarts.")
     if trial.server and trial.load and not set(trial.server.cpus).isdisjoint(trial.load.cpus):

@@ -1,9 +1,12 @@
 """Looking at a trial's window: readings of every process tree, and whatever befalls them, by one loop in one thread."""
 
+import math
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import psutil
@@ -23,6 +26,8 @@ RECORDED_WITHIN_S = 10.0 + DRAIN_S
 CLOCK_STEP_S = 1.0
 PREPARE_S = 0.1  # before the window: what takes long to look up would hold up the load, on whose core we run
 HAND_IN_WITHIN_S = 1.0
+HELD_UP_S = 0.3
+"""So long without a look of ours is a gap in the lab: it was stopped, or had no core."""
 
 
 class Freeze(NamedTuple):
@@ -43,6 +48,7 @@ class Outage(NamedTuple):
 class Evidence:
     """What was seen in the window: the load's books, readings of the server, and of its services and all of ours at
     its edges; how many connections there were when it began, and at most open on the database. `log`: the server's.
+    `held_up`: when the lab itself did not come to look; `all_there`: whether all of ours still ran at the last reading.
     """
 
     recording: Recording
@@ -55,10 +61,19 @@ class Evidence:
     database: list[meter.Reading] = field(default_factory=list)
     open_max: int | None = None
     log: str = ""
+    held_up: list[Stretch] = field(default_factory=list)
+    all_there: bool = True
 
     @property
     def mean_latency_s(self) -> float:
         return float(self.recording.histogram.get_mean_value()) / 1e6
+
+    @property
+    def shortest_s(self) -> float | None:
+        """The shortest time from a request's departure to its right answer; None without any."""
+        books = self.recording
+        steps = books.histogram if books.histogram_from_send is None else books.histogram_from_send
+        return next((step.value_iterated_to / 1e6 for step in steps.get_recorded_iterator()), None)
 
     @property
     def other_cores(self) -> float:
@@ -93,6 +108,9 @@ class Watch:
         self.events: list[Event] = []
         self.members: list[psutil.Process] = []
         self.frozen_at_s: float | None = None
+        self.looked_s = time.monotonic()
+        self.held_up: list[Stretch] = []
+        self.all_there = True
 
     def through_the_window(self) -> Evidence:
         """Wait for the window, read at both edges and in between, and gather the recording."""
@@ -106,6 +124,7 @@ class Watch:
         self._note_replacements()
         recording = self._wait_for_recording()
         self._note_clock(wall_ahead_s)
+        self._note_look()
         return Evidence(
             recording,
             **readings,
@@ -114,6 +133,8 @@ class Watch:
             connections=connections,
             open_max=max(self.open, default=None),
             log=self.server.log.read_text(errors="replace") if self.server else "",
+            held_up=within(self.held_up, self.start_s, end_s),
+            all_there=self.all_there,
         )
 
     def _readings(self, end_s: float) -> dict[str, list[meter.Reading]]:
@@ -121,12 +142,16 @@ class Watch:
         upstream = self.upstream.family() if self.upstream else []
         ours = [*self.members, *upstream, *self._load_family(), psutil.Process()]
         seen: dict[str, list[meter.Reading]] = {"server": [], "ours": [], "upstream": [], "database": []}
-        for at_s in sample_times_s(self.start_s, end_s):
+        times_s = sample_times_s(self.start_s, end_s)
+        for at_s, next_s in pairwise([*times_s, math.inf]):
             self._sleep_until(at_s)
+            if seen["server"] and time.monotonic() >= next_s:
+                continue  # held up: the next reading is due already
             self._look_at_members()
             seen["server"].append(meter.read(self.members, self.server.port if self.server else None))
             self._look_at_database()
             if at_s in (self.start_s, end_s):
+                self.all_there = not any(map(has_ended, ours))
                 seen["database"].append(self._database_read())
                 seen["ours"].append(meter.together(meter.read(ours), seen["database"][-1]))
                 seen["upstream"].append(meter.read(upstream))
@@ -171,6 +196,7 @@ class Watch:
 
     def _look(self) -> None:
         """Raise TrialInvalid where a process of ours has ended; freeze and thaw when it is time."""
+        self._note_look()
         for server in filter(None, (self.server, self.upstream)):
             if server.exit_status is not None:
                 raise TrialInvalid("server-died", self._how_it_died(server))
@@ -181,6 +207,13 @@ class Watch:
             self._freeze_and_thaw(self.freeze)
         if self.outage and self.database and self.start_s:
             self._stop_and_start(self.outage, self.database)
+
+    def _note_look(self) -> None:
+        """Note where there was none for long."""
+        now_s = time.monotonic()
+        if now_s - self.looked_s > HELD_UP_S:
+            self.held_up.append((self.looked_s, now_s))
+        self.looked_s = now_s
 
     def _look_at_database(self) -> None:
         """Count the connections open there; nobody counts while it is away."""
@@ -197,8 +230,10 @@ class Watch:
         if self.stopped_at_s is None and outage.at_s <= into_s:
             self.stopped_at_s, self.ended = time.monotonic(), self._database_read()
             database.stop()
+            self.looked_s = time.monotonic()  # we were busy with it
         elif self.stopped_at_s and time.monotonic() - self.stopped_at_s >= outage.for_s:
             database.start()
+            self.looked_s = time.monotonic()
             away_s, self.stopped_at_s, self.outage = time.monotonic() - self.stopped_at_s, None, None
             self._note("database-away", "The database was stopped, as the experiment asks,", away_s)
 
@@ -258,6 +293,12 @@ class Watch:
         for member in self.members:
             with suppress(psutil.NoSuchProcess):
                 member.send_signal(number)
+
+
+def within(stretches: Sequence[Stretch], start_s: float, end_s: float) -> list[Stretch]:
+    """Stretches of monotonic time, cut at the window's edges and counted from its start."""
+    cut = [(max(since_s, start_s) - start_s, min(until_s, end_s) - start_s) for since_s, until_s in stretches]
+    return [(since_s, until_s) for since_s, until_s in cut if since_s < until_s]
 
 
 def sample_times_s(start_s: float, end_s: float) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Collection
@@ -16,6 +15,7 @@ from bench import record
 from bench.claims.probes import DOCUMENTS, PROBES
 from bench.errors import ExitCode, LabError
 from bench.record import ROOT, Run
+from bench.variables import clean_environment, ours
 
 PROBES_KEPT = "claims.json"
 Document = Any
@@ -114,7 +114,8 @@ def asked(name: str) -> Document:
     within_s = PROBES[name].within_s
     command = [sys.executable, "-m", "bench.claims.probes", name]
     try:
-        done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=within_s)
+        environment = clean_environment(ours())
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=within_s)
     except subprocess.TimeoutExpired:
         raise Absent(f"the probe {name} did not end within {within_s:g} s") from None
     if done.returncode:

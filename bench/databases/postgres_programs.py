@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from bench.errors import NotRun
-from bench.servers import Account, clean_environment, launched
+from bench.servers import Account, launched
+from bench.variables import clean_environment
 
 OLDEST = 14  # that Django 5.2 takes
 # Debian and others keep several versions side by side, none of them on the PATH.

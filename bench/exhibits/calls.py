@@ -33,8 +33,9 @@ from bench.arguments import Parser
 from bench.databases.database import serving_database, source
 from bench.errors import ExitCode, LabError
 from bench.record import ROOT
-from bench.servers import clean_environment, work_folder
+from bench.servers import work_folder
 from bench.terminal import console, guarded, print_json
+from bench.variables import clean_environment
 
 FILE = record.REFERENCE / "calls.json"
 CALLS_FILE = ROOT / "labs" / "traps" / "calls.py"

@@ -23,6 +23,7 @@ NAMES = {
     "server-gap": "no answer",
     "server-busy": "busy, no answer",
     "client-gap": "load generator held up",
+    "lab-gap": "lab held up",
     "clock-stepped": "wall clock stepped",
     "frozen": "server frozen",
     "database-away": "database away",

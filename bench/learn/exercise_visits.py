@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -44,8 +45,9 @@ class Subject:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the project around it is told."""
-        return {EXERCISE_VARIABLE: self.module}
+        """What the project around it is told; the file is the user's, and so is where it finds its modules."""
+        path = os.environ.get("PYTHONPATH")
+        return {EXERCISE_VARIABLE: self.module} | ({"PYTHONPATH": path} if path else {})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ answered sooner, and who stands in line is inside alone.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -93,9 +92,8 @@ def _require_wait(visitor: Visitor) -> None:
 def middleware_hops(subject: Subject) -> Seen:
     for stack in (ASGI, WSGI):
         _require_took(subject, stack)
-    environment = {**subject.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     try:
-        trace = traced(Ask(ASGI.lab.application, "/?ms=0"), environment, ROOT, 2 * ANSWER_WITHIN_S)
+        trace = traced(Ask(ASGI.lab.application, "/?ms=0"), subject.environment, ROOT, 2 * ANSWER_WITHIN_S)
     except LabError as error:
         raise NotYet(str(error), "Look at what `Took` does when it is asked once more.") from None
     hops = len(trace.crossings)

@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from bench import cpus, meter, record
 from bench.arguments import Parser, whole, words
+from bench.bounded import ask
 from bench.errors import ExitCode
 from bench.interrupts import run
 from bench.needs import serving_needs
@@ -29,6 +30,7 @@ from bench.workloads import Request, parse_request
 
 MAX_REQUESTS = 100
 LOOK_EVERY_S = 0.02
+ANSWERED_WITHIN_S = 60.0
 BAR_COLUMNS = 60
 
 
@@ -55,16 +57,17 @@ class Burst:
 async def ask_at_once(url: str, request: Request, n: int) -> list[Answer]:
     """N requests leave together; each answer is compared with the contract's body."""
     limits = httpx.Limits(max_connections=n)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=ANSWERED_WITHIN_S, trust_env=False) as client:
         await warm_up(client)
         began_s = time.monotonic()
 
         async def ask() -> Answer:
             start_s = time.monotonic() - began_s
             try:
-                answer = await client.get(request.path)
+                async with asyncio.timeout(ANSWERED_WITHIN_S):
+                    answer = await client.get(request.path)
                 ok = answer.status_code == 200 and request.body in (None, answer.content)
-            except httpx.HTTPError:
+            except (httpx.HTTPError, TimeoutError):
                 ok = False
             return Answer(start_s, time.monotonic() - began_s, ok)
 
@@ -111,8 +114,7 @@ def burst(stack: Stack, request: Request, n: int) -> Burst:
 def _inside_most(server: Server, stack: Stack) -> int | None:
     if not stack.lab.is_django or stack.budget.processes > 1:  # each process counts for itself
         return None
-    whoami = httpx.get(f"{server.url}/whoami", trust_env=False, timeout=30).json()
-    return int(whoami["inside_most"])
+    return int(ask(server.url, "/whoami", ANSWERED_WITHIN_S).json()["inside_most"])
 
 
 def show(bursts: Sequence[Burst], console: Console) -> None:

@@ -22,11 +22,14 @@ from typing import Any
 
 import gevent
 import geventhttpclient.client
+import geventhttpclient.response
 import locust.runners
 from locust import FastHttpUser, constant_throughput, events, task
+from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 from locust.runners import MasterRunner, WorkerRunner
 
 from bench.load.distributed import Master, Worker, wait_for, write
+from bench.load.protocol import MOST_BYTES
 from bench.record import column_s, encode_histogram, new_histogram
 
 NS_PER_S = 1_000_000_000
@@ -130,6 +133,8 @@ def error_class(response: Any, exception: BaseException | None, body: bytes | No
     status = getattr(response, "status_code", 0)
     if status and status != 200:
         return f"status {status}"
+    if isinstance(exception, TooLong):
+        return "wrong body"
     if exception is not None:
         symbol = errno.errorcode.get(getattr(exception, "errno", None) or 0)
         return type(exception).__name__ + (f" {symbol}" if symbol else "")
@@ -139,6 +144,33 @@ def error_class(response: Any, exception: BaseException | None, body: bytes | No
 # There is no public way to keep a GET from being sent again when its connection was closed under it, which would hide
 # the failure; `max_retries` is about something else. `test_faults` notices should the name go.
 geventhttpclient.client._may_retry_after_send_error = lambda method: False
+
+
+class TooLong(geventhttpclient.response.HTTPParseError):
+    """An answer of more than MOST_BYTES, headers included."""
+
+
+class Plain(FastResponse):
+    """An answer as it came: no lab compresses, and what is unpacked has no bound."""
+
+    def _content(self) -> bytes:
+        assert self._response
+        content: bytes = self._response.read()
+        self.release()
+        return content
+
+
+def fed(response: Any, data: bytes) -> None:
+    """Take what was received, up to a bound that the library has none of."""
+    response.fed_bytes = getattr(response, "fed_bytes", 0) + len(data)
+    if response.fed_bytes > MOST_BYTES:
+        raise TooLong
+    feed(response, data)
+
+
+feed = geventhttpclient.response.HTTPResponse.feed
+geventhttpclient.response.HTTPResponse.feed = fed  # type: ignore[method-assign, assignment]
+LocustUserAgent.response_type = Plain
 
 
 class Closed(FastHttpUser):

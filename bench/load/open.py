@@ -28,11 +28,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import uvloop
-from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from yarl import URL
 
 from bench.load.alarm import Alarm
 from bench.load.books import COLUMNS, DROPPED, NS_PER_S, OK, TIMED_OUT, Books, Requests
+from bench.load.protocol import MOST_BYTES
 
 GO_POLL_S = 0.005
 LEAD_S = 0.05
@@ -152,7 +153,7 @@ class Driver:
         try:
             async with self.session.get(self.url, allow_redirects=False) as response:
                 requests.first_byte_ns[index] = time.monotonic_ns()
-                body = await response.read()
+                body = await body_of(response)
                 requests.status[index], requests.bytes[index] = response.status, len(body)
             requests.end(index, answer_class(response.status, body, self.body))
         except TimeoutError:
@@ -193,6 +194,16 @@ class Driver:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+
+async def body_of(response: ClientResponse) -> bytes:
+    """The body as it came, or one byte more than the most that is read."""
+    if response.content_length is not None and response.content_length <= MOST_BYTES:
+        return await response.read()
+    try:
+        return await response.content.readexactly(MOST_BYTES + 1)
+    except asyncio.IncompleteReadError as whole:
+        return whole.partial
 
 
 def answer_class(status: int, body: bytes, right: bytes) -> str:
@@ -256,6 +267,7 @@ def new_session(timeout_s: float) -> ClientSession:
         # aiohttp rounds timeouts from the threshold on up to whole seconds of its clock, which ends many at once.
         timeout=ClientTimeout(total=timeout_s, ceil_threshold=timeout_s + 1),
         skip_auto_headers=UNSAID_HEADERS,
+        auto_decompress=False,  # no lab compresses, and what is unpacked has no bound
         trust_env=False,
     )
     # There is no public way to keep aiohttp from asking again when a kept connection was closed under a GET, which

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from bench.load.open import SPARE_FILES, allow_files, spare_the_collector, wait_for, write_json
+from bench.load.protocol import MOST_BYTES
 
 T = TypeVar("T")
 OPENED_PER_S = 1000
@@ -43,12 +44,21 @@ class Address:
             try:
                 writer.write(self.request(method, path, "Content-Length: 0", "Connection: close"))
                 require_ok(await reader.readuntil(b"\r\n"))
-                _, _, body = (await reader.read()).partition(b"\r\n\r\n")
+                _, _, body = (await read_all(reader)).partition(b"\r\n\r\n")
                 return json.loads(body)
             except EOFError as error:
                 raise ConnectionError(f"cut off: {error}") from None
             finally:
                 writer.close()
+
+
+async def read_all(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the end; ConnectionError where that is more than any right answer has."""
+    try:
+        await reader.readexactly(MOST_BYTES + 1)
+    except asyncio.IncompleteReadError as whole:
+        return whole.partial
+    raise ConnectionError(f"more than {MOST_BYTES:,} bytes")
 
 
 def require_ok(status_line: bytes) -> None:

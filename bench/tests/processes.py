@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ import psutil
 from bench.markers import hold_marker
 from bench.record import ROOT
 from bench.servers import has_ended, require_free
+from bench.stacks import HOST
 from bench.waiting import eventually
 
 MARK = "TEST_MARK_OF_BENCH"  # an environment variable that every process of one test inherits
@@ -98,3 +101,23 @@ def assert_nothing_is_left(mark: str, *ports: int, within_s: float = 2.0) -> Non
     assert left_of(mark) == []
     for port in ports:
         require_free(port)
+
+
+@contextmanager
+def listening(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+    """The URL of a socket whose connections are given to `serve`, each in a thread."""
+
+    def accept(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    with socket.create_server((HOST, 0), backlog=128) as listener:
+        accepting = threading.Thread(target=accept, args=(listener,), daemon=True)
+        accepting.start()
+        yield f"http://{HOST}:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join(5)

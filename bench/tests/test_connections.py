@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench import connections, experiment, plots, preflight
+from bench import connections, cpus, experiment, meter, plots, preflight
 from bench.load import gone, held
 from bench.record import Claim, Held, Trial
 from bench.servers import Server, serving_stack
@@ -25,6 +25,7 @@ from bench.trial import TrialPlan, blank, run_trial
 from bench.workloads import parse_request
 
 FEED = "feed?n=100&ms=10000"
+WAVES = ("first", "after_first", "second", "after_second", "asking")
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +68,21 @@ def test_stock_django_parks_a_thread_for_each_and_gives_them_all_back() -> None:
     assert (seen.served, seen.undelivered) == (40, 0)
     assert seen.threads_held - seen.threads_before == 40
     assert seen.threads_left == seen.threads_before
+
+
+@pytest.mark.parametrize(("since_s", "verdict"), [(1.0, "degraded"), (1.8, "invalid")])
+def test_a_lab_that_was_held_up_says_so_and_judges_nothing_by_an_old_reading(since_s: float, verdict: str) -> None:
+    times_s = [0.0, *(step / 20 for step in range(1, 60) if not since_s < step / 20 < since_s + 0.5), 8.0]
+    readings = [meter.Reading(at_s, at_s / 2, at_s / 2, 0.0, 1, 1, 0) for at_s in times_s]
+    asked = {"began_s": 0.0, "ended_s": 0.2, "error": ""}
+    wrote = {"waves": [[asked], [asked]], "phases": dict(zip(WAVES, (0.0, 1.0, 2.0, 2.5, 2.8), strict=True))}
+    seen = connections.Seen(readings, readings[:2], wrote | {"recovered_s": 0.1, "cpu_s": {"first": 0.1}})
+    plan = replace(planned("async_asgi@uvicorn", 1, "hold?ms=100"), max_connections=5)
+    trial = connections._with_numbers(blank(plan), plan, seen, cpus.CpuPlan([0], [1]))
+    judged = connections._judged(trial, seen)
+    assert (judged.verdict, [reason.code for reason in judged.reasons]) == (verdict, ["lab-gap"])
+    assert (judged.waves is None) == (verdict == "invalid")
+    assert judged.events[0].message.startswith("The lab itself was held up, and read nothing, for 0.5 s")
 
 
 def driven(tmp_path: Path, stack: str, count: int) -> held.Books:

@@ -312,6 +312,25 @@ def test_connections_that_find_no_file_descriptor_are_counted_by_class(
     assert_nothing_is_left(mark)
 
 
+@pytest.mark.parametrize(
+    ("load", "allowed", "sentence"),
+    [
+        ({"users": None, "rate_per_s": 50.0}, 100, "A rate of 50/s, with 1 in flight at once, needs 101 file"),
+        ({"users": None, "rate_per_s": 5000.0}, 150, "A rate of 5,000/s, with 100 in flight at once, needs 200 file"),
+        ({"users": 1}, 100, "1 user needs 101 file"),
+        ({"users": 60, "rate_per_s": 50.0}, 150, "60 users need 160 file"),
+        ({"users": None, "connections": 51, "leave_after_s": 0.1}, 150, "51 connections need 151 file"),
+    ],
+)
+def test_too_few_descriptors_are_told_of_what_was_asked_for(
+    load: dict[str, Any], allowed: int, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.preflight.descriptors", lambda: allowed)
+    trial = run_trial(planned(**load))
+    assert trial.verdict == "not-run"
+    assert trial.reasons[0].message.startswith(f"{sentence} descriptors in a process, {allowed} are allowed: ")
+
+
 BUSY = "import os; os.sched_setaffinity(0, {%d})\nwhile True: pass"
 
 

@@ -30,9 +30,15 @@ OPEN = ("--rate", "50")
 THREE = "bare_asgi@uvicorn,async_asgi@uvicorn,sync_wsgi@gthread:8"
 LOADS = pytest.mark.parametrize("load", [CLOSED, OPEN], ids=["closed", "open"])
 STEPPED_CLOCK = """
-import os, time
+import os, subprocess, time
 real, flag = time.time, os.environ["CLOCK_IS_STEPPED_WHEN"]
 time.time = lambda: real() + 3600 * os.path.exists(flag)
+
+class Popen(subprocess.Popen):  # `lab` clears the way to this file for what it measures
+    def __init__(self, *words, env=None, **more):
+        super().__init__(*words, env=env and {**env, "PYTHONPATH": os.path.dirname(__file__)}, **more)
+
+subprocess.Popen = Popen
 """
 
 
@@ -151,6 +157,29 @@ def test_a_third_signal_is_not_heard() -> None:
             signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) >= {signal.SIGINT, signal.SIGTERM}
+
+
+def test_a_lab_that_is_stopped_over_the_windows_end_says_so_and_does_not_call_a_busy_server_idle(
+    mark: str, tmp_path: Path, temporary: Path
+) -> None:
+    folder, burn_s = tmp_path / "run", 0.005
+    wishes = ("--stack", "sync_wsgi@gthread:1", "--workload", "burn?ms=5", "--users", "3", "--duration", "3")
+    command = (sys.executable, "-m", "bench", "run", "first_look", *wishes, "--repeats", "1", "--out", str(folder))
+    with running(*command) as process:
+        wait_for_a_window(temporary, into_s=1.8)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3.0)
+        status, _, err = end(process, signal.SIGCONT)
+    (trial,) = record.load(folder).trials
+    gap = max(events_of(trial, "lab-gap"), key=lambda event: event.for_s)
+    assert (status, trial.verdict, "lab-gap" in codes_of(trial)) == (0, "degraded", True), err
+    assert gap.at_s + gap.for_s == pytest.approx(3.0)
+    assert longest_s(trial, "server-gap") <= 0.5
+    assert trial.throughput_per_s
+    assert trial.server
+    assert trial.server.cpu_share > 0.7 * trial.throughput_per_s * burn_s  # each answer takes as much
+    assert trial.cpu_us_per_request > 0.7e6 * burn_s  # type: ignore[operator]
+    assert_nothing_is_left(mark)
 
 
 @pytest.mark.parametrize(

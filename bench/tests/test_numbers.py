@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from bench import record
+from bench.cpus import CpuPlan
 from bench.gaps import gap_events
 from bench.load.process import Recording, in_all, merge
-from bench.numbers import at_least
+from bench.meter import Reading
+from bench.numbers import at_least, numbers_of
 from bench.record import Event, Samples, Trial
-from bench.watch import Evidence
+from bench.watch import Evidence, within
 
 TRIAL = Trial("async_asgi@uvicorn", "wait", {"ms": 100}, [], 10, 0, io_wait_s=0.1, duration_s=5.0, answered=[20] * 25)
 
@@ -63,6 +65,54 @@ def test_a_server_that_works_through_its_silence_was_not_paused(share: float, co
 def test_a_silence_while_the_client_stood_still_is_the_clients() -> None:
     (event,) = gap_events(TRIAL, seen(silences=[(1.0, 2.5)], stalls=[(1.02, 2.5)]))
     assert (event.code, event.for_s) == ("client-gap", 1.48)
+
+
+def test_a_lab_that_did_not_look_is_told_from_server_and_client() -> None:
+    (event,) = gap_events(TRIAL, replace(seen(), held_up=[(3.5, 5.0)]))
+    assert (event.code, event.at_s, event.for_s) == ("lab-gap", 3.5, 1.5)
+    assert event.message == "The lab itself was held up, and read nothing, for 1.5 s from 3.5 s into the window on."
+
+
+def reading(at_s: float, cpu_s: float) -> Reading:
+    return Reading(at_s, cpu_s, machine_s=cpu_s, stolen_s=0.0, rss_bytes=1, threads=1, accept_queue=0)
+
+
+def use_of(*server: Reading, all_there: bool = True) -> Trial:
+    """Numbers of a window of 5 s that began at 100 s, from these readings of the server."""
+    edges = [server[0], server[-1]]
+    evidence = Evidence(books(), list(server), edges, edges, [], 100.0, database=edges, all_there=all_there)
+    return numbers_of(replace(TRIAL, users=20), evidence, CpuPlan([0], [1]), cores=1)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        (reading(100.0, 1.0), reading(105.0, 5.9)),
+        (reading(100.0, 1.0), reading(113.0, 6.0)),  # stopped over the window's end: the server was asked nothing then
+        (reading(101.0, 1.98), reading(105.0, 5.9)),  # and over its beginning
+    ],
+    ids=["on time", "last one late", "first one late"],
+)
+def test_the_servers_use_is_that_of_the_window_whenever_it_was_read(first: Reading, last: Reading) -> None:
+    trial = use_of(first, reading(102.0, 2.96), reading(104.0, 4.92), last)
+    assert trial.server
+    assert trial.server.cpu_share == pytest.approx(0.98, abs=0.001)
+    assert trial.server.cpu_s == pytest.approx(4.9, abs=0.01)
+    assert trial.cpu_us_per_request == pytest.approx(9800, abs=20)
+    assert trial.limiter == "server CPU"
+    assert max(trial.samples.at_s) <= 5.0
+    assert min(trial.samples.cpu_share) == pytest.approx(0.98, abs=0.001)
+
+
+def test_of_a_machine_that_was_read_after_the_load_had_ended_nothing_is_said() -> None:
+    readings = reading(100.0, 1.0), reading(105.0, 5.9)
+    assert use_of(*readings).machine
+    assert use_of(*readings, all_there=False).machine is None
+
+
+def test_stretches_are_cut_at_the_windows_edges() -> None:
+    held_up = [(90.0, 99.0), (99.5, 101.0), (104.0, 109.0), (106.0, 107.0)]
+    assert within(held_up, 100.0, 105.0) == [(0.0, 1.0), (4.0, 5.0)]
 
 
 def test_a_freeze_that_was_asked_for_is_no_gap() -> None:

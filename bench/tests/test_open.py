@@ -6,10 +6,9 @@ import itertools
 import json
 import signal
 import socket
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from bench.load.open import schedule
 from bench.record import Latency, decode_histogram, latency_of
 from bench.servers import Process, Server, serving_stack, start
 from bench.stacks import HOST, parse_stack
+from bench.tests.processes import listening
 from bench.waiting import eventually
 
 WHERE = cpus.plan(1)
@@ -135,26 +135,6 @@ def freeze(processes: list[psutil.Process], folder: Path) -> None:
 def server() -> Iterator[Server]:
     with serving_stack(parse_stack("bare_asgi@uvicorn"), cpus=WHERE.server, grace_s=0) as server:
         yield server
-
-
-@contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """The URL of a socket whose connections are given to `serve`, each in a thread."""
-
-    def accept(listener: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-    with socket.create_server((HOST, 0), backlog=128) as listener:
-        accepting = threading.Thread(target=accept, args=(listener,), daemon=True)
-        accepting.start()
-        yield f"http://{HOST}:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
-        accepting.join(5)
 
 
 def test_a_schedule_is_a_function_of_its_seed() -> None:

@@ -16,9 +16,10 @@ import psutil
 import pytest
 
 from bench.errors import MissingDependency, NotRun
-from bench.servers import clean_environment, free_port, has_ended, serving, serving_stack
+from bench.servers import free_port, has_ended, serving, serving_stack
 from bench.stacks import HOST, SERVERS, parse_stack
 from bench.tests.processes import assert_nothing_is_left, running
+from bench.variables import clean_environment
 from bench.waiting import eventually
 
 SERVE_AND_TELL = """

@@ -13,7 +13,7 @@ from bench.exhibits.trap_ways import OTHER_AFTER_S, WAYS
 from bench.exhibits.traps import Seen
 from bench.learn import live
 from bench.record import ROOT
-from bench.servers import clean_environment
+from bench.variables import clean_environment
 from labs.tests.ask import ask
 from labs.traps.names import TRAPS
 

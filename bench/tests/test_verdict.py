@@ -33,7 +33,7 @@ FLAWLESS = Trial(
     latency_us=LATENCY,
 )
 OPEN: dict[str, Any] = {"users": None, "rate_per_s": 1000.0, "lateness_us": Latency(100, 200, 400, 500, 600)}
-EVIDENCE: dict[str, Any] = {"lost": 0, "mean_latency_s": 0.1}
+EVIDENCE: dict[str, Any] = {"lost": 0, "mean_latency_s": 0.1, "shortest_s": 0.1}
 
 
 def judged(**changes: Any) -> tuple[str, list[str]]:
@@ -64,6 +64,7 @@ def test_a_flawless_trial_is_ok() -> None:
         ("accounting", {"lost": 0}, {"lost": -1}),
         ("server-restarted", {"events": [event("clock-stepped")]}, {"events": [event("server-restarted")]}),
         ("wrong-answers", {}, {"failed": 1, "errors": {"wrong body": 1}}),
+        ("too-early", {"io_wait_s": 0.1, "shortest_s": 0.098}, {"io_wait_s": 0.1, "shortest_s": 0.0979}),
         ("no-answers", {"completed": 1}, {"completed": 0, "throughput_per_s": 0.0}),
         ("no-answers", {"completed": 1}, {"completed": 0, "throughput_per_s": None}),
         ("above-limit", {"fraction_of_limit": 1.03}, {"fraction_of_limit": 1.031}),  # 10,000 answers, 100 users
@@ -100,6 +101,7 @@ def test_a_number_that_would_be_wrong_is_invalid(code: str, within: dict[str, An
             OPEN | {"latency_us": replace(LATENCY, p50=1000), "lateness_us": late(2001)},
         ),
         ("client-gap", {}, {"events": [event("client-gap")]}),
+        ("lab-gap", {}, {"events": [event("lab-gap")]}),
         ("restarted-early", {}, {"events": [event("restarted-early")]}),
         ("server-busy", {}, {"events": [event("server-busy")]}),
         ("server-gap", {}, {"events": [event("server-gap")]}),
@@ -136,6 +138,11 @@ def test_halves_are_unlike_where_the_experiment_asks_for_it() -> None:
 def test_a_stalled_client_is_a_reservation_that_counts_its_stalls() -> None:
     _, reasons = judge(replace(FLAWLESS, events=[event("client-gap")] * 3), **EVIDENCE)
     assert [reason.message for reason in reasons] == ["client-gap 1.0 s into the window. It happened 3 times."]
+
+
+@pytest.mark.parametrize(("for_s", "verdict"), [(5.0, "degraded"), (5.1, "invalid")])
+def test_a_lab_that_saw_less_than_half_of_a_window_knows_nothing_of_the_server(for_s: float, verdict: str) -> None:
+    assert judged(events=[Event("lab-gap", 0.0, for_s, "The lab itself was held up.")]) == (verdict, ["lab-gap"])
 
 
 def test_users_held_to_a_rate_have_pauses_and_no_law_of_little() -> None:

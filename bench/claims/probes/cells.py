@@ -16,8 +16,9 @@ from bench.errors import LabError
 from bench.hops.asking import trace_of
 from bench.meter import read
 from bench.record import ROOT
-from bench.servers import Server, clean_environment, serving_stack
+from bench.servers import Server, serving_stack
 from bench.stacks import parse_stack
+from bench.variables import clean_environment
 from bench.workloads import parse_request
 
 LOOKS, CALLERS, THREADS = 3, 20, 4
