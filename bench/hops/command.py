@@ -32,7 +32,7 @@ def trace(arguments: argparse.Namespace) -> int:
 
         show(seen, console())
     for path in _drawn(seen, arguments):
-        console(stderr=True).print(f"written: {shown(path)}", soft_wrap=True, highlight=False)
+        console(stderr=True).print(f"written: {shown(path)}", soft_wrap=True, highlight=False, markup=False)
     if seen.error:
         raise LabError(f"{seen.method} {seen.path} raised {seen.error.rstrip('.')}: the trace shows how far it came.")
     return ExitCode.FINE
