@@ -13,6 +13,7 @@ from bench import record
 from bench.errors import LabError
 
 MARKER = "running.json"
+LONGEST_LINE = 10_000_000
 _RUNNING = re.compile(rb'"status":"running"')
 
 
@@ -34,7 +35,10 @@ def announced(folder: Path) -> Iterator[None]:
 
 
 def abort_those_of_the_dead(bases: Iterable[Path]) -> list[str]:
-    """Mark every run in these folders that nobody is at any more as aborted; one sentence for each."""
+    """Mark every run in these folders that nobody is at any more as aborted; one sentence for each.
+
+    One that cannot be read is left as it is, and named.
+    """
     folders = {path.parent.resolve() for base in bases for path in base.glob(f"*/{MARKER}")}
     folders |= {path.parent.resolve() for base in bases for path in base.glob("*/run.json") if _says_running(path)}
     return [sentence for folder in sorted(folders) if not _somebody_is_at(folder) and (sentence := _abort(folder))]
@@ -42,8 +46,10 @@ def abort_those_of_the_dead(bases: Iterable[Path]) -> list[str]:
 
 def _says_running(path: Path) -> bool:
     """Read off the first line, which is all but the trials."""
-    with suppress(OSError), path.open("rb") as file:
-        return bool(_RUNNING.search(file.readline()))
+    with suppress(OSError):
+        if path.is_file():  # a pipe would wait for a writer
+            with path.open("rb") as file:
+                return bool(_RUNNING.search(file.readline(LONGEST_LINE)))
     return False
 
 
@@ -60,13 +66,16 @@ def _somebody_is_at(folder: Path) -> bool:
 
 
 def _abort(folder: Path) -> str | None:
-    """Mark it; None where there is nothing to tell: no trial was kept, the run is whole, or it cannot be read."""
-    with suppress(LabError, OSError):
+    """Mark it, or say why it cannot be read; None where there is nothing to tell: no trial was kept, or all were."""
+    with suppress(OSError):
         (folder / MARKER).unlink(missing_ok=True)
         if not (folder / "run.json").exists():
             folder.rmdir()  # refused where it holds anything else
             return None
-        run = record.load(folder)
+        try:
+            run = record.load(folder)
+        except LabError as error:
+            return f"Skipped: {error}"
         if run.status == "running":
             record.save(replace(run, status="aborted"), folder)
             return _sentence(folder, kept=len(run.trials), planned=run.plan.trials)
