@@ -13,7 +13,7 @@ import pytest
 
 from bench import cli, record, summary, unfinished
 from bench.claims.material import Absent, Kept
-from bench.errors import DamagedRun
+from bench.errors import DamagedRun, UsageError
 from bench.record import Run
 from bench.tests import runs
 from bench.tests.processes import lab
@@ -194,7 +194,7 @@ def test_a_file_larger_than_any_run_is_not_read(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(record, "LARGEST_BYTES", 2**20)
     with (tmp_path / "run.json").open("wb") as file:
         file.truncate(2**20 + 1)
-    with pytest.raises(record.UsageError, match=r"cannot be read \(it is larger than 1 MB\)"):
+    with pytest.raises(UsageError, match=r"cannot be read \(it is larger than 1 MB\)"):
         record.load(tmp_path)
 
 
