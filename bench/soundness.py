@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Required, TypedDict
+from typing import Annotated, Any, Required, TypedDict
 
 import msgspec
+from msgspec import Meta
 
-from bench.record import Claim, Connections, Count, Number, Run, Text, Trial, Users, Whole, decode_histogram
+from bench.record import Claim, Connections, Count, Number, Run, Text, Trial, Users, decode_histogram
 from bench.summary import sides_of, values_of
 
-Plain = Text | Whole | Number | bool | None
+Limit = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""Of the system: the largest stands for none."""
+Plain = Text | Limit | Number | bool | None
 Flat = Plain | list[Plain]
 
 
@@ -18,7 +21,7 @@ class Known(TypedDict, total=False):
     """What is looked up by name in an environment."""
 
     memory_bytes: Count | None
-    file_descriptors: list[Whole]
+    file_descriptors: list[Limit]
     packages: dict[Text, Text | None]
     git: dict[Text, Plain] | None
 
