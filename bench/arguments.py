@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from bench.errors import UsageError, nearest
+from bench.record import MAX_CONNECTIONS, MAX_USERS
 from bench.stacks import HOST
 
-MAX_USERS, MAX_REPEATS, MAX_DURATION_S, MAX_PROCESSES = 10_000, 100, 3600.0, 64
+MAX_REPEATS, MAX_DURATION_S, MAX_PROCESSES = 100, 3600.0, 64
 MAX_RATE_PER_S = 100_000.0
-MAX_CONNECTIONS = 50_000
 
 
 class Parser(argparse.ArgumentParser):
@@ -81,13 +81,42 @@ class Address(NamedTuple):
 def address(text: str) -> Address:
     """A reader of HOST and HOST:PORT."""
     try:
-        parts = urlsplit(f"//{text}")
-        host, port = parts.hostname or "", parts.port
+        return _address(text)
     except ValueError:
-        host, port = "", None
-    if not host or parts.netloc != text or "@" in text or port == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address: write HOST or HOST:PORT")
-    return Address(host, port)
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: write HOST or HOST:PORT") from None
+
+
+def host(text: str) -> str:
+    """A reader of HOST."""
+    try:
+        found = _address(text)
+    except ValueError:
+        found = None
+    if found is None or found.port:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: write HOST")
+    return found.host
+
+
+def http_address(text: str) -> str:
+    """A reader of http://HOST:PORT; a user and a password are refused, because runs are published."""
+    try:
+        scheme, _, where = text.removesuffix("/").partition("://")
+        _address(where)
+    except ValueError:
+        scheme = ""
+    if scheme.lower() != "http":
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: write http://HOST:PORT")
+    return f"http://{where}"
+
+
+def _address(text: str) -> Address:
+    """ValueError where it is none, also for a port beyond 65535 and a name that DNS cannot hold."""
+    parts = urlsplit(f"//{text}")
+    found = parts.hostname
+    if not found or not re.fullmatch(r"[\w.:%\[\]-]+", text) or parts.port == 0:
+        raise ValueError
+    found.encode("idna")
+    return Address(found, parts.port)
 
 
 def build_parser() -> Parser:
@@ -127,7 +156,9 @@ def _add_serve(commands: Any) -> None:
     parser = _command(commands, "serve", "serve a stack in the foreground until Ctrl-C")
     parser.add_argument("stack", metavar="STACK", help="such as sync_wsgi@gthread:64 or async_asgi@uvicorn")
     parser.add_argument("--port", type=whole(1, 65535), default=8000)
-    parser.add_argument("--bind", metavar="ADDRESS", default=HOST, help="of this machine (default: loopback)")
+    parser.add_argument(
+        "--bind", type=host, metavar="ADDRESS", default=HOST, help="of this machine (default: loopback)"
+    )
     _own_host_option(parser)
     _middleware_option(parser)
     parser.add_argument("--cpus", type=wholes(0, 4095), default=[], help="core numbers, such as 0 or 0,1")
@@ -196,7 +227,9 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
     engine.add_argument(
         *("--bind",), type=address, metavar="ADDRESS[:PORT]", help="of this machine, where those workers find it"
     )
-    engine.add_argument("--target", metavar="URL", help="a server that is there already, instead of one of ours")
+    engine.add_argument(
+        "--target", type=http_address, metavar="URL", help="a server that is there already, instead of one of ours"
+    )
     _own_host_option(engine)
 
 

@@ -16,7 +16,7 @@ from bench import record
 from bench.arguments import build_parser
 from bench.errors import ExitCode, NotKept
 from bench.stacks import parse_stack
-from bench.terminal import announce, console, guarded, print_json, shown
+from bench.terminal import announce, console, guarded, print_json, print_text, shown
 
 
 def list_(arguments: argparse.Namespace) -> int:
@@ -106,7 +106,7 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.markdown:
         from bench.tables.markdown import to_markdown
 
-        print(to_markdown(loaded))
+        print_text(to_markdown(loaded))
         return ExitCode.FINE
     show(loaded, folder, as_json=arguments.json)
     return ExitCode.FINE
@@ -121,7 +121,7 @@ def compare(arguments: argparse.Namespace) -> int:
     if arguments.json:
         return print_json(sidebyside.to_json(found))
     if arguments.markdown:
-        print(sidebyside.to_markdown(found))
+        print_text(sidebyside.to_markdown(found))
     else:
         sidebyside.show(found, console())
     return ExitCode.FINE
@@ -156,7 +156,7 @@ def show(finished: record.Run, folder: Path, *, as_json: bool) -> None:
             f"The report could not be written to {shown(folder)} ({error.strerror or error}): "
             f"make room there, then `lab report {folder}` draws it."
         ) from None
-    console(stderr=True).print(f"report: {shown(path)}", soft_wrap=True, highlight=False)
+    console(stderr=True).print(f"report: {shown(path)}", soft_wrap=True, highlight=False, markup=False)
 
 
 def check(arguments: argparse.Namespace) -> int:

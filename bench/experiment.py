@@ -24,7 +24,7 @@ from bench.databases.database import source
 from bench.errors import LabError, NotKept, NotRun, SecondInterrupt, UsageError, nearest
 from bench.hops.asking import trace_of
 from bench.load.process import Engine
-from bench.record import Claim, Hops, Plan, Reason, Run, Status, Trial
+from bench.record import Claim, Connections, Hops, Plan, Reason, Run, Status, Trial, Users
 from bench.stacks import parse_stack
 from bench.summary import claims_about
 from bench.trial import INTERRUPTED, TrialPlan, blank, run_trial
@@ -57,11 +57,11 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     stacks: list[str]
     requests: list[str]
-    users: list[int] = []
+    users: list[Users] = []
     held_to_per_s: list[float] = []
     rates_per_s: list[float] = []
     capacity_shares: list[float] = []
-    connections: list[int] = []
+    connections: list[Connections] = []
     leave_after_s: float | None = None
     staying_share: float = 0.0
     max_connections: int | None = None
@@ -107,10 +107,14 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Experiment:
-    """Read an experiment by name; UsageError with the nearest names where there is none."""
+    """Read an experiment by name; UsageError with the nearest names where there is none, or with its mistake."""
     if name not in names():
         raise UsageError(f"Unknown experiment {name!r}: {nearest(name, names())}")
-    return msgspec.toml.decode((FOLDER / f"{name}.toml").read_bytes(), type=Experiment)
+    path = FOLDER / f"{name}.toml"
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Experiment)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} is not understood ({error}): mend it.") from None
 
 
 def profile_of(experiment: Experiment, name: str) -> Profile:

@@ -4,16 +4,22 @@ A run is a folder with `run.json` (everything that was measured) and `report.htm
 whole after each trial and moved into place, so that a reader never meets half a file.
 """
 
+import base64
 import contextlib
+import errno
 import hashlib
 import os
 import re
+import stat
+import struct
 import tempfile
+import zlib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from bench.errors import DamagedRun, UsageError, nearest
 
@@ -22,6 +28,23 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
 LOCAL = Path(os.environ.get("LAB_RESULTS_DIR", ROOT / "results" / "local"))
 
+# What a run may hold, checked where it is read: beyond these bounds no lab writes, and no arithmetic overflows within.
+MOST = 10**15
+MAX_USERS, MAX_CONNECTIONS = 10_000, 50_000
+Whole = Annotated[int, Meta(ge=-MOST, le=MOST)]
+Count = Annotated[int, Meta(ge=0, le=MOST)]
+Some = Annotated[int, Meta(ge=1, le=MOST)]
+Users = Annotated[int, Meta(ge=1, le=MAX_USERS)]
+Connections = Annotated[int, Meta(ge=1, le=MAX_CONNECTIONS)]
+Number = Annotated[float, Meta(ge=-MOST, le=MOST)]
+Amount = Annotated[float, Meta(ge=0, le=MOST)]
+Width = Annotated[float, Meta(gt=0, le=MOST)]
+Name = Annotated[str, Meta(max_length=100, pattern=r"^[ -~]*\Z")]
+Text = Annotated[str, Meta(max_length=10_000)]
+Encoded = Annotated[str, Meta(max_length=1_000_000)]
+LONGEST_MESSAGE = 4000
+LARGEST_BYTES = 2**28
+
 Verdict = Literal["ok", "degraded", "invalid", "aborted", "not-run"]
 Status = Literal["running", "complete", "aborted"]
 ANSWERED_EVERY_S = 0.2
@@ -29,35 +52,51 @@ HEAD_BYTES = 8  # PNG's signature; also enough to know our own SVG and JSON by
 MOST_COLUMNS = 120
 """Samples and columns of a window, so that a long one still fits into 12 kB of run.json."""
 HISTOGRAM_LOWEST_US, HISTOGRAM_HIGHEST_US, HISTOGRAM_DIGITS = 1, 600_000_000, 3
+MOST_HISTOGRAM_BYTES = 1_000_000
+"""Decompressed: five times what one can have in which each of the 21,000 values was seen."""
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning and its end where it is longer than LONGEST_MESSAGE: a server may log without end."""
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    half = LONGEST_MESSAGE // 2
+    return f"{text[:half]} [{len(text) - 2 * half:,} characters left out] {text[-half:]}"
 
 
 @dataclass(frozen=True)
 class Reason:
     """Why a verdict is not plainly `ok`: a code for programs, a sentence for people."""
 
-    code: str
+    code: Name
     message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", shortened(self.message))
 
 
 @dataclass(frozen=True)
 class Latency:
     """Percentiles of successful answers, in microseconds."""
 
-    p50: int
-    p90: int
-    p99: int
-    p999: int
-    max: int
+    p50: Count
+    p90: Count
+    p99: Count
+    p999: Count
+    max: Count
 
 
 @dataclass(frozen=True)
 class Event:
     """Something that befell the window: when it began, counted from the window's start, and how long it lasted."""
 
-    code: str
-    at_s: float
-    for_s: float
+    code: Name
+    at_s: Number
+    for_s: Number
     message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", shortened(self.message))
 
 
 ASKED_FOR = ("frozen", "database-away")
@@ -68,31 +107,31 @@ ASKED_FOR = ("frozen", "database-away")
 class ServerUse:
     """What the server's process tree used in the window. `cpu_share` 1.0 is one core kept busy."""
 
-    threads_max: int
-    rss_bytes_max: int
-    connections_max: int
-    cpu_share: float
-    cpu_s: float
-    processes: int
-    cpus: list[int]
+    threads_max: Count
+    rss_bytes_max: Count
+    connections_max: Count
+    cpu_share: Number
+    cpu_s: Number
+    processes: Count
+    cpus: list[Count]
 
 
 @dataclass(frozen=True)
 class LoadUse:
     """What the load processes used in the window; `busiest_share` is that of the one with the most CPU time."""
 
-    cpu_share: float
-    processes: int
-    cpus: list[int]
-    busiest_share: float = 0.0
+    cpu_share: Number
+    processes: Count
+    cpus: list[Count]
+    busiest_share: Number = 0.0
 
 
 @dataclass(frozen=True)
 class Hops:
     """Crossings of one such request between event loop and threads, counted outside of the window."""
 
-    sync_to_async: int
-    async_to_sync: int
+    sync_to_async: Count
+    async_to_sync: Count
 
     @property
     def both(self) -> int:
@@ -104,10 +143,10 @@ class Hops:
 class MachineUse:
     """Cores kept busy in the window by whatever is neither server nor load nor lab, and cores lost to the host."""
 
-    other_cores: float
-    stolen_cores: float
-    upstream_cores: float = 0.0
-    database_cores: float = 0.0
+    other_cores: Number
+    stolen_cores: Number
+    upstream_cores: Number = 0.0
+    database_cores: Number = 0.0
 
 
 @dataclass(frozen=True)
@@ -119,12 +158,12 @@ class DatabaseUse:
     these are counted in columns; None where it was not away, or they never came. `errors`: what the lab's log says.
     """
 
-    vendor: str
-    connections_max: int | None
-    coins_off: int
-    payments_lost: int | None = None
-    recovered_us: int | None = None
-    errors: dict[str, int] = field(default_factory=dict)
+    vendor: Name
+    connections_max: Count | None
+    coins_off: Whole
+    payments_lost: Count | None = None
+    recovered_us: Count | None = None
+    errors: dict[Text, Count] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,22 +176,22 @@ class Held:
     publishing, `all_delivered_us` the last feed's (median over events). `undelivered` counts those never seen.
     """
 
-    served: int
-    starved: int
-    lost: int
-    published: int
-    asked_to_publish: int
-    undelivered: int
+    served: Count
+    starved: Count
+    lost: Count
+    published: Count
+    asked_to_publish: Count
+    undelivered: Count
     first_byte_us: Latency | None
     delivery_us: Latency | None
-    all_delivered_us: int | None
-    threads_before: int
-    threads_held: int
-    threads_left: int
-    rss_before_bytes: int
-    rss_held_bytes: int
-    rss_left_bytes: int
-    rss_per_connection_bytes: int | None
+    all_delivered_us: Count | None
+    threads_before: Count
+    threads_held: Count
+    threads_left: Count
+    rss_before_bytes: Count
+    rss_held_bytes: Count
+    rss_left_bytes: Count
+    rss_per_connection_bytes: Count | None
 
 
 @dataclass(frozen=True)
@@ -165,15 +204,15 @@ class Gone:
     leaving until then, for each of them.
     """
 
-    left: int
-    answered: int
-    ended_in_vain: int
-    cut_short: int
-    never_begun: int
-    newcomer_us: int | None
-    quiet_s: float | None
-    cpu_us_per_leaver: float
-    stayed: int = 0
+    left: Count
+    answered: Count
+    ended_in_vain: Whole
+    cut_short: Count
+    never_begun: Count
+    newcomer_us: Count | None
+    quiet_s: Number | None
+    cpu_us_per_leaver: Number
+    stayed: Count = 0
 
 
 @dataclass(frozen=True)
@@ -184,12 +223,12 @@ class Wave:
     went, `open_left` when all had been answered for a while.
     """
 
-    answered: int
-    failed: int
-    first_failed: int | None
-    slowest_us: int | None
-    open_max: int
-    open_left: int
+    answered: Count
+    failed: Count
+    first_failed: Count | None
+    slowest_us: Count | None
+    open_max: Count
+    open_left: Count
 
 
 @dataclass(frozen=True)
@@ -202,22 +241,22 @@ class Waves:
 
     first: Wave
     second: Wave
-    recovered_us: int | None
-    at_s: list[float] = field(default_factory=list)
-    in_flight: list[int] = field(default_factory=list)
-    open: list[int] = field(default_factory=list)
-    failed_at_s: list[float] = field(default_factory=list)
+    recovered_us: Count | None
+    at_s: list[Number] = field(default_factory=list)
+    in_flight: list[Count] = field(default_factory=list)
+    open: list[Count] = field(default_factory=list)
+    failed_at_s: list[Number] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Samples:
     """The server through the window: equally long columns, `at_s` counted from the window's start."""
 
-    at_s: list[float] = field(default_factory=list)
-    cpu_share: list[float] = field(default_factory=list)
-    rss_bytes: list[int] = field(default_factory=list)
-    threads: list[int] = field(default_factory=list)
-    accept_queue: list[int] = field(default_factory=list)
+    at_s: list[Number] = field(default_factory=list)
+    cpu_share: list[Number] = field(default_factory=list)
+    rss_bytes: list[Count] = field(default_factory=list)
+    threads: list[Count] = field(default_factory=list)
+    accept_queue: list[Count] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -235,44 +274,44 @@ class Trial:
     a percentile named in `latency_at_least` is a lower bound, because unanswered requests reach down to it.
     """
 
-    stack: str
-    workload: str
-    parameters: dict[str, int]
-    middleware: list[str]
-    users: int | None
-    repeat: int
-    rate_per_s: float | None = None
-    capacity_share: float | None = None
-    connections: int | None = None
+    stack: Name
+    workload: Name
+    parameters: dict[Name, Count]
+    middleware: list[Name]
+    users: Users | None
+    repeat: Count
+    rate_per_s: Amount | None = None
+    capacity_share: Amount | None = None
+    connections: Connections | None = None
     verdict: Verdict = "not-run"
     reasons: list[Reason] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    issued: int = 0
-    carried_in: int = 0
-    completed: int = 0
-    failed: int = 0
-    errors: dict[str, int] = field(default_factory=dict)
-    timed_out: int = 0
-    dropped: int = 0
-    in_flight: int = 0
-    in_flight_oldest_us: int = 0
-    in_flight_mean: float | None = None
-    throughput_per_s: float | None = None
-    halves_per_s: list[float] | None = None
-    answered: list[int] = field(default_factory=list)
-    answered_every_s: float = ANSWERED_EVERY_S
+    issued: Count = 0
+    carried_in: Count = 0
+    completed: Count = 0
+    failed: Count = 0
+    errors: dict[Text, Count] = field(default_factory=dict)
+    timed_out: Count = 0
+    dropped: Count = 0
+    in_flight: Whole = 0
+    in_flight_oldest_us: Whole = 0
+    in_flight_mean: Number | None = None
+    throughput_per_s: Amount | None = None
+    halves_per_s: list[Amount] | None = None
+    answered: list[Count] = field(default_factory=list)
+    answered_every_s: Width = ANSWERED_EVERY_S
     latency_us: Latency | None = None
     latency_from_send_us: Latency | None = None
-    latency_at_least: list[str] = field(default_factory=list)
+    latency_at_least: list[Name] = field(default_factory=list)
     lateness_us: Latency | None = None
-    io_wait_s: float = 0.0
+    io_wait_s: Amount = 0.0
     overlaps: bool = False
-    slots: int | None = None
-    limit_per_s: float | None = None
-    fraction_of_limit: float | None = None
-    limiter: str | None = None
-    utilisation: dict[str, float] = field(default_factory=dict)
-    cpu_us_per_request: float | None = None
+    slots: Some | None = None
+    limit_per_s: Amount | None = None
+    fraction_of_limit: Amount | None = None
+    limiter: Name | None = None
+    utilisation: dict[Name, Number] = field(default_factory=dict)
+    cpu_us_per_request: Amount | None = None
     server: ServerUse | None = None
     load: LoadUse | None = None
     machine: MachineUse | None = None
@@ -281,16 +320,16 @@ class Trial:
     gone: Gone | None = None
     waves: Waves | None = None
     database: DatabaseUse | None = None
-    max_connections: int | None = None
-    warmup_s: float = 0.0
-    duration_s: float = 0.0
-    started_s: float = 0.0
-    took_s: float = 0.0
-    window_at_s: float | None = None
-    commands: dict[str, list[str]] = field(default_factory=dict)
+    max_connections: Some | None = None
+    warmup_s: Amount = 0.0
+    duration_s: Amount = 0.0
+    started_s: Number = 0.0
+    took_s: Number = 0.0
+    window_at_s: Number | None = None
+    commands: dict[Text, list[Text]] = field(default_factory=dict)
     samples: Samples = field(default_factory=Samples)
-    histogram: str | None = None
-    histogram_from_send: str | None = None
+    histogram: Encoded | None = None
+    histogram_from_send: Encoded | None = None
 
     @property
     def request(self) -> str:
@@ -364,33 +403,33 @@ class Claim:
     and load where those differ: users, rate_per_s (with users: a closed loop held to it), capacity_share, connections.
     """
 
-    says: str
+    says: Text
     left: dict[str, Any] = field(default_factory=dict)
     right: dict[str, Any] | None = None
     order: list[dict[str, Any]] = field(default_factory=list)
-    measure: str = "throughput_per_s"
+    measure: Text = "throughput_per_s"
     expect: Literal["greater", "less", "between"] = "greater"
-    than: float = 1.0
-    within: list[float] = field(default_factory=list)
+    than: Number = 1.0
+    within: list[Number] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Plan:
     """All that was decided before the first trial; enough to do it again."""
 
-    stacks: list[str]
-    requests: list[str]
-    loads: list[str]
-    middleware: list[str]
-    repeats: int
-    trials: int
-    warmup_s: float
-    duration_s: float
-    load_processes: int
-    seed: int
-    schedule: str = "poisson"
-    expect_workers: int = 0
-    target: str | None = None
+    stacks: list[Name]
+    requests: list[Text]
+    loads: list[Text]
+    middleware: list[Text]
+    repeats: Count
+    trials: Count
+    warmup_s: Amount
+    duration_s: Amount
+    load_processes: Count
+    seed: Count
+    schedule: Text = "poisson"
+    expect_workers: Count = 0
+    target: Text | None = None
     claims: list[Claim] = field(default_factory=list)
 
 
@@ -399,17 +438,17 @@ class Run:
     """One execution of an experiment on one machine."""
 
     schema: int
-    experiment: str
-    title: str
-    question: str
-    profile: str
+    experiment: Text
+    title: Text
+    question: Text
+    profile: Text
     status: Status
-    started_at: str
-    took_s: float
+    started_at: Text
+    took_s: Number
     environment: dict[str, Any]
     plan: Plan
     trials: list[Trial]
-    sha256: str = ""
+    sha256: Text = ""
 
 
 @dataclass(frozen=True)
@@ -431,10 +470,33 @@ def encode_histogram(histogram: Any) -> str:
 
 
 def decode_histogram(text: str) -> Any:
-    """The HdrHistogram that `encode_histogram` wrote."""
+    """The HdrHistogram that `encode_histogram` wrote. ValueError where the text is none of ours."""
+    from hdrh.codec import HdrCookieException, HdrLengthException
     from hdrh.histogram import HdrHistogram
 
-    return HdrHistogram.decode(text.encode())
+    _require_our_bounds(base64.b64decode(text, validate=True))
+    try:
+        histogram = HdrHistogram.decode(text.encode())
+    except (HdrCookieException, HdrLengthException, IndexError) as error:
+        raise ValueError(f"no HdrHistogram, {error}") from None
+    if not 0 <= histogram.get_total_count() <= MOST:
+        raise ValueError("counts that overflow")
+    return histogram
+
+
+def _require_our_bounds(encoded: bytes) -> None:
+    """ValueError unless it has the bounds of `new_histogram`: others cannot be added, and may take all memory.
+
+    Eight bytes, then compressed three words, the digits, the lowest and the highest value: `PayloadHeader` of
+    hdrh/codec.py, version 2 of the format.
+    """
+    unpacking, bounds = zlib.decompressobj(), (HISTOGRAM_DIGITS, HISTOGRAM_LOWEST_US, HISTOGRAM_HIGHEST_US)
+    try:
+        content = unpacking.decompress(encoded[8:], MOST_HISTOGRAM_BYTES)
+    except zlib.error as error:
+        raise ValueError(f"no HdrHistogram, {error}") from None
+    if not unpacking.eof or content[12:32] != struct.pack(">IQQ", *bounds):
+        raise ValueError("not over 1 us to 10 minutes with 3 digits")
 
 
 def latency_of(histogram: Any) -> Latency | None:
@@ -462,25 +524,36 @@ def to_json(run: Run) -> bytes:
 
 
 def from_json(content: bytes, where: str) -> Run:
-    """Read what `to_json` wrote; DamagedRun with the cause where it is truncated, edited or newer."""
+    """Read what `to_json` wrote; DamagedRun with the cause where it is truncated, edited, newer or cannot be true."""
+    from bench.soundness import require_sound  # which is about the types here
+
     try:
-        schema = msgspec.json.decode(content, type=_Header).schema
-        if schema > SCHEMA:
-            raise DamagedRun(
-                f"{where} has schema {schema}, this program reads up to {SCHEMA}: update the lab to read it."
-            )
-        if schema < SCHEMA:
-            raise DamagedRun(
-                f"{where} has schema {schema}, which this program no longer reads ({SCHEMA}): measure again."
-            )
+        _require_schema(msgspec.json.decode(content, type=_Header).schema, where)
         run = msgspec.json.decode(content, type=Run)
     except msgspec.ValidationError as error:
-        raise DamagedRun(f"{where} is not a run of this lab ({error}): measure again with `lab run`.") from None
+        raise _no_run(where, error) from None
     except msgspec.DecodeError as error:
         raise DamagedRun(f"{where} is damaged ({error}): measure again with `lab run`.") from None
+    except RecursionError:
+        raise _no_run(where, "Nested too deeply") from None
     if digest_of(content) != run.sha256:
         raise DamagedRun(f"{where} was changed after it was written: measure again with `lab run`.")
+    try:
+        require_sound(run)
+    except ValueError as error:
+        raise _no_run(where, error) from None
     return run
+
+
+def _require_schema(schema: int, where: str) -> None:
+    if schema > SCHEMA:
+        raise DamagedRun(f"{where} has schema {schema}, this program reads up to {SCHEMA}: update the lab to read it.")
+    if schema < SCHEMA:
+        raise DamagedRun(f"{where} has schema {schema}, which this program no longer reads ({SCHEMA}): measure again.")
+
+
+def _no_run(where: str, cause: object) -> DamagedRun:
+    return DamagedRun(f"{where} is not a run of this lab ({cause}): measure again with `lab run`.")
 
 
 def save(run: Run, folder: Path) -> Path:
@@ -521,17 +594,27 @@ def load(folder: Path) -> Run:
     """The run in a folder; DamagedRun or UsageError say in one line why there is none."""
     path = folder / "run.json"
     try:
-        return from_json(path.read_bytes(), str(path))
+        return from_json(_content_of(path), str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}): give the folder of a run.") from None
+
+
+def _content_of(path: Path) -> bytes:
+    """OSError where it is no file, such as a pipe that nobody writes to, or larger than any run."""
+    status = path.stat()
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise OSError(errno.EINVAL, "it is no ordinary file")
+    if status.st_size > LARGEST_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {LARGEST_BYTES >> 20} MB")
+    return path.read_bytes()
 
 
 def find(name: str) -> Path:
     """The folder of a run given by path, by experiment (its reference run), or as `latest`."""
     for folder in (Path(name), LOCAL / name, REFERENCE / name):
-        if (folder / "run.json").exists():
+        if os.path.exists(folder / "run.json"):  # where Path.exists raises, as for a name too long, this says no
             return folder.resolve()
-    if Path(name).name == "run.json" and Path(name).exists():
+    if Path(name).name == "run.json" and os.path.exists(name):
         return Path(name).parent.resolve()
     known = {path.parent.name for base in (LOCAL, REFERENCE) for path in base.glob("*/run.json")}
     if not known:

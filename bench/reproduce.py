@@ -21,7 +21,7 @@ from bench.errors import ExitCode, LabError
 from bench.record import Run
 from bench.summary import Finding
 from bench.tables.markdown import markdown_line
-from bench.tables.texts import HOLE, one_line
+from bench.tables.texts import HOLE, one_line, verbatim
 from bench.terminal import guarded, shown
 
 Agreement = Literal["agrees", "differs", "cannot tell", "no reference"]
@@ -210,11 +210,11 @@ def _section(one: Reproduction) -> str:
 
 
 def _line(judged: Judged) -> list[str]:
-    return [judged.agreement, judged.here.claim.says, _said(judged.here), _said(judged.there)]
+    return [judged.agreement, verbatim(judged.here.claim.says), _said(judged.here), _said(judged.there)]
 
 
 def _said(finding: Finding | None) -> str:
-    return HOLE if finding is None else f"**{finding.value}** {finding.text}"
+    return HOLE if finding is None else f"**{finding.value}** {verbatim(finding.text)}"
 
 
 def publish(text: str, folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import preflight
+from bench.databases.credentials import VARIABLES
 from bench.errors import LabError
 from bench.needs import serving_all_needs
 from bench.servers import require_free, serving, stack_environment
@@ -36,7 +37,7 @@ def serve(
         command = stack.command(port, host=host, reload=reload)
         print(copyable(command, environment, cpus), flush=True)
         if needs.database:
-            console.print(f"database: {needs.database.vendor}")
+            console.print(f"database: {needs.database.vendor}", markup=False)
         server = running.enter_context(
             serving(command, port, environment=environment, cpus=cpus, host=host, inherit_output=True)
         )
@@ -53,10 +54,10 @@ def _redis() -> dict[str, str]:
 def copyable(command: Sequence[str], environment: dict[str, str], cpus: Sequence[int]) -> str:
     """The command as one would type it in this folder: variables, cores, the interpreter, arguments.
 
-    Without the database's URL, which holds a password.
+    Without the addresses that may hold a password.
     """
     python, *arguments = command
-    words = [f"{name}={shlex.quote(value)}" for name, value in environment.items() if name != "LAB_DATABASE_URL"]
+    words = [f"{name}={shlex.quote(value)}" for name, value in environment.items() if name not in VARIABLES]
     if cpus:
         words += ["taskset", "-c", ",".join(map(str, cpus))]
     return " ".join([*words, shlex.quote(_interpreter(python)), *map(shlex.quote, arguments)])

@@ -11,7 +11,7 @@ from bench.likeness import commit_of
 from bench.record import Run
 from bench.summary import Row
 from bench.tables.markdown import markdown_line
-from bench.tables.texts import number, one_line
+from bench.tables.texts import code, number, verbatim
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -130,10 +130,10 @@ def left_over(comparison: Comparison) -> Iterator[str]:
 
 def to_markdown(comparison: Comparison) -> str:
     """For a pull request: the summary, what differs, what changed; all pairs folded away."""
-    older, newer = (f"{run.started_at} ({commit_of(run)})" for run in (comparison.first, comparison.second))
+    older, newer = (verbatim(f"{run.started_at} ({commit_of(run)})") for run in (comparison.first, comparison.second))
     changed = _markdown_rows(comparison, only_changes=True)
     parts = [
-        f"**{comparison.second.experiment}**: {newer} over {older}",
+        f"**{verbatim(comparison.second.experiment)}**: {newer} over {older}",
         summary_line(comparison),
         _bullets(told(comparison)),
         _markdown_table(changed) if changed else "",
@@ -146,11 +146,15 @@ def to_markdown(comparison: Comparison) -> str:
 
 def _markdown_rows(comparison: Comparison, *, only_changes: bool = False) -> list[Sequence[str]]:
     return [
-        [f"`{pair.first.request}`", pair.load_text, "+".join(pair.first.middleware), f"`{line[0]}`", *line[1:]]
+        [code(pair.first.request), *map(verbatim, _beside(pair)), code(line[0]), *map(verbatim, line[1:])]
         for pair in comparison.pairs
         for ratio, line in zip(pair.ratios, _lines(pair), strict=True)
         if not only_changes or ratio.outcome in ("better", "worse")
     ]
+
+
+def _beside(pair: Pair) -> tuple[str, str]:
+    return pair.load_text, "+".join(pair.first.middleware)
 
 
 def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
@@ -161,7 +165,7 @@ def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _bullets(lines: Iterator[str]) -> str:
-    return "\n".join(f"- {one_line(line)}" for line in lines)
+    return "\n".join(f"- {verbatim(line)}" for line in lines)
 
 
 def show(comparison: Comparison, console: Console) -> None:

@@ -21,6 +21,8 @@ WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "inva
 ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload", "server-busy"}
 LOADS = ("users", "rate_per_s", "capacity_share", "connections", "max_connections")
 COUNTED = ("held.", "gone.", "waves.", "database.")
+LEAST = 1e-9
+"""Of any measure that a ratio can be made of: less is nothing, and one over it overflows."""
 SATURATED = 0.9
 """Of its limit: a server this busy bounds the throughput itself, also when the client had little headroom left."""
 
@@ -275,10 +277,11 @@ def findings_of(run: Run) -> list[Finding]:
 
 def claims_about(claims: Iterable[Claim], trials: Sequence[Trial]) -> list[Claim]:
     """The claims all of whose sides are among these trials, measured or only planned."""
-    return [claim for claim in claims if all(_pick(trials, side) for side in _sides(claim))]
+    return [claim for claim in claims if all(_pick(trials, side) for side in sides_of(claim))]
 
 
-def _sides(claim: Claim) -> list[dict[str, Any]]:
+def sides_of(claim: Claim) -> list[dict[str, Any]]:
+    """The selectors of what a claim sets side by side."""
     return claim.order or [side for side in (claim.left, claim.right) if side is not None]
 
 
@@ -431,7 +434,7 @@ def _why_not(trials: Sequence[Trial], measure: str, *, may_be_zero: bool = False
     if not values:
         codes = dict.fromkeys(reason.code for trial in trials for reason in trial.reasons)
         return f"no {measure} to go by ({', '.join(codes) or 'not measured'})"
-    return f"a {measure} of 0" if min(values) <= 0 and not may_be_zero else ""
+    return f"a {measure} of 0" if min(values) < LEAST and not may_be_zero else ""
 
 
 def selector_text(selector: dict[str, Any]) -> str:

@@ -6,16 +6,22 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from bench.errors import ExitCode, LabError
 from bench.interrupts import interruptible
+from bench.printable import printable
+
+_SIZE = re.compile("[0-9]{1,4}")
+FEWEST, MOST = 20, 1000
+"""Columns and lines that are taken for those of a terminal."""
 
 
 def shown(path: Path) -> Path:
@@ -23,9 +29,26 @@ def shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+class _Printable(Console):
+    """A console that no text can command: what is shown comes from servers and runs too."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
 def console(*, stderr: bool = False) -> Console:
     """A terminal without emoji codes: `gthread:100:` is a stack and a colon."""
-    return Console(stderr=stderr, emoji=False)
+    return _Printable(stderr=stderr, emoji=False, _environ=_with_sane_sizes(os.environ))
+
+
+def _with_sane_sizes(environment: Mapping[str, str]) -> dict[str, str]:
+    """Without a COLUMNS or LINES that is no size of a terminal: rich prints nothing on 0 columns."""
+
+    def is_sane(name: str, text: str) -> bool:
+        return name not in ("COLUMNS", "LINES") or (bool(_SIZE.fullmatch(text)) and FEWEST <= int(text) <= MOST)
+
+    return {name: text for name, text in environment.items() if is_sane(name, text)}
 
 
 def announce(line: str) -> None:
@@ -35,10 +58,15 @@ def announce(line: str) -> None:
 
 def print_json(data: Any) -> int:
     """One JSON document on stdout; in ASCII where that does not take UTF-8, the encoding of JSON."""
-    text = msgspec.json.format(msgspec.json.encode(data), indent=2).decode()
+    text = printable(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
     takes_all = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
     print(text if takes_all else re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], text))
     return ExitCode.FINE
+
+
+def print_text(text: str) -> None:
+    """Lines on stdout, such as Markdown."""
+    print(printable(text))
 
 
 PLAIN = {"·": "-", "–": "-", "×": "x", "≥": ">", "○": "o", "█": "#", "µ": "u", "→": ">", "…": "~"}
@@ -130,7 +158,7 @@ def _run(does: Callable[[], int]) -> int:
         with interruptible():
             return int(does())
     except LabError as error:
-        print(f"lab: {error}", file=sys.stderr)
+        print(printable(f"lab: {error}"), file=sys.stderr)
         return error.exit_code
     except OSError as error:
         print(f"lab: {error.strerror or error} ({error.filename or 'no file'}).", file=sys.stderr)

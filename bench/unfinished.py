@@ -15,6 +15,7 @@ from bench.markers import hold_marker, is_abandoned, is_held, is_own_file
 MARKER = "running.json"
 WRITTEN = ("run.json", "report.html", "requests")
 """What a run puts into its folder."""
+LONGEST_LINE = 10_000_000
 _RUNNING = re.compile(rb'"status":"running"')
 
 
@@ -70,7 +71,8 @@ def _holds(folder: Path, what: str) -> str:
 def abort_those_of_the_dead(bases: Iterable[Path]) -> list[str]:
     """Mark as aborted every run in these folders whose `lab` no longer holds its marker; one sentence for each.
 
-    What a link leads to lies elsewhere, and what belongs to another user is theirs: both stay as they are.
+    What a link leads to lies elsewhere, and what belongs to another user is theirs: both stay as they are. A run that
+    cannot be read stays too, and is named.
     """
     folders = {folder for base in bases for folder in _folders_in(base)}
     return [sentence for folder in sorted(folders) if (sentence := _abort(folder))]
@@ -83,15 +85,18 @@ def _folders_in(base: Path) -> list[Path]:
 
 
 def _abort(folder: Path) -> str | None:
-    """Mark it; None where there is nothing to tell: no trial was kept, the run is whole, or it cannot be read."""
-    with suppress(LabError, OSError):
+    """Mark it, or say why it cannot be read; None where there is nothing to tell: no trial was kept, or all were."""
+    with suppress(OSError):
         if is_abandoned(folder, MARKER):
             (folder / MARKER).unlink(missing_ok=True)
             if not (folder / "run.json").exists():
                 folder.rmdir()  # refused where it holds anything else
         if not _says_running(folder / "run.json") or is_held(folder / MARKER):
             return None
-        run = record.load(folder)
+        try:
+            run = record.load(folder)
+        except LabError as error:
+            return f"Skipped: {error}"
         if run.status == "running":
             record.save(replace(run, status="aborted"), folder)
             return _sentence(folder, kept=len(run.trials), planned=run.plan.trials)
@@ -103,7 +108,7 @@ def _says_running(path: Path) -> bool:
     if not is_own_file(path):
         return False
     with path.open("rb") as file:
-        return bool(_RUNNING.search(file.readline()))
+        return bool(_RUNNING.search(file.readline(LONGEST_LINE)))
 
 
 def _sentence(folder: Path, kept: int, planned: int) -> str:

@@ -48,18 +48,16 @@ def engine_of(arguments: argparse.Namespace) -> Engine:
 
 
 def target_of(arguments: argparse.Namespace) -> str | None:
-    """The address of a server elsewhere. UsageError where it is no address, or not said to be the user's."""
+    """The address of a server elsewhere. UsageError where it is not said to be the user's."""
     if arguments.target is None:
         return None
-    parts = urlsplit(arguments.target)
-    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise UsageError(f"--target {arguments.target!r} is no address: write http://HOST:PORT.")
-    check_owned(parts.hostname, arguments)
-    if arguments.bind and arguments.bind.host not in LOOPBACK and parts.hostname in LOOPBACK:
-        raise UsageError(f"{parts.hostname} is another machine for every worker: give --target an address they reach.")
+    host = str(urlsplit(arguments.target).hostname)
+    check_owned(host, arguments)
+    if arguments.bind and arguments.bind.host not in LOOPBACK and host in LOOPBACK:
+        raise UsageError(f"{host} is another machine for every worker: give --target an address they reach.")
     if len(arguments.stack) != 1:
         raise UsageError("--target needs one --stack: the name of what is served there.")
-    return f"http://{parts.netloc}"
+    return str(arguments.target)
 
 
 def check_owned(host: str, arguments: argparse.Namespace) -> None:

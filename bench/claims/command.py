@@ -14,6 +14,7 @@ from bench.claims.judging import Judged
 from bench.claims.material import Again, Kept
 from bench.claims.probes import DOCUMENTS, PROBES
 from bench.errors import ExitCode, UsageError, nearest
+from bench.printable import printable
 from bench.terminal import announce, console, print_json
 
 ALONE = tuple(name for name in PROBES if name not in DOCUMENTS)
@@ -89,7 +90,8 @@ def _write(arguments: argparse.Namespace) -> int:
     ledger.write(found, material)
     absent = [each for each in found if each.is_absent]
     for each in absent:
-        print(f"lab: {each.entry.id} is kept without what could not be had here. {each.sentence}", file=sys.stderr)
+        sentence = f"lab: {each.entry.id} is kept without what could not be had here. {each.sentence}"
+        print(printable(sentence), file=sys.stderr)
     console(stderr=True).print(f"{ledger.counts_text(found)}.", highlight=False)
     return ExitCode.NOT_RUN if absent else ExitCode.FINE
 

@@ -38,11 +38,14 @@ class Kept:
         self._documents: dict[str, Document] = {}
 
     def run(self, name: str) -> Run:
-        """The reference run of an experiment; Absent where it has not been made."""
+        """The reference run of an experiment; Absent where it has not been made or cannot be read."""
         if not (self.folder / name / "run.json").exists():
             raise Absent(f"the reference run of {name} has not been made: `./scripts/reference` makes it")
         if name not in self._runs:
-            self._runs[name] = record.load(self.folder / name)
+            try:
+                self._runs[name] = record.load(self.folder / name)
+            except LabError as error:
+                raise Absent(str(error).rstrip(".")) from None
         return self._runs[name]
 
     @property

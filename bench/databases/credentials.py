@@ -5,14 +5,18 @@ import re
 from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 VARIABLE = "LAB_DATABASE_URL"
+VARIABLES = (VARIABLE, "LAB_REDIS_URL")
+"""Those whose address may hold a password."""
 HIDDEN = "***"
 # Up to the last @, because people forget to quote one in a password.
 USER_AND_PASSWORD = re.compile(r"^[^:]*:/*([^:@]*):?(.*)@")
 
 
 def hidden_here(text: str) -> str:
-    """Without those of LAB_DATABASE_URL, where it is set: any program of ours could quote them in its log."""
-    return hidden(text, os.environ.get(VARIABLE, ""))
+    """Without those of VARIABLES, where they are set: any program of ours could quote them in its log."""
+    for name in VARIABLES:
+        text = hidden(text, os.environ.get(name, ""))
+    return text
 
 
 def hidden(text: str, url: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import dj_database_url
 import psutil
@@ -21,6 +21,7 @@ from bench.databases.credentials import HIDDEN, VARIABLE, hidden, hidden_here
 from bench.databases.postgres_programs import WHEEL, Binaries, of_system, of_wheel
 from bench.errors import NotRun, UsageError
 from bench.servers import Process, start, work_folder
+from labs.common.addresses import is_quoted
 
 Kind = Literal["given", "system", "wheel", "sqlite"]
 PLENTY = 1000
@@ -83,8 +84,7 @@ def _understood(url: str) -> dict[str, Any]:
     with suppress(ValueError):
         entry = dict(dj_database_url.parse(url))
         engine, name = str(entry["ENGINE"]), str(entry["NAME"])
-        # An @ or a slash in a password that is not quoted makes a part of it the host, which errors name.
-        if engine == "django.db.backends.postgresql" and name and "@" not in urlsplit(url).path:
+        if engine == "django.db.backends.postgresql" and name and is_quoted(url):
             return entry
         if engine == "django.db.backends.sqlite3" and name != ":memory:":
             return entry

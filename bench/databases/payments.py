@@ -8,7 +8,7 @@ from bench.databases.database import Database
 from bench.record import DatabaseUse
 
 MOST_ERRORS = 5
-_ERROR = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Timeout)): (.*)$", re.MULTILINE)
+_ERROR = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Timeout)): (.{0,500})", re.MULTILINE)
 _WHERE = re.compile(r"^.*\bfailed: (?:FATAL: *)?(?=\S)")  # psycopg: connection to server at "...", port ... failed:
 
 

@@ -72,7 +72,8 @@ def new_page(
     heading_in: float = 0.25,
     axis_in: float = 0.5,
 ) -> tuple[Picture, list[Axes]]:
-    """A figure with its finding above and notes below; the margins are as wide as the labels need.
+    """A figure with its finding above and notes below; the margins are as wide as the labels need,
+    which may be most of it.
 
     `panel_in` is the height of a row of panels, of the mean one where `ratios` makes them differ.
     """
@@ -84,7 +85,8 @@ def new_page(
     figure.finding = finding
     FigureCanvasAgg(figure)
     _write_around(figure, title, subtitle, foot)
-    right_in = 0.2 + max((text_width_in(figure, label) + 0.25 for label in labels), default=0.0)
+    wanted_in = 0.2 + max((text_width_in(figure, label) + 0.25 for label in labels), default=0.0)
+    left_in, right_in = min(left_in, 0.4 * width_in), min(wanted_in, 0.5 * width_in)
     figure.subplots_adjust(
         left=left_in / width_in,
         right=1 - right_in / width_in,

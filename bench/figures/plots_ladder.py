@@ -25,7 +25,7 @@ from bench.record import Run
 from bench.stats import describe_ratio
 from bench.summary import Row, ratio_of
 from bench.tables.texts import whole
-from labs.common.middleware import STARTPROJECT, middleware_from_names
+from labs.common.middleware import NAMES, STARTPROJECT
 
 HOPS = Measure("hops.both", 1, "hops, both ways", whole, log=False)
 SPECIAL = {"sync_only": "a sync-only one", "async_only": "an async-only one", "both": "one that can be both"}
@@ -38,8 +38,8 @@ KEY = (
 
 
 def stock_layers(row: Row) -> int:
-    """How many of the startproject middlewares a row has."""
-    return sum(path in STARTPROJECT for path in middleware_from_names(",".join(row.middleware)))
+    """How many of the startproject middlewares a row has; a name that the labs no longer know is none of them."""
+    return sum(path in STARTPROJECT for name in row.middleware for path in NAMES.get(name, ()))
 
 
 def special_in(row: Row) -> str | None:
@@ -50,7 +50,7 @@ def special_in(row: Row) -> str | None:
 def place_of_special(row: Row) -> int:
     """How many of the startproject middlewares stand outside of it: 0 is outermost."""
     outside = row.middleware[: next(i for i, name in enumerate(row.middleware) if name in SPECIAL)]
-    return len(middleware_from_names(",".join(outside)))
+    return sum(len(NAMES.get(name, (name,))) for name in outside)
 
 
 def rungs(rows: Sequence[Row]) -> list[Row]:

@@ -34,7 +34,7 @@ def trace(arguments: argparse.Namespace) -> int:
 
         show(seen, console())
     for path in _drawn(seen, arguments):
-        console(stderr=True).print(f"written: {shown(path)}", soft_wrap=True, highlight=False)
+        console(stderr=True).print(f"written: {shown(path)}", soft_wrap=True, highlight=False, markup=False)
     if not seen.ended and arguments.leave_after is None:
         raise NeverEnded(
             f"{seen.method} {seen.path} did not end within {arguments.time_limit:g} s: the trace shows how far it "

@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.record import ROOT, Reason, Run, Trial
 from bench.stacks import parse_stack
 from bench.summary import Load, Row, findings_of, rows_of
-from bench.tables.markdown import markdown_line
+from bench.tables.markdown import finding_point, markdown_line
 from bench.workloads import parse_request
 
 RESULTS_VARIABLE = "LAB_RESULTS"
@@ -43,7 +43,8 @@ def told(run: Run) -> str:
     whose = "Your run" if os.environ.get(RESULTS_VARIABLE) else "The reference run"
     restarts = f"{run.plan.repeats} restart{'' if run.plan.repeats == 1 else 's'}"
     made = f"{run.started_at[:10]}, profile {run.profile}, {restarts} of the server for each point, in random order"
-    return f"{whose} of `{run.experiment}`: {made}, Django {run.environment['packages']['django']}."
+    django = (run.environment.get("packages") or {}).get("django") or "of a version not known"
+    return f"{whose} of `{run.experiment}`: {made}, Django {django}."
 
 
 class Rows(dict[tuple[str, str, int], Row]):
@@ -103,8 +104,7 @@ def check(answer: float | None, right: float | None, unit: str = "", within: flo
 def findings(run: Run, about: str = "") -> str:
     """What the run says to its claims, or to those with that text in them, as a list in Markdown."""
     found = [finding for finding in findings_of(run) if about in str(finding.claim)]
-    lines = [f"- **{finding.value}**: {finding.claim.says}: {finding.text}" for finding in found]
-    return "\n".join(lines) or f"This run has nothing to say to a claim: {NOT_MEASURED}."
+    return "\n".join(map(finding_point, found)) or f"This run has nothing to say to a claim: {NOT_MEASURED}."
 
 
 def table(headings: str, rows: Iterable[Sequence[object]]) -> str:

@@ -167,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_json([asdict(one) for one in bursts])
     else:
         show(bursts, console())
-    console(stderr=True).print(f"picture: {shown(arguments.out)}", highlight=False, soft_wrap=True)
+    console(stderr=True).print(f"picture: {shown(arguments.out)}", highlight=False, markup=False, soft_wrap=True)
     all_right = all(answer.ok for one in bursts for answer in one.answers)
     return ExitCode.FINE if all_right else ExitCode.INVALID
 

@@ -64,7 +64,8 @@ def work_once(post: Post, log: Path, trial: str, console: Console) -> bool:
     if status == REFUSED:
         raise UsageError(f"{lines[-1]}: say --i-own-this-host if it is yours to load.")
     done = status == 0 and DONE in lines
-    console.print(f"{trial}: {'done' if done else how_it_ended(status, lines[-1])}", highlight=False, soft_wrap=True)
+    ended = "done" if done else how_it_ended(status, lines[-1])
+    console.print(f"{trial}: {ended}", highlight=False, markup=False, soft_wrap=True)
     return done
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.record import Run
-from bench.summary import Row, findings_of, rows_of
+from bench.summary import Finding, Row, findings_of, rows_of
 from bench.tables.below import notes_of, plateau_lines, refusal_lines
 from bench.tables.columns import cells, columns_of
-from bench.tables.texts import HOLE, one_line
+from bench.tables.texts import HOLE, code, one_line, verbatim
 
 
 def to_markdown(run: Run) -> str:
@@ -21,31 +21,36 @@ def to_markdown(run: Run) -> str:
     lines = [
         markdown_line([*lead, *(column.heading for column in columns)]),
         markdown_line([":--", "--:", *[":--"] * (len(lead) - 2), ":--", *["--:"] * (len(columns) - 2), ":--"]),
-        *(markdown_line([*_lead(row, names_middleware), *cells(row, columns, notes)]) for row in rows),
+        *(markdown_line([*_lead(row, names_middleware), *map(verbatim, cells(row, columns, notes))]) for row in rows),
     ]
     parts = [
         "\n".join(lines) if rows else "No trial was measured.",
         _notes(notes),
-        "\n".join(f"- {one_line(line)}" for line in [*plateau_lines(run), *refusal_lines(rows)]),
+        "\n".join(f"- {verbatim(line)}" for line in [*plateau_lines(run), *refusal_lines(rows)]),
         _findings(run),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _lead(row: Row, names_middleware: bool) -> list[str]:
-    middleware = ["+".join(row.middleware) or HOLE] if names_middleware else []
-    on = f" on {row.vendor}" if row.vendor else ""
-    return [f"`{row.request}`{on}", row.load_text, *middleware]
+    middleware = [verbatim("+".join(row.middleware)) or HOLE] if names_middleware else []
+    on = f" on {verbatim(row.vendor)}" if row.vendor else ""
+    return [f"{code(row.request)}{on}", row.load_text, *middleware]
 
 
 def markdown_line(texts: Sequence[str]) -> str:
-    """One line of a table."""
+    """One line of a table, of cells that are Markdown."""
     return "| " + " | ".join(one_line(text).replace("|", "\\|") for text in texts) + " |"
 
 
 def _notes(notes: dict[str, int]) -> str:
-    return "\n".join(f"- [{place}] {one_line(text)}" for text, place in notes.items())
+    return "\n".join(f"- [{place}] {verbatim(text)}" for text, place in notes.items())
 
 
 def _findings(run: Run) -> str:
-    return "\n".join(f"- **{finding.value}**: {finding.claim.says}: {finding.text}" for finding in findings_of(run))
+    return "\n".join(map(finding_point, findings_of(run)))
+
+
+def finding_point(finding: Finding) -> str:
+    """A point of a list: the finding, what was claimed, the ratio with its interval."""
+    return f"- **{finding.value}**: {verbatim(finding.claim.says)}: {verbatim(finding.text)}"

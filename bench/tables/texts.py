@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from bench import stats
+from bench.printable import printable
 from bench.summary import Row
 
 HOLLOW = "○"
@@ -43,5 +46,21 @@ def milliseconds(row: Row, percentile: str, measure: str = "latency_us") -> str:
 
 
 def one_line(text: str) -> str:
-    """Without line breaks, and without what Markdown would take for HTML."""
-    return " ".join(text.split()).replace("<", "&lt;")
+    """Without line breaks, and without what Markdown would take for HTML or a terminal for a command."""
+    return printable(" ".join(text.split())).replace("<", "&lt;")
+
+
+# Signs of Markdown; an underscore only at the edge of a word, a bracket only where it makes a link.
+_SIGNS = re.compile(r"[\\`*~$]|(?<!\w)_|_(?!\w)|(?<=\])[(\[]|&(?=#?\w+;)")
+
+
+def verbatim(text: str) -> str:
+    """Text from a run as Markdown that shows just it, in one line."""
+    return one_line(_SIGNS.sub(lambda sign: "&amp;" if sign[0] == "&" else f"\\{sign[0]}", text))
+
+
+def code(text: str) -> str:
+    """Text from a run as a Markdown code span, in which no sign means anything but a run of as many backticks."""
+    line = printable(" ".join(text.split()))
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    return f"{fence}{line}{fence}" if fence == "`" else f"{fence} {line} {fence}"

@@ -89,6 +89,7 @@ def test_a_websocket_to_plain_django_is_a_500_and_a_trace() -> None:
         (LIVE_STACKS[0], "redis//:secret@nowhere"),
         (LIVE_STACKS[0], "redis://:secret@127.0.0.1:port/0"),
         (LIVE_STACKS[0], "redis://:secret@127.0.0.1:6379/0?no_such_option=1"),
+        (LIVE_STACKS[0], "redis://:secret@part/of-it@127.0.0.1:6379/0"),
         (LIVE_STACKS[1], "redis//:secret@nowhere"),
     ],
 )

@@ -184,6 +184,14 @@ def test_markdown_begins_with_a_count_of_pairs_and_shows_what_changed() -> None:
     assert "30 users" in folded
 
 
+def test_names_are_shown_in_markdown_as_they_are() -> None:
+    run = runs.run_of(closed(1, 2, 3), experiment="*e*", started_at="[now](http://x)")
+    named = replace(run, trials=[replace(trial, stack="`s`<b>", middleware=["_m_"]) for trial in run.trials])
+    text = sidebyside.to_markdown(compare(named, named))
+    assert text.startswith(r"**\*e\***: [now]\(http://x) (")
+    assert r"| \_m\_ | `` `s`&lt;b> `` |" in text
+
+
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_the_terminal_shows_every_ratio_at_any_width(width: int) -> None:
     out = StringIO()

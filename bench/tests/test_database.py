@@ -412,6 +412,9 @@ def test_without_postgresql_there_is_sqlite_the_same_each_time(monkeypatch: pyte
         f"postgresql://{USER}:{PASSWORD}@localhost/shop",
         f"postgresql://{USER}:{QUOTED}@localhost",
         f"{USER}:{QUOTED}@localhost/shop",
+        f"postgresql://{USER}:tell@ing/pass?word@localhost/shop",
+        f"postgresql://{USER}:tell@ing/pass#word@localhost/shop",
+        f"postgresql://{USER}:1/2?@localhost/shop",
         "sqlite://:memory:",
     ],
 )

@@ -191,6 +191,7 @@ def _signals() -> Iterator[None]:
 
 
 OWN = "--i-own-this-host"
+NO_URL = "is no address: write http://HOST:PORT"
 REFUSALS = {
     "run beyond loopback": ((*RUN, "--expect-workers", "1", "--bind", ELSEWHERE), OWN),
     "target beyond loopback": ((*RUN, "--target", f"http://{ELSEWHERE}"), OWN),
@@ -202,6 +203,17 @@ REFUSALS = {
     "an open loop": ((*RUN[:-4], "--rate", "10", "--expect-workers", "1"), "An open loop is made by one process"),
     "no master": (("load-worker",), "--master"),
     "no address": (("load-worker", "--master", "http://a/b"), "HOST or HOST:PORT"),
+    "no port": ((*RUN, "--target", "http://127.0.0.1:99999"), NO_URL),
+    "port 0": ((*RUN, "--target", "http://127.0.0.1:0"), NO_URL),
+    "an open bracket": ((*RUN, "--target", "http://[::1"), NO_URL),
+    "an impossible name": ((*RUN, "--target", "http://a..b:80", OWN), NO_URL),
+    "a name too long": ((*RUN, "--target", f"http://{'a' * 64}.example", OWN), NO_URL),
+    "a password, which a run would publish": ((*RUN, "--target", "http://me:secret@127.0.0.1"), NO_URL),
+    "a fragment": ((*RUN, "--target", "http://127.0.0.1:8000#a"), NO_URL),
+    "a master of an impossible name": (("load-worker", "--master", "a..b"), "HOST or HOST:PORT"),
+    "serve at an impossible name": (("serve", STACK, "--bind", "a..b", OWN), "write HOST"),
+    "serve at an open bracket": (("serve", STACK, "--bind", "[::1"), "write HOST"),
+    "serve at a host with a port": (("serve", STACK, "--bind", "127.0.0.1:8000"), "write HOST"),
     "unknown master": (("load-worker", "--master", "nowhere.invalid"), "'nowhere.invalid' is not found"),
 }
 

@@ -350,13 +350,14 @@ def test_a_run_that_somebody_is_at_is_left_alone(tmp_path: Path) -> None:
     assert unfinished.abort_those_of_the_dead([tmp_path]) == []
 
 
-def test_what_cannot_be_read_or_holds_no_trial_is_not_told_of(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_named_and_what_holds_no_trial_is_not_told_of(tmp_path: Path) -> None:
     for name in ("damaged", "empty", "whole"):
         (tmp_path / name).mkdir()
     (tmp_path / "damaged" / "run.json").write_text('{"schema":2,"status":"running", broken')
     abandon(tmp_path / "empty", unfinished.MARKER)
     whole = record.save(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), tmp_path / "whole").read_bytes()
-    assert unfinished.abort_those_of_the_dead([tmp_path, tmp_path / "nowhere"]) == []
+    (sentence,) = unfinished.abort_those_of_the_dead([tmp_path, tmp_path / "nowhere"])
+    assert sentence.startswith(f"Skipped: {tmp_path}/damaged/run.json is damaged")
     assert not (tmp_path / "empty").exists()
     assert (tmp_path / "whole" / "run.json").read_bytes() == whole
     assert "broken" in (tmp_path / "damaged" / "run.json").read_text()

@@ -215,7 +215,7 @@ def wait_for(text: str, socket: ClientConnection) -> None:
         pass
 
 
-@pytest.mark.parametrize("origin", ["http://elsewhere.example", "null", None])
+@pytest.mark.parametrize("origin", ["http://elsewhere.example", "null", None, "http://127.0.0.1:1"])
 def test_a_socket_of_another_site_is_refused(servers: dict[str, Server], origin: str | None) -> None:
     with pytest.raises(InvalidStatus) as refused:
         socket_to(servers["asgi"], origin)

@@ -250,7 +250,9 @@ def test_the_server_itself_refuses_what_is_larger_than_its_limit(live: Server) -
         assert asyncio.run(send()) == []
 
 
-@pytest.mark.parametrize("origin", [None, "http://example.org", "null", "http://127.0.0.1.example.org"])
+@pytest.mark.parametrize(
+    "origin", [None, "http://example.org", "null", "http://127.0.0.1.example.org", "http://127.0.0.1:1"]
+)
 def test_another_origin_or_none_is_refused(live: Server, origin: str | None) -> None:
     with unharmed(live):
         assert asyncio.run(refused_with(live, "/ws/chat/one", origin=origin)) == 403

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from bench import summary
-from bench.record import Run
+from bench.learn import lessons
+from bench.record import Reason, Run
 from bench.tables.as_json import to_json_rows
 from bench.tables.below import notes_of, plateau_lines
 from bench.tables.columns import COLUMNS, cells, columns_of
@@ -141,6 +143,27 @@ def test_markdown_has_as_many_cells_in_every_line() -> None:
     lines = [line for line in to_markdown(runs.flawed()).splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1
     assert "<b>" not in to_markdown(runs.flawed())
+
+
+WORDS = "a `b` <img src=x> *c* _d_ [e](http://f) &lt;g&gt; $h$ | i_j\n# k"
+SHOWN = r"a \`b\` &lt;img src=x> \*c\* \_d\_ [e]\(http://f) &amp;lt;g&amp;gt; \$h\$ | i_j # k"
+
+
+def test_words_of_a_run_are_shown_in_markdown_as_they_are() -> None:
+    says = replace(runs.CLAIM, says=WORDS)
+    trial = runs.trial_of(THREADS, verdict="degraded", reasons=[Reason("x", WORDS)])
+    text = to_markdown(runs.run_of([trial], [says]))
+    assert f"- **cannot tell**: {SHOWN}: not in this run: " in text
+    assert f"- [1] {SHOWN}\n" in text
+    assert lessons.findings(runs.run_of([trial], [says])).startswith(f"- **cannot tell**: {SHOWN}: ")
+
+
+def test_names_stay_in_their_cells_and_in_their_code_spans() -> None:
+    trial = runs.trial_of(THREADS, middleware=["a|b"])
+    renamed = replace(trial, stack="`x` *y*|z", workload="w`|``w")
+    lines = [line for line in to_markdown(runs.run_of([renamed])).splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    assert lines[-1].startswith(r"| ``` w`\|``w?ms=100 ``` | 100 users | a\|b | \`x\` \*y\*\|z | ")
 
 
 def test_middleware_separates_rows_and_is_named() -> None:

@@ -4,6 +4,8 @@ import os
 from functools import cache
 from typing import Any
 
+from labs.common.addresses import is_quoted
+
 REDIS_URL = os.environ.get("LAB_REDIS_URL", "")
 CHANNEL = "lab.news"
 LONGEST_TEXT = 1000
@@ -19,9 +21,11 @@ def require_good_url(url: str) -> None:
     from redis import ConnectionPool
 
     try:
-        ConnectionPool.from_url(url).make_connection()  # which does not connect
+        is_good = is_quoted(url) and ConnectionPool.from_url(url).make_connection()  # which does not connect
     except (ValueError, TypeError):
-        raise SystemExit("LAB_REDIS_URL is no address of a Redis server: write redis://127.0.0.1:6379/0.") from None
+        is_good = False
+    if not is_good:
+        raise SystemExit("LAB_REDIS_URL is no address of a Redis server: write redis://127.0.0.1:6379/0.")
 
 
 def publish_to_redis(text: str) -> int:

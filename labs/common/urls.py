@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 from labs.common.files import file
 from labs.common.http import answer
 from labs.common.news import NEWS
+from labs.common.origins import asks_from_elsewhere
 from labs.common.plain import INSTANCE, nothing_here
 from labs.common.redis_news import LONGEST_TEXT, REDIS_URL, RedisIsAway, publish_to_redis
 
@@ -37,6 +38,8 @@ def publish(request: HttpRequest) -> HttpResponse:
 
     With LAB_REDIS_URL Redis is told instead: answers how many processes listen there; see background.py.
     """
+    if asks_from_elsewhere(request):
+        return answer(403, error="Only this lab's own pages may publish, and programs that are no browser.")
     text = request.GET.get("text", "")[:LONGEST_TEXT]
     if not REDIS_URL:
         return answer(heard=NEWS.publish(text))

@@ -7,11 +7,9 @@ django_application = get_asgi_application()
 
 # After the set-up: what follows reads settings.
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
+from labs.common.origins import own_pages_only  # noqa: E402
 from labs.live_preview.urls import socket_urls  # noqa: E402
 
 # Browsers let any page open a socket to any server and send this server's cookies along: only the origin tells.
-application = ProtocolTypeRouter(
-    {"http": django_application, "websocket": AllowedHostsOriginValidator(URLRouter(socket_urls))}
-)
+application = ProtocolTypeRouter({"http": django_application, "websocket": own_pages_only(URLRouter(socket_urls))})
