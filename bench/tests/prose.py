@@ -37,7 +37,9 @@ def tracked() -> tuple[Path, ...]:
     asked = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True)
     if told.returncode:
-        return tuple(path for path in ROOT.rglob("*") if path.is_file() and ".venv" not in path.parts)
+        return tuple(
+            path for path in ROOT.rglob("*") if path.is_file() and not str(path.relative_to(ROOT)).startswith(".venv")
+        )
     return tuple(path for name in told.stdout.split("\0") if name and (path := ROOT / name).is_file())
 
 

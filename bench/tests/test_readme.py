@@ -8,8 +8,9 @@ import pytest
 from bench import experiment, readme, record
 from bench.errors import LabError
 from bench.record import ROOT
+from bench.tests.prose import tracked
 
-READMES = sorted(path for path in ROOT.glob("**/README.md") if not {".venv", ".django", "local"} & set(path.parts))
+READMES = sorted(path for path in tracked() if path.name == "README.md")
 
 
 def test_generated_parts_are_fresh() -> None:
