@@ -313,10 +313,11 @@ CHECKLIST = (
 
 def unknown_places() -> list[str]:
     """Names in the list that lead nowhere: no such thing in bench, no such test."""
-    return [place for one in CHECKLIST for place in (*one.gates, *one.tests) if not _exists(place)]
+    return [place for one in CHECKLIST for place in (*one.gates, *one.tests) if not exists(place)]
 
 
-def _exists(place: str) -> bool:
+def exists(place: str) -> bool:
+    """Whether there is such a thing in bench, or such a test."""
     if "::" in place:
         file, _, test = place.partition("::")
         path = Path(__file__).parent / "tests" / file

@@ -19,6 +19,7 @@ from bench.claims.entries import entry
 from bench.claims.judging import Judged
 from bench.claims.material import Kept
 from bench.errors import ExitCode, LabError
+from bench.faults import FAULTS
 from bench.hops import kept
 from bench.load.calibrate import WAIT, WAIT_USERS, calibrated
 from bench.record import ROOT, Run
@@ -143,9 +144,20 @@ def checklist() -> str:
     """What makes a number honest, and the place of each: gates in bench, tests beside them."""
     rows = []
     for item in CHECKLIST:
-        tests = ", ".join(f"[{name}](tests/{file})" for file, _, name in (test.partition("::") for test in item.tests))
+        tests = ", ".join(map(_test_link, item.tests))
         rows.append([str(item.number), item.asks, ", ".join(f"`{gate}`" for gate in item.gates) or "a test", tests])
     return table(["", "what is asked", "gate", "proved by"], rows)
+
+
+def _test_link(test: str) -> str:
+    file, _, name = test.partition("::")
+    return f"[{name}](tests/{file})"
+
+
+def faults() -> str:
+    """What goes wrong, what the user reads, and the test that makes it go wrong."""
+    rows = [[fault.happens, fault.reads, _test_link(fault.test)] for fault in FAULTS]
+    return table(["what happens", "what you read", "proved by"], rows)
 
 
 def labs() -> str:
@@ -217,7 +229,7 @@ PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
     for part in (
         *(first_table, caption, findings, claims_counted, claims_shown, claims),
-        *(runs, machine, checklist, labs, servers, workloads, experiments),
+        *(runs, machine, checklist, faults, labs, servers, workloads, experiments),
     )
 }
 

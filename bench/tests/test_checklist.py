@@ -4,6 +4,7 @@ import pytest
 
 from bench import checklist
 from bench.checklist import CHECKLIST, Item
+from bench.faults import FAULTS
 
 
 def test_the_21_items_are_there_in_order() -> None:
@@ -13,6 +14,10 @@ def test_the_21_items_are_there_in_order() -> None:
 def test_every_item_has_a_test_and_every_place_exists() -> None:
     assert [item.number for item in CHECKLIST if not item.tests] == []
     assert checklist.unknown_places() == []
+
+
+def test_every_fault_has_a_test_that_exists() -> None:
+    assert [fault.test for fault in FAULTS if not checklist.exists(fault.test)] == []
 
 
 @pytest.mark.parametrize("place", ["verdict.no_such_gate", "no_such_module.judge", "test_verdict.py::test_nothing"])
