@@ -285,7 +285,7 @@ def _add_trace(commands: Any) -> None:
     parser.add_argument(
         *("--python",),
         metavar="PROGRAM",
-        help="the Python to trace it in (default: the project's .venv, else the active environment, else the lab's)",
+        help="the Python to trace it in (default: the project's .venv or venv, else the active one, else the lab's)",
     )
     _middleware_option(parser)
     asks = parser.add_argument_group("the request")

@@ -1,4 +1,4 @@
 """Which thread each part of a request runs on: every crossing between event loop and thread, of any Django project.
 
-`observe.py` watches asgiref, `trace.py` is what was seen, `traced.py` wraps an application, `once.py` asks it once.
+`inside` runs in the project's own process; all else stays with the lab.
 """

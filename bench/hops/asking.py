@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,10 @@ def traced(
             f"{ask.method} {ask.path} of {ask.app} did not end within {within_s:g} s: give it longer with --time-limit"
             + ("." if ask.leave_after_s else ", or let the client go with --leave-after.")
         )
-    return from_json(found["trace"])
+    seen = from_json(found["trace"])
+    if seen.problem and (seen.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR and found["log"]:
+        return replace(seen, problem=f"{seen.problem} The end of what it printed:\n{found['log']}")
+    return seen
 
 
 def hidden_from(folder: Path) -> str:
@@ -91,6 +95,7 @@ def answer_of(
     if not answer.exists():
         raise _ended(app, process)
     found: dict[str, Any] = json.loads(answer.read_text())
+    found["log"] = process.log_tail()
     if "error" in found:
         hint = f": {nearest(found['word'], found['known'])}" if found.get("word") else ""
         raise Child(found["error"] + hint, found["exit_code"])

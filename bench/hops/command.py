@@ -16,7 +16,6 @@ from bench.hops.interpreter import choose
 from bench.record import require_replaceable
 from bench.stacks import Stack, parse_stack
 from bench.terminal import announce, console, print_json, shown
-from bench.wishes import check_middleware
 from bench.workloads import Request, parse_request
 
 
@@ -98,6 +97,8 @@ def stack_and_request(arguments: argparse.Namespace) -> tuple[Stack, Request]:
         answers = "it answers hello and wait" if stack.lab.has_workloads else "it has pages and no workloads"
         raise UsageError(f"{stack.lab.name} does not answer {request.workload.name}: {answers}.")
     if arguments.middleware:
+        from bench.wishes import check_middleware
+
         check_middleware(arguments.middleware)
     return stack, request
 

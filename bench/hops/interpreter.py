@@ -10,7 +10,8 @@ from pathlib import Path
 
 from bench.errors import UsageError
 
-PROJECTS_OWN = Path(".venv", "bin", "python")
+ENVIRONMENTS = (".venv", "venv", "env")
+REPOSITORY = ".git"
 ACTIVE = ("VIRTUAL_ENV", "CONDA_PREFIX")
 
 
@@ -22,23 +23,32 @@ class Interpreter:
     whose: str
 
 
-OURS = Interpreter(sys.executable, "the lab's")
+OURS = Interpreter(sys.executable, "the lab's, for no environment of the project was found")
 
 
 def choose(named: str | None, folder: Path) -> Interpreter:
-    """The one that is named; else the project's `.venv`, else the active environment, else ours.
+    """The one that is named; else the project's own environment, else the active one, else ours.
 
     Not resolved: a virtual environment's `python` is a link whose own place matters. UsageError where there is none.
     """
     if named:
-        program = os.path.join(folder, named) if os.sep in named else shutil.which(named)
-        if program is None or not os.path.isfile(program) or not os.access(program, os.X_OK):
+        found = os.path.join(folder, named) if os.sep in named else shutil.which(named)
+        if found is None or not os.path.isfile(found) or not os.access(found, os.X_OK):
             raise UsageError(f"There is no Python program at {named}: name one with --python, as .venv/bin/python.")
-        return Interpreter(program, "named with --python")
-    if (folder / PROJECTS_OWN).exists():
-        return Interpreter(str(folder / PROJECTS_OWN), "the project's .venv")
+        return Interpreter(found, "named with --python")
+    for place in _folders_of_project(folder):
+        for name in ENVIRONMENTS:
+            if (program := place / name / "bin" / "python").exists():
+                return Interpreter(str(program), f"the project's {name}")
     for variable in ACTIVE:
         active = os.environ.get(variable)
         if active and (there := Path(active, "bin", "python")).exists():
             return Interpreter(str(there), "the active environment")
     return OURS
+
+
+def _folders_of_project(folder: Path) -> list[Path]:
+    """The folder, and those around it up to the root of its repository; it alone where it lies in none."""
+    around = [folder, *folder.parents]
+    roots = [number for number, place in enumerate(around) if (place / REPOSITORY).exists()]
+    return around[: roots[0] + 1] if roots else [folder]

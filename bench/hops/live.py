@@ -33,7 +33,8 @@ WSGI_SERVER = "wsgiref"
 ARGUMENTS = {
     "uvicorn": ("--host", HOST, "--port", "{port}", "--no-access-log", "--log-level", "warning", bootstrap.TRACED),
     "daphne": ("--bind", HOST, "--port", "{port}", "--verbosity", "0", bootstrap.TRACED),
-    "hypercorn": ("--bind", f"{HOST}:{{port}}", bootstrap.TRACED),
+    # Workers of its own would be new interpreters, which know nothing of the tracer.
+    "hypercorn": ("--workers", "0", "--bind", f"{HOST}:{{port}}", bootstrap.TRACED),
     WSGI_SERVER: ("{port}",),
 }
 """How each server that a project may have is told where to listen."""

@@ -163,7 +163,7 @@ def _threads(trace: Trace) -> Iterator[str]:
     if trace.other_threads:
         yield f"Not started by asgiref: {', '.join(trace.other_threads)}."
     if trace.threads_to_end:
-        yield "Not counted: the thread that asgiref starts for a moment to end the request's own."
+        yield "Not counted: threads that asgiref and asyncio start for a moment to end others."
 
 
 def _asked_how(trace: Trace) -> str:

@@ -45,6 +45,16 @@ def gathers(get_response):
         return await get_response(request)
     return middleware
 
+@sync_and_async_middleware
+def both(get_response):
+    if asyncio.iscoroutinefunction(get_response):
+        async def middleware(request):
+            return await get_response(request)
+    else:
+        def middleware(request):
+            return get_response(request)
+    return middleware
+
 @sync_only_middleware
 def function(get_response):
     def middleware(request):
@@ -52,10 +62,29 @@ def function(get_response):
     return middleware
 
 urlpatterns = [path("", hello), path("sync", hello_sync), path("gather", lambda request: None)]
+def calls_back(request):
+    async def asks():
+        await sync_to_async(len)("a")
+    async_to_sync(asks)()
+    return HttpResponse("called back")
+
+@sync_only_middleware
+def answers_itself(get_response):
+    return lambda request: StreamingHttpResponse(iter([b"file"]))
+
+from django.template.response import SimpleTemplateResponse
+
+class Rendered:
+    def render(self, context, request):
+        return "rendered"
+
+def template(request):
+    return SimpleTemplateResponse(Rendered())
+
 async def gather(request):
     await asyncio.gather(sync_to_async(len)("a"), sync_to_async(len)("b"))
     return HttpResponse("gathered")
-urlpatterns[2] = path("gather", gather)
+urlpatterns[2:] = [path("gather", gather), path("calls_back", calls_back), path("template", template)]
 '''
 
 
@@ -82,7 +111,17 @@ def test_a_sync_only_middleware_that_stands_third_has_its_two_hops_and_an_advice
     ]
     (advice,) = trace.advice
     assert advice.startswith("somebody.SyncOnly is sync-only and around async middlewares")
-    assert "(2 hops)" in advice
+    assert advice.endswith("comes back (2 hops). Placed innermost, it saves 2 hops.")
+
+
+def test_the_advice_on_a_sync_only_middleware_is_what_happens_when_it_is_taken(tmp_path: Path) -> None:
+    before = trace_with(tmp_path, "SyncOnly", "SECURITY", "COMMON")
+    fold, advice = before.advice
+    assert fold.startswith("4 hops come from MiddlewareMixin")
+    assert advice.endswith("(2 hops). Placed innermost, it saves 4 hops. With an async half, it saves 2 hops.")
+    innermost = trace_with(tmp_path, "SECURITY", "COMMON", "SyncOnly")
+    with_half = trace_with(tmp_path, "both", "SECURITY", "COMMON")
+    assert [len(before.crossings) - len(after.crossings) for after in (innermost, with_half)] == [4, 2]
 
 
 def test_a_middleware_that_is_not_used_is_said_and_the_others_run_as_they_do(tmp_path: Path) -> None:
@@ -134,6 +173,24 @@ def test_hops_of_tasks_that_the_view_makes_are_the_views(tmp_path: Path) -> None
     assert trace.causes == {VIEW: 2, DJANGO: 2}
 
 
+def test_hops_of_a_view_are_its_own_also_where_its_thread_waits_in_a_middleware(tmp_path: Path) -> None:
+    trace = trace_with(tmp_path, "SyncOnly", path="/calls_back")
+    assert rows(trace) == [("SyncOnly", "sync", 2)]
+    assert trace.causes == {VIEW: 3, DJANGO: 2}
+
+
+def test_what_django_answers_to_an_unknown_url_is_not_the_views(tmp_path: Path) -> None:
+    trace = trace_with(tmp_path, "COMMON", path="/nowhere")
+    assert trace.status == 404
+    assert (rows(trace), trace.causes[VIEW]) == ([("CommonMiddleware", "async", 2)], 0)
+
+
+def test_a_middleware_that_answers_itself_does_not_come_back(tmp_path: Path) -> None:
+    trace = trace_with(tmp_path, "answers_itself", "COMMON")
+    assert (rows(trace)[0][2], trace.causes[VIEW]) == (1, 0)
+    assert trace.advice == []
+
+
 def test_what_is_inside_of_a_middleware_that_wraps_it_is_found(tmp_path: Path) -> None:
     trace = trace_with(tmp_path, "Deep", "COMMON")
     assert rows(trace) == [("Deep", "sync", 2), ("CommonMiddleware", "async", 2)]
@@ -167,9 +224,10 @@ def test_taking_the_advice_for_a_sync_view_has_the_hops_that_it_says(tmp_path: P
 
 
 def test_a_project_without_async_code_is_told_that_wsgi_makes_no_hop(tmp_path: Path) -> None:
-    write_project(tmp_path, "configure(SECURITY, COMMON)\nurlpatterns = [path('', hello_sync)]\n")
-    trace = ask(tmp_path)
-    assert trace.advice[0].endswith("behind WSGI this request makes no hop.")
-    assert ask(tmp_path, app="somebody:wsgi").crossings == []
+    project = MIDDLEWARES + "configure(SECURITY, COMMON)\nurlpatterns = [path('', hello_sync), path('t', template)]\n"
+    write_project(tmp_path, project)
+    for where in ("/", "/t"):
+        assert ask(tmp_path, where).advice[0].endswith("behind WSGI this request makes no hop.")
+        assert ask(tmp_path, where, "somebody:wsgi").crossings == []
     mixed = trace_with(tmp_path, "COMMON", path="/sync")
     assert not any("behind WSGI" in sentence for sentence in mixed.advice)

@@ -123,12 +123,18 @@ def test_the_projects_own_venv_comes_first_then_the_active_environment_then_ours
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         monkeypatch.delenv(variable, raising=False)
     assert choose(None, tmp_path).program == sys.executable
+    (tmp_path / "manage" / ".git").mkdir(parents=True)
     active = tmp_path / "active"
     _pretend_python(active)
     monkeypatch.setenv("VIRTUAL_ENV", str(active))
     assert choose(None, tmp_path) == Interpreter(str(active / "bin" / "python"), "the active environment")
     _pretend_python(tmp_path / ".venv")
     assert choose(None, tmp_path) == Interpreter(str(tmp_path / ".venv" / "bin" / "python"), "the project's .venv")
+    assert choose(None, tmp_path / "manage").whose == "the active environment"
+    _pretend_python(tmp_path / "manage" / "venv")
+    site = tmp_path / "manage" / "site"
+    site.mkdir()
+    assert choose(None, site).program == str(tmp_path / "manage" / "venv" / "bin" / "python")
     assert choose("active/bin/python", tmp_path).program == str(tmp_path / "active/bin/python")
     assert choose("python3", tmp_path).program == shutil.which("python3")
 
@@ -163,7 +169,9 @@ def test_which_interpreter_is_said_also_where_a_package_is_missing(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     fine, lacks = lab("--app", "somebody:application"), lab("--app", "lacks:application")
-    assert f"in {sys.executable} (the lab's)" in " ".join(fine.stderr.split())
+    assert f"in {sys.executable} (the lab's, for no environment of the project was found)" in " ".join(
+        fine.stderr.split()
+    )
     assert lacks.returncode == 2
     assert (
         f"cannot be imported by {sys.executable} (ModuleNotFoundError: No module named 'no_such_package')"
@@ -210,11 +218,18 @@ def missing(request):
     raise Http404("not there")
 
 def teapot(request):
-    return HttpResponse(status=418)
+    return HttpResponse("short and stout", status=418)
+
+def admin(request):
+    return HttpResponseRedirect("/enter?next=/admin/")
+
+def swallows(request):
+    print("what it logged", flush=True)
+    return HttpResponse("<h1>Oh</h1>", status=503)
 
 urlpatterns = [path("", hello), path("folder/", hello), path("form", hello), path("deep", deep), path("page", page),
     path("denied", denied), path("missing", missing), path("teapot", teapot), path("post", require_POST(hello_sync)),
-    path("secret", hello_sync)]
+    path("admin/", admin), path("swallows", swallows)]
 """
 HOST = ("Host", "example.com")
 SENTENCES = [
@@ -229,9 +244,10 @@ SENTENCES = [
     ),
     ("/denied", {}, 403, r"403 Forbidden: PermissionDenied: not you, somebody\.py:\d+ denied\."),
     ("/missing", {}, 404, r"404 Not Found: Http404: not there, somebody\.py:\d+ missing\."),
-    ("/nowhere", {}, 404, r"404 Not Found: Resolver404"),
+    ("/nowhere", {}, 404, r"404 Not Found: no URL of the project matches /nowhere\."),
+    ("/admin/", {}, 302, r"302 Found: it leads to the login at /enter\?next=/admin/\. "),
     ("/post", {}, 405, r"405 Method Not Allowed: this URL takes POST\. Name one with --method\."),
-    ("/teapot", {}, 418, r"418 .*: the application answers so without an exception\."),
+    ("/teapot", {}, 418, r"418 .*: no exception reached Django\. .* made this answer: short and stout\."),
 ]
 
 
@@ -246,6 +262,15 @@ def test_an_odd_answer_has_its_cause_and_its_cure_and_no_advice(
     assert trace.problem
     assert re.match(sentence, trace.problem), trace.problem
     assert trace.advice == []
+
+
+@pytest.mark.parametrize("app", ["somebody:application", "somebody:wsgi"])
+def test_of_an_error_that_a_framework_swallows_the_log_is_told(tmp_path: Path, app: str) -> None:
+    write_project(tmp_path, ODD)
+    problem = ask(tmp_path, "/swallows", app, headers=[HOST]).problem
+    assert problem
+    assert problem.startswith("503 Service Unavailable: no exception reached Django")
+    assert problem.endswith("made this answer. The end of what it printed:\nwhat it logged\nwhat it logged")
 
 
 def test_the_cures_cure(tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ def test_the_browser_is_told_the_three_parts() -> None:
         ("one_by_one", "application", 5, {"own"}),
         ("pool", "application", 4, {"pool"}),
         ("pool", "wsgi", 3, {"pool"}),
+        ("to_threads", "wsgi", 5, {"asyncio"}),
         ("gathers", "application", 2, set()),
         ("gathers", "wsgi", 2, set()),
     ],

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from .trace import DJANGO, VIEW, Hop, Layer, Trace
+from .trace import DJANGO, HOOKS, VIEW, Hop, Layer, Trace
 
-MIXIN_HOOKS = ("process_request", "process_response")
 ORM = "django/db/"
-SYNC_VIEW_AFTER = "1 back to the loop and 1 more to the view"
+HANDLERS = "django/core/handlers/"
+"""What asks for the view, the rendering of its answer, and the like: behind WSGI none of it is a hop."""
+OWN_WAY = " and 1 from the sync view", "1 back to the loop and 1 more to the view"
 FEW = 3
 """Fewer hops than this are no reason to change a project."""
 
@@ -26,7 +27,7 @@ def advice_on(trace: Trace) -> list[str]:
 
 def _behind_wsgi(trace: Trace) -> Iterator[str]:
     """A project without async code has no use for a loop."""
-    own = [hop for hop in trace.crossings if hop.cause == VIEW and hop is not sync_view(trace)]
+    own = [hop for hop in trace.crossings if hop.cause == VIEW and not hop.asked_by.startswith(HANDLERS)]
     if trace.interface == "asgi" and sync_view(trace) and not own and not _has_async_code(trace.middleware):
         yield "This project has no async view and no async-only middleware: behind WSGI this request makes no hop."
 
@@ -71,12 +72,10 @@ def _views_in(patterns: Sequence[Any]) -> Iterator[Any]:
 
 def _fold(trace: Trace) -> Iterator[str]:
     """Hops of MiddlewareMixin, which one sync-only middleware inside of them all would make one."""
-    mixins = {place for place, layer in enumerate(trace.middleware) if layer.is_mixin and layer.runs == "async"}
-    count = sum(hop.layer in mixins and hop.what.endswith(MIXIN_HOOKS) for hop in trace.crossings)
+    count = _hook_hops(trace, range(len(trace.middleware)))
     if count < FEW or trace.interface != "asgi":
         return
-    view = sync_view(trace)
-    own, after = ("", "1 back to the async view") if view is None else (" and 1 from the sync view", SYNC_VIEW_AFTER)
+    own, after = ("", "1 back to the async view") if sync_view(trace) is None else OWN_WAY
     yield (
         f"{count} hops come from MiddlewareMixin{own}. Django makes one for each process_request and process_response. "
         f"With a sync-only middleware innermost there is 1 hop to a thread for all of them, {after}. That thread is "
@@ -84,28 +83,43 @@ def _fold(trace: Trace) -> Iterator[str]:
     )
 
 
+def _hook_hops(trace: Trace, places: Collection[int]) -> int:
+    """The hops for hooks of MiddlewareMixin that the middlewares in these places make."""
+    return sum(hop.layer in places and hop.what.endswith(HOOKS) for hop in trace.crossings)
+
+
 def _islands(trace: Trace) -> Iterator[str]:
     """Sync-only middlewares with something async inside of them, each stretch of sync layers once."""
-    layers = [layer for layer in trace.middleware if layer.runs in ("sync", "async")]
-    stretch: list[Layer] = []
-    for layer in layers:
-        if layer.runs == "async" and trace.interface == "asgi":
-            yield from _island([layer for layer in stretch if layer.capable == "sync"])
+    comes_back = {hop.layer for hop in trace.crossings if hop.kind == "async_to_sync"}
+    used = [place for place, layer in enumerate(trace.middleware) if layer.runs in ("sync", "async")]
+    stretch: list[int] = []
+    for number, place in enumerate(used):
+        if trace.middleware[place].runs == "sync":
+            stretch.append(place)
+        elif trace.interface == "asgi" and comes_back.intersection(stretch):
+            yield _island(trace, stretch, used[number:])
             stretch = []
-        else:
-            stretch.append(layer)
 
 
-def _island(sync_only: Sequence[Layer]) -> Iterator[str]:
-    if sync_only:
-        names = " and ".join(layer.path for layer in sync_only)
-        hops = sum(layer.hops for layer in sync_only)
-        count = f"{hops} hop{'' if hops == 1 else 's'}"
-        verb, their = ("is", "it") if len(sync_only) == 1 else ("are", "them")
-        yield (
-            f"{names} {verb} sync-only and around async middlewares: each request goes to a thread for {their} and "
-            f"comes back ({count}). Give {their} an async half, or place {their} innermost."
-        )
+def _island(trace: Trace, stretch: Sequence[int], inside: Sequence[int]) -> str:
+    """A stretch of layers that run sync because of sync-only ones among them, around some that run async."""
+    layers = trace.middleware
+    sync_only = [layers[place] for place in stretch if layers[place].capable == "sync"]
+    names, hops = " and ".join(layer.path for layer in sync_only), sum(layer.hops for layer in sync_only)
+    is_one = len(sync_only) == 1
+    can_fold = all(layers[place].capable != "async" for place in inside)
+    innermost = _hook_hops(trace, inside) if can_fold else 0
+    with_half = hops - sum(layers[place].hooks for place in stretch)
+    saves = [("Placed innermost", innermost), ("With an async half" if is_one else "With async halves", with_half)]
+    cures = [f"{how}, {'it saves' if is_one else 'they save'} {_hops(saved)}." for how, saved in saves if saved > 0]
+    return (
+        f"{names} {'is' if is_one else 'are'} sync-only and around async middlewares: each request goes to a thread "
+        f"for {'it' if is_one else 'them'} and comes back ({_hops(hops)}). {' '.join(cures)}"
+    ).rstrip()
+
+
+def _hops(count: int) -> str:
+    return f"{count} hop{'' if count == 1 else 's'}"
 
 
 def _loop_per_request(trace: Trace) -> Iterator[str]:

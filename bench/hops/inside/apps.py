@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+LONGEST = 300
+"""Characters of what an exception says."""
 FAILED, USAGE, INVALID = 1, 2, 4
 """Exit codes, as in the README."""
 Interface = Literal["asgi", "wsgi"]
@@ -61,8 +63,8 @@ def _imported(name: str, hides: str) -> Any:
                 f"start `lab trace` where manage.py is."
             ) from None
         raise Refused(
-            f"{name} cannot be imported by {sys.executable} ({error_text(error)}): install that there, or name the "
-            f"project's own interpreter with --python."
+            f"{name} cannot be imported by {sys.executable} ({error_text(error)}): name the project's own interpreter "
+            f"with --python, or install what this one lacks."
         ) from None
     except BaseException as error:  # whatever an import may run into, sys.exit among it
         raise Refused(_why_not(name, error)) from None
@@ -77,8 +79,9 @@ def _why_not(name: str, error: BaseException) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """`ValueError: what it says`, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": .")
+    """`ValueError: what it says`, in one line and not without end."""
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said[:LONGEST]}{'…' * (len(said) > LONGEST)}".rstrip(": .")
 
 
 def _callables_in(module: Any) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from .names import innermost
 from .sink import LAYER_CODES
-from .trace import Layer, Runs
+from .trace import HOOKS, Layer, Runs
 
 DEEPEST, MOST = 8, 10_000
 """How far to look for the next function: references from a middleware to it, and objects on the way."""
@@ -141,10 +141,11 @@ def _made(factory: Any, middleware: Any) -> bool:
 def _layer(path: str, factory: Any, link: Link | None, missing: Runs) -> Layer:
     from django.utils.deprecation import MiddlewareMixin
 
+    is_mixin = isinstance(factory, type) and issubclass(factory, MiddlewareMixin)
     can_sync, can_async = getattr(factory, "sync_capable", True), getattr(factory, "async_capable", False)
     return Layer(
         path=path,
         capable="both" if can_sync and can_async else "async" if can_async else "sync",
         runs=missing if link is None else "async" if link.is_async else "sync",
-        is_mixin=isinstance(factory, type) and issubclass(factory, MiddlewareMixin),
+        hooks=sum(hasattr(factory, hook) for hook in HOOKS) if is_mixin else 0,
     )

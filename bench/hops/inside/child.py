@@ -83,11 +83,12 @@ class Asking:
             collector.error = error = self.noted.raised[-1]
         layers = layers_of_django(self.application.interface, collector.hops)
         seen = collector.trace(self.application.name, layers, self.observer)
-        is_odd = error is None and seen.status is not None and seen.status >= 300
+        is_odd = error is None and (seen.status or 0) >= 300
+        answer = seen.status, collector.headers, collector.body
         seen = replace(
             seen,
             error_at=places_of(error) if error else [],
-            problem=problem_of(self.ask, seen.status, collector.headers, self.noted) if is_odd else None,
+            problem=problem_of(self.ask, *answer, self.noted) if is_odd else None,
             has_lifespan=self.has_lifespan,
             warm_up=len(self.begun) - 1,
             interpreter=sys.executable,

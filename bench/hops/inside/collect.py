@@ -15,6 +15,9 @@ from .names import innermost, name_of, short_path
 from .sink import OpenHop, Place
 from .trace import LOOP, REQUEST_THREAD, THREAD, Hop, Trace, with_queues
 
+KEPT_BYTES = 1000
+"""Of an answer's first part."""
+
 
 class Collector:
     """Sink of one request: its hops and threads, when it began, answered and ended, and what it answered."""
@@ -26,6 +29,7 @@ class Collector:
         self.threads_to_end = 0
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
+        self.body = b""
         self.first_byte_ns = self.end_ns = 0
         self.error: BaseException | None = None
         self.thread, self.on_loop = threading.current_thread(), loop_is_running()
@@ -38,9 +42,10 @@ class Collector:
             self.status = int(number[0])
             self.headers = {_text(name).lower(): _text(value) for name, value in headers}
 
-    def first_byte(self) -> None:
-        """The first part of the body leaves; later ones do not count."""
-        self.first_byte_ns = self.first_byte_ns or perf_counter_ns()
+    def answers(self, part: bytes) -> None:
+        """A part of the body leaves; of later ones nothing is kept."""
+        if part and not self.first_byte_ns:
+            self.first_byte_ns, self.body = perf_counter_ns(), bytes(part[:KEPT_BYTES])
 
     def finish(self) -> None:
         """The request has ended; what comes later does not count."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from .apps import error_text
 from .ask import Ask
@@ -23,6 +23,7 @@ from .sink import OURS
 
 NOT_PROJECT = ("site-packages", "dist-packages")
 LIBRARY = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
+LONGEST_BODY = 100
 TOKEN = "a" * 32
 """A CSRF token of the right form: the cookie and the header only have to be the same."""
 
@@ -84,7 +85,7 @@ def _is_project(file: str) -> bool:
     return not is_installed and not file.startswith((OURS, "<", *LIBRARY))
 
 
-def problem_of(ask: Ask, status: int, headers: Mapping[str, str], noted: Noted) -> str:
+def problem_of(ask: Ask, status: int, headers: Mapping[str, str], body: bytes, noted: Noted) -> str:
     """One or two sentences on a status of 300 or more: its cause, and how to ask otherwise."""
     said = f"{status} {_phrase(status)}".rstrip()
     error = noted.raised[-1] if noted.raised else None
@@ -96,9 +97,17 @@ def problem_of(ask: Ask, status: int, headers: Mapping[str, str], noted: Noted) 
         return f"{said}: {_host(ask)}"
     if status == HTTPStatus.METHOD_NOT_ALLOWED and headers.get("allow"):
         return f"{said}: this URL takes {headers['allow']}. Name one with --method."
+    if type(error).__name__ == "Resolver404":
+        return f"{said}: no URL of the project matches {urlsplit(ask.path).path}."
     if error is not None:
         return f"{said}: {error_text(error)}, {' → '.join(places_of(error)) or 'of an unknown place'}."
-    return f"{said}: the application answers so without an exception."
+    return f"{said}: no exception reached Django. The view, or a framework of its, made this answer{_begin(body)}."
+
+
+def _begin(body: bytes) -> str:
+    """The beginning of a body that people can read."""
+    text = " ".join(body.decode("utf-8", "replace").split())
+    return f": {text[:LONGEST_BODY]}" if text and not text.startswith("<") else ""
 
 
 def _phrase(status: int) -> str:
@@ -138,7 +147,7 @@ def _redirect(ask: Ask, location: str) -> str:
     if there.scheme == "https" and ask.scheme == "http" and there.path == path:
         return "the project wants https. Ask with --header 'X-Forwarded-Proto: https'."
     login = _login_path()
-    if login and there.path == login:
+    if (login and there.path == login) or path in parse_qs(there.query).get("next", ()):
         name = _setting("SESSION_COOKIE_NAME")
         return f"it leads to the login at {location}. Ask with the session of a browser, --header 'Cookie: {name}=…'."
     return f"it leads to {location}. Ask for that."

@@ -15,8 +15,10 @@ from .sink import LAYER_CODES, OpenHop
 from .trace import DJANGO, VIEW, Hop, Layer
 
 PYTHON = {"python": platform.python_version()}
-HANDLERS = ("django/core/handlers/", "django/dispatch/")
+HANDLERS = ("django/core/handlers/", "django/dispatch/", "django/http/response.py")
 """Where Django itself asks for hops that belong to no middleware and no view."""
+ANSWERS_EXCEPTIONS = "django/core/handlers/exception.py"
+"""Where Django asks for its own answer to an exception, whatever raised it."""
 
 
 class Cause(NamedTuple):
@@ -43,6 +45,8 @@ class Layers:
         A call of a middleware's own method is the middleware's, and a crossing in the chain is that of the middleware
         which cannot run on the other side. Of other calls: of what they are made in.
         """
+        if _is_asked_in(hop, ANSWERS_EXCEPTIONS):
+            return Cause(DJANGO)
         target = innermost_of_django(hop.target)
         number = self.by_object.get(id(getattr(target, "__self__", None)))
         if number is None and (crossing := self.by_function.get(id(target))) is not None:
@@ -56,7 +60,7 @@ class Layers:
             return Cause(self.layers[place].path, place)
         if above is not None:
             return Cause(above.cause, above.layer)
-        return Cause(DJANGO if _is_asked_by_django(hop) else VIEW)
+        return Cause(DJANGO if _is_asked_in(hop, *HANDLERS) else VIEW)
 
     def _divides(self, number: int) -> int | None:
         """The middleware on whose account there is a crossing into a link.
@@ -85,9 +89,10 @@ def innermost_of_django(target: Any) -> Any:
     return target if id(getattr(target, "__code__", None)) in LAYER_CODES else innermost(target)
 
 
-def _is_asked_by_django(hop: OpenHop) -> bool:
+def _is_asked_in(hop: OpenHop, *files: str) -> bool:
+    """Whether what asks, or in a task what is asked for, stands in one of these files or folders."""
     code = hop.asked_by[0] if hop.asked_by else getattr(innermost(hop.target), "__code__", None)
-    return code is not None and any(folder in code.co_filename for folder in HANDLERS)
+    return code is not None and any(file in code.co_filename for file in files)
 
 
 def layers_of_django(interface: str, hops: Sequence[OpenHop]) -> Layers:

@@ -21,6 +21,8 @@ from .sink import OpenHop
 
 SERVED: dict[str, str] = {}
 """What `main` was given: the application's name, and the folder that it is not to import from."""
+EVALUATES = ("hypercorn",)
+"""Servers that look the application up in a module's dictionary, which knows nothing of `__getattr__`."""
 _WATCHING = ExitStack()
 _ERRORS = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
 """Standard error as it is before the application can close it."""
@@ -31,6 +33,8 @@ def main() -> None:
     _, app, hides, server, *arguments = sys.argv
     SERVED.update(app=app, hides=hides)
     sys.argv[:] = [server, *arguments]
+    if server in EVALUATES:
+        globals()["application"] = traced_application()
     if server == "wsgiref":
         serve_wsgi(int(arguments[0]))
     else:

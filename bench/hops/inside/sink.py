@@ -108,10 +108,15 @@ def callers_of(frame: FrameType | None) -> tuple[Place | None, Any]:
 
 
 def layer_around(frame: FrameType | None) -> Any:
-    """The middleware, or the handler's method that calls the view, which the frame or its task came out of."""
+    """The middleware, or the handler's method that calls the view, which the frame or its task came out of.
+
+    None on the far side of a hop that leads to none: what the thread does further out is another call's.
+    """
     while LAYER_CODES and frame is not None:
         if id(frame.f_code) in LAYER_CODES:
             return frame.f_locals.get("get_response")
+        if frame.f_code.co_name == "thread_handler" and frame.f_code.co_filename.endswith(ASGIREF):
+            return None
         frame = frame.f_back
     return WITHIN.get()
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from .sink import REQUEST, Sink
 
-ENDS_THREADS = "asgiref.sync"
-"""The module whose own thread joins a request's thread at its end (asgiref 3.12 and later)."""
+ENDS_THREADS = ("asgiref.sync", "asyncio.base_events")
+"""Modules that start a thread for a moment only to join others: of a request (asgiref 3.12), of a loop's pool."""
 POOLS = "concurrent.futures.thread"
 """A thread that a pool starts has worked for a request when it has taken something of it, not before."""
 
@@ -46,7 +46,7 @@ def counting_threads() -> Iterator[None]:
 
     def noted_start(self: Any) -> None:
         sink, module = REQUEST.get(), getattr(getattr(self, "_target", None), "__module__", None)
-        if sink is not None and module == ENDS_THREADS:
+        if sink is not None and module in ENDS_THREADS:
             sink.threads_to_end += 1
         elif sink is not None and module != POOLS:
             self.run = _for(sink, self.run)

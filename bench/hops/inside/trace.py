@@ -17,6 +17,8 @@ Kind = Literal["sync_to_async", "async_to_sync"]
 Runs = Literal["sync", "async", "not used", "unknown"]
 KINDS: tuple[Kind, ...] = ("sync_to_async", "async_to_sync")
 LOOP, THREAD, REQUEST_THREAD = "event loop", "thread", "request thread"
+HOOKS = ("process_request", "process_response")
+"""What MiddlewareMixin sends to a thread, one hop each, where it runs async."""
 VIEW, DJANGO = "the view", "Django itself"
 """What causes a hop where no middleware does."""
 
@@ -140,14 +142,15 @@ class _Queue:
 class Layer:
     """One middleware, the outermost first: what it can do, how Django runs it here, and the hops that it causes.
 
-    `not used`: it raised MiddlewareNotUsed. `unknown`: a middleware around it hides what is inside of it.
+    `hooks`: how many of `process_request` and `process_response` it has as a MiddlewareMixin, each of which is a hop
+    where it runs async. `not used`: it raised MiddlewareNotUsed. `unknown`: one around it hides what is inside of it.
     """
 
     path: str
     capable: Literal["sync", "async", "both"]
     runs: Runs
-    is_mixin: bool
     hops: int = 0
+    hooks: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,10 +158,10 @@ class Trace:
     """One request through one application.
 
     `lanes` are the threads that hops ran on, `other_threads` the names of further ones that worked for the request and
-    that asgiref did not start. `threads_to_end` counts those that asgiref starts to end the request's own (asgiref 3.12
-    and later). `problem` says why the status is 300 or more, and what to do. `error` is what the request raised, and
-    `error_at` the project's own places on the way to it, the view first. `ended` is False where the request was still
-    at work when nobody waited any more.
+    that asgiref did not start. `threads_to_end` counts those that asgiref (3.12 and later) and asyncio start for a
+    moment to end others. `problem` says why the status is 300 or more, and what to do. `error` is what the request
+    raised, and `error_at` the project's own places on the way to it, the view first. `ended` is False where the request
+    was still at work when nobody waited any more.
     """
 
     application: str

@@ -54,8 +54,8 @@ class TracedASGI:
                 return {**message, "headers": [*headers, (b"server-timing", server_timing(collector).encode())]}
         elif kind == "websocket.accept":
             collector.answering(SWITCHING_PROTOCOLS)
-        elif message.get("body"):
-            collector.first_byte()
+        else:
+            collector.answers(message.get("body") or b"")
         return message
 
 
@@ -97,8 +97,7 @@ class Parts:
     def __next__(self) -> bytes:
         with self.step():
             part: bytes = next(self.parts)
-        if part:
-            self.collector.first_byte()
+        self.collector.answers(part)
         return part
 
     def __len__(self) -> int:
