@@ -1,4 +1,4 @@
-"""The one list of what makes a number honest (METHOD, 1 to 21): what is asked, where it is a gate, what proves it.
+"""The one list of what makes a number honest: what is asked, where it is a gate, what proves it.
 
 `bench/README.md` is rendered from it, a test checks that every place named exists, and `lab doctor` runs the checks
 that need no trial.
@@ -40,9 +40,13 @@ Seen = tuple[bool, str]
 
 @dataclass(frozen=True)
 class Item:
-    """One item: `gates` are names in bench, `tests` are files and names under bench/tests; `check` needs no trial."""
+    """One item: `gates` are names in bench, `tests` are files and names under bench/tests; `check` needs no trial.
+
+    Other modules cite an item by its `name`.
+    """
 
     number: int
+    name: str
     asks: str
     gates: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
@@ -164,12 +168,14 @@ def client_headroom() -> Seen:
 CHECKLIST = (
     Item(
         1,
+        "equal work",
         "Equal work: the same bytes from every stack, probed on the live server before timing.",
         ("probe.check",),
         ("test_contract.py::test_every_stack_answers_every_workload",),
     ),
     Item(
         2,
+        "equal cores",
         "Equal processes and cores, read from the running process; server and load apart, or the run says so.",
         ("cpus.plan", "verdict._machine"),
         (
@@ -180,6 +186,7 @@ CHECKLIST = (
     ),
     Item(
         3,
+        "threads swept",
         "The thread budget is swept: some WSGI arm has a thread for every request in flight.",
         ("checklist.threads_swept",),
         ("test_checklist.py::test_what_needs_no_trial_holds",),
@@ -187,6 +194,7 @@ CHECKLIST = (
     ),
     Item(
         4,
+        "sync inside shown",
         "Sync views behind ASGI are an arm of their own; threads are sampled and stand beside every throughput.",
         ("checklist.sync_in_asgi_shown", "tables.columns.COLUMNS"),
         ("test_checklist.py::test_what_needs_no_trial_holds",),
@@ -194,18 +202,21 @@ CHECKLIST = (
     ),
     Item(
         5,
+        "readiness",
         "Readiness is asked of our own instance, by a nonce, never slept for.",
         ("servers._wait_until_ready",),
         ("test_servers.py::test_a_stranger_who_came_between_is_told_by_the_nonce",),
     ),
     Item(
         6,
+        "warm-up",
         "The warm-up follows a rule fixed beforehand; the window's halves are compared.",
         ("trial.TrialPlan", "verdict._books"),
         ("test_verdict.py::test_a_number_with_a_reservation_is_degraded",),
     ),
     Item(
         7,
+        "restarts",
         "Repeats are server restarts, shuffled and interleaved by a stored seed; intervals by bootstrap over them.",
         ("experiment.in_random_order", "stats.ratio_interval"),
         ("test_experiment.py::test_each_repeat_is_one_pass_over_all_trials_in_an_order_of_its_own",),
@@ -213,12 +224,14 @@ CHECKLIST = (
     ),
     Item(
         8,
+        "intended send",
         "Open-loop latency runs from the intended send; the uncorrected distribution stands beside it.",
         ("load.open.schedule", "record.Trial"),
         ("test_freeze.py::test_the_open_loop_sees_a_freeze_that_the_closed_loop_hides",),
     ),
     Item(
         9,
+        "dispatch lateness",
         "Dispatch lateness p99 is below 2 ms or 5 % of the median latency, else the point is client-limited.",
         ("verdict._is_late",),
         ("test_verdict.py::test_a_number_with_a_reservation_is_degraded",),
@@ -226,6 +239,7 @@ CHECKLIST = (
     ),
     Item(
         10,
+        "client headroom",
         "The generator stays below 70 % of its core; it was calibrated against a null server.",
         ("verdict._is_client_busy", "load.calibrate.calibrate"),
         ("test_closed.py::test_locust_and_wrk_agree_within_3_percent",),
@@ -233,24 +247,28 @@ CHECKLIST = (
     ),
     Item(
         11,
+        "accounting",
         "The books balance exactly: scheduled = completed + failed + timed out + dropped + in flight.",
         ("load.process.Recording", "verdict._invalid"),
         ("test_closed.py::test_several_load_processes_merge_exactly",),
     ),
     Item(
         12,
+        "errors apart",
         "Errors never enter latencies; above 0.1 % of them no latency is claimed.",
         ("verdict._books", "load.closed.Recorder"),
         ("test_closed.py::test_an_answer_that_is_not_right_is_counted_by_class_and_has_no_latency",),
     ),
     Item(
         13,
+        "no survivorship",
         "No survivorship: what is unanswered after the drain is kept with its age, percentiles say at least.",
         ("numbers.at_least",),
         ("test_numbers.py::test_what_was_not_answered_makes_percentiles_lower_bounds",),
     ),
     Item(
         14,
+        "monotonic clocks",
         "Durations and rates come from monotonic clocks.",
         ("watch.Watch",),
         ("test_faults_of_lab.py::test_a_wall_clock_that_steps_by_an_hour_changes_no_number",),
@@ -258,6 +276,7 @@ CHECKLIST = (
     ),
     Item(
         15,
+        "Little's law",
         "Little's law is an audit, a point above its limit a bug; completions count whatever their start.",
         ("verdict._is_above_limit", "verdict._littles_law"),
         (
@@ -268,18 +287,21 @@ CHECKLIST = (
     ),
     Item(
         16,
+        "measured S",
         "S, the CPU per request, is the server's CPU time divided by its answers, never fitted.",
         ("meter.cpu_time_s", "numbers._against_limit"),
         ("test_trial.py::test_a_good_trial_is_below_its_limit_with_a_measured_cpu_time",),
     ),
     Item(
         17,
+        "limiter named",
         "The limiter of every plateau is named: threads, server CPU, client, upstream, backlog.",
         ("limits.limiter_of", "plateaus.plateaus_of"),
         ("test_limits.py::test_the_fullest_is_the_limiter",),
     ),
     Item(
         18,
+        "environment kept",
         "The run says what it was made on: CPU, kernel, limits, load before, versions, commands, lock, git, seed.",
         ("environment.describe",),
         ("test_checklist.py::test_what_needs_no_trial_holds",),
@@ -287,6 +309,7 @@ CHECKLIST = (
     ),
     Item(
         19,
+        "losses shown",
         "Where async loses is shown: CPU work, tiny views, a blocking call in an async view.",
         ("checklist.losses_shown",),
         ("test_counts.py::test_a_blocking_call_in_an_async_view_lets_one_inside_and_stalls_every_request",),
@@ -294,6 +317,7 @@ CHECKLIST = (
     ),
     Item(
         20,
+        "waste measured",
         "What a client that leaves wastes, and what SIGTERM loses, is measured.",
         (),
         (
@@ -303,6 +327,7 @@ CHECKLIST = (
     ),
     Item(
         21,
+        "relative claims",
         "CI asserts counts, shapes, orderings and ratios with intervals, never absolute rates.",
         ("checklist.claims_relative",),
         ("test_checklist.py::test_what_needs_no_trial_holds",),

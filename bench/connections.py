@@ -339,7 +339,7 @@ def _reservations(trial: Trial, seen: Seen) -> Iterator[Reason]:
 
 
 def _of_the_driver(seen: Seen, held: Held | None) -> Iterator[Reason]:
-    """Where the driver's own CPU could have made the delays: METHOD, item 10."""
+    """Where the driver's own CPU could have made the delays (checklist: client headroom)."""
     if held is None:
         return
     cpu_s: dict[str, float] = seen.wrote["cpu_s"]

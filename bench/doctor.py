@@ -127,8 +127,8 @@ def _checklist() -> Iterator[Check]:
     for item in CHECKLIST:
         if item.check:
             holds, seen = item.check()
-            remedy = "" if holds else f"see item {item.number} of bench/README.md"
-            yield Check(f"checklist {item.number}", "fine" if holds else "warning", seen, remedy)
+            remedy = "" if holds else f"see {item.name} in bench/README.md"
+            yield Check(f"checklist: {item.name}", "fine" if holds else "warning", seen, remedy)
 
 
 def is_fit(checks: list[Check]) -> bool:

@@ -1,4 +1,7 @@
-"""The machine and the versions a run was made with (METHOD, item 18). No host name, no path: a run is published."""
+"""The machine and the versions a run was made with (checklist: environment kept).
+
+No host name and no path is among them, because runs are published.
+"""
 
 import hashlib
 import os

@@ -1,7 +1,7 @@
 """An experiment: one question, its matrix of trials in `experiments/*.toml`, run in seeded random order.
 
 Every repeat goes once through the whole matrix in an order of its own, each trial on a server of its own, so that
-what drifts on the machine meets all stacks alike and repeats are restarts (METHOD, item 7).
+what drifts on the machine meets all stacks alike and repeats are restarts (checklist: restarts).
 """
 
 import random

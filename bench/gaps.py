@@ -1,4 +1,4 @@
-"""Stretches without an answer: was the server silent, or was the client itself held up? (METHOD, faults)"""
+"""Stretches without an answer: was the server silent, or was the client itself held up?"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a trial used to the full: the limiter of a plateau, named from samples and counts (METHOD, item 17)."""
+"""What a trial used to the full: the limiter of a plateau, named from samples and counts (checklist: limiter named)."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from bench.stacks import BACKLOG
 FULL = 0.85
 """From this share on something counts as used to the full."""
 CLIENT_FULL = 0.70
-"""Of a load process's core: above it the generator's tail latencies are its own (METHOD, item 10)."""
+"""Of a load process's core: above it the generator's tail latencies are its own (checklist: client headroom)."""
 UNBOUNDED = 10**9
 """A number of users that bounds nothing, for an open loop."""
 TICK_S = 0.001

@@ -1,4 +1,4 @@
-"""Plateaus of a run: where more users bring no more throughput, and what was used to the full there (METHOD, item 17).
+"""Plateaus of a run: where more users bring no more throughput, and what was used to the full there.
 
 From the samples of each trial; `limits.py` says what counts as full.
 """

@@ -1,4 +1,4 @@
-"""Looked at before a trial starts: file descriptors and ports enough for what is asked (METHOD, faults)."""
+"""Looked at before a trial starts: file descriptors and ports enough for what is asked."""
 
 import math
 import resource

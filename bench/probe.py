@@ -1,4 +1,4 @@
-"""The contract, asked of a live server before anything is timed (METHOD, item 1)."""
+"""The contract, asked of a live server before anything is timed (checklist: equal work)."""
 
 import socket
 from urllib.parse import urlsplit

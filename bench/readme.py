@@ -145,8 +145,10 @@ def checklist() -> str:
     rows = []
     for item in CHECKLIST:
         tests = ", ".join(map(_test_link, item.tests))
-        rows.append([str(item.number), item.asks, ", ".join(f"`{gate}`" for gate in item.gates) or "a test", tests])
-    return table(["", "what is asked", "gate", "proved by"], rows)
+        rows.append(
+            [str(item.number), item.name, item.asks, ", ".join(f"`{gate}`" for gate in item.gates) or "a test", tests]
+        )
+    return table(["", "name", "what is asked", "gate", "proved by"], rows)
 
 
 def _test_link(test: str) -> str:

@@ -1,6 +1,6 @@
 """Start a server of ours, know that it is ours, watch what it uses, and stop it with all its children.
 
-Readiness is asked, not slept for: each server is given a nonce and answers it at /ready (METHOD, item 5).
+Readiness is asked, not slept for: each server is given a nonce and answers it at /ready (checklist: readiness).
 """
 
 import os

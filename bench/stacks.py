@@ -16,7 +16,7 @@ from bench.errors import MissingDependency, UsageError, nearest
 HOST = "127.0.0.1"
 LOOPBACK = (HOST, "localhost", "::1")
 OWN_HOST_VARIABLE = "LAB_I_OWN_THIS_HOST"
-# What METHOD asks to be equal: one keep-alive for all that have one (gunicorn defaults to 2 s, uvicorn to 5 s),
+# What has to be equal everywhere: one keep-alive for all that have one (gunicorn defaults to 2 s, uvicorn to 5 s),
 # longer than any pause of ours, so that no connection is closed under a client that is about to use it.
 KEEP_ALIVE_S = 75
 BACKLOG = 2048

@@ -10,7 +10,7 @@ from bench.record import ASKED_FOR, Reason, Trial, Verdict
 from bench.stats import halves_differ, littles_law_error, littles_law_noise
 from bench.workloads import WORKLOADS
 
-MAX_ERROR_SHARE = 0.001  # above it there is no latency claim (METHOD, item 12)
+MAX_ERROR_SHARE = 0.001  # above it there is no latency claim (checklist: errors apart)
 MAX_LATENESS_US, MAX_LATENESS_SHARE = 2000, 0.05  # p99 of an open loop's sends, or of the median latency (item 9)
 MAX_LITTLE_ERROR = 0.05  # item 15
 MAX_OVER_LIMIT = 1.02  # beside the one request of every slot that the window's edge may cut in our favour

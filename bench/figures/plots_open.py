@@ -1,6 +1,7 @@
 """The figures of open loops: latency against the load that was asked for, and the two loops at one rate.
 
-In an open loop requests leave on a schedule, and latency counts from the intended send: see METHOD, items 8 and 9.
+In an open loop requests leave on a schedule, and latency counts from the intended send (checklist: intended send,
+dispatch lateness).
 """
 
 from __future__ import annotations

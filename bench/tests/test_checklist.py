@@ -22,7 +22,7 @@ def test_every_fault_has_a_test_that_exists() -> None:
 
 @pytest.mark.parametrize("place", ["verdict.no_such_gate", "no_such_module.judge", "test_verdict.py::test_nothing"])
 def test_a_place_that_does_not_exist_is_found(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checklist, "CHECKLIST", (Item(1, "", gates=(place,)),))
+    monkeypatch.setattr(checklist, "CHECKLIST", (Item(1, "", "", gates=(place,)),))
     assert checklist.unknown_places() == [place]
 
 

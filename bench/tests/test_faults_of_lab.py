@@ -1,4 +1,4 @@
-"""What befalls `lab run` as a whole: interruptions, a kill, a full disk, a stepped clock (METHOD, "Faults to survive").
+"""What befalls `lab run` as a whole: interruptions, a kill, a full disk, a stepped clock (bench/faults.py).
 
 What befalls a single trial is in `test_faults.py`.
 """

@@ -1,4 +1,4 @@
-"""What a client that leaves wastes, and what SIGTERM loses (METHOD, item 20): measured by counts on real servers."""
+"""What a client that leaves wastes, and what SIGTERM loses (checklist: waste measured), by counts on real servers."""
 
 import asyncio
 import signal
