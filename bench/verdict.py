@@ -11,10 +11,11 @@ from bench.stats import halves_differ, littles_law_error, littles_law_noise
 from bench.workloads import WORKLOADS
 
 MAX_ERROR_SHARE = 0.001  # above it there is no latency claim (checklist: errors apart)
-MAX_LATENESS_US, MAX_LATENESS_SHARE = 2000, 0.05  # p99 of an open loop's sends, or of the median latency (item 9)
-MAX_LITTLE_ERROR = 0.05  # item 15
+MAX_LATENESS_US, MAX_LATENESS_SHARE = 2000, 0.05
+"""p99 of an open loop's sends, or of the median latency (checklist: dispatch lateness)."""
+MAX_LITTLE_ERROR = 0.05  # checklist: Little's law
 MAX_OVER_LIMIT = 1.02  # beside the one request of every slot that the window's edge may cut in our favour
-MAX_DRIFT = 0.10  # between the halves of the window (item 6)
+MAX_DRIFT = 0.10  # between the halves of the window (checklist: warm-up)
 MAX_UNSEEN = 0.50  # of the window, while the lab was held up
 MAX_OTHER_CORES = 0.30  # kept busy by programs that are not ours, or kept by the machine's host
 

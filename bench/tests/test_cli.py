@@ -136,7 +136,7 @@ def test_lab_doctor_as_json_is_one_document_with_remedies(capsys: pytest.Capture
     seen = capsys.readouterr()
     found = json.loads(seen.out)
     assert status == (ExitCode.FINE if found["fit"] else ExitCode.NOT_RUN)
-    assert {"checklist 2", "file descriptors", "other load", "django", "python"} <= {
+    assert {"checklist: equal cores", "file descriptors", "other load", "django", "python"} <= {
         row["name"] for row in found["checks"]
     }
     assert all(row["remedy"] for row in found["checks"] if row["state"] != "fine")
