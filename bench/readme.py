@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from bench import experiment, record, summary
+from bench import experiment, record, run_page, summary
 from bench.arguments import Parser
 from bench.checklist import CHECKLIST
 from bench.claims import ledger, show
@@ -81,7 +81,7 @@ def caption() -> str:
         f"Django {machine['packages']['django']}, {machine['python']}, gunicorn "
         f"{machine['packages']['gunicorn']}, uvicorn {machine['packages']['uvicorn']}; {run.started_at[:10]}. "
         f"{HOLLOW}: some restart carries a reservation, spelt out in the "
-        f"[report](results/reference/{run.experiment}/report.html). "
+        f"[run](results/reference/{run.experiment}/README.md). "
         f"{AT_LEAST}: users wait longer than the measurement took, so that nobody's whole wait was seen."
     )
 
@@ -103,7 +103,7 @@ def runs() -> str:
         measured = sum(trial.is_measured for trial in run.trials)
         rows.append(
             [
-                f"[`{name}`]({name}/report.html)",
+                f"[`{name}`]({name}/README.md)",
                 run.started_at[:10],
                 f"{run.took_s / 60:.0f} min",
                 f"{measured} of {run.plan.trials}",
@@ -202,9 +202,9 @@ def experiments() -> str:
     for name in experiment.names():
         findings = summary.findings_of(reference(name))
         supported = sum(finding.value == "supported" for finding in findings)
-        link = f"[report](results/reference/{name}/report.html)"
-        rows.append([f"`{name}`", experiment.load(name).question, f"{supported} of {len(findings)}", link])
-    return table(["experiment", "question", "claims supported", ""], rows)
+        link = f"[`{name}`](results/reference/{name}/README.md)"
+        rows.append([link, experiment.load(name).question, f"{supported} of {len(findings)}"])
+    return table(["experiment", "question", "claims supported"], rows)
 
 
 def claims() -> str:
@@ -290,23 +290,57 @@ PICTURES = {
 
 
 def _signed(picture: Picture) -> str:
-    return f"<!-- drawn from {picture.source()} -->\n{picture.drawn()}"
+    return f"{_mark(picture.source())}\n{picture.drawn()}"
+
+
+def _mark(source: str) -> str:
+    return f"<!-- drawn from {source} -->"
 
 
 def is_fresh(name: str) -> bool:
     """True where the picture was drawn from what is there now."""
     path = record.REFERENCE / name
-    return path.exists() and PICTURES[name].source() in path.read_text()[:200]
+    return path.exists() and _mark(PICTURES[name].source()) in path.read_text()[:200]
+
+
+def is_page_fresh(name: str) -> bool:
+    """True where the page of a run and its figures are those of the run that is there now."""
+    run, folder = reference(name), record.REFERENCE / name
+    figures = run_page.figures_of(run)
+    files = {f"{one.slug}.svg" for one in figures}
+    drawn = {path.name: _mark(run.sha256) in path.read_text()[:200] for path in folder.glob("*.svg")}
+    page = folder / "README.md"
+    return (
+        files == drawn.keys()
+        and all(drawn.values())
+        and page.exists()
+        and page.read_text() == run_page.to_readme(run, figures)
+    )
+
+
+def write_page(name: str) -> None:
+    """Write the page of a run with its figures."""
+    run, folder = reference(name), record.REFERENCE / name
+    figures = run_page.figures_of(run)
+    for path in folder.glob("*.svg"):
+        path.unlink()
+    for one in figures:
+        svg = f"{_mark(run.sha256)}\n{one.figure.svg(prefix=one.slug + '-')}"
+        record.write_atomically(folder / f"{one.slug}.svg", svg.encode())
+    record.write_atomically(folder / "README.md", run_page.to_readme(run, figures).encode())
 
 
 def stale() -> list[str]:
     """The files that do not say what the results say."""
     files = [name for name in FILES if rendered((ROOT / name).read_text()) != (ROOT / name).read_text()]
-    return [*files, *(f"results/reference/{name}" for name in PICTURES if not is_fresh(name))]
+    pictures = [f"results/reference/{name}" for name in PICTURES if not is_fresh(name)]
+    return [*files, *pictures, *(f"results/reference/{name}" for name in experiment.names() if not is_page_fresh(name))]
 
 
 def render_all() -> None:
-    """Write the pictures and all generated parts."""
+    """Write the pictures, the pages of the runs, and all generated parts."""
+    for name in experiment.names():
+        write_page(name)
     for name, picture in PICTURES.items():
         record.write_atomically(record.REFERENCE / name, _signed(picture).encode())
     for path in (ROOT / name for name in FILES):

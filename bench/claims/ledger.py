@@ -142,7 +142,7 @@ def place_of(evidence: AnyEvidence, material: Kept) -> str:
     kept = f"results/{material.folder.name}"
     match evidence:
         case OfRun(experiment=name):
-            return f"{kept}/{name}/report.html"
+            return f"{kept}/{name}/README.md"
         case OfTrace(trace=name):
             stack, middleware, request = {**KEPT, **FEEDS}[name]
             return f"lab trace {stack} {shlex.quote(request)}" + (

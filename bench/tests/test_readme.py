@@ -1,11 +1,12 @@
 """What the READMEs say is what the results say; what they point at is looked at in `test_prose.py`."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from bench import experiment, readme, record
+from bench import experiment, plots, readme, record, summary
 from bench.errors import LabError
 from bench.record import ROOT
 from bench.tests.prose import tracked
@@ -34,7 +35,38 @@ def test_each_picture_is_drawn_from_what_is_there(name: str) -> None:
     assert readme.is_fresh(name)
 
 
-@pytest.mark.parametrize("path", [path for path in READMES if path.parent != ROOT and path.parent.name != "results"])
+PAGES = [record.REFERENCE / name / "README.md" for name in experiment.names()]
+SHORT = [path for path in READMES if path not in PAGES and path.parent != ROOT and path.parent.name != "results"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.parent.name for page in PAGES])
+def test_a_run_has_a_page_with_its_question_its_answer_and_the_figures_that_carry_it(page: Path) -> None:
+    text, run = page.read_text(), record.load(page.parent)
+    assert run.question in text
+    told = [finding for finding in summary.findings_of(run) if finding.value != "cannot tell"]
+    assert len(re.findall(r"^- \*\*(Supported|Refuted)\*\*: .+\)\.$", text, re.MULTILINE)) == min(3, len(told))
+    pictures = re.findall(r"^!\[.+\]\((.+\.svg)\)$", text, re.MULTILINE)
+    assert min(2, len(plots.figures_for(run))) <= len(pictures) <= 3
+    assert {path.name for path in page.parent.glob("*.svg")} == set(pictures)
+    assert "<h1" not in text
+
+
+def test_a_page_that_says_something_else_or_a_figure_too_many_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(record.REFERENCE / "held", tmp_path / "held")
+    monkeypatch.setattr(record, "REFERENCE", tmp_path)
+    assert readme.is_page_fresh("held")
+    (tmp_path / "held" / "left_over.svg").write_text("<svg/>")
+    assert not readme.is_page_fresh("held")
+    readme.write_page("held")
+    assert readme.is_page_fresh("held")
+    page = tmp_path / "held" / "README.md"
+    page.write_text(page.read_text().replace("1,005", "1,006"))
+    assert not readme.is_page_fresh("held")
+
+
+@pytest.mark.parametrize("path", SHORT)
 def test_a_folder_s_readme_is_short(path: Path) -> None:
     assert len(readme.PART.sub("", path.read_text()).splitlines()) <= 15
 
