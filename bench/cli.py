@@ -71,6 +71,7 @@ def diff(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     from bench import experiment, unfinished
+    from bench.hops.counting import count_hops
     from bench.progress import RunProgress
     from bench.wishes import wishes_of
 
@@ -79,7 +80,9 @@ def run(arguments: argparse.Namespace) -> int:
     unfinished.require_unused(folder)
     tell_before(folder)
     with RunProgress(len(ordered), console(stderr=True)) as progress:
-        finished = experiment.perform(planned, ordered, folder, before=progress.before, after=progress.after)
+        finished = experiment.perform(
+            planned, ordered, folder, before=progress.before, after=progress.after, count_hops=count_hops
+        )
     if arguments.out is None:
         point_latest_at(folder)
     show(record.load(folder), folder, as_json=arguments.json)

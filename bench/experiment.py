@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,8 +20,7 @@ import msgspec
 from bench import cpus, environment, preflight, record, unfinished
 from bench.connections import is_about
 from bench.databases.database import source
-from bench.errors import LabError, NotKept, NotRun, SecondInterrupt, UsageError, nearest
-from bench.hops.asking import trace_of
+from bench.errors import NotKept, NotRun, SecondInterrupt, UsageError, nearest
 from bench.load.process import Engine
 from bench.record import Claim, Connections, Hops, Plan, Reason, Run, Status, Trial, Users
 from bench.stacks import parse_stack
@@ -335,8 +333,11 @@ def perform(
     *,
     before: Callable[[TrialPlan], None] = lambda plan: None,
     after: Callable[[Trial], None] = lambda trial: None,
+    count_hops: Callable[[TrialPlan], Hops | None] = lambda plan: None,
 ) -> Run:
     """Make all trials, saving the run after each. Interrupted, it keeps what there is as `aborted`.
+
+    `before` and `after` each trial somebody is told; `count_hops` gives the hops that are kept with it.
 
     Raises UsageError where the folder is not ours alone, NotKept where the disk does not take what was measured, and,
     once what there is has been saved, SecondInterrupt.
@@ -344,7 +345,7 @@ def perform(
     with unfinished.claimed(folder):
         cpus.stay_with_the_load(cpus.plan(1, run.plan.load_processes))
         preflight.raise_descriptor_limit()
-        return _performed(run, ordered, folder, before, after)
+        return _performed(run, ordered, folder, before, after, count_hops)
 
 
 def _performed(
@@ -353,6 +354,7 @@ def _performed(
     folder: Path,
     before: Callable[[TrialPlan], None],
     after: Callable[[Trial], None],
+    count_hops: Callable[[TrialPlan], Hops | None],
 ) -> Run:
     began_s = started_s = time.monotonic()
     capacity_users = load(run.experiment).capacity_users
@@ -361,7 +363,8 @@ def _performed(
             started_s = time.monotonic()
             before(plan)
             with _kept_or_told(number, len(ordered), folder):
-                trial = _one(plan, run.trials, capacity_users, folder / "requests" / f"{number:04}.csv.gz")
+                requests = folder / "requests" / f"{number:04}.csv.gz"
+                trial = _one(plan, run.trials, capacity_users, requests, count_hops)
                 run = _with(run, trial, began_s, started_s)
                 record.save(run, folder)
             if run.status == "aborted":
@@ -397,21 +400,18 @@ def _cut_short(run: Run, ordered: Sequence[TrialPlan], began_s: float, started_s
     return _with(run, replace(blank(left[0]), verdict="aborted", reasons=[INTERRUPTED]), began_s, started_s)
 
 
-def _one(plan: TrialPlan, trials: Sequence[Trial], capacity_users: int, keep: Path) -> Trial:
+def _one(
+    plan: TrialPlan,
+    trials: Sequence[Trial],
+    capacity_users: int,
+    keep: Path,
+    count_hops: Callable[[TrialPlan], Hops | None],
+) -> Trial:
     try:
-        hops = hops_of(plan.stack.name, plan.request.name, plan.middleware) if plan.count_hops else None
+        hops = count_hops(plan)
         return replace(run_trial(resolved(plan, trials, capacity_users), keep), hops=hops)
     except NotRun as error:
         return replace(blank(plan), reasons=[Reason("not-run", str(error))])
-
-
-@cache
-def hops_of(stack: str, request: str, middleware: tuple[str, ...]) -> Hops:
-    """Counted once in a run, in a process of its own: the count does not depend on load or time. NotRun where not."""
-    try:
-        return record.Hops(**trace_of(parse_stack(stack), parse_request(request), middleware).hops)
-    except LabError as error:
-        raise NotRun(f"The hops of {stack} could not be counted: {error}") from None
 
 
 def _with(run: Run, trial: Trial, began_s: float, started_s: float) -> Run:

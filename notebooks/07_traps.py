@@ -20,7 +20,7 @@ from IPython.display import Markdown, display
 from bench.claims import show
 from bench.exhibits import a_methods, calls, traps
 from bench.figures import plots_traps
-from bench.learn import lessons
+from bench.learn import lessons, live
 
 seen = traps.load()
 asked = calls.load()
@@ -193,7 +193,7 @@ for outcome in ("caught", "swallowed", "other error", "waits", "short") if None 
 # All of them asked again, on this machine, behind both doors: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = traps.ask_live()
+mine = live.ask_traps()
 if mine:
     display(Markdown(traps.beside(mine, seen)))
 

@@ -8,7 +8,6 @@ asks all of them again (half a minute) and writes that file. What is said about 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import sys
@@ -26,7 +25,6 @@ from bench.arguments import Parser
 from bench.databases.database import serving_database, source
 from bench.errors import ExitCode
 from bench.exhibits.trap_ways import WAYS, Values, Visitor
-from bench.learn import live
 from bench.record import ROOT
 from bench.servers import free_port, serving
 from bench.stacks import parse_stack
@@ -82,22 +80,6 @@ def ask_all(names: Sequence[str] = TRAPS, tell: Callable[[int, str], None] = lam
                 for name in names:
                     found[name][door] = seen_at(visitor, name)
                     tell(sum(map(len, found.values())), f"{name} behind {door.upper()}: {_harm(found, name, door)}")
-    return found
-
-
-def ask_live(names: Sequence[str] = TRAPS) -> Found | None:
-    """Ask here and now where LAB_LIVE is set, with a progress bar; else None, and how to have it."""
-    if not os.environ.get(live.LIVE_VARIABLE):
-        print("This cell asks on your machine, in about half a minute: open the course with `lab notebooks --live`.")
-        return None
-    questions = len(names) * len(STACKS)
-
-    def show(done: int, line: str) -> None:
-        print(live.bar(done, questions, f"{done}/{questions} {line}"), end="", flush=True)
-
-    show(0, "the database and the first server start")
-    found = ask_all(names, show)
-    print()
     return found
 
 

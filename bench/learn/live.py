@@ -1,5 +1,7 @@
 """The live cell of a lesson: a small run on the reader's machine, with a bar, and how long it will take."""
 
+from __future__ import annotations
+
 import os
 import re
 import statistics
@@ -7,11 +9,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import record, unfinished
 from bench.errors import ExitCode, LabError
 from bench.record import ROOT, Run
+from labs.traps.names import TRAPS
+
+if TYPE_CHECKING:
+    from bench.exhibits.traps import Found
 
 LIVE_VARIABLE = "LAB_LIVE"
 BAR_COLUMNS, LINE_COLUMNS = 24, 100
@@ -32,6 +38,24 @@ def measure(experiment: str, *options: str, folder: Path | None = None) -> Run |
     if status == ExitCode.USAGE or not (folder / "run.json").exists():  # refused, where another's run is there
         raise LabError(f"Nothing was measured: {said[-1] if said else 'it ended without a word'}")
     return record.load(folder)
+
+
+def ask_traps(names: Sequence[str] = TRAPS) -> Found | None:
+    """Ask the traps here and now where LAB_LIVE is set, with a progress bar; else None, and how to have it."""
+    if not os.environ.get(LIVE_VARIABLE):
+        print("This cell asks on your machine, in about half a minute: open the course with `lab notebooks --live`.")
+        return None
+    from bench.exhibits.traps import STACKS, ask_all
+
+    questions = len(names) * len(STACKS)
+
+    def show(done: int, line: str) -> None:
+        print(bar(done, questions, f"{done}/{questions} {line}"), end="", flush=True)
+
+    show(0, "the database and the first server start")
+    found = ask_all(names, show)
+    print()
+    return found
 
 
 def _heard(command: Sequence[str]) -> tuple[int, list[str]]:

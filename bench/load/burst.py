@@ -1,37 +1,27 @@
-"""`scripts/burst STACK WORKLOAD -n 40`: N requests at once through httpx, drawn as a timeline.
+"""N requests at once through httpx: when each was answered, and how many threads the server had meanwhile.
 
 A picture, not a measurement: httpx costs the client about a millisecond a request, which is why it stops at 100.
 """
 
 import asyncio
-import sys
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import httpx
-from rich.console import Console
-from rich.markup import escape
 
-from bench import cpus, meter, record
-from bench.arguments import Parser, whole, words
+from bench import cpus, meter
 from bench.bounded import ask
-from bench.errors import ExitCode
 from bench.interrupts import run
 from bench.needs import serving_needs
-from bench.plots import burst_timeline, waves_of
 from bench.probe import probe
 from bench.servers import Server, serving_stack
-from bench.stacks import Stack, parse_stack
-from bench.terminal import console, guarded, print_json, shown
-from bench.workloads import Request, parse_request
+from bench.stacks import Stack
+from bench.workloads import Request
 
 MAX_REQUESTS = 100
 LOOK_EVERY_S = 0.02
 ANSWERED_WITHIN_S = 60.0
-BAR_COLUMNS = 60
 
 
 @dataclass(frozen=True)
@@ -115,62 +105,3 @@ def _inside_most(server: Server, stack: Stack) -> int | None:
     if not stack.lab.is_django or stack.budget.processes > 1:  # each process counts for itself
         return None
     return int(ask(server.url, "/whoami", ANSWERED_WITHIN_S).json()["inside_most"])
-
-
-def show(bursts: Sequence[Burst], console: Console) -> None:
-    """One bar per request from its start to its answer, all stacks on one time axis."""
-    total_s = max(answer.end_s for one in bursts for answer in one.answers)
-    for one in bursts:
-        inside = "" if one.inside_most is None else f", at most {one.inside_most} inside the view"
-        failed = sum(not answer.ok for answer in one.answers)
-        console.print(
-            f"[bold]{one.stack}[/] {escape(one.request)}: {len(one.answers)} at once in "
-            f"{waves_of(one.answers)} wave(s){inside}, up to {one.threads_most} threads, {failed} failed"
-        )
-        for answer in sorted(one.answers, key=lambda answer: (answer.end_s, answer.start_s)):
-            console.print(_bar(answer, total_s), highlight=False)
-        console.print()
-
-
-def _bar(answer: Answer, total_s: float) -> str:
-    start, end = (round(BAR_COLUMNS * at_s / total_s) for at_s in (answer.start_s, answer.end_s))
-    colour = "cyan" if answer.ok else "red"
-    bar = " " * start + "█" * max(1, end - start)
-    return f"[{colour}]{bar:<{BAR_COLUMNS}}[/] {1000 * answer.end_s:7.0f} ms"
-
-
-def draw(bursts: Sequence[Burst], path: Path) -> None:
-    """The timelines beside each other, as PNG or SVG by the file's name."""
-    picture = burst_timeline({one.stack: one.answers for one in bursts})
-    content = picture.png() if path.suffix == ".png" else picture.svg().encode()
-    record.require_replaceable(path, content)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    record.write_atomically(path, content)
-
-
-def build_parser() -> Parser:
-    parser = Parser(prog="scripts/burst", description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("stacks", metavar="STACK", type=words, help="one, or several with commas")
-    parser.add_argument("workload", metavar="WORKLOAD", help="such as wait, or 'wait?ms=200'")
-    parser.add_argument("-n", type=whole(1, MAX_REQUESTS), default=40, help="requests at once (40)")
-    parser.add_argument("--out", type=Path, default=record.LOCAL / "burst.png", help="the picture (.png, .svg)")
-    parser.add_argument("--json", action="store_true", help="the answers as one JSON document on stdout")
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    arguments = build_parser().parse_args(argv)
-    request = parse_request(arguments.workload)
-    bursts = [burst(parse_stack(text), request, arguments.n) for text in arguments.stacks]
-    draw(bursts, arguments.out)
-    if arguments.json:
-        print_json([asdict(one) for one in bursts])
-    else:
-        show(bursts, console())
-    console(stderr=True).print(f"picture: {shown(arguments.out)}", highlight=False, markup=False, soft_wrap=True)
-    all_right = all(answer.ok for one in bursts for answer in one.answers)
-    return ExitCode.FINE if all_right else ExitCode.INVALID
-
-
-if __name__ == "__main__":
-    sys.exit(guarded(main))

@@ -170,7 +170,11 @@ MISTAKES = [
         2,
         r"There is no module 'no_such_site'.*start `lab trace` where manage\.py is\.",
     ),
-    ("--app broken:application /", 2, r"broken cannot be imported by .* \(ModuleNotFoundError.*\): name the project's own interpreter with --python"),
+    (
+        "--app broken:application /",
+        2,
+        r"broken cannot be imported by .* \(ModuleNotFoundError.*\): name the project's own interpreter",
+    ),
     ("--app unset:application /", 2, r"unset cannot be imported \(ImproperlyConfigured.*set DJANGO_SETTINGS_MODULE"),
     ("--app site_of_mine:aplication /", 2, r"site_of_mine has no 'aplication': did you mean application\?"),
     ("--app site_of_mine:a_number /", 2, r"site_of_mine:a_number is a int, not an application"),

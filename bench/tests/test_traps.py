@@ -192,7 +192,7 @@ def test_no_trap_is_asked_in_a_lesson_unless_it_is_wished(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv(live.LIVE_VARIABLE, raising=False)
-    assert traps.ask_live() is None
+    assert live.ask_traps() is None
     assert "lab notebooks --live" in capsys.readouterr().out
 
 
@@ -200,7 +200,7 @@ def test_the_live_cell_asks_behind_both_doors_with_a_bar(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(live.LIVE_VARIABLE, "1")
-    found = traps.ask_live(["context_token_across_hop"])
+    found = live.ask_traps(["context_token_across_hop"])
     assert found
     assert set(found["context_token_across_hop"]) == BOTH
     assert "█ 2/2 context_token_across_hop behind ASGI: harm" in capsys.readouterr().out

@@ -1,6 +1,8 @@
-"""Fills in the contact form through one lab's own door, in a process of its own, as `ask.py` does for plain answers.
+"""Fills in the contact form through one lab's own door, in a process of its own.
 
-`python -m labs.tests.visit labs.async_asgi.asgi` prints {visit: [hops, status, location, body], ...} as JSON.
+    python -m bench.exhibits.contact_visits labs.async_asgi.asgi
+
+prints {visit: [hops, status, location, body], ...} as JSON.
 """
 
 import asyncio

@@ -1,0 +1,28 @@
+"""The hops of a request of one of the lab's stacks, as a run keeps them: counted once, in a process of its own."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from bench.errors import LabError, NotRun
+from bench.hops.asking import trace_of
+from bench.record import Hops
+from bench.stacks import parse_stack
+from bench.trial import TrialPlan
+from bench.workloads import parse_request
+
+
+def count_hops(plan: TrialPlan) -> Hops | None:
+    """Trace the trial's request where the plan asks for it; else None. Raises NotRun where it cannot be traced."""
+    if not plan.count_hops:
+        return None
+    return _count(plan.stack.name, plan.request.name, plan.middleware)
+
+
+@cache
+def _count(stack: str, request: str, middleware: tuple[str, ...]) -> Hops:
+    """The count depends on no load and no time, so one a run is enough."""
+    try:
+        return Hops(**trace_of(parse_stack(stack), parse_request(request), middleware).hops)
+    except LabError as error:
+        raise NotRun(f"The hops of {stack} could not be counted: {error}") from None
