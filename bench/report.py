@@ -1,25 +1,26 @@
 """`report.html` of a run: one file with everything in it, figures too, that opens offline and prints.
 
-No script, no address outside of the file. What a run says is escaped: it may hold a server's log.
+No script, no address outside of the file. The page is `report.html.j2`, which escapes what a run says: it may hold a
+server's log. Here is the data for it.
 """
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path
-from string import Template
 from textwrap import shorten
-from typing import Any
+from typing import Any, get_args
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench import plots, stats, summary
 from bench.errors import UsageError
 from bench.plateaus import plateaus_of
 from bench.record import Run, Trial, write_atomically
 from bench.stacks import parse_stack
-from bench.summary import Finding, Row
+from bench.summary import Row
 from bench.tables.below import ACCOUNT, account_of, notes_of, plateau_name, refusals_of
-from bench.tables.columns import COLUMNS, Column, cells, columns_of
-from bench.tables.groups import Group, groups_of
+from bench.tables.columns import COLUMNS, cells, columns_of
+from bench.tables.groups import groups_of
 from bench.tables.texts import milliseconds, number
 
 EVENTS_SHOWN = 5
@@ -48,59 +49,16 @@ HOW_TO_READ = {
     "latencies read as lower bounds for people who do not wait for each other.",
 }
 
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>$title</title>
-<style>
-:root { --ink: #1f2328; --soft: #59636e; --line: #d9dee3; --paper: #fbfbfa; --card: #fff; --hole: #9a6700;
-  --good: #1a7f37; --bad: #b00020; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e3; --soft: #a3abb3; --line: #3a4048; --paper: #16191d;
-  --card: #1e2227; --hole: #e3b341; --good: #56d364; --bad: #ff7b72; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 66rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .25rem; }
-h2 { font-size: 1.2rem; margin: 2.5rem 0 .75rem; }
-p, li, dd { max-width: 46rem; }
-ul.notes { list-style: none; padding: 0; } ul.notes li { white-space: pre-line; margin-bottom: .4rem; }
-.question { font-size: 1.2rem; color: var(--soft); margin: 0 0 .75rem; }
-.meta, figcaption, .note { color: var(--soft); font-size: .875rem; }
-.answer { font-size: 1.05rem; border-left: 3px solid var(--line); padding-left: 1rem; }
-.warning { border: 1px solid var(--hole); border-radius: 6px; padding: .5rem .9rem; color: var(--hole); }
-figure { margin: 0 0 1.5rem; break-inside: avoid; }
-.card { background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: .5rem; overflow-x: auto; }
-.card svg { display: block; width: 100%; min-width: 34rem; height: auto; }
-figcaption { margin: .35rem .25rem 0; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .28rem .7rem .28rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th { color: var(--soft); font-weight: 500; }
-th:first-child, td:first-child, td.text, th.text { text-align: left; }
-td.wrap { white-space: normal; text-align: left; min-width: 13rem; }
-tr.group td { font-weight: 600; padding-top: 1rem; text-align: left; }
-.hole { color: var(--hole); } .supported { color: var(--good); } .refuted, .invalid { color: var(--bad); }
-.supported, .refuted, .cannot-tell { font-weight: 600; }
-code, pre { font: .8125rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
-pre { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: .6rem .8rem;
-  white-space: pre-wrap; overflow-wrap: anywhere; margin: .25rem 0 1rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.25rem; font-size: .9rem; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
-@media print { body { background: #fff; color: #000; font-size: 11pt; } main { max-width: none; padding: 0; }
-  table { font-size: 7.5pt; } .card { border: 0; } .wide, .card { overflow: visible; } tr { break-inside: avoid; } }
-</style>
-</head>
-<body>
-<main>
-$body
-</main>
-</body>
-</html>
-""")
+PAGE = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+).get_template("report.html.j2")
+Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
+"""Title, headings and lines."""
 
 
 def write_report(run: Run, folder: Path) -> Path:
@@ -114,144 +72,48 @@ def write_report(run: Run, folder: Path) -> Path:
 def to_html(run: Run) -> str:
     """The report as one HTML document; the same run gives the same text."""
     rows, findings = summary.rows_of(run), summary.findings_of(run)
-    drawn = plots.figures_for(run)
-    parts = [
-        _head(run),
-        _answer(findings, drawn),
-        _findings(findings),
-        "<h2>In pictures</h2>" if drawn else "",
-        *(_figure(one) for one in drawn),
-        _table(rows),
-        _plateaus(run),
-        _refusals(rows),
-        _accounts(rows),
-        _notes(run, rows),
-        _definitions("How to read it", {column.heading: column.help for column in COLUMNS} | HOW_TO_READ),
-        _environment(run),
-        _commands(run),
-    ]
-    return PAGE.substitute(title=escape(f"{run.title} · {run.experiment}"), body="\n".join(filter(None, parts)))
-
-
-def _head(run: Run) -> str:
-    facts = [run.experiment, f"profile {run.profile}", run.started_at, _cpu(run.environment)]
-    lines = [
-        f"<h1>{escape(run.title)}</h1>",
-        f'<p class="question">{escape(run.question)}</p>',
-        f'<p class="meta">{escape(" · ".join(fact for fact in facts if fact))}</p>',
-    ]
-    if run.status != "complete":
-        lines.append(f'<p class="warning">{escape(_incomplete(run))}</p>')
-    return "\n".join(lines)
-
-
-def _cpu(environment: Mapping[str, Any]) -> str:
-    cpu = environment.get("cpu")
-    return str(cpu) if isinstance(cpu, str) else ""
-
-
-def _incomplete(run: Run) -> str:
-    word = "was interrupted" if run.status == "aborted" else "is not finished"
-    return f"This run {word}: {len(run.trials)} of {run.plan.trials} trials are here, after {run.took_s:,.0f} s."
-
-
-def _answer(findings: Sequence[Finding], drawn: Sequence[plots.Drawn]) -> str:
-    """One paragraph: what the run says to its claims, or what its first figure shows where there are none."""
-    if not findings:
-        text = drawn[0].figure.finding + "." if drawn else "Nothing was measured."
-        return f'<p class="answer">{escape(text)}</p>'
-    values: tuple[stats.Finding, ...] = ("supported", "refuted", "cannot tell")
-    said = {value: [finding for finding in findings if finding.value == value] for value in values}
-    counts = f"Of {len(findings)} claims this run supports {len(said['supported'])} and refutes {len(said['refuted'])};"
-    sentences = [f"{counts} it cannot tell {len(said['cannot tell'])}."]
-    for value in values[:2]:
-        if said[value]:
-            sentences.append(f"<b>{value.capitalize()}:</b> {'; '.join(map(_claim, said[value]))}.")
-    return f'<p class="answer">{" ".join(sentences)}</p>'
-
-
-def _claim(finding: Finding) -> str:
-    return escape(f"{finding.claim.says}: {finding.text}")
-
-
-def _findings(findings: Sequence[Finding]) -> str:
-    if not findings:
-        return ""
-    body = "".join(
-        f'<tr><td class="{finding.value.replace(" ", "-")}">{finding.value}</td>'
-        f'<td class="wrap">{escape(finding.claim.says)}</td><td class="wrap">{escape(finding.text)}</td>'
-        f'<td class="wrap note">{escape(summary.compared_text(finding.claim))}</td></tr>\n'
-        for finding in findings
-    )
-    head = "".join(f'<th class="text">{word}</th>' for word in ("finding", "claim", "ratio", "of what to what"))
-    return "<h2>Findings</h2>\n" + _wide_table(head, body)
-
-
-def _figure(drawn: plots.Drawn) -> str:
-    return (
-        f'<figure id="{drawn.slug}"><div class="card">{drawn.figure.svg(prefix=drawn.slug + "-")}</div>\n'
-        f"<figcaption>{escape(drawn.caption)}</figcaption></figure>"
+    return PAGE.render(
+        run=run,
+        findings=findings,
+        said={value: [one for one in findings if one.value == value] for value in get_args(stats.Finding)},
+        compared_text=summary.compared_text,
+        figures=plots.figures_for(run),
+        groups=groups_of(rows),
+        columns=columns_of(rows),
+        notes=notes_of(rows),
+        cells=cells,
+        shorten=shorten,
+        small_tables=[_plateaus(run), _refusals(rows), _accounts(rows)],
+        remarks=_remarks(run, rows),
+        how_to_read={column.heading: column.help for column in COLUMNS} | HOW_TO_READ,
+        environment=_environment(run),
+        commands=_commands(run),
     )
 
 
-def _table(rows: Sequence[Row]) -> str:
-    if not rows:
-        return "<h2>All numbers</h2>\n<p>No trial was measured.</p>"
-    notes, columns = notes_of(rows), columns_of(rows)
-    head = "".join(map(_heading, columns))
-    body = "".join(_group(group, columns, notes) for group in groups_of(rows))
-    return "<h2>All numbers</h2>\n" + _wide_table(head, body)
-
-
-def _heading(column: Column) -> str:
-    side = ' class="text"' if column is COLUMNS[-1] else ""
-    return f'<th scope="col"{side} title="{escape(column.help)}">{escape(column.heading)}</th>'
-
-
-def _wide_table(head: str, body: str) -> str:
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
-
-
-def _group(group: Group, columns: Sequence[Column], notes: dict[str, int]) -> str:
-    heading = f'<tr class="group"><td colspan="{len(columns)}">{escape(group.heading)}</td></tr>\n'
-    return heading + "".join(_row(row, columns, notes) for row in group.rows)
-
-
-def _row(row: Row, columns: Sequence[Column], notes: dict[str, int]) -> str:
-    """Numbers with their verdict; where nothing was measured, the verdict and why across all columns."""
-    if not row.measured:
-        why = f"{row.verdict} [{notes[row.why]}]: {shorten(row.why, 150)}"
-        across = f'<td class="wrap hole" colspan="{len(columns) - 1}">{escape(why)}</td>'
-        return f"<tr><td>{escape(row.stack)}</td>{across}</tr>\n"
-    *texts, verdict = cells(row, columns, notes)
-    numbers = "".join(f"<td>{escape(text)}</td>" for text in texts)
-    return f'<tr>{numbers}<td class="text{" hole" if row.is_hollow else ""}">{escape(verdict)}</td></tr>\n'
-
-
-def _plateaus(run: Run) -> str:
+def _plateaus(run: Run) -> Table:
     """What holds each plateau down."""
     plateaus = plateaus_of(run)
     lines = [
         (plateau_name(it, plateaus), it.users_text, number(it.throughput_per_s), it.limiter_text) for it in plateaus
     ]
-    headings = ("stack", "users", "requests/s", "limited by")
-    return _small_table("Where more users bring no more", headings, lines) if lines else ""
+    return "Where more users bring no more", ("stack", "users", "requests/s", "limited by"), lines
 
 
-def _refusals(rows: Sequence[Row]) -> str:
+def _refusals(rows: Sequence[Row]) -> Table:
     """What the labs' logs say of the database."""
     lines = [
         (whose, error, f"{count:,}") for whose, counts in refusals_of(rows) for error, count in counts.most_common()
     ]
-    return _small_table("What the database refused", ("where", "error", "times"), lines) if lines else ""
+    return "What the database refused", ("where", "error", "times"), lines
 
 
-def _accounts(rows: Sequence[Row]) -> str:
+def _accounts(rows: Sequence[Row]) -> Table:
     """Where the requests of each open loop went: what was issued is the sum of the rest."""
-    lines = [_account(row) for row in rows if row.is_open and row.measured]
     issued, first, *others = ACCOUNT
     headings = ("stack", "load", f"{issued} =", first, *(f"+ {name}" for name in others), "sent late, p99 ms")
-    return _small_table("Where the requests of the open loops went", headings, lines) if lines else ""
+    lines = [_account(row) for row in rows if row.is_open and row.measured]
+    return "Where the requests of the open loops went", headings, lines
 
 
 def _account(row: Row) -> Sequence[str]:
@@ -259,49 +121,41 @@ def _account(row: Row) -> Sequence[str]:
     return (row.stack, f"{row.request}, {row.load_text}", *counts, milliseconds(row, "p99", "lateness_us"))
 
 
-def _small_table(title: str, headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>\n" for line in lines)
-    return f"<h2>{escape(title)}</h2>\n" + _wide_table(head, body)
-
-
-def _notes(run: Run, rows: Sequence[Row]) -> str:
+def _remarks(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
     """Everything that is not plainly ok, with the rows it befell; and what was planned and never made."""
-    items = [_note(place, text, rows) for text, place in notes_of(rows).items()]
-    items += [_befell(row) for row in rows if any(trial.events for trial in row.trials)]
-    items += [f"<li>{escape(stack)}: planned, not measured.</li>" for stack in summary.stacks_without_trials(run)]
-    return f'<h2>What is not plainly ok</h2>\n<ul class="notes">{"".join(items)}</ul>' if items else ""
+    noted = [(f"[{place}] {text}.", _where(text, rows)) for text, place in notes_of(rows).items()]
+    befell = [
+        (f"{_name(row)} at {row.load_text}:", _events_text(row)) for row in rows if any(t.events for t in row.trials)
+    ]
+    return noted + befell + [(f"{stack}: planned, not measured.", "") for stack in summary.stacks_without_trials(run)]
 
 
-def _note(place: int, text: str, rows: Sequence[Row]) -> str:
-    where: dict[str, list[str]] = {}
+def _where(text: str, rows: Sequence[Row]) -> str:
+    """The rows that a note is about."""
+    loads: dict[str, list[str]] = {}
     for row in rows:
         if row.verdict != "ok" and row.why == text:
-            where.setdefault(f"{row.stack}, {row.request}", []).append(row.load_text)
-    shown = "; ".join(f"{what} at {', '.join(loads)}" for what, loads in where.items())
-    return f'<li>[{place}] {escape(text)}. <span class="note">{escape(shown)}</span></li>\n'
+            loads.setdefault(_name(row), []).append(row.load_text)
+    return "; ".join(f"{name} at {', '.join(texts)}" for name, texts in loads.items())
 
 
-def _befell(row: Row) -> str:
+def _name(row: Row) -> str:
+    return f"{row.stack}, {row.request}"
+
+
+def _events_text(row: Row) -> str:
     """The events of a row's windows, restart by restart."""
-    texts = [f"restart {trial.repeat + 1}: {_events_text(trial)}" for trial in row.trials if trial.events]
-    where = f"{row.stack}, {row.request} at {row.load_text}"
-    return f'<li>{escape(where)}: <span class="note">{escape(" ".join(texts))}</span></li>\n'
+    return " ".join(f"restart {trial.repeat + 1}: {_messages(trial)}" for trial in row.trials if trial.events)
 
 
-def _events_text(trial: Trial) -> str:
-    """The messages, of many the first ones."""
+def _messages(trial: Trial) -> str:
+    """What the events say, of many the first ones."""
     shown = " ".join(event.message for event in trial.events[:EVENTS_SHOWN])
     more = len(trial.events) - EVENTS_SHOWN
     return f"{shown} And {more} more." if more > 0 else shown
 
 
-def _definitions(heading: str, items: Mapping[str, str]) -> str:
-    pairs = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>\n" for term, text in items.items())
-    return f"<h2>{escape(heading)}</h2>\n<dl>{pairs}</dl>"
-
-
-def _environment(run: Run) -> str:
+def _environment(run: Run) -> dict[str, str]:
     plan = run.plan
     made = {
         "seed": str(plan.seed),
@@ -313,7 +167,7 @@ def _environment(run: Run) -> str:
         "between two windows": _between(run),
         "cores shared by server and load": _text(run.environment.get("cores_shared")),
     }
-    return _definitions("The machine and the run", made | dict(_flat(run.environment)))
+    return made | dict(_flat(run.environment))
 
 
 def _between(run: Run) -> str:
@@ -321,10 +175,10 @@ def _between(run: Run) -> str:
     return "not known" if pause_s is None else f"{pause_s:.2f} s at the median, warm-up not counted"
 
 
-def _flat(values: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, str]]:
+def _flat(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     """Nested data as lines: flat maps, such as versions, in one line each."""
     for key, value in values.items():
-        name = f"{path}{key}".replace("_", " ")
+        name = key.replace("_", " ")
         if isinstance(value, Mapping):
             yield name, ", ".join(f"{inner} {_text(held)}" for inner, held in value.items())
         elif key.endswith("_bytes") and isinstance(value, int):
@@ -341,17 +195,12 @@ def _text(value: Any) -> str:
     return "not known" if value is None else str(value)
 
 
-def _commands(run: Run) -> str:
+def _commands(run: Run) -> list[tuple[str, str]]:
+    """What to type for the run, its servers and its load."""
     again = f"lab run {run.experiment} --profile {run.profile} --seed {run.plan.seed}"
-    blocks = [f"<p>The run again:</p><pre>{escape(again)}</pre>"]
-    blocks += [_command(stack, _server_command(run, stack)) for stack in run.plan.stacks]
-    load = next((trial.commands["load"] for trial in run.trials if "load" in trial.commands), None)
-    blocks += [_command("The load, in the first trial", shlex.join(load))] if load else []
-    return "<h2>Commands</h2>\n" + "\n".join(blocks)
-
-
-def _command(name: str, command: str) -> str:
-    return f"<p>{escape(name)}</p><pre>{escape(command)}</pre>"
+    servers = [(stack, _server_command(run, stack)) for stack in run.plan.stacks]
+    load = [trial.commands["load"] for trial in run.trials if "load" in trial.commands][:1]
+    return [("The run again:", again), *servers, *(("The load, in the first trial", shlex.join(one)) for one in load)]
 
 
 def _server_command(run: Run, stack: str) -> str:

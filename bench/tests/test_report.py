@@ -5,12 +5,13 @@ from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 import pytest
 
-from bench import report, summary
-from bench.record import Reason
+from bench import record, report, summary
+from bench.record import Reason, Run
 from bench.tables.below import notes_of
 from bench.tables.columns import COLUMNS, cells, columns_of
 from bench.tables.texts import number
@@ -110,6 +111,49 @@ def test_what_a_server_printed_is_text_and_not_markup(flawed: str) -> None:
     html = report.to_html(runs.run_of([failed], title=attack, question=attack, environment={attack: {attack: attack}}))
     assert "script" not in checked(html).tags
     assert attack.split("\n")[0] in words(html)
+
+
+READ_BY_THE_LAB = {"verdict", "status", "expect", "measure", "histogram", "histogram_from_send", "latency_at_least"}
+SHOWN = {
+    *("title", "question", "experiment", "profile", "started_at", "target", "says", "stack", "workload"),
+    *("parameter", "middleware", "vendor", "limiter", "reason", "event", "error", "server", "load", "cpu", "machine"),
+}
+
+
+def attack_on(field: str) -> str:
+    return f"'</pre><blink id={field}>\"&amp;"
+
+
+def attacked(value: Any, field: str = "") -> Any:
+    """The same data with an element in every text, named after the field; a message after the list that has it."""
+    if isinstance(value, str):
+        return value if field in READ_BY_THE_LAB else value + attack_on(field)
+    if isinstance(value, list):
+        return [attacked(item, field.removesuffix("s")) for item in value]
+    if isinstance(value, dict):
+        return {key: attacked(item, field if key == "message" else key) for key, item in value.items()}
+    return value
+
+
+def run_with_every_text() -> Run:
+    """Rows of both loops, one without numbers, and all that is shown of a trial, a plan and a machine."""
+    database = record.DatabaseUse("SQLite", 3, 0, errors={attack_on("error"): 2})
+    trials = [
+        replace(trial, middleware=["gzip"], events=[runs.RESTARTED], database=database)
+        for trial in (*runs.sweep(users=(10, 100, 400)).trials, *runs.open_sweep(shares=(0.5, 1.2)).trials)
+    ]
+    unknown = replace(runs.trial_of("sync_asgi@uvicorn"), parameters={attack_on("parameter"): 1})
+    run = runs.run_of([*trials, runs.without_numbers(unknown, "not-run", runs.NO_BOOT)], runs.CLAIMS)
+    plan = replace(run.plan, target="elsewhere", stacks=[*run.plan.stacks, "never begun"])
+    return replace(run, plan=plan, environment={"cpu": "Imaginary CPU", attack_on("machine"): {"a": "b"}})
+
+
+def test_page_escapes_every_text_of_a_run() -> None:
+    assert report.PAGE.environment.autoescape is True
+    assert Path(str(report.PAGE.filename)).read_text().count("safe") == 1  # of the figures, which the lab draws itself
+    html = report.to_html(msgspec.convert(attacked(msgspec.to_builtins(run_with_every_text())), Run))
+    assert "blink" not in checked(html).tags
+    assert set(re.findall('<blink id=([a-z_]+)>"&amp;', words(html))) >= SHOWN
 
 
 def test_answer_is_computed_from_the_findings(flawed: str) -> None:
