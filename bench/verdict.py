@@ -35,7 +35,7 @@ def judge(
 
     `lost`: requests missing from the books; `mean_latency_s` and `shortest_s`: of right answers.
     """
-    invalid = list(_invalid(trial, lost, shortest_s))
+    invalid = list(_invalid(trial, lost, shortest_s)) or list(_unseen(trial))
     if invalid:
         return "invalid", invalid
     degraded = [*_books(trial, mean_latency_s), *_load(trial), *_machine(trial)]
@@ -45,8 +45,6 @@ def judge(
 def _invalid(trial: Trial, lost: int, shortest_s: float | None) -> Iterator[Reason]:
     answered = trial.completed + trial.failed
     wrong = trial.errors.get("wrong body", 0)
-    if _unseen_s(trial) > MAX_UNSEEN * trial.duration_s:
-        yield from reasons_of(trial, "lab-gap")
     yield from reasons_of(trial, "server-restarted")  # the CPU time of a process that has ended cannot be read any more
     if lost:
         yield Reason("accounting", f"{lost} requests are missing from the load's books.")
@@ -59,6 +57,12 @@ def _invalid(trial: Trial, lost: int, shortest_s: float | None) -> Iterator[Reas
         yield too_early(trial, shortest_s or 0.0)
     elif _is_above_limit(trial):
         yield Reason("above-limit", f"{_share_of_limit(trial):.0%} of the physical limit: {_whose_fault(trial)}.")
+
+
+def _unseen(trial: Trial) -> Iterator[Reason]:
+    """A window that the lab did not look at for most of its time: told where nothing else speaks against it."""
+    if sum(event.for_s for event in trial.events if event.code == "lab-gap") > MAX_UNSEEN * trial.duration_s:
+        yield from reasons_of(trial, "lab-gap")
 
 
 def torn(trial: Trial) -> Iterator[Reason]:
@@ -187,10 +191,6 @@ def _load(trial: Trial) -> Iterator[Reason]:
             f"The load generator used {trial.load.busiest_share:.0%} of its core: a faster one might show more. "
             f"Spread the load with --load-processes or on other machines.",
         )
-
-
-def _unseen_s(trial: Trial) -> float:
-    return sum(event.for_s for event in trial.events if event.code == "lab-gap")
 
 
 def _machine(trial: Trial) -> Iterator[Reason]:
