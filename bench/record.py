@@ -14,6 +14,7 @@ import stat
 import struct
 import tempfile
 import zlib
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -580,13 +581,20 @@ def _with_commands(run: Run, shared: _Shared) -> Run:
             found = {part: shared.commands[name] for part, name in its.command_names.items()}
         except KeyError as error:
             raise ValueError(f"trial {place} names the command {error}, which the run does not have") from None
-        trials.append(replace(trial, commands=found))
+        trials.append(_with(trial, found))
     return replace(run, trials=trials)
+
+
+def _with(trial: Trial, its: commands.Commands) -> Trial:
+    """The trial with its commands. `replace` would also write out what an older file leaves to its defaults."""
+    changed = copy(trial)
+    vars(changed)["commands"] = its
+    return changed
 
 
 def from_schema_2(run: Run) -> Run:
     """The run as this schema has it. In schema 2 each trial had its own commands, with the ports that it used."""
-    trials = [replace(trial, commands=commands.normalise(trial.commands)) for trial in run.trials]
+    trials = [_with(trial, commands.normalise(trial.commands)) for trial in run.trials]
     return replace(run, schema=SCHEMA, trials=trials)
 
 
