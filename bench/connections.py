@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 import psutil
 
 from bench import cpus, gaps, meter, preflight, verdict
+from bench.commands import normalise
 from bench.cpus import CpuPlan
 from bench.databases.database import Database
 from bench.databases.payments import Books
@@ -156,7 +157,7 @@ def _driven(trial: Trial, plan: Plan, where: CpuPlan, needs: Needs) -> tuple[Tri
             probe(server.url, parse_request(QUICK[plan.request.workload.name]), plan.stack)
         after_s = 0.0 if kind_of(plan) == "waves" else LOOKED_AFTER_S[kind_of(plan)]
         seen = _watched(server, driver, folder, needs.database, after_s)
-    commands = {"server": server.command, "load": ["FOLDER" if it == str(folder) else it for it in driver.command]}
+    commands = normalise({"server": server.command, "load": driver.command}, str(folder))
     return replace(trial, commands=commands), seen
 
 

@@ -14,6 +14,7 @@ import stat
 import struct
 import tempfile
 import zlib
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,9 +22,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from bench import commands
 from bench.errors import DamagedRun, UsageError, nearest
 
-SCHEMA = 2
+SCHEMA, OLDEST_SCHEMA = 3, 2
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
 LOCAL = Path(os.environ.get("LAB_RESULTS_DIR", ROOT / "results" / "local"))
@@ -272,6 +274,8 @@ class Trial:
     in_flight, and `completed` counts answers until the end of the drain, of which `throughput_per_s` knows only those
     inside the window. Latencies of an open loop run from the intended send, `latency_from_send_us` from the actual one;
     a percentile named in `latency_at_least` is a lower bound, because unanswered requests reach down to it.
+    `commands`: the words of its `server`, its `load` and its `upstream`. In run.json each command stands once, in the
+    run's `commands`, and the trial has `command_names` instead.
     """
 
     stack: Name
@@ -456,6 +460,19 @@ class _Header:
     schema: int
 
 
+@dataclass(frozen=True)
+class _Named:
+    command_names: dict[Text, Text]
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """Where a run.json has its commands."""
+
+    commands: dict[Text, list[Text]]
+    trials: list[_Named]
+
+
 def new_histogram() -> Any:
     """An empty HdrHistogram over 1 us to 10 minutes with 3 significant digits."""
     from hdrh.histogram import HdrHistogram
@@ -516,11 +533,20 @@ _DIGEST = re.compile(rb'"sha256":"[0-9a-f]{64}"')
 
 
 def to_json(run: Run) -> bytes:
-    """The run as one JSON document with its digest, one trial a line."""
-    head = msgspec.json.encode(replace(run, trials=[], sha256=""))
-    trials = b",\n".join(msgspec.json.encode(trial) for trial in run.trials)
-    blank = head.replace(b'"trials":[]', b'"trials":[\n' + trials + b"\n]") + b"\n"
+    """The run as one JSON document with its digest: each of its commands once, then one trial a line."""
+    shared, names = commands.share((trial.stack, trial.commands) for trial in run.trials)
+    head = _without(run, "trials", "sha256") | {"commands": shared, "trials": [], "sha256": ""}
+    before, _, after = msgspec.json.encode(head).rpartition(b'"trials":[]')
+    trials = [
+        _without(trial, "commands") | {"command_names": its} for trial, its in zip(run.trials, names, strict=True)
+    ]
+    blank = before + b'"trials":[\n' + b",\n".join(map(msgspec.json.encode, trials)) + b"\n]" + after + b"\n"
     return blank.replace(b'"sha256":""', f'"sha256":"{digest_of(blank)}"'.encode(), 1)
+
+
+def _without(kept: Run | Trial, *names: str) -> dict[str, Any]:
+    """The fields but those named."""
+    return {name: value for name, value in vars(kept).items() if name not in names}
 
 
 def from_json(content: bytes, where: str) -> Run:
@@ -530,6 +556,7 @@ def from_json(content: bytes, where: str) -> Run:
     try:
         _require_schema(msgspec.json.decode(content, type=_Header).schema, where)
         run = msgspec.json.decode(content, type=Run)
+        shared = msgspec.json.decode(content, type=_Shared) if run.schema == SCHEMA else None
     except msgspec.ValidationError as error:
         raise _no_run(where, error) from None
     except msgspec.DecodeError as error:
@@ -539,17 +566,46 @@ def from_json(content: bytes, where: str) -> Run:
     if digest_of(content) != run.sha256:
         raise DamagedRun(f"{where} was changed after it was written: measure again with `lab run`.")
     try:
+        run = _with_commands(run, shared) if shared else from_schema_2(run)
         require_sound(run)
     except ValueError as error:
         raise _no_run(where, error) from None
     return run
 
 
+def _with_commands(run: Run, shared: _Shared) -> Run:
+    """The run with the commands of each trial. ValueError where a trial names one that is not there."""
+    trials = []
+    for place, (trial, its) in enumerate(zip(run.trials, shared.trials, strict=True), 1):
+        try:
+            found = {part: shared.commands[name] for part, name in its.command_names.items()}
+        except KeyError as error:
+            raise ValueError(f"trial {place} names the command {error}, which the run does not have") from None
+        trials.append(_with(trial, found))
+    return replace(run, trials=trials)
+
+
+def _with(trial: Trial, its: commands.Commands) -> Trial:
+    """The trial with its commands. `replace` would also write out what an older file leaves to its defaults."""
+    changed = copy(trial)
+    vars(changed)["commands"] = its
+    return changed
+
+
+def from_schema_2(run: Run) -> Run:
+    """The run as this schema has it. In schema 2 each trial had its own commands, with the ports that it used."""
+    trials = [_with(trial, commands.normalise(trial.commands)) for trial in run.trials]
+    return replace(run, schema=SCHEMA, trials=trials)
+
+
 def _require_schema(schema: int, where: str) -> None:
     if schema > SCHEMA:
         raise DamagedRun(f"{where} has schema {schema}, this program reads up to {SCHEMA}: update the lab to read it.")
-    if schema < SCHEMA:
-        raise DamagedRun(f"{where} has schema {schema}, which this program no longer reads ({SCHEMA}): measure again.")
+    if schema < OLDEST_SCHEMA:
+        raise DamagedRun(
+            f"{where} has schema {schema}, which this program no longer reads ({OLDEST_SCHEMA} to {SCHEMA}): "
+            "measure again."
+        )
 
 
 def _no_run(where: str, cause: object) -> DamagedRun:

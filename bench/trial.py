@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench import connections, cpus, preflight, servers, watch
+from bench.commands import normalise
 from bench.databases.database import ASKED_WITHIN_S, OF_OURS_WITHIN_S
 from bench.databases.payments import Books
 from bench.errors import NotRun, SecondInterrupt
@@ -241,11 +242,9 @@ def _keep_requests(load: RunningLoad, keep: Path | None) -> None:
 
 
 def _commands(server: Server | None, load: RunningLoad, needs: Needs) -> dict[str, list[str]]:
-    """The commands as they are kept: a temporary folder is nobody's business."""
-    folder = str(load.folder)
-    commands = {"load": ["FOLDER" if word == folder else word for word in load.command]}
-    commands |= {"server": server.command} if server else {}
-    return commands | ({"upstream": needs.upstream.command} if needs.upstream else {})
+    """The commands as they are kept."""
+    running = {"load": load, "server": server, "upstream": needs.upstream}
+    return normalise({part: it.command for part, it in running.items() if it}, str(load.folder))
 
 
 def _aborted(trial: Trial, seen: Recording | None) -> Trial:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
+from bench import record
 from bench.plateaus import Plateau, plateaus_of
 from bench.record import Run
 from bench.summary import Row, findings_of, rows_of
@@ -49,8 +52,8 @@ MEASURES = {
 
 
 def to_json(run: Run) -> dict[str, Any]:
-    """The whole run as plain data, and in `rows` what its table shows."""
-    return {**vars(run), "rows": to_json_rows(run)}
+    """The whole run as its run.json has it, and in `rows` what its table shows."""
+    return {**msgspec.json.decode(record.to_json(run)), "rows": to_json_rows(run)}
 
 
 def to_json_rows(run: Run) -> list[dict[str, Any]]:

@@ -107,7 +107,7 @@ DAMAGES = [
     (truncated, "is damaged"),
     (edited, "was changed after it was written"),
     (newer, f"has schema {record.SCHEMA + 1}, this program reads up to {record.SCHEMA}"),
-    (older, "has schema 1, which this program no longer reads (2): measure again"),
+    (older, "has schema 1, which this program no longer reads (2 to 3): measure again"),
     (no_json, "is damaged"),
     (another_json, "is not a run of this lab"),
     (no_object, "is not a run of this lab"),

@@ -48,6 +48,10 @@ def in_first(part: str, **values: Any) -> Harm:
     return lambda run: run["trials"][0][part].update(values)
 
 
+def in_commands(**values: Any) -> Harm:
+    return lambda run: run["commands"].update(values)
+
+
 def in_claim(**values: Any) -> Harm:
     return lambda run: run["plan"]["claims"][0].update(values)
 
@@ -84,6 +88,18 @@ REFUSED: dict[str, tuple[Harm, str]] = {
     "a histogram in other letters": (in_trials(histogram="ßß"), "the histogram of trial 1 is damaged"),
     "a histogram with other bounds": (in_trials(histogram_from_send=with_other_bounds()), "not over 1 us to 10 min"),
     "columns of different lengths": (in_first("samples", at_s=[0.1]), "trial 1 has columns of different lengths"),
+    "a command that is not there": (
+        in_first("command_names", server="nginx"),
+        "trial 1 names the command 'nginx', which the run does not have",
+    ),
+    "a command without end": (
+        in_commands(load=["w" * 20_000]),
+        "Expected `str` of length <= 10000 - at `$.commands[...][0]`",
+    ),
+    "a command in one word": (in_commands(load="locust"), "Expected `array`, got `str` - at `$.commands[...]`"),
+    "commands of a trial by number": (in_trials(command_names={"server": 1}), "`$.trials[0].command_names[...]`"),
+    "no commands": (lambda run: run.pop("commands"), "missing required field `commands`"),
+    "a trial that names no commands": (lambda run: run["trials"][0].pop("command_names"), "field `command_names`"),
     "a claim about no number": (in_claim(measure="commands"), "claim 1 is about commands, which is no number"),
     "a claim about nothing": (in_claim(measure="speed"), "claim 1 is about speed, which is no number"),
     "a claim about a class": (in_claim(measure="__class__.__mro__"), "claim 1 is about __class__.__mro__"),

@@ -81,6 +81,8 @@ def test_the_commands_that_were_run_are_kept(good: Trial) -> None:
     assert good.commands["server"][:3] == ["python", "-m", "uvicorn"]
     assert good.commands["load"][:3] == ["python", "-m", "locust"]
     assert not [word for word in good.commands["load"] if word.startswith("/tmp")]
+    assert "http://127.0.0.1:PORT" in good.commands["load"]
+    assert good.commands["server"][-3:-1] == ["--port", "PORT"]
 
 
 def test_a_gathering_view_is_measured_with_its_upstream(mark: str) -> None:
