@@ -1,3 +1,5 @@
+"""What the server loads: the views of labs/async_asgi, behind WSGI."""
+
 import os
 
 from django.core.wsgi import get_wsgi_application

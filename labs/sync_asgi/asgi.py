@@ -1,3 +1,5 @@
+"""What the server loads: the views of labs/sync_wsgi, behind ASGI."""
+
 import os
 
 from django.core.asgi import get_asgi_application
