@@ -31,6 +31,7 @@ class Background:
         self.listener: Listener | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer lifespan; pass everything else on, and start the listener first if no lifespan came."""
         if scope["type"] == "lifespan":
             await self.live(receive, send)
             return
