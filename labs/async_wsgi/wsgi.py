@@ -1,4 +1,4 @@
-"""What the server loads: the views of labs/async_asgi, behind WSGI."""
+"""What the server loads: the application of this lab."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What the server loads: the views of labs/sync_wsgi, behind ASGI."""
+"""What the server loads: the application of this lab."""
 
 import os
 

@@ -16,7 +16,7 @@ from labs.common.http import answer, number
 
 
 async def trap(request: HttpRequest) -> HttpResponse:
-    """Wait `ms` milliseconds with `time.sleep`: the event loop stands still."""
+    """Wait `ms` milliseconds with `time.sleep`."""
     ms = number(request, "ms")
     with inside():
         time.sleep(ms / 1000)
@@ -24,7 +24,7 @@ async def trap(request: HttpRequest) -> HttpResponse:
 
 
 async def instead(request: HttpRequest) -> HttpResponse:
-    """Wait `ms` milliseconds with `asyncio.sleep`: the event loop serves others."""
+    """Wait `ms` milliseconds with `asyncio.sleep`."""
     ms = number(request, "ms")
     with inside():
         await asyncio.sleep(ms / 1000)

@@ -20,12 +20,12 @@ VISITOR = ContextVar("VISITOR", default="nobody")
 
 
 def trap(request: HttpRequest) -> HttpResponse:
-    """Answer the visitor; the middleware then resets by token, in another context."""
+    """Answer the visitor's name; VisitorMiddleware sets it before and resets it after."""
     return answer(visitor=VISITOR.get())
 
 
 def instead(request: HttpRequest) -> HttpResponse:
-    """Answer the visitor; the middleware then sets the old value again."""
+    """Answer the visitor's name; VisitorMiddlewareInstead sets it before and after."""
     return answer(visitor=VISITOR.get())
 
 
@@ -38,7 +38,7 @@ class VisitorMiddleware(MiddlewareMixin):
             request.token = VISITOR.set("Ada")
 
     def process_response(self, request: Any, response: HttpResponse) -> HttpResponse:
-        """Reset by token. Raises ValueError in a context that is not the one of `set`."""
+        """Reset the visitor by the token."""
         if hasattr(request, "token"):
             VISITOR.reset(request.token)
         return response

@@ -14,12 +14,12 @@ from labs.common.shop.models import Product
 
 
 async def trap(request: HttpRequest) -> HttpResponse:
-    """Give the template a queryset, which it iterates on the event loop."""
+    """Give the template a queryset, which it iterates over."""
     return render(request, "products.html", {"products": Product.objects.all()})
 
 
 async def trap_silent(request: HttpRequest) -> HttpResponse:
-    """Give a queryset to a template that compares it in an `if`, which swallows the error."""
+    """Give a queryset to a template that compares it in an `if`."""
     return render(request, "stock.html", {"products": Product.objects.all()})
 
 

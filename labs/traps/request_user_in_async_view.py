@@ -12,7 +12,7 @@ from labs.common.http import answer
 
 
 async def trap(request: HttpRequest) -> HttpResponse:
-    """Answer the user's name through `request.user`, which asks the database on the event loop."""
+    """Answer the user's name through `request.user`, which reads session and user when it is first used."""
     return answer(name=request.user.get_username())
 
 

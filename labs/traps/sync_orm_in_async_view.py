@@ -13,7 +13,7 @@ from labs.common.shop.models import Product
 
 
 async def trap(request: HttpRequest) -> HttpResponse:
-    """Count products with the sync ORM, which Django refuses on an event loop."""
+    """Count products with the sync ORM."""
     return answer(products=Product.objects.count())
 
 
