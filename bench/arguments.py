@@ -19,6 +19,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one sentence like all others."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise UsageError with the sentence of argparse, made a full one, and near names for a wrong command."""
         unknown = re.search(r"invalid choice: '?([^' ]*)'? \(choose from (.*)\)", message)
         if unknown:
             known = re.findall(r"[a-z_-]+", unknown[2])

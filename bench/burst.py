@@ -57,6 +57,7 @@ def draw(bursts: Sequence[Burst], path: Path) -> None:
 
 
 def build_parser() -> Parser:
+    """Return the parser of `scripts/burst`."""
     parser = Parser(prog="scripts/burst", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("stacks", metavar="STACK", type=words, help="one, or several with commas")
     parser.add_argument("workload", metavar="WORKLOAD", help="such as wait, or 'wait?ms=200'")
@@ -67,6 +68,7 @@ def build_parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Send each burst, draw the picture and print the answers; return INVALID if an answer is wrong."""
     arguments = build_parser().parse_args(argv)
     request = parse_request(arguments.workload)
     bursts = [burst(parse_stack(text), request, arguments.n) for text in arguments.stacks]

@@ -20,6 +20,7 @@ from bench.terminal import announce, console, guarded, print_json, print_text, s
 
 
 def list_(arguments: argparse.Namespace) -> int:
+    """Print the labs, servers, stacks, workloads and experiments that exist; with `--json` as one JSON document."""
     from bench import listing
 
     if arguments.json:
@@ -29,6 +30,7 @@ def list_(arguments: argparse.Namespace) -> int:
 
 
 def serve(arguments: argparse.Namespace) -> int:
+    """Serve a stack until Ctrl-C. Raises UsageError for unknown names and for hosts that the user has not claimed."""
     from bench import serve as serving
     from bench.servers import own_address
     from bench.wishes import check_cpus, check_middleware, check_owned
@@ -49,6 +51,7 @@ def serve(arguments: argparse.Namespace) -> int:
 
 
 def load_worker(arguments: argparse.Namespace) -> int:
+    """Make load for a master on another machine until Ctrl-C."""
     from bench.load.process import MASTER_PORT
     from bench.load.worker import Post, work
     from bench.wishes import check_cpus
@@ -61,6 +64,7 @@ def load_worker(arguments: argparse.Namespace) -> int:
 
 
 def diff(arguments: argparse.Namespace) -> int:
+    """Print what differs between two labs. Raises UsageError for unknown names."""
     from bench import labdiff
 
     out = console()
@@ -70,6 +74,7 @@ def diff(arguments: argparse.Namespace) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Measure an experiment, save the run and show it; return what `exit_code_of` says."""
     from bench import experiment, unfinished
     from bench.hops.counting import count_hops
     from bench.progress import RunProgress
@@ -104,6 +109,7 @@ def tell_before(folder: Path) -> None:
 
 
 def report(arguments: argparse.Namespace) -> int:
+    """Print a saved run and write its report anew; with `--markdown` only print it, as Markdown."""
     folder = record.find(arguments.run)
     loaded = record.load(folder)
     if arguments.markdown:
@@ -116,6 +122,7 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 def compare(arguments: argparse.Namespace) -> int:
+    """Print two saved runs side by side: a table, Markdown, or JSON."""
     from bench import compare as comparing
     from bench import sidebyside
 
@@ -131,6 +138,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
+    """Judge the claims of a saved run; return FAILED if one is refuted, INVALID if one cannot be told."""
     from bench import verify as verifying
 
     judged = record.load(record.find(arguments.run))
@@ -163,6 +171,7 @@ def show(finished: record.Run, folder: Path, *, as_json: bool) -> None:
 
 
 def check(arguments: argparse.Namespace) -> int:
+    """Check exercises on real servers and print what was seen; return FAILED if one does not pass yet."""
     from bench.learn import exercises
 
     told = console(stderr=True)
@@ -179,24 +188,28 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def trace(arguments: argparse.Namespace) -> int:
+    """Trace one request of a stack or of the user's own application."""
     from bench.hops import command
 
     return command.trace(arguments)
 
 
 def notebooks(arguments: argparse.Namespace) -> int:
+    """Open the lessons in Jupyter; the process becomes Jupyter and does not return."""
     from bench.learn import course
 
     course.open_(arguments.port, browser=not arguments.no_browser, live=arguments.live)
 
 
 def claims(arguments: argparse.Namespace) -> int:
+    """Print common claims with what the kept runs say, or measure them again."""
     from bench.claims import command
 
     return command.claims(arguments)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
+    """Examine this machine and print each check; return NOT_RUN if it is not fit to measure."""
     from bench import doctor as physician
 
     checks = physician.examine()

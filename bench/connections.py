@@ -56,21 +56,36 @@ class Plan(Protocol):
     """What is asked of `trial.TrialPlan` here; `kind_of` says of which kind it is."""
 
     @property
-    def stack(self) -> Stack: ...
+    def stack(self) -> Stack:
+        """Return the stack to serve."""
+
     @property
-    def request(self) -> Request: ...
+    def request(self) -> Request:
+        """Return the request that each connection makes."""
+
     @property
-    def connections(self) -> int | None: ...
+    def connections(self) -> int | None:
+        """Return how many connections there are, or requests in each wave."""
+
     @property
-    def leave_after_s(self) -> float | None: ...
+    def leave_after_s(self) -> float | None:
+        """Return after how many seconds clients leave; None where they stay."""
+
     @property
-    def staying(self) -> int: ...
+    def staying(self) -> int:
+        """Return how many of the clients wait for their answer all the same."""
+
     @property
-    def max_connections(self) -> int | None: ...
+    def max_connections(self) -> int | None:
+        """Return how many connections the database allows; None where that is not the question."""
+
     @property
-    def middleware(self) -> tuple[str, ...]: ...
+    def middleware(self) -> tuple[str, ...]:
+        """Return the names for LAB_MIDDLEWARE, outermost first."""
+
     @property
-    def duration_s(self) -> float: ...
+    def duration_s(self) -> float:
+        """Return for how many seconds feeds are held."""
 
 
 @dataclass
@@ -88,6 +103,7 @@ class Seen:
 
     @property
     def before(self) -> meter.Reading:
+        """Return the server's reading from before the first connection."""
         return self.server[0]
 
     @property
@@ -98,6 +114,7 @@ class Seen:
 
     @property
     def after(self) -> meter.Reading:
+        """Return the server's reading from after the last connection."""
         return self.server[-1]
 
     def at(self, phase: str) -> meter.Reading:
@@ -106,6 +123,7 @@ class Seen:
         return [self.server[0], *(reading for reading in self.server if reading.at_s <= began_s)][-1]
 
     def length_s(self, phase: str, until: str) -> float:
+        """Return the seconds from the beginning of one phase to that of another. Raises KeyError for unknown names."""
         return float(self.wrote["phases"][until] - self.wrote["phases"][phase])
 
 

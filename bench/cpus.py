@@ -16,6 +16,7 @@ class CpuPlan:
 
     @property
     def shared(self) -> bool:
+        """Return whether server and load have a core in common, or cannot be bound to cores at all."""
         return not set(self.server).isdisjoint(self.load) or not self.server
 
 

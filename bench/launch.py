@@ -17,6 +17,9 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 
 
 def main() -> None:
+    """Read the options, bind this process to its cores and its parent, and become the program. Does not return.
+
+    Exits with 1 if the parent is gone, or with the reason if the program cannot be started."""
     options, (parent, cpus, *program) = apart(sys.argv[1:])
     if "--as" in options:  # before prctl: the kernel forgets the signal of a process that becomes another's
         become(*map(int, options["--as"].split(":")))

@@ -114,6 +114,7 @@ def odds(percentile: float) -> float:
 
 
 def end_of_curve(curve: Curve, text: str, row: Row) -> End:
+    """Return where a curve ends, in the axis' units, with its label."""
     percentile, value_ms = list(curve.items())[-1]
     return End(odds(percentile), value_ms, text, look_of(row.stack).text_colour)
 
@@ -127,10 +128,12 @@ def draw_percentiles(ax: Axes, row: Row, curve: Curve, **how: Any) -> None:
 
 
 def draw_line(ax: Axes, curve: Curve, **how: Any) -> None:
+    """Draw a curve on the stretched axis; `how` goes to matplotlib."""
     ax.plot([odds(at) for at in curve], list(curve.values()), **how)
 
 
 def scale_percentiles(ax: Axes, curves: Sequence[Curve]) -> None:
+    """Scale both axes for these curves: odds of the percentile, and ms, both logarithmic."""
     last = max((max(curve) for curve in curves), default=99.0)
     marks = [mark for mark in PERCENTILES if mark <= last]
     ax.set_xscale("log")

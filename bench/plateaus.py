@@ -26,18 +26,22 @@ class Plateau:
 
     @property
     def stack(self) -> str:
+        """Return the stack of all rows."""
         return self.rows[0].stack
 
     @property
     def request(self) -> str:
+        """Return the request of all rows."""
         return self.rows[0].request
 
     @property
     def middleware(self) -> tuple[str, ...]:
+        """Return the middleware of all rows, outermost first."""
         return self.rows[0].middleware
 
     @property
     def users_text(self) -> str:
+        """Return its levels, such as `100 to 400`."""
         return f"{self.rows[0].users:,} to {self.rows[-1].users:,}"
 
     @property
@@ -47,6 +51,7 @@ class Plateau:
 
     @property
     def trials(self) -> list[Trial]:
+        """Return the measured restarts of all rows."""
         return [trial for row in self.rows for trial in row.measured]
 
     @property

@@ -236,11 +236,16 @@ class Answer(Protocol):
     """One request of a burst: seconds from the burst's start, and whether the answer was right."""
 
     @property
-    def start_s(self) -> float: ...
+    def start_s(self) -> float:
+        """Return when it was sent, in seconds from the burst's start."""
+
     @property
-    def end_s(self) -> float: ...
+    def end_s(self) -> float:
+        """Return when its answer came, in seconds from the burst's start."""
+
     @property
-    def ok(self) -> bool: ...
+    def ok(self) -> bool:
+        """Return whether the answer was right."""
 
 
 @styled

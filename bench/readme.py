@@ -348,6 +348,7 @@ def render_all() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Render everything, or with `--check` only look. Raises LabError if something is stale."""
     parser: argparse.ArgumentParser = Parser(prog="scripts/readme", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where something is stale")
     if not parser.parse_args(argv).check:

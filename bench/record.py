@@ -348,6 +348,7 @@ class Trial:
 
     @property
     def load_text(self) -> str:
+        """Return the load in words, such as `100 users`."""
         return load_text(self.users, self.rate_per_s, self.capacity_share, self.connections, self.max_connections)
 
     @property

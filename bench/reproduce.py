@@ -229,6 +229,7 @@ def publish(text: str, folder: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Measure the experiments, verify each, and write a summary; return the worst exit code of them."""
     parser: argparse.ArgumentParser = Parser(prog="scripts/reproduce", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="EXPERIMENT", help="only these (default: all)")
     parser.add_argument("--profile", default="quick", help="quick (default), standard or reference")

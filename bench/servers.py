@@ -55,6 +55,7 @@ class Process:
 
     @property
     def pid(self) -> int:
+        """Return the process id."""
         return self.popen.pid
 
     @property
@@ -137,6 +138,7 @@ class Server(Process):
 
     @property
     def url(self) -> str:
+        """Return scheme, host and port, without a path."""
         return f"http://{self.host}:{self.port}"
 
 

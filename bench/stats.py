@@ -37,6 +37,7 @@ class Interval:
             raise ValueError(f"An interval needs low <= high, not {self.low} and {self.high}.")
 
     def includes(self, value: float) -> bool:
+        """Return whether a value lies in the interval, its ends included."""
         return self.low <= value <= self.high
 
 

@@ -54,6 +54,7 @@ class Row:
 
     @property
     def is_open(self) -> bool:
+        """Return whether this is an open loop: its load is a rate."""
         return self.load.users is None and self.load.connections is None
 
     @property
@@ -63,6 +64,7 @@ class Row:
 
     @property
     def load_text(self) -> str:
+        """Return the load in words, such as `100 users`."""
         return self.trials[0].load_text
 
     @cached_property
@@ -72,6 +74,7 @@ class Row:
 
     @cached_property
     def verdicts(self) -> Counter[Verdict]:
+        """Return how many restarts have each verdict."""
         return Counter(trial.verdict for trial in self.trials)
 
     @property
@@ -117,6 +120,7 @@ class Row:
         return values_of(self.measured, measure)
 
     def median(self, measure: str) -> float | None:
+        """Return the median over measured restarts; None where there are none. `measure` as in `values`."""
         values = self.values(measure)
         return stats.median_of(values) if values else None
 
@@ -139,6 +143,7 @@ class Row:
 
     @cached_property
     def throughput_interval(self) -> stats.Interval | None:
+        """Return the interval of the median throughput, in requests/s; None for fewer than three restarts."""
         return self.interval("throughput_per_s")
 
     @property
@@ -148,10 +153,12 @@ class Row:
 
     @property
     def io_wait_s(self) -> float:
+        """Return how long each request has to wait, in seconds."""
         return self.trials[0].io_wait_s
 
     @property
     def slots(self) -> int | None:
+        """Return how many requests the server can work on at once; None where that has no bound."""
         return self.trials[0].slots
 
     @property

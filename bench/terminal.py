@@ -95,6 +95,7 @@ class Outlet:
             stream.reconfigure(errors="plainer")
 
     def write(self, text: str) -> int:
+        """Write the text; an OSError is kept in `error`, and the text counts as written."""
         try:
             return self.stream.write(text)
         except OSError as error:
@@ -102,6 +103,7 @@ class Outlet:
             return len(text)
 
     def flush(self) -> None:
+        """Flush; an OSError is kept in `error`."""
         try:
             self.stream.flush()
         except OSError as error:

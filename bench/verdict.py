@@ -84,6 +84,7 @@ def is_too_early(trial: Trial, shortest_s: float | None) -> bool:
 
 
 def too_early(trial: Trial, shortest_s: float) -> Reason:
+    """Return the reason for a trial whose quickest answer came sooner than its wait allows."""
     return Reason(
         "too-early",
         f"An answer came after {1000 * shortest_s:.1f} ms, and each has to wait {1000 * trial.io_wait_s:g} ms: "

@@ -66,6 +66,7 @@ class Evidence:
 
     @property
     def mean_latency_s(self) -> float:
+        """Return the mean latency of right answers, in seconds."""
         return float(self.recording.histogram.get_mean_value()) / 1e6
 
     @property

@@ -237,6 +237,7 @@ class Request:
 
     @property
     def path(self) -> str:
+        """Return path and query, such as `/wait?ms=100`."""
         return "/" + self.name
 
     @property
@@ -255,6 +256,7 @@ class Request:
         return stack.request_slots
 
     def is_answered_by(self, stack: Stack) -> bool:
+        """Return whether the stack's lab has this workload."""
         return stack.lab.has_workloads and (stack.lab.is_django or self.workload.in_bare)
 
 

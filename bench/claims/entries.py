@@ -51,6 +51,7 @@ class OfRun(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
 
     @property
     def decides(self) -> bool:
+        """Return whether anything is expected of the comparison; if not, it only tells."""
         return bool(self.claim or self.expect or self.within) or self.than is not None
 
 
@@ -67,6 +68,7 @@ class OfFacts(Evidence, frozen=True, kw_only=True):
 
     @property
     def decides(self) -> bool:
+        """Return whether anything is expected of the facts; if not, they only tell."""
         return bool(self.is_ or self.least or self.most or self.within)
 
     @property

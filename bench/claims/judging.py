@@ -39,10 +39,12 @@ class Judged:
 
     @property
     def finding(self) -> Finding:
+        """Return the first finding in ORDER that a part came to. Raises ValueError if no part decides."""
         return min((part.finding for part in self.parts if part.finding), key=ORDER.index)
 
     @property
     def sentence(self) -> str:
+        """Return the texts of all parts as one sentence, each text once."""
         text = "; ".join(dict.fromkeys(part.text for part in self.parts)).rstrip(".")
         return f"{text[:1].upper()}{text[1:]}."
 
@@ -63,6 +65,9 @@ def judged(entry: Entry, material: Kept) -> Judged:
 
 
 def part_of(evidence: AnyEvidence, material: Kept) -> Part:
+    """Judge one piece of evidence. It comes to `cannot tell` where the material is absent.
+
+    Raises LabError if `claims.toml` expects a fact that the evidence does not have."""
     if isinstance(evidence, Nothing):
         return Part(evidence, "cannot tell", f"cannot tell: {evidence.why} (needed: {evidence.needs})")
     try:
@@ -98,6 +103,7 @@ def _side(holds: bool) -> Finding:
 
 
 def interval_of(fact: Mapping[str, float]) -> Interval:
+    """Return the Interval of a fact that has `low`, `estimate` and `high`."""
     return Interval(fact["low"], fact["estimate"], fact["high"])
 
 

@@ -103,6 +103,7 @@ class Again(Kept):
 
     @property
     def django(self) -> str:
+        """Return the version of the installed Django."""
         return django.get_version()
 
     @property

@@ -76,6 +76,7 @@ def source() -> Source:
 
 
 def given_url() -> str:
+    """Return LAB_DATABASE_URL, empty where it is not set."""
     return os.environ.get(VARIABLE, "")
 
 

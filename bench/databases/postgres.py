@@ -73,10 +73,12 @@ class Cluster:
 
     @property
     def log(self) -> Path:
+        """Return the path of the server's log."""
         return self.folder / "postgres.log"
 
     @property
     def data(self) -> Path:
+        """Return PostgreSQL's data folder."""
         return self.folder / "data"
 
     def connect(self, name: str = NAME) -> psycopg.Connection:

@@ -61,6 +61,7 @@ class Method:
 
     @property
     def area(self) -> str:
+        """Return the name in AREAS of the part of Django that the method belongs to, or `other`."""
         return next((area for area, module in AREAS.items() if f"{self.place}.".startswith(f"{module}.")), "other")
 
 
@@ -76,6 +77,7 @@ def methods_in(sources: Mapping[str, str]) -> set[Method]:
 
 
 def is_a_name(name: str) -> bool:
+    """Return whether a name begins as an a-method's does: `a` and a letter."""
     return re.match(r"a[a-z]", name) is not None
 
 
@@ -112,6 +114,7 @@ def sources_of_wheel(wheel: Path) -> dict[str, str]:
 
 
 def sources_of_installed() -> dict[str, str]:
+    """Return {module below django: source} of the installed Django."""
     import django
 
     root = Path(django.__file__).parent
@@ -214,6 +217,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def table(kept: Mapping[str, Any]) -> Table:
+    """Return the counts by area and version as a table; `kept` is the content of `a_methods.json`."""
     shown = Table("a-methods", *kept["versions"], title="a-methods by Django version")
     for row in rows_of(kept):
         shown.add_row(row.area, *(str(row.counts[version] or "") for version in kept["versions"]))
@@ -221,6 +225,7 @@ def table(kept: Mapping[str, Any]) -> Table:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Download each version, write `a_methods.json`, and print it. Raises NotRun if pip cannot download."""
     parser = Parser(prog="python -m bench.exhibits.a_methods", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
     as_json = parser.parse_args(argv).json

@@ -82,10 +82,12 @@ class Ticker:
             await asyncio.sleep(TICK_S)
 
     async def settle(self) -> None:
+        """Let the ticker run for ten ticks, then forget them."""
         await asyncio.sleep(10 * TICK_S)
         self.ticks_s.clear()
 
     async def stop(self) -> None:
+        """Cancel the ticker and wait until it has ended."""
         self.task.cancel()
         with suppress(asyncio.CancelledError):
             await self.task
@@ -101,10 +103,12 @@ class Made:
 
     @property
     def lasted_ms(self) -> int:
+        """Return how long the call took, in milliseconds."""
         return int((self.times_s[-1] - self.times_s[0]) * 1000)
 
     @property
     def gap_ms(self) -> int:
+        """Return the longest time without a tick, in milliseconds."""
         return max(int((later - earlier) * 1000) for earlier, later in pairwise(self.times_s))
 
     @property
@@ -114,6 +118,7 @@ class Made:
 
     @property
     def outcome(self) -> Outcome:
+        """Return what the call came to; SAYS explains each outcome."""
         if self.error:
             return "caught" if self.error == "SynchronousOnlyOperation" else "other error"
         if self.refused:
@@ -176,6 +181,7 @@ def note_refusals() -> None:
 
 
 async def ask_all(slow: Any) -> list[Asked]:
+    """Make every call of the list in turn, on this event loop; return them in the list's order."""
     from asgiref.sync import ThreadSensitiveContext
 
     from labs.traps.calls import CALLS
@@ -296,6 +302,7 @@ def told_beside(prediction: int | None, calls: Sequence[Asked]) -> str:
 
 
 def table(calls: Sequence[Asked]) -> Table:
+    """Return a table with a row for each call."""
     shown = Table("call", "outcome", "lasted, ms", "longest gap, ms", title="Calls on an event loop")
     for call in calls:
         shown.add_row(escape(call.code), call.outcome, str(call.lasted_ms), str(call.gap_ms))
@@ -303,6 +310,7 @@ def table(calls: Sequence[Asked]) -> Table:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Make all calls in a subprocess, write `calls.json`, and print it."""
     parser = Parser(prog="python -m bench.exhibits.calls", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
     parser.add_argument("--here", action="store_true", help="in this process, writing no file: what the command starts")

@@ -27,6 +27,7 @@ TOKEN = re.compile(r'(?<=name="csrfmiddlewaretoken" value=")\w+')
 
 
 def main(door: str) -> None:
+    """Visit the contact page of an application, such as `labs.sync_wsgi.wsgi`, and print what came back as JSON."""
     application = import_module(door).application
     with visitor(application, door.endswith("asgi")) as ask:
         print(json.dumps(dict(visits(ask))))
@@ -47,6 +48,7 @@ def visitor(application: Any, asgi: bool) -> Iterator[Ask]:
 
 
 def visits(ask: Ask) -> Iterator[tuple[str, list[object]]]:
+    """Yield each visit's name and what came back, as `told` returns it; the order matters, cookies are kept."""
     yield "without token", told(ask, "POST", "/contact", data=GOOD)
     page = ask("GET", "/contact")
     found = TOKEN.search(page.text)
@@ -62,6 +64,7 @@ def visits(ask: Ask) -> Iterator[tuple[str, list[object]]]:
 
 
 def told(ask: Ask, *what: str, **more: Any) -> list[object]:
+    """Ask once and return hops to a thread, status, where it redirects to, and the text with the token masked."""
     with patch.object(SyncToAsync, "__call__", autospec=True, side_effect=SyncToAsync.__call__) as hop:
         answer = ask(*what, **more)
     return [hop.call_count, answer.status_code, answer.headers.get("location"), TOKEN.sub("masked", answer.text)]

@@ -41,11 +41,13 @@ class Visitor:
         return {"status": status} | ({"error": errors[-1]} if errors else {})
 
     def took_ms(self, path: str) -> int:
+        """Ask a path and return how long the answer took, in milliseconds. Raises HTTPStatusError for an error."""
         began_s = time.monotonic()
         self.client.get(path).raise_for_status()
         return _ms_since(began_s)
 
     def census(self) -> Values:
+        """Return the counts of `/census`; some begin anew when it is asked."""
         return dict(self.client.get("/census").raise_for_status().json())
 
 
@@ -54,10 +56,12 @@ def _ms_since(began_s: float) -> int:
 
 
 def look_at_answer(visitor: Visitor, path: str) -> Values:
+    """Ask once; return the status and the logged error, as `Visitor.status`."""
     return visitor.status(path)
 
 
 def look_signed_in(visitor: Visitor, path: str) -> Values:
+    """Ask once as anybody and once signed in; return both statuses."""
     visitor.client.cookies.clear()
     anonymous = visitor.status(path)["status"]
     visitor.client.get("/sign_in")
@@ -65,6 +69,7 @@ def look_signed_in(visitor: Visitor, path: str) -> Values:
 
 
 def look_at_page(visitor: Visitor, path: str) -> Values:
+    """Ask once; of a trap also ask the page that swallows the error, and return its status and text."""
     seen = visitor.status(path)
     if path.endswith("/instead"):
         return seen
@@ -94,6 +99,7 @@ def look_at_crowd(visitor: Visitor, path: str) -> Values:
 
 
 def look_at_queries(visitor: Visitor, path: str) -> Values:
+    """Ask a view that makes QUERIES slow queries; return its time, and the threads and connections it took."""
     before = visitor.census()
     took_ms = visitor.took_ms(f"{path}?n={QUERIES}&ms={QUERY_MS}")
     after = visitor.census()
@@ -144,16 +150,19 @@ def look_at_stream(visitor: Visitor, path: str) -> Values:
 
 
 def tell_answer(values: Values) -> str:
+    """Return a phrase with the status and the logged error, or that no answer came."""
     if values["status"] is None:
         return f"no answer within {values['waited_s']} s"
     return f"answers {values['status']}" + (f", `{values['error']}`" if "error" in values else "")
 
 
 def tell_signed_in(values: Values) -> str:
+    """Return a phrase with the answer to anybody and the answer to a user."""
     return f"anonymous: answers {values['anonymous_status']}; signed in: {tell_answer(values)}"
 
 
 def tell_page(values: Values) -> str:
+    """Return a phrase with the answer, and what the page that swallows the error shows."""
     if "silent_text" not in values:
         return tell_answer(values)
     silent = f"answers {values['silent_status']}, “{values['silent_text']}”"
@@ -161,6 +170,7 @@ def tell_page(values: Values) -> str:
 
 
 def tell_crowd(values: Values) -> str:
+    """Return a phrase with how many callers were inside at once, and how long another page took."""
     return (
         f"{values['callers']} callers who wait {values['blocked_ms']} ms: at most {values['inside_most']} inside at "
         f"once, {values['took_ms']:,} ms in all; another page, asked while one waits {values['other_blocked_ms']} ms, "
@@ -169,6 +179,7 @@ def tell_crowd(values: Values) -> str:
 
 
 def tell_queries(values: Values) -> str:
+    """Return a phrase with the time, threads and connections that the queries took."""
     return (
         f"{values['queries']} queries of {values['query_ms']} ms: {values['took_ms']:,} ms, "
         f"{_counted(values['threads'], 'thread')}, {_counted(values['connections'], 'connection')}"
@@ -176,6 +187,7 @@ def tell_queries(values: Values) -> str:
 
 
 def tell_connections(values: Values) -> str:
+    """Return a phrase with how many connections were opened, and were open at most."""
     return (
         f"{values['requests']} requests, one after the other: {_counted(values['connections'], 'connection')} opened, "
         f"at most {values['open_most']} open between two requests"
@@ -183,6 +195,7 @@ def tell_connections(values: Values) -> str:
 
 
 def tell_streams(values: Values) -> str:
+    """Return a phrase with when the first byte came."""
     told = f"{values['events']} events, one each {values['pause_ms']} ms: {_first_byte(values)}"
     other = values.get("async_iterator")
     return told + (f"; from an async iterator: {_first_byte(other)}" if other else "")
@@ -198,14 +211,17 @@ def _counted(n: int, noun: str) -> str:
 
 
 def does_not_answer(values: Values) -> bool:
+    """Return whether the answer is anything but 200."""
     return bool(values["status"] != 200)
 
 
 def stands_in_line(values: Values) -> bool:
+    """Return whether no two callers were ever inside at once."""
     return bool(values["inside_most"] == 1)
 
 
 def asks_in_turn(values: Values) -> bool:
+    """Return whether all queries were made on one thread."""
     return bool(values["threads"] == 1)
 
 
@@ -215,6 +231,7 @@ def leaves_open(values: Values) -> bool:
 
 
 def comes_late(values: Values) -> bool:
+    """Return whether the first byte came only when the stream had been made to its end."""
     return not values["still_made"]
 
 

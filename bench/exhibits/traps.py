@@ -88,6 +88,7 @@ def _harm(found: Found, name: str, door: str) -> str:
 
 
 def document(found: Found) -> dict[str, Any]:
+    """Return what is kept in `traps.json`: versions, database, stacks, and what was found."""
     return {
         "django": django.get_version(),
         "python": ".".join(platform.python_version_tuple()[:2]),
@@ -103,6 +104,7 @@ def load() -> Found:
 
 
 def table(found: Found) -> Table:
+    """Return a table with a row for each trap and door."""
     shown = Table("trap", "door", "trap", "instead", title="Traps behind both doors")
     for name, doors in found.items():
         for door, views in doors.items():
@@ -166,6 +168,7 @@ def lesson_of(name: str, doors: dict[str, dict[str, Seen]]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Ask every trap behind both doors, write `traps.json`, and print it."""
     parser = Parser(prog="python -m bench.exhibits.traps", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
     as_json = parser.parse_args(argv).json

@@ -40,6 +40,7 @@ class Picture(Figure):
 
     @styled
     def png(self) -> bytes:
+        """Return the drawing as a PNG, at one and a half times DPI."""
         content = io.BytesIO()
         self.savefig(content, format="png", dpi=DPI * 1.5, metadata={"Software": None})
         return content.getvalue()
@@ -120,6 +121,7 @@ def _write(figure: Picture, x_in: float, y_in: float, text: str, **how: Any) -> 
 
 
 def text_width_in(figure: Picture, text: str, size: float = 8.5) -> float:
+    """Return how wide a text would be drawn, in inches."""
     probe = figure.text(0, 0, text, size=size, parse_math=False)
     width_px = probe.get_window_extent(figure.canvas.get_renderer()).width  # type: ignore[attr-defined]
     probe.remove()
@@ -240,13 +242,16 @@ class Measure:
     log: bool | None = None
 
     def of(self, row: Row) -> float | None:
+        """Return the median over restarts, on the drawing's scale; None where nothing was measured."""
         value = row.median(self.path)
         return None if value is None else value * self.factor + 0.0  # never -0
 
     def restarts(self, row: Row) -> list[float]:
+        """Return the value of each measured restart, on the drawing's scale."""
         return [value * self.factor for value in row.values(self.path)]
 
     def bounds(self, row: Row) -> tuple[float, float] | None:
+        """Return low and high of the median's interval, on the drawing's scale; None for fewer than three restarts."""
         interval = row.interval(self.path)
         return None if interval is None else (interval.low * self.factor, interval.high * self.factor)
 
@@ -293,6 +298,7 @@ def is_plainly_closed(row: Row) -> bool:
 
 
 def series_of(rows: Sequence[Row]) -> list[Series]:
+    """Return one Series for each stack and its middleware, in the order of the rows."""
     groups: dict[tuple[str, tuple[str, ...]], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.stack, row.middleware), []).append(row)
@@ -309,6 +315,7 @@ def name_of(row: Row, among: Sequence[Row]) -> str:
 
 
 def levels_of(rows: Sequence[Row]) -> list[int]:
+    """Return the numbers of users that occur, rising."""
     return sorted({row.users for row in rows})
 
 
@@ -336,10 +343,12 @@ def best_of_each_lab(rows: Sequence[Row], measure: Measure) -> list[Row]:
 
 
 def at_load(rows: Sequence[Row]) -> str:
+    """Return the beginning of a title: `At` and the load of the first row."""
     return f"At {rows[0].load_text}"
 
 
 def subtitle_of(rows: Sequence[Row], what: str) -> str:
+    """Return the subtitle: request, database, what is drawn, and of how many restarts."""
     restarts = max((len(row.measured) for row in rows), default=0)
     requests = list(dict.fromkeys(row.request for row in rows))
     request = requests[0] if len(requests) == 1 else f"{len(requests)} workloads"
@@ -373,6 +382,7 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def users_of(row: Row) -> float:
+    """Return the users of a row, as a place on the x axis."""
     return row.users
 
 
@@ -404,6 +414,7 @@ def _draw_spread(ax: Axes, series: Series, measure: Measure, x_of: Callable[[Row
 
 
 def draw_markers(ax: Axes, row: Row, xs: Sequence[float], ys: Sequence[float], load: str | None = None) -> None:
+    """Draw a row's markers in its stack's look; hollow where some restart was not plainly `ok`."""
     look = look_of(row.stack)
     face, edge = ("white", look.colour) if row.is_hollow else (look.colour, "white")
     ax.plot(
@@ -418,6 +429,7 @@ def draw_markers(ax: Axes, row: Row, xs: Sequence[float], ys: Sequence[float], l
 
 
 def end_of(series: Series, measure: Measure) -> End | None:
+    """Return where the series' line ends, with its name and last value; None where it has no value."""
     known = [row for row in series.measured if row.values(measure.path)]
     if not known:
         return None

@@ -43,6 +43,7 @@ def of_stacks(rows: Sequence[Row], stacks: Sequence[str]) -> list[Row]:
 
 
 def allowed_of(row: Row) -> int:
+    """Return how many connections the database allowed; 0 where that was not bounded."""
     return row.load.max_connections or 0
 
 

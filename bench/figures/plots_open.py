@@ -78,6 +78,7 @@ def x_of(row: Row) -> float:
 
 
 def loads_of(rows: Sequence[Row]) -> list[float]:
+    """Return the loads that occur, rising."""
     return sorted({x_of(row) for row in rows})
 
 

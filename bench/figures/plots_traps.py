@@ -46,6 +46,7 @@ def gaps(asked: Sequence[Asked]) -> Picture:
 
 
 def finding(calls: Sequence[Asked]) -> str:
+    """Return the title: how many long calls stopped the loop, and how many of them Django refused."""
     blocked = [call for call in calls if call.blocked]
     said = sum(call.caught for call in blocked)
     return (

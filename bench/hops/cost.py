@@ -55,6 +55,7 @@ def told(values: list[float]) -> str:
 
 
 def main() -> int:
+    """Measure the hops with and without each observer, bound to one core, and print the costs."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     observers: list[Observer] = [Wrapping()] + ([Monitoring()] if sys.version_info >= (3, 12) else [])
     for observer in observers:

@@ -58,6 +58,7 @@ def load(name: str) -> Trace:
 
 
 def main() -> int:
+    """Trace every request of KEPT and FEEDS and write `traces.json`."""
     found = {
         name: trace_of(parse_stack(it.stack), parse_request(it.request), it.middleware).to_json()
         for name, it in {**KEPT, **FEEDS}.items()

@@ -89,6 +89,7 @@ class Option:
 
     @property
     def stack(self) -> str:
+        """Return the stack in its notation, such as `sync_wsgi@gthread:8`."""
         return f"{self.lab}@gthread:{self.slots}" if self.slots else f"{self.lab}@uvicorn"
 
 
@@ -166,6 +167,7 @@ def fitting_users(case: Case, price: Price) -> int:
 
 
 def options_of(case: Case, prices: Sequence[Price]) -> list[Option]:
+    """Return an Option for each price, in their order."""
     return [option_of(case, price) for price in prices]
 
 

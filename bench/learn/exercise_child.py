@@ -56,6 +56,7 @@ def told(error: BaseException, file: Path) -> str:
 
 
 def line_of(error: BaseException, file: Path) -> int | None:
+    """Return the line of the file where the error came from, the innermost one; None where it was not there."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
@@ -67,6 +68,7 @@ def line_of(error: BaseException, file: Path) -> int | None:
 
 
 def main() -> None:
+    """Read the question, import or call the exercise, and write the answer; see the module."""
     question, answered = map(Path, sys.argv[1:3])
     asked = json.loads(question.read_text())
     found: dict[str, Any] = {"answers": []}

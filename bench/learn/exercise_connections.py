@@ -16,6 +16,9 @@ VISITORS, HOLD_MS, MOST_CONNECTIONS, LOOK_EVERY_S = 20, 200, 4, 0.01
 
 
 def bounded_connections(subject: Subject) -> Seen:
+    """Let VISITORS hold a connection at once, and count them in the database; skipped without PostgreSQL.
+
+    Raises NotYet if there are more than MOST_CONNECTIONS, or none at all."""
     with database.serving_database() as asked:
         before = asked.connections()
         if before is None:

@@ -32,6 +32,9 @@ BUSY = "What is missing there, other programs on this machine have taken: `lab d
 
 
 def plateau(subject: Subject) -> Seen:
+    """Ask the learner's function for the limit of each kept point and of a server measured now.
+
+    Raises NotYet if one of them is wrong by more than ALIKE."""
     rows = [row for row in summary.rows_of(record.load(record.REFERENCE / PREDICTED)) if row.measured]
     cases = [{"users": row.users, "threads": row.slots, "wait_s": row.io_wait_s, "cpu_s": _cpu_s(row)} for row in rows]
     said = called(subject, FUNCTION, cases)
@@ -61,6 +64,7 @@ class Window:
 
     @property
     def per_s(self) -> float:
+        """Return the requests answered per second."""
         return self.completed / self.took_s
 
     @property
@@ -70,6 +74,7 @@ class Window:
 
     @property
     def limit_per_s(self) -> float:
+        """Return the limit by theory for this server, in requests per second; see `theory.limit_per_s`."""
         return theory.limit_per_s(users=USERS, threads=THREADS, io_wait_s=WAIT_MS / 1000, cpu_s=self.cpu_s)
 
 

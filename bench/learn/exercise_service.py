@@ -26,6 +26,7 @@ class SlowService(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
+        """Return the service's address, without a path."""
         return f"http://{HOST}:{self.server_port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -51,6 +52,7 @@ class _SlowAnswer(BaseHTTPRequestHandler):
 
 @contextmanager
 def slow_service() -> Iterator[SlowService]:
+    """Serve in a thread on a free port for as long as the `with` block runs."""
     with SlowService() as service:
         thread = Thread(target=service.serve_forever, args=[0.01])
         thread.start()

@@ -42,6 +42,7 @@ class Trap:
 
 
 def traps(subject: Subject) -> Seen:
+    """Look at each trap of the exercise and return what was met. Raises NotYet if one is not cured."""
     with database.serving_database() as asked, visiting(subject, **asked.environment) as visitor:
         _require_sign_in(visitor)
         met = {place: trap.look(visitor) for place, trap in TRAPS.items()}

@@ -84,6 +84,7 @@ class Impatient(httpx.HTTPTransport):
     """Reads each answer for so long and so far; httpx alone bounds the wait for its next part only."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request; its answer raises NoEnd after ANSWER_WITHIN_S or MOST_BYTES."""
         response = super().handle_request(request)
         assert isinstance(response.stream, httpx.SyncByteStream)
         response.stream = _Bounded(response.stream)
@@ -165,6 +166,7 @@ def error_logged(log: str, file: Path) -> str:
 
 
 def ms_since(began_s: float) -> int:
+    """Return the milliseconds since a monotonic time in seconds."""
     return int((time.monotonic() - began_s) * 1000)
 
 
@@ -188,10 +190,12 @@ class Crowd:
 
     @property
     def left_early(self) -> bool:
+        """Return whether the first answer came before it could have waited."""
         return self.first_ms < EARLY * self.least_ms
 
     @property
     def numbers(self) -> Numbers:
+        """Return the numbers that a check reports: most inside at once, and milliseconds in all."""
         return {"inside_most": self.most, "crowd_ms": self.took_ms}
 
 

@@ -57,6 +57,7 @@ BOTH_DOORS = ("middleware_hops",)
 
 
 def blocking_view(subject: Subject) -> Seen:
+    """Let a crowd wait in the view. Raises NotYet if they stand in line."""
     with visiting(subject) as visitor:
         _require_wait(visitor)
         met = crowd(visitor, f"/?ms={CROWD_WAIT_MS}", CROWD_WAIT_MS)
@@ -90,6 +91,7 @@ def _require_wait(visitor: Visitor) -> None:
 
 
 def middleware_hops(subject: Subject) -> Seen:
+    """Count the hops of a request under the middleware. Raises NotYet if the middleware adds any."""
     for stack in (ASGI, WSGI):
         _require_took(subject, stack)
     try:
@@ -156,10 +158,14 @@ class Side:
 
     @property
     def sentence(self) -> str:
+        """Return how many calls were made at once, and how long all took."""
         return f"{self.name}: at most {self.most} of {self.made} calls at once, {self.took_ms:,} ms"
 
 
 def overlapping_calls(subject: Subject) -> Seen:
+    """Count the calls that the sync and the async view make at once.
+
+    Raises NotYet if calls do not overlap, are not CALLS in number, or stop other pages."""
     sides = [_side(subject, "sync", WSGI), _side(subject, "async", ASGI)]
     seen = "; ".join(side.sentence for side in sides) + f". Each call waits {CALL_MS} ms."
     numbers = {f"{side.name}_{key}": getattr(side, key) for side in sides for key in ("most", "made", "took_ms")}
@@ -208,6 +214,7 @@ def _lets_others_in(visitor: Visitor, service: SlowService, path: str) -> bool:
 
 
 def stream(subject: Subject) -> Seen:
+    """Read the stream as one visitor, then as a crowd. Raises NotYet if it comes late, or one waits for another."""
     with visiting(subject) as visitor:
         text = visitor.client.get("/?n=3&ms=0").raise_for_status().text
         if text != "0\n1\n2\n":

@@ -34,6 +34,7 @@ class Found:
     result: Seen
 
     def to_json(self) -> dict[str, Any]:
+        """Return name, file, state, sentences and numbers as JSON data."""
         return {"name": self.name, "file": self.file, **asdict(self.result)}
 
 
@@ -96,6 +97,7 @@ def show(found: Sequence[Found], console: Console) -> None:
 
 
 def table(found: Sequence[Found]) -> Table:
+    """Return a table with a row for each exercise."""
     shown = Table("exercise", "state", "what is seen", box=None, padding=(0, 2, 0, 0))
     shown.columns[0].no_wrap = shown.columns[1].no_wrap = True
     for each in found:

@@ -79,6 +79,7 @@ def make(source: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Make every notebook, or with `--check` only see whether each is fresh. Raises LabError if one is stale."""
     parser = Parser(prog="scripts/notebooks", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a notebook is stale")
     checking = parser.parse_args(argv).check

@@ -100,6 +100,11 @@ class Books:
         return {"answered_halves": halves, "answered": columns, "answered_every_s": every_ns / NS_PER_S}
 
     def latencies(self) -> dict[str, Any]:
+        """Return the latencies in microseconds as JSON data, histograms encoded.
+
+        They count from the intended send and from the actual send; requests without an answer stand in a histogram of
+        their own with the time they waited. `lateness_us` says how late requests left.
+        """
         requests, right = self.requests, self.with_outcome(OK)
         sent = [index for index in self.scheduled if requests.sent_ns[index]]
         lateness = latency_of(histogram_of(self.spans_us(requests.intended_ns, requests.sent_ns, sent)))
@@ -114,6 +119,7 @@ class Books:
         }
 
     def with_outcome(self, outcome: str) -> list[int]:
+        """Return the indices of the requests scheduled in the window that ended so."""
         return [index for index in self.scheduled if self.requests.outcome[index] == outcome]
 
     def ages_us(self, outcome: str) -> list[int]:
@@ -124,6 +130,7 @@ class Books:
 
     @staticmethod
     def spans_us(since_ns: "array[int]", until_ns: "array[int]", indices: list[int]) -> list[int]:
+        """Return the time between two columns for each index, in whole microseconds."""
         return [(until_ns[index] - since_ns[index]) // 1000 for index in indices]
 
     def flights(self) -> Iterator[tuple[int, int, bool]]:
@@ -146,6 +153,7 @@ class Books:
         ]
 
     def into_s(self, at_ns: int) -> float:
+        """Return a monotonic time in ns as seconds from the window's start, to the millisecond."""
         return round((at_ns - self.start_ns) / NS_PER_S, 3)
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
@@ -159,6 +167,7 @@ class Books:
 
 
 def histogram_of(values_us: Iterable[int]) -> Any:
+    """Return a new histogram of values in microseconds; values below 1 count as 1."""
     histogram = new_histogram()
     for value_us in values_us:
         histogram.record_value(max(1, value_us))

@@ -75,6 +75,7 @@ class Calibration:
 
     @property
     def open_lateness_p99_us(self) -> float:
+        """Return the 99th percentile of how late requests left, in microseconds: the median over repeats."""
         return median(kept.lateness_p99_us for kept in self.open_repeats)
 
 
@@ -182,6 +183,7 @@ def calibrate(repeats: int, duration_s: float) -> Calibration:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Measure the load generators and print what they reached."""
     parser = Parser(prog="scripts/calibrate", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=whole(1, 100), default=5)
     parser.add_argument("--duration", type=seconds, default=3.0, metavar="S")

@@ -181,10 +181,12 @@ class Closed(FastHttpUser):
     sent_ns = 0
 
     def context(self) -> dict[str, Any]:
+        """Return what `on_request` gets with each answer: when the request was sent, in monotonic ns."""
         return {"sent_ns": self.sent_ns}
 
     @task
     def ask(self) -> None:
+        """Send one request and wait for its answer."""
         self.sent_ns = time.monotonic_ns()
         if load.recorder:
             load.recorder.issue(self.sent_ns)
@@ -192,6 +194,7 @@ class Closed(FastHttpUser):
         self.sent_ns = 0
 
     def on_start(self) -> None:
+        """Register the user, then wait a random part of `--lab-spread` before its first request."""
         load.users.append(self)
         gevent.sleep(random.uniform(0, load.options.lab_spread))
 
@@ -246,6 +249,7 @@ class Load:
         return start_ns, start_ns + int(self.options.lab_duration * NS_PER_S)
 
     def measure_from_now(self) -> None:
+        """Measure a window that begins after the warm-up, counted from now."""
         self.measure(*self.window_from_now())
 
     def cut(self) -> None:
@@ -281,6 +285,7 @@ class Load:
     def on_request(
         self, context: dict[str, Any], response_time: float, response: Any, exception: Any, **_: Any
     ) -> None:
+        """Record an answer, if the window has begun."""
         if self.recorder:
             self.recorder.answer(context["sent_ns"], response_time, response, exception)
 
@@ -298,6 +303,7 @@ load = Load()
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
+    """Add the lab's options to Locust's command line."""
     parser.add_argument("--lab-path", default="", help="path and query that every user asks for")
     parser.add_argument("--lab-body", default="", help="the one right answer; empty: any")
     parser.add_argument("--lab-rate-each", type=float, default=0.0, help="requests/s each user is held back to; 0: not")

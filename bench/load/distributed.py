@@ -31,6 +31,7 @@ class Silence:
         self.ticks: Counter[str] = Counter()
 
     def heard(self, name: str) -> None:
+        """Note a sign of life."""
         self.ticks[name] = 0
 
     def tick(self, name: str) -> float:
@@ -82,6 +83,7 @@ class Master:
         gevent.spawn(self.pass_stop_on)
 
     def pass_stop_on(self) -> None:
+        """Wait until the caller's file `stop` is there, then tell the workers to stop."""
         wait_for(self.folder / "stop")
         self.runner.send_message("lab_stop", {})
 
@@ -96,6 +98,7 @@ class Master:
             self.runner.quit()
 
     def on_refused(self, environment: Any, msg: Any, **_: Any) -> None:
+        """Write the refusal of a worker to the file `refused`."""
         write(self.folder / "refused", msg.data)
 
     def watch(self) -> None:
@@ -132,6 +135,7 @@ class Worker:
         leave(REFUSED, sentence)
 
     def on_window(self, environment: Any, msg: Any, **_: Any) -> None:
+        """Print that the work begins, and start to measure."""
         print(WORKING, flush=True)
         gevent.spawn(self.measure)
 
@@ -140,6 +144,7 @@ class Worker:
         self.runner.send_message("lab_recorded", recording)
 
     def watch(self) -> None:
+        """Leave the process when the master has been silent for GONE_AFTER_S seconds."""
         while self.silence.tick("master") <= GONE_AFTER_S:
             gevent.sleep(TICK_S)
         leave(MASTER_GONE, f"Nothing was heard of the master for {GONE_AFTER_S:.0f} s.")

@@ -27,6 +27,8 @@ QUIET_LOOKS = 3
 
 @dataclass(frozen=True)
 class Options:
+    """The command line. `leave_after` is in seconds; `staying` of the `connections` wait for their answer."""
+
     url: str
     path: str
     connections: int
@@ -36,6 +38,8 @@ class Options:
 
 
 class Driver:
+    """Opens the connections, leaves, and watches the server go quiet; counts what became of each request."""
+
     def __init__(self, options: Options) -> None:
         self.options, self.phases, self.address = options, Phases(options.folder), Address(options.url)
         self.answered = self.left = self.asked = 0
@@ -63,6 +67,7 @@ class Driver:
         }
 
     async def all_leave(self) -> None:
+        """Start all requests on schedule, and return when each was answered or given up."""
         await asyncio.gather(*await on_schedule(self.options.connections, self.ask))
 
     async def ask(self) -> None:
@@ -109,6 +114,7 @@ class Driver:
 
 
 def main() -> None:
+    """Read the command line, wait for the go, and write what was seen; see the module for the files."""
     parser = parser_of("python -m bench.load.gone", __doc__)
     parser.add_argument("--leave-after", type=float, required=True, help="seconds that each waits for its answer")
     parser.add_argument("--staying", type=int, default=0, help="how many of them wait for their answer")

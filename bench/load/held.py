@@ -31,6 +31,8 @@ EVENT_END = b"\n\n"
 
 @dataclass(frozen=True)
 class Options:
+    """The command line. `hold` is in seconds."""
+
     url: str
     path: str
     connections: int
@@ -61,10 +63,13 @@ class Books:
 
     @property
     def settled(self) -> int:
+        """Return how many feeds are served or counted as errors."""
         return self.served + self.errors.total()
 
 
 class Driver:
+    """Opens the feeds, publishes to them, and closes them."""
+
     def __init__(self, options: Options) -> None:
         self.options, self.books, self.phases = options, Books(), Phases(options.folder)
         self.address = Address(options.url)
@@ -153,6 +158,7 @@ class Driver:
             await asyncio.sleep(max(0.0, news.sent_s + EVENT_EVERY_S - time.monotonic()))
 
     async def close_all(self, feeds: list["asyncio.Task[None]"]) -> None:
+        """Close all connections and wait CLOSED_WITHIN_S for the feeds; cancel the rest."""
         self.closing = True
         for writer in self.writers:
             writer.close()
@@ -162,6 +168,7 @@ class Driver:
         await asyncio.gather(*feeds, return_exceptions=True)
 
     def result(self) -> dict[str, Any]:
+        """Return everything that was seen as JSON data: times in seconds, histograms encoded."""
         books = self.books
         published = books.news[: len(books.news) - books.refused_to_publish]
         return {
@@ -181,6 +188,7 @@ class Driver:
 
 
 def main() -> None:
+    """Read the command line, wait for the go, and write what was seen; see the module for the files."""
     parser = parser_of("python -m bench.load.held", __doc__)
     parser.add_argument("--hold", type=float, required=True, help="seconds to hold them before anything is published")
     options = Options(**vars(parser.parse_args()))

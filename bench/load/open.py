@@ -135,6 +135,7 @@ class Driver:
                     await alarm.wait_until(self.requests.intended_ns[self.next])
 
     def send_due(self, now_ns: int) -> None:
+        """Send all requests that are due at `now_ns` and have not been sent."""
         intended_ns, last = self.requests.intended_ns, len(self.requests)
         while self.next < last and intended_ns[self.next] <= now_ns:
             self.send(self.next)
@@ -148,6 +149,7 @@ class Driver:
             self.requests.outcome[index] = DROPPED
 
     async def ask(self, index: int) -> None:
+        """Send one request and note its times, status, size and outcome; an error is an outcome too."""
         requests = self.requests
         requests.sent_ns[index] = time.monotonic_ns()
         try:
@@ -228,10 +230,13 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write data as a JSON file that is either absent or whole."""
     write(path, lambda file: file.write(json.dumps(data).encode()))
 
 
 def write_rows(path: Path, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Write rows as gzipped CSV under the names in COLUMNS; the file is either absent or whole."""
+
     def fill(file: IO[bytes]) -> None:
         with gzip.open(file, "wt", compresslevel=5, newline="") as text:
             writer = csv.writer(text)
@@ -298,6 +303,7 @@ async def drive(options: Options) -> None:
 
 
 def read_options() -> Options:
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.load.open", description=__doc__)
     parser.add_argument("--url", required=True, help="scheme, host and port")
     parser.add_argument("--path", required=True, help="path and query that every request asks for")
@@ -315,6 +321,7 @@ def read_options() -> Options:
 
 
 def main() -> None:
+    """Drive the open loop to its end on an event loop of uvloop."""
     options = read_options()
     allow_files(options.max_in_flight + SPARE_FILES)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -71,6 +71,7 @@ class Engine:
 
     @property
     def is_distributed(self) -> bool:
+        """Return whether more than one process makes load."""
         return self.expect_workers > 0 or self.processes > 1
 
 
@@ -105,10 +106,12 @@ class Recording:
 
     @property
     def failed(self) -> int:
+        """Return how many requests ended with an error."""
         return sum(self.errors.values())
 
     @property
     def answered_in_window(self) -> int:
+        """Return how many right answers came in the window, whenever they were asked for."""
         return sum(self.answered_halves)
 
     @property
@@ -168,6 +171,7 @@ class RunningLoad:
 
     @property
     def command(self) -> list[str]:
+        """Return the command of the first process, as it is written in `run.json`."""
         return self.processes[0].command
 
     @property
@@ -218,6 +222,7 @@ class RunningLoad:
         return [json.loads(path.read_text()) for path in sorted(self.folder.glob("recording-*.json"))]
 
     def is_recorded(self) -> bool:
+        """Return whether every load process has handed in its recording."""
         return len(list(self.folder.glob("recording-*.json"))) == self.expected
 
     def lost_process(self) -> str | None:

@@ -31,9 +31,11 @@ class Address:
         self.host, self.port = str(parts.hostname), int(parts.port or 80)
 
     async def connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a connection. Raises OSError if that fails."""
         return await asyncio.open_connection(self.host, self.port)
 
     def request(self, method: str, path: str, *headers: str) -> bytes:
+        """Return a request without a body as bytes; `headers` are whole lines."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}", *headers]
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
@@ -77,10 +79,12 @@ class Phases:
         self.cpu_s: dict[str, float] = {}
 
     def begin(self, name: str) -> None:
+        """Note that a phase begins now, and write all phases to `phases.json`."""
         self.began_s[name] = time.monotonic()
         write_json(self.path, self.began_s)
 
     async def through(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Begin a phase, do its work, note the CPU seconds it took, and return what the work returned."""
         self.begin(name)
         began_s = time.process_time()
         try:
@@ -106,9 +110,12 @@ class Options(Protocol):
     """What every driver is told."""
 
     @property
-    def connections(self) -> int: ...
+    def connections(self) -> int:
+        """Return how many connections to open."""
+
     @property
-    def folder(self) -> Path: ...
+    def folder(self) -> Path:
+        """Return the folder for `go`, phases and results."""
 
 
 def parser_of(prog: str, description: str | None) -> argparse.ArgumentParser:

@@ -24,6 +24,8 @@ AFTERWARDS = "/rows?n=1"
 
 @dataclass(frozen=True)
 class Options:
+    """The command line. `look_after` is in seconds."""
+
     url: str
     path: str
     connections: int
@@ -41,10 +43,13 @@ class Asked:
 
 
 class Driver:
+    """Sends both waves, then asks until the server answers again."""
+
     def __init__(self, options: Options) -> None:
         self.options, self.phases, self.address = options, Phases(options.folder), Address(options.url)
 
     async def run(self) -> dict[str, Any]:
+        """Run all phases and return what was seen as JSON data: times in monotonic seconds."""
         waves = []
         for name in ("first", "second"):
             waves.append(await self.phases.through(name, self.wave))
@@ -66,6 +71,7 @@ class Driver:
         return sorted(asked, key=lambda one: one.began_s)
 
     async def ask(self, asked: list[Asked]) -> None:
+        """Send one request of a wave and add what became of it to `asked`."""
         began_s, error = time.monotonic(), ""
         try:
             await self.address.asked("GET", self.options.path, ANSWERED_WITHIN_S)
@@ -85,6 +91,7 @@ class Driver:
 
 
 def main() -> None:
+    """Read the command line, wait for the go, and write what was seen; see the module for the files."""
     parser = parser_of("python -m bench.load.waves", __doc__)
     parser.add_argument("--look-after", type=float, default=2.0, help="seconds without a request after each wave")
     options = Options(**vars(parser.parse_args()))

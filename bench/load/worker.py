@@ -81,6 +81,7 @@ def follow(process: Process, trial: str, console: Console) -> int:
 
 
 def how_it_ended(status: int, last_line: str) -> str:
+    """Return a phrase for how a trial ended, from the exit status and last line of its worker."""
     if status in (0, MASTER_GONE):
         return "broken off by the master"
     if NOBODY in last_line:  # Locust gives up after five minutes

@@ -6,30 +6,37 @@ from bench.summary import Row
 
 
 def always(_: Row) -> bool:
+    """Return True: the column is about every row."""
     return True
 
 
 def counts_requests(row: Row) -> bool:
+    """Return whether requests were counted by the second."""
     return not row.is_connections
 
 
 def holds(row: Row) -> bool:
+    """Return whether feeds were held."""
     return bool(row.values("held.served"))
 
 
 def leaves(row: Row) -> bool:
+    """Return whether clients left before their answer."""
     return bool(row.values("gone.left"))
 
 
 def leaves_work(row: Row) -> bool:
+    """Return whether clients left, and no payments were at stake."""
     return leaves(row) and not pays(row)
 
 
 def waves(row: Row) -> bool:
+    """Return whether requests came in waves."""
     return bool(row.values("waves.first.open_left"))
 
 
 def pays(row: Row) -> bool:
+    """Return whether payments were at stake."""
     return bool(row.values("database.payments_lost"))
 
 

@@ -22,14 +22,17 @@ def number(value: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
+    """Return a share as whole per cent; a dash for None."""
     return HOLE if share is None else f"{100 * share:.0f} %"
 
 
 def whole(value: float | None) -> str:
+    """Return a number without decimals; a dash for None."""
     return HOLE if value is None else f"{value:,.0f}"
 
 
 def span(interval: stats.Interval | None) -> str:
+    """Return an interval as `low–high`; a dash for None."""
     return HOLE if interval is None else f"{number(interval.low)}–{number(interval.high)}"
 
 

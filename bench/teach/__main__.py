@@ -11,6 +11,7 @@ SHOWS = ("show_hops", "show_stall", "show_threads")
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the show named first with the other words. Raises UsageError for an unknown name."""
     name, *words = argv or [""]
     if name not in SHOWS:
         raise UsageError(f"Unknown show {name!r}: known are {', '.join(SHOWS)}.")

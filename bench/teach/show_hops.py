@@ -57,6 +57,7 @@ def beside(traces: Sequence[tuple[str, Trace]], width: int) -> Table:
 
 
 def summary_of(trace: Trace) -> str:
+    """Return the trace's numbers of hops and threads, in words."""
     return f"{hops_text(trace.hops)} · {threads_text(trace.threads)}"
 
 
@@ -71,6 +72,7 @@ def show_crowd(screen: Console) -> None:
 
 
 def bursts() -> Iterator[Burst]:
+    """Measure one burst after the other, each when it is asked for."""
     request = parse_request(f"wait?ms={WAIT_MS}")
     return (burst(parse_stack(name), request, AT_ONCE) for name in STACKS)
 
@@ -84,6 +86,7 @@ def pause(screen: Console, pause_s: float | None) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
+    """Show the lanes, then the crowd."""
     parser = Parser(prog="scripts/show_hops", description=__doc__)
     parser.add_argument("--pause", type=seconds, metavar="S", help="go on after so many seconds (default: at Enter)")
     parser.add_argument("--quick", action="store_true", help="do not pause")

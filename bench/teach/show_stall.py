@@ -116,6 +116,7 @@ class Seen:
 
 
 def scene_of(pace: Pace) -> Scene:
+    """Return the scene before anybody has asked."""
     return Scene(pace, Client("the slow client", ""), Client("the fast client", FAST_PATH, pace.pause_s))
 
 
@@ -157,6 +158,7 @@ async def stay(for_s: float, asking: Sequence[asyncio.Task[None]]) -> None:
 
 
 def path_of(phase: Phase, pace: Pace) -> str:
+    """Return the path and query that the slow client asks for in a phase."""
     return f"/{phase.workload}?ms={pace.slow_ms}"
 
 
@@ -238,6 +240,7 @@ def pace_of(phase_s: float | None) -> Pace:
 
 
 def main(argv: Sequence[str]) -> int:
+    """Start the server, run the three phases on the screen, and print the summary."""
     parser = Parser(prog="scripts/show_stall", description=__doc__)
     parser.add_argument("--phase", type=seconds, metavar="S", help="seconds of each of the three phases (default: 40)")
     parser.add_argument("--quick", action="store_true", help="some seconds in all")

@@ -175,6 +175,7 @@ def summary(columns: Sequence[Column]) -> Table:
 
 
 def cell(level: Level) -> str:
+    """Return one level in words: callers inside, threads, memory in MB, and failures if there are any."""
     failed = f", {level.failed} failed" if level.failed else ""
     return f"{level.inside:,} · {level.threads:,} · {level.rss_bytes / 1e6:.0f}{failed}"
 
@@ -197,6 +198,7 @@ def show(pace: Pace, screen: Console, stacks: Mapping[str, str] | Sequence[str] 
 
 
 def main(argv: Sequence[str]) -> int:
+    """Start the servers, double the load on the screen, and print the summary."""
     parser = Parser(prog="scripts/show_threads", description=__doc__)
     parser.add_argument("--pause", type=seconds, metavar="S", help="seconds after each level (default: 5)")
     parser.add_argument("--quick", action="store_true", help="some seconds in all")

@@ -22,10 +22,12 @@ from labs.common.work import spend_cpu, whereabouts
 
 
 async def hello(request: HttpRequest) -> HttpResponse:
+    """Answer `{"message": "hello"}` and do no other work."""
     return answer(message="hello")
 
 
 async def wait(request: HttpRequest) -> HttpResponse:
+    """Wait `ms` milliseconds, then answer."""
     ms = number(request, "ms")
     with inside():
         await asyncio.sleep(ms / 1000)
@@ -33,6 +35,7 @@ async def wait(request: HttpRequest) -> HttpResponse:
 
 
 async def blocking_wait(request: HttpRequest) -> HttpResponse:
+    """Wait `ms` milliseconds with `time.sleep`, which blocks whatever thread or event loop runs the view."""
     ms = number(request, "ms")
     with inside():
         time.sleep(ms / 1000)
@@ -40,6 +43,7 @@ async def blocking_wait(request: HttpRequest) -> HttpResponse:
 
 
 async def fan_out(request: HttpRequest) -> HttpResponse:
+    """Call the upstream service `n` times, `ms` milliseconds each, and answer with the sum of the waits."""
     n, ms = number(request, "n"), number(request, "ms")
     with inside():
         async with async_client(request) as client:
@@ -48,6 +52,7 @@ async def fan_out(request: HttpRequest) -> HttpResponse:
 
 
 async def fan_out_threads(request: HttpRequest) -> HttpResponse:
+    """Do the same as `fan_out`, with one thread for each call."""
     n, ms = number(request, "n"), number(request, "ms")
     with inside(), LoopThreadPool(max_workers=n) as pool:
         waited = await asyncio.gather(*(ask_upstream_in(pool, ms) for _ in range(n)))
@@ -55,6 +60,7 @@ async def fan_out_threads(request: HttpRequest) -> HttpResponse:
 
 
 async def burn(request: HttpRequest) -> HttpResponse:
+    """Spend `ms` milliseconds of CPU time, then answer."""
     ms = number(request, "ms", default=10)
     with inside():
         spend_cpu(ms)
@@ -62,11 +68,13 @@ async def burn(request: HttpRequest) -> HttpResponse:
 
 
 async def feed(request: HttpRequest) -> StreamingHttpResponse:
+    """Stream `n` server-sent events, one each `ms` milliseconds, with published news in between."""
     n, ms = number(request, "n", default=10), number(request, "ms", default=1000)
     return event_stream(events_async(n, ms))
 
 
 async def poll(request: HttpRequest) -> HttpResponse:
+    """Wait at most `ms` milliseconds for published news (long polling); answer `null` if none came."""
     ms = number(request, "ms")
     with inside(), NEWS.heard_by_loop() as inbox:
         news = await inbox.next(ms / 1000)
@@ -74,6 +82,7 @@ async def poll(request: HttpRequest) -> HttpResponse:
 
 
 async def rows(request: HttpRequest) -> HttpResponse:
+    """Answer the names of the first `n` products, read with one query."""
     n = number(request, "n", default=20)
     with inside():
         names = [product.name async for product in Product.objects.order_by("pk")[:n]]
@@ -81,6 +90,7 @@ async def rows(request: HttpRequest) -> HttpResponse:
 
 
 async def slow_rows(request: HttpRequest) -> HttpResponse:
+    """Answer the name of one product after a query that takes `ms` milliseconds in the database."""
     ms = number(request, "ms")
     with inside():
         names = [product.name async for product in slow_products(ms)]
@@ -88,6 +98,7 @@ async def slow_rows(request: HttpRequest) -> HttpResponse:
 
 
 async def crud(request: HttpRequest) -> HttpResponse:
+    """Create, read, update and delete one note: four queries."""
     with inside():
         note = await Note.objects.acreate(text="created")
         read = await Note.objects.aget(pk=note.pk)
@@ -98,6 +109,7 @@ async def crud(request: HttpRequest) -> HttpResponse:
 
 
 async def gathered(request: HttpRequest) -> HttpResponse:
+    """Run `n` queries of `ms` milliseconds each and answer the names that they found."""
     n, ms = number(request, "n"), number(request, "ms", default=20)
     with inside():
         found = await asyncio.gather(*(slow_products(ms).aget() for _ in range(n)))
@@ -105,6 +117,7 @@ async def gathered(request: HttpRequest) -> HttpResponse:
 
 
 async def gathered_threads(request: HttpRequest) -> HttpResponse:
+    """Do the same as `gathered`, with one thread for each query."""
     n, ms = number(request, "n"), number(request, "ms", default=20)
     with inside(), LoopThreadPool(max_workers=n) as pool:
         ask = sync_to_async(slow_product_alone, thread_sensitive=False, executor=pool)
@@ -113,6 +126,7 @@ async def gathered_threads(request: HttpRequest) -> HttpResponse:
 
 
 async def hold(request: HttpRequest) -> HttpResponse:
+    """Run one query, then wait `ms` milliseconds; the database connection stays open meanwhile."""
     ms = number(request, "ms")
     with inside():
         product = await Product.objects.aget(pk=1)
@@ -121,6 +135,7 @@ async def hold(request: HttpRequest) -> HttpResponse:
 
 
 async def checkout(request: HttpRequest) -> HttpResponse:
+    """Move one coin between two accounts in a transaction that stays open for `ms` milliseconds."""
     ms = number(request, "ms", default=0)
     with inside():
         await sync_to_async(pay)(ms)
@@ -128,6 +143,7 @@ async def checkout(request: HttpRequest) -> HttpResponse:
 
 
 async def checkout_in_halves(request: HttpRequest) -> HttpResponse:
+    """Move one coin in two steps, `ms` milliseconds apart, without a transaction. A bad example."""
     ms = number(request, "ms", default=0)
     buyer, seller = two_accounts()
     with inside():
@@ -138,6 +154,7 @@ async def checkout_in_halves(request: HttpRequest) -> HttpResponse:
 
 
 async def checkout_across_hops(request: HttpRequest) -> HttpResponse:
+    """Move one coin in two steps, `ms` milliseconds apart, in `atomic`: async code has to send its ends to a thread."""
     ms = number(request, "ms", default=0)
     buyer, seller = two_accounts()
     with inside():
@@ -149,11 +166,13 @@ async def checkout_across_hops(request: HttpRequest) -> HttpResponse:
 
 
 async def whoami(request: HttpRequest) -> HttpResponse:
+    """Answer in which process and thread the view runs, and how many callers are inside."""
     return answer(**whereabouts())
 
 
 @csrf_protect
 async def contact(request: HttpRequest) -> HttpResponse:
+    """Show the contact form, or redirect once a valid form has been sent."""
     form = ContactForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         return redirect("/contact?sent=yes")

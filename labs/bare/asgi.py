@@ -12,6 +12,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
+    """Answer one HTTP request or the lifespan messages. Raises ValueError for any other kind of scope."""
     match scope["type"]:
         case "http":
             await respond(scope, send)
@@ -22,6 +23,7 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
 
 
 async def respond(scope: Message, send: Send) -> None:
+    """Send the answer to one request, after the wait that it asks for."""
     answer = answer_to(scope["path"], scope["query_string"])
     if answer.wait_s:
         await asyncio.sleep(answer.wait_s)

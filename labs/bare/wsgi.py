@@ -7,6 +7,7 @@ from labs.common.plain import answer_to
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """Answer one request, after the wait that it asks for; return the body as one part."""
     answer = answer_to(environ["PATH_INFO"], environ.get("QUERY_STRING", "").encode("latin-1"))
     if answer.wait_s:
         time.sleep(answer.wait_s)

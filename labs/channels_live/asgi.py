@@ -1,3 +1,5 @@
+"""What the server loads: Django for HTTP, Channels for WebSockets, and the listener to Redis beside both."""
+
 import os
 
 from django.core.asgi import get_asgi_application

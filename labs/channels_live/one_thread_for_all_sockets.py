@@ -17,12 +17,14 @@ class ChatOnOneThread(WebsocketConsumer):
     """The same room; `/wait 300` keeps the one thread for 300 ms."""
 
     def connect(self) -> None:
+        """Join the room, accept the socket, and send the visitor's name."""
         self.room, self.who = group_of(self.scope), visitor()
         async_to_sync(self.channel_layer.group_add)(self.room, self.channel_name)
         self.accept()
         self.send(welcome(self.who))
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Say a text to the room, or send the visitor the sentence why not."""
         try:
             text = checked(text_data)
             time.sleep(wait_s(text))
@@ -33,14 +35,17 @@ class ChatOnOneThread(WebsocketConsumer):
                 self.close(refused.code)
 
     def say(self, text: str) -> None:
+        """Send a text to all of the room. Raises Refused if Redis is away."""
         try:
             async_to_sync(self.channel_layer.group_send)(self.room, said(self.who, text))
         except RedisError:
             raise Refused(REDIS_IS_AWAY) from None
 
     def chat_said(self, message: dict[str, str]) -> None:
+        """Send the visitor a line that the channel layer has delivered."""
         self.send(message["line"])
 
     def disconnect(self, code: int) -> None:
+        """Leave the room."""
         with suppress(RedisError):
             async_to_sync(self.channel_layer.group_discard)(self.room, self.channel_name)

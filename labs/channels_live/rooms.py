@@ -23,6 +23,7 @@ class Refused(ValueError):
 
     @property
     def line(self) -> str:
+        """Return the sentence as a JSON line for the visitor."""
         return json.dumps({"error": str(self)})
 
 
@@ -51,10 +52,12 @@ def group_of(scope: dict[str, Any]) -> str:
 
 
 def visitor() -> str:
+    """Return a new random name for a visitor: four hex digits."""
     return token_hex(2)
 
 
 def welcome(who: str) -> str:
+    """Return the JSON line that tells a visitor their name."""
     return json.dumps({"you": who})
 
 

@@ -1,3 +1,5 @@
+"""The settings that all labs share, with Channels and its layer (Redis, or memory without one)."""
+
 import os
 from logging import LogRecord
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The URLs that all labs share, the page of a chat room, and `/process`."""
+
 from django.urls import path, re_path
 
 from labs.async_asgi import views as workloads

@@ -16,6 +16,7 @@ LOOPS = WeakKeyDictionary[asyncio.AbstractEventLoop, int]()
 
 
 async def chat(request: HttpRequest, room: str) -> HttpResponse:
+    """Show the page of a chat room."""
     return render(request, "chat.html", {"room": room})
 
 

@@ -31,6 +31,7 @@ class Background:
         self.listener: Listener | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer lifespan; pass everything else on, and start the listener first if no lifespan came."""
         if scope["type"] == "lifespan":
             await self.live(receive, send)
             return
@@ -40,6 +41,7 @@ class Background:
         await self.application(scope, receive, send)
 
     async def live(self, receive: Any, send: Any) -> None:
+        """Answer the lifespan messages, and run the listener from startup to shutdown."""
         await receive()
         if self.url:
             await self.start()
@@ -72,6 +74,7 @@ class Listener:
         self.task = asyncio.create_task(self.run())
 
     async def run(self) -> None:
+        """Listen until cancelled; after a loss try again each RETRY_AFTER_S seconds."""
         from redis.exceptions import RedisError
 
         try:
@@ -85,6 +88,7 @@ class Listener:
             self.has_tried.set()  # nobody waits for a listener that has failed
 
     async def hear(self) -> None:
+        """Subscribe to the channel and take each message. Raises RedisError or OSError when Redis is lost."""
         async with self.client.pubsub() as pubsub:
             await pubsub.subscribe(CHANNEL)
             while True:
@@ -101,24 +105,28 @@ class Listener:
         return dict(message)
 
     def take(self, message: dict[str, Any]) -> None:
+        """Publish a message to NEWS, or note that the subscription stands."""
         if message["type"] == "subscribe":
             self.find()
         elif message["type"] == "message":
             NEWS.publish(message["data"].decode(errors="replace")[:LONGEST_TEXT])
 
     def find(self) -> None:
+        """Note that Redis answers, and print so if it was lost before."""
         if self.is_lost:
             tell("Redis is back.")
         self.is_lost = False
         self.has_tried.set()
 
     def lose(self, error: Exception) -> None:
+        """Note that Redis does not answer, and print so once."""
         if not self.is_lost:
             tell(f"Redis is lost ({error}); what is open stays open, and hears nothing until it is back.")
         self.is_lost = True
         self.has_tried.set()
 
     async def end(self) -> None:
+        """Cancel the listening task, wait for it, and close the client."""
         self.task.cancel()
         with suppress(asyncio.CancelledError):
             await self.task
@@ -126,4 +134,5 @@ class Listener:
 
 
 def tell(sentence: str) -> None:
+    """Print a sentence to stderr."""
     print(f"background: {sentence}", file=sys.stderr, flush=True)

@@ -32,4 +32,5 @@ def file(request: HttpRequest, name: str) -> HttpResponse:
 
 @cache
 def content_of(name: str) -> bytes:
+    """Return the bytes of a file; each file is read once per process. Raises KeyError for names not in FILES."""
     return FILES[name].read_bytes()

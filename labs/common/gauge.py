@@ -20,6 +20,7 @@ class Gauge:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
+        """Count one caller as inside for as long as the `with` block runs."""
         with self._lock:
             self.now += 1
             self.most = max(self.most, self.now)

@@ -7,6 +7,7 @@ from labs.common.parameters import DEFAULTS, BadParameter, whole_number
 
 
 def number(request: HttpRequest, name: str, default: int | None = None) -> int:
+    """Return a parameter of the query, or its default. Raises BadRequest unless it is a whole number in its bounds."""
     text = request.GET.get(name)
     if text is None:
         return DEFAULTS[name] if default is None else default
@@ -17,6 +18,7 @@ def number(request: HttpRequest, name: str, default: int | None = None) -> int:
 
 
 def answer(status: int = 200, /, **data: object) -> HttpResponse:
+    """Return `data` as a JSON response, with its length in the headers."""
     response = JsonResponse(data, status=status)
     # Django leaves the length to CommonMiddleware; without it the servers would send chunks instead.
     response.headers["Content-Length"] = str(len(response.content))

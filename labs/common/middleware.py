@@ -41,6 +41,7 @@ def middleware_from_names(names: str) -> list[str]:
 
 
 def apps_needed_by(middleware: list[str]) -> list[str]:
+    """Return the INSTALLED_APPS that these middlewares need; an empty list for the labs' own."""
     return STARTPROJECT_APPS if set(STARTPROJECT) & set(middleware) else []
 
 
@@ -59,6 +60,8 @@ def _signed(response: HttpResponse, name: str) -> HttpResponse:
 
 @sync_only_middleware
 def sync_only(get_response: Handler) -> Handler:
+    """Sign the answer; sync code only, so Django sends it to a thread behind ASGI."""
+
     def middleware(request: HttpRequest) -> HttpResponse:
         return _signed(get_response(request), "sync_only")
 
@@ -67,6 +70,8 @@ def sync_only(get_response: Handler) -> Handler:
 
 @async_only_middleware
 def async_only(get_response: AsyncHandler) -> AsyncHandler:
+    """Sign the answer; async code only, so Django runs it on an event loop also behind WSGI."""
+
     async def middleware(request: HttpRequest) -> HttpResponse:
         return _signed(await get_response(request), "async_only")
 
@@ -75,6 +80,7 @@ def async_only(get_response: AsyncHandler) -> AsyncHandler:
 
 @sync_and_async_middleware
 def both(get_response: Any) -> Any:
+    """Sign the answer, as sync or as async code, whichever the layer inside is."""
     # Django hands over whichever kind the layer inside is; answering in the same kind is what saves the hop.
     if iscoroutinefunction(get_response):
 

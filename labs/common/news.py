@@ -12,6 +12,8 @@ from typing import Protocol
 
 
 class Inbox(Protocol):
+    """What a listener leaves with News to be given texts."""
+
     def put(self, text: str) -> None:
         """Called from any thread."""
 
@@ -23,6 +25,7 @@ class ThreadInbox:
         self._texts = queue.SimpleQueue[str]()
 
     def put(self, text: str) -> None:
+        """Add a text; from any thread."""
         self._texts.put(text)
 
     def next(self, within_s: float) -> str | None:
@@ -40,6 +43,7 @@ class LoopInbox:
         self._texts = asyncio.Queue[str]()
 
     def put(self, text: str) -> None:
+        """Add a text; from any thread, also after the loop was closed."""
         with suppress(RuntimeError):  # a loop that has just been closed: nobody listens there any more
             self._loop.call_soon_threadsafe(self._texts.put_nowait, text)
 
@@ -60,6 +64,7 @@ class News:
 
     @property
     def listeners(self) -> int:
+        """Return how many inboxes there are now."""
         return len(self._inboxes)
 
     def publish(self, text: str) -> int:
@@ -72,11 +77,13 @@ class News:
 
     @contextmanager
     def heard_by_thread(self) -> Iterator[ThreadInbox]:
+        """Yield an inbox for sync code; it gets every text published within the `with` block."""
         with self._registered(inbox := ThreadInbox()):
             yield inbox
 
     @contextmanager
     def heard_by_loop(self) -> Iterator[LoopInbox]:
+        """Yield an inbox for async code; it gets every text published within the `with` block."""
         with self._registered(inbox := LoopInbox()):
             yield inbox
 

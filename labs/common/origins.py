@@ -36,6 +36,7 @@ def own_pages_only(application: Any) -> Any:
 
 
 def is_from_own_page(headers: dict[bytes, bytes]) -> bool:
+    """Return whether the `Origin` header names the lab that was asked, by scheme and host."""
     origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
     scheme, _, where = origin.partition("://")
     is_of_this_lab = validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)

@@ -13,16 +13,20 @@ INSTANCE = os.environ.get("LAB_INSTANCE", "")
 
 @dataclass(frozen=True)
 class Answer:
+    """What to answer: a JSON body, a status, and how many seconds to wait first."""
+
     body: bytes
     status: HTTPStatus = HTTPStatus.OK
     wait_s: float = 0.0  # waiting is the interface's: one sleeps in its thread, the other in its loop
 
     @property
     def headers(self) -> list[tuple[str, str]]:
+        """Return content type and length."""
         return [("Content-Type", "application/json"), ("Content-Length", str(len(self.body)))]
 
 
 def answer_to(path: str, query: bytes) -> Answer:
+    """Return the answer to a path and its query: 404 for unknown paths, 400 for a wrong `ms`."""
     match path:
         case "/hello":
             return Answer(_json(message="hello"))
@@ -34,6 +38,7 @@ def answer_to(path: str, query: bytes) -> Answer:
 
 
 def nothing_here(*names: str) -> str:
+    """Return the sentence of a 404: the names that a lab answers."""
     return f"Nothing here; this lab answers {', '.join('/' + name for name in names)}."
 
 

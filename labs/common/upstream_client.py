@@ -38,6 +38,7 @@ def ask_upstream(ms: int) -> int:
 
 
 async def ask_upstream_async(client: httpx.AsyncClient, ms: int) -> int:
+    """Return the milliseconds that the upstream says it waited; awaits it. Raises ConnectionError if none is there."""
     with _explained():
         return _waited_ms(await client.get("/wait", params={"ms": ms}))
 
@@ -64,6 +65,7 @@ async def async_client(request: HttpRequest) -> AsyncIterator[httpx.AsyncClient]
 
 @lru_cache(maxsize=1)
 def shared_async_client(loop: asyncio.AbstractEventLoop) -> httpx.AsyncClient:
+    """Return the process's async client: the same one for as long as the loop is the same."""
     # Never closed by us: Django's ASGI handler takes no lifespan events, so the client ends with the process.
     return httpx.AsyncClient(**OPTIONS)
 

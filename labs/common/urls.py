@@ -23,11 +23,13 @@ PAGES = ("contact",)  # for people: not measured, so no workloads
 
 
 def workload_urls(views: ModuleType) -> list[URLPattern]:
+    """Return the URL patterns of a lab: its views by name, and what all labs share."""
     answered = [path(name, getattr(views, name)) for name in WORKLOADS + PAGES]
     return [*answered, path("ready", ready), path("publish", publish), path("static/<name>", file)]
 
 
 def ready(request: HttpRequest) -> HttpResponse:
+    """Answer with LAB_INSTANCE, so that a caller knows which server this is."""
     return answer(instance=INSTANCE)
 
 
@@ -50,12 +52,15 @@ def publish(request: HttpRequest) -> HttpResponse:
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a bad request with its reason as JSON."""
     return answer(400, error=str(exception))
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer an unknown path with the paths that exist."""
     return answer(404, error=nothing_here(*WORKLOADS, "ready", "publish"))
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
+    """Answer an error with where to look for its trace."""
     return answer(500, error="The lab failed; the trace is in the server's log.")

@@ -16,6 +16,7 @@ def spend_cpu(ms: int) -> None:
 
 
 def whereabouts() -> dict[str, object]:
+    """Return process, thread, whether a loop runs in it, threads alive, and the counts of GAUGE."""
     return {
         "thread_name": threading.current_thread().name,
         "thread_id": threading.get_native_id(),

@@ -1,3 +1,5 @@
+"""What the server loads behind ASGI: Django for HTTP, Channels for WebSockets from the lab's own pages."""
+
 import os
 
 from django.core.asgi import get_asgi_application

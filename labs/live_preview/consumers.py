@@ -13,15 +13,20 @@ from labs.live_preview.streams import SILENT_AT_MOST_S
 
 
 class PreviewConsumer(AsyncWebsocketConsumer):
+    """One socket on one draft: takes its texts, sends its previews."""
+
     async def connect(self) -> None:
+        """Open the draft, accept the socket, and start to send previews."""
         self.draft = DRAFTS.open(self.scope["url_route"]["kwargs"]["name"])
         await self.accept()
         self.telling = asyncio.create_task(self.tell())
 
     async def disconnect(self, code: int) -> None:
+        """Stop sending previews."""
         self.telling.cancel()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Change the draft, or show why the text was refused."""
         try:
             self.draft.change(text_in(text_data))
         except BadDraft as error:
@@ -54,4 +59,5 @@ def text_in(message: str | None) -> str:
 
 
 def refusal(error: BadDraft) -> SafeString:
+    """Return the error as an HTML paragraph, escaped."""
     return format_html('<p role="alert" class="bad">{}</p>', error)

@@ -55,6 +55,7 @@ class Drafts:
         self._kept = OrderedDict[str, Draft]()
 
     def open(self, name: str) -> Draft:
+        """Return the draft of this name, a new one if there is none; the oldest beyond KEPT is forgotten."""
         with self._lock:
             draft = self._alive.setdefault(name, Draft(name))
             self._kept[name] = draft
@@ -65,6 +66,7 @@ class Drafts:
 
 
 def too_long() -> str:
+    """Return the sentence for a draft of more than MOST_CHARACTERS."""
     return f"A draft has at most {MOST_CHARACTERS:,} characters; this one is longer, so it is not shown."
 
 

@@ -10,6 +10,7 @@ EMPHASIS = re.compile(r"\*(?=\S)([^*]+)(?<=\S)\*")
 
 
 def rendered(text: str) -> SafeString:
+    """Return a draft as HTML, escaped; empty for an empty draft."""
     title, _, body = text.strip().partition("\n")
     if not title:
         return SafeString()
@@ -18,5 +19,6 @@ def rendered(text: str) -> SafeString:
 
 
 def emphasised(text: str) -> SafeString:
+    """Return the text escaped, with `<em>` for what stands between stars."""
     # Escaped first, so that the tags added here are the only ones there can be.
     return mark_safe(EMPHASIS.sub(r"<em>\1</em>", escape(text)))

@@ -1,3 +1,5 @@
+"""The settings that all labs share, with this lab's templates, and room for the longest draft."""
+
 from pathlib import Path
 
 from labs.common.settings import *  # noqa: F403

@@ -36,4 +36,5 @@ async def previews_async(draft: Draft) -> AsyncIterator[bytes]:
 
 
 def newer(seen: Shown, shown: Shown) -> bytes:
+    """Return the event to send: the new preview, or a comment that keeps the connection open."""
     return STILL_HERE if shown is seen else event("preview", shown.html)

@@ -1,3 +1,5 @@
+"""URLs of the editor, its three ways and its event stream, and of the WebSocket."""
+
 from django.urls import path, re_path
 
 from labs.common.files import file

@@ -24,11 +24,13 @@ from labs.live_preview.ways import WAYS, note_for
 
 
 def new(request: HttpRequest) -> HttpResponse:
+    """Redirect to a new draft with a random name."""
     return redirect("editor", name=secrets.token_urlsafe(9), way="post")
 
 
 @csrf_protect
 def editor(request: HttpRequest, name: str, way: str) -> HttpResponse:
+    """Show a draft's editor, or take its text."""
     draft = DRAFTS.open(name)
     return change(request, draft, way) if request.method == "POST" else page(request, draft, way)
 
@@ -46,6 +48,7 @@ def change(request: HttpRequest, draft: Draft, way: str) -> HttpResponse:
 
 
 def refused(request: HttpRequest, draft: Draft, way: str, text: str, error: BadDraft) -> HttpResponse:
+    """Answer 413 with the reason: alone for HTMX, else within the page."""
     if HtmxDetails(request):
         return HttpResponse(refusal(error), status=413)
     return page(request, draft, way, text=text, preview=refusal(error), status=413)
@@ -69,6 +72,7 @@ def page(
 
 
 def events(request: HttpRequest, name: str) -> StreamingHttpResponse:
+    """Stream the previews of a draft as server-sent events."""
     draft = DRAFTS.open(name)
     return event_stream(previews_async(draft) if isinstance(request, ASGIRequest) else previews(draft))
 
@@ -86,4 +90,5 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer an unknown path with where to begin."""
     return answer(404, error="Nothing here; / opens a new draft.")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Note:
+    """A sentence about one way behind one door, and whether that way works there."""
+
     sentence: str
     works: bool = True
 
@@ -42,4 +44,5 @@ UNDER_ASGI = {
 
 
 def note_for(way: str, asgi: bool) -> Note:
+    """Return the note on a way behind ASGI, or behind WSGI."""
     return (UNDER_ASGI if asgi else UNDER_WSGI)[way]

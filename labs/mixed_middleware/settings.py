@@ -1,3 +1,5 @@
+"""The settings of async_asgi under three middlewares: sync only, both, async only."""
+
 import os
 
 os.environ.setdefault("LAB_MIDDLEWARE", "sync_only,both,async_only")

@@ -1,3 +1,5 @@
+"""What the server loads: Django, with its threads taken from a pool of POOL_THREADS."""
+
 import os
 
 from django.core.asgi import get_asgi_application

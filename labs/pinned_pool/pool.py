@@ -19,6 +19,7 @@ class PinnedPool:
         self.taken = {ThreadPoolExecutor(1, thread_name_prefix=f"pinned-{number}"): 0 for number in range(threads)}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request with the thread that has the fewest requests now."""
         executor = min(self.taken, key=self.taken.__getitem__)
         self.taken[executor] += 1
         try:

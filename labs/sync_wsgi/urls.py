@@ -1,3 +1,5 @@
+"""The URLs that all labs share, answered by this lab's views."""
+
 from labs.common.urls import handler400, handler404, handler500, workload_urls  # noqa: F401
 
 from . import views

@@ -21,10 +21,12 @@ from labs.common.work import spend_cpu, whereabouts
 
 
 def hello(request: HttpRequest) -> HttpResponse:
+    """Answer `{"message": "hello"}` and do no other work."""
     return answer(message="hello")
 
 
 def wait(request: HttpRequest) -> HttpResponse:
+    """Wait `ms` milliseconds, then answer."""
     ms = number(request, "ms")
     with inside():
         time.sleep(ms / 1000)
@@ -32,6 +34,7 @@ def wait(request: HttpRequest) -> HttpResponse:
 
 
 def blocking_wait(request: HttpRequest) -> HttpResponse:
+    """Wait `ms` milliseconds with `time.sleep`, which blocks whatever thread or event loop runs the view."""
     ms = number(request, "ms")
     with inside():
         time.sleep(ms / 1000)
@@ -39,6 +42,7 @@ def blocking_wait(request: HttpRequest) -> HttpResponse:
 
 
 def fan_out(request: HttpRequest) -> HttpResponse:
+    """Call the upstream service `n` times, `ms` milliseconds each, and answer with the sum of the waits."""
     n, ms = number(request, "n"), number(request, "ms")
     with inside():
         waited = [ask_upstream(ms) for _ in range(n)]
@@ -46,6 +50,7 @@ def fan_out(request: HttpRequest) -> HttpResponse:
 
 
 def fan_out_threads(request: HttpRequest) -> HttpResponse:
+    """Do the same as `fan_out`, with one thread for each call."""
     n, ms = number(request, "n"), number(request, "ms")
     with inside(), ThreadPoolExecutor(max_workers=n) as pool:
         waited = list(pool.map(ask_upstream, [ms] * n))
@@ -53,6 +58,7 @@ def fan_out_threads(request: HttpRequest) -> HttpResponse:
 
 
 def burn(request: HttpRequest) -> HttpResponse:
+    """Spend `ms` milliseconds of CPU time, then answer."""
     ms = number(request, "ms", default=10)
     with inside():
         spend_cpu(ms)
@@ -60,11 +66,13 @@ def burn(request: HttpRequest) -> HttpResponse:
 
 
 def feed(request: HttpRequest) -> StreamingHttpResponse:
+    """Stream `n` server-sent events, one each `ms` milliseconds, with published news in between."""
     n, ms = number(request, "n", default=10), number(request, "ms", default=1000)
     return event_stream(events(n, ms))
 
 
 def poll(request: HttpRequest) -> HttpResponse:
+    """Wait at most `ms` milliseconds for published news (long polling); answer `null` if none came."""
     ms = number(request, "ms")
     with inside(), NEWS.heard_by_thread() as inbox:
         news = inbox.next(ms / 1000)
@@ -72,6 +80,7 @@ def poll(request: HttpRequest) -> HttpResponse:
 
 
 def rows(request: HttpRequest) -> HttpResponse:
+    """Answer the names of the first `n` products, read with one query."""
     n = number(request, "n", default=20)
     with inside():
         names = [product.name for product in Product.objects.order_by("pk")[:n]]
@@ -79,6 +88,7 @@ def rows(request: HttpRequest) -> HttpResponse:
 
 
 def slow_rows(request: HttpRequest) -> HttpResponse:
+    """Answer the name of one product after a query that takes `ms` milliseconds in the database."""
     ms = number(request, "ms")
     with inside():
         names = [product.name for product in slow_products(ms)]
@@ -86,6 +96,7 @@ def slow_rows(request: HttpRequest) -> HttpResponse:
 
 
 def crud(request: HttpRequest) -> HttpResponse:
+    """Create, read, update and delete one note: four queries."""
     with inside():
         note = Note.objects.create(text="created")
         read = Note.objects.get(pk=note.pk)
@@ -96,6 +107,7 @@ def crud(request: HttpRequest) -> HttpResponse:
 
 
 def gathered(request: HttpRequest) -> HttpResponse:
+    """Run `n` queries of `ms` milliseconds each and answer the names that they found."""
     n, ms = number(request, "n"), number(request, "ms", default=20)
     with inside():
         found = [slow_products(ms).get() for _ in range(n)]
@@ -103,6 +115,7 @@ def gathered(request: HttpRequest) -> HttpResponse:
 
 
 def gathered_threads(request: HttpRequest) -> HttpResponse:
+    """Do the same as `gathered`, with one thread for each query."""
     n, ms = number(request, "n"), number(request, "ms", default=20)
     with inside(), ThreadPoolExecutor(max_workers=n) as pool:
         found = list(pool.map(slow_product_alone, [ms] * n))
@@ -110,6 +123,7 @@ def gathered_threads(request: HttpRequest) -> HttpResponse:
 
 
 def hold(request: HttpRequest) -> HttpResponse:
+    """Run one query, then wait `ms` milliseconds; the database connection stays open meanwhile."""
     ms = number(request, "ms")
     with inside():
         product = Product.objects.get(pk=1)
@@ -118,6 +132,7 @@ def hold(request: HttpRequest) -> HttpResponse:
 
 
 def checkout(request: HttpRequest) -> HttpResponse:
+    """Move one coin between two accounts in a transaction that stays open for `ms` milliseconds."""
     ms = number(request, "ms", default=0)
     with inside():
         pay(ms)
@@ -125,6 +140,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
 
 
 def checkout_in_halves(request: HttpRequest) -> HttpResponse:
+    """Move one coin in two steps, `ms` milliseconds apart, without a transaction. A bad example."""
     ms = number(request, "ms", default=0)
     buyer, seller = two_accounts()
     with inside():
@@ -135,6 +151,7 @@ def checkout_in_halves(request: HttpRequest) -> HttpResponse:
 
 
 def checkout_across_hops(request: HttpRequest) -> HttpResponse:
+    """Move one coin in two steps, `ms` milliseconds apart, in `atomic`: async code has to send its ends to a thread."""
     ms = number(request, "ms", default=0)
     buyer, seller = two_accounts()
     with inside(), transaction.atomic():
@@ -145,11 +162,13 @@ def checkout_across_hops(request: HttpRequest) -> HttpResponse:
 
 
 def whoami(request: HttpRequest) -> HttpResponse:
+    """Answer in which process and thread the view runs, and how many callers are inside."""
     return answer(**whereabouts())
 
 
 @csrf_protect
 def contact(request: HttpRequest) -> HttpResponse:
+    """Show the contact form, or redirect once a valid form has been sent."""
     form = ContactForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         return redirect("/contact?sent=yes")

@@ -1,3 +1,5 @@
+"""What the server loads: the application of this lab."""
+
 import os
 
 from django.core.wsgi import get_wsgi_application

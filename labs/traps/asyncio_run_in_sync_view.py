@@ -16,12 +16,15 @@ from labs.common.shop.models import Product
 
 
 def trap(request: HttpRequest) -> HttpResponse:
+    """Count products through `asyncio.run`."""
     return answer(products=asyncio.run(count_products()))
 
 
 def instead(request: HttpRequest) -> HttpResponse:
+    """Count products through `async_to_sync`."""
     return answer(products=async_to_sync(count_products)())
 
 
 async def count_products() -> int:
+    """Return how many products there are."""
     return await Product.objects.acount()

@@ -16,6 +16,7 @@ from labs.common.http import answer, number
 
 
 async def trap(request: HttpRequest) -> HttpResponse:
+    """Wait `ms` milliseconds with `time.sleep`."""
     ms = number(request, "ms")
     with inside():
         time.sleep(ms / 1000)
@@ -23,6 +24,7 @@ async def trap(request: HttpRequest) -> HttpResponse:
 
 
 async def instead(request: HttpRequest) -> HttpResponse:
+    """Wait `ms` milliseconds with `asyncio.sleep`."""
     ms = number(request, "ms")
     with inside():
         await asyncio.sleep(ms / 1000)

@@ -19,12 +19,14 @@ ASKED_ON: set[int] = set()
 
 
 def note(connection: Any, **more: Any) -> None:
+    """Note a new database connection, and watch which threads use it."""
     SEEN.append(weakref.ref(connection))
     if note_thread not in connection.execute_wrappers:
         connection.execute_wrappers.append(note_thread)
 
 
 def note_thread(execute: Callable[..., Any], *arguments: Any) -> Any:
+    """Run one query and note the thread that it runs in."""
     ASKED_ON.add(threading.get_ident())
     return execute(*arguments)
 

@@ -15,8 +15,10 @@ from labs.common.shop.models import Product
 
 
 def trap(request: HttpRequest) -> HttpResponse:
+    """Count products through a connection with CONN_MAX_AGE."""
     return answer(products=Product.objects.using("kept").count())
 
 
 def instead(request: HttpRequest) -> HttpResponse:
+    """Count products through a connection that is closed with its request."""
     return answer(products=Product.objects.count())

@@ -20,31 +20,41 @@ VISITOR = ContextVar("VISITOR", default="nobody")
 
 
 def trap(request: HttpRequest) -> HttpResponse:
+    """Answer the visitor's name; VisitorMiddleware sets it before and resets it after."""
     return answer(visitor=VISITOR.get())
 
 
 def instead(request: HttpRequest) -> HttpResponse:
+    """Answer the visitor's name; VisitorMiddlewareInstead sets it before and after."""
     return answer(visitor=VISITOR.get())
 
 
 class VisitorMiddleware(MiddlewareMixin):
+    """Keeps the token of `set` for `reset`, which another hook calls."""
+
     def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> None:
+        """Set the visitor for `trap`, and keep the token."""
         if view is trap:
             request.token = VISITOR.set("Ada")
 
     def process_response(self, request: Any, response: HttpResponse) -> HttpResponse:
+        """Reset the visitor by the token."""
         if hasattr(request, "token"):
             VISITOR.reset(request.token)
         return response
 
 
 class VisitorMiddlewareInstead(MiddlewareMixin):
+    """Keeps the value that was there, which any hook can set again."""
+
     def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> None:
+        """Set the visitor for `instead`, and keep the value before."""
         if view is instead:
             request.visitor_before = VISITOR.get()
             VISITOR.set("Ada")
 
     def process_response(self, request: Any, response: HttpResponse) -> HttpResponse:
+        """Set the value from before again."""
         if hasattr(request, "visitor_before"):
             VISITOR.set(request.visitor_before)
         return response

@@ -17,12 +17,14 @@ from labs.common.shop.slow import slow_product_alone, slow_products
 
 
 async def trap(request: HttpRequest) -> HttpResponse:
+    """Gather `n` queries of `ms` milliseconds through the async ORM."""
     n, ms = number(request, "n"), number(request, "ms")
     found = await asyncio.gather(*(slow_products(ms).aget() for _ in range(n)))
     return answer(names=[product.name for product in found])
 
 
 async def instead(request: HttpRequest) -> HttpResponse:
+    """Gather the same queries, each in a thread of its own."""
     n, ms = number(request, "n"), number(request, "ms")
     ask = sync_to_async(slow_product_alone, thread_sensitive=False)
     found = await asyncio.gather(*(ask(ms) for _ in range(n)))

@@ -14,12 +14,15 @@ from labs.common.shop.models import Product
 
 
 async def trap(request: HttpRequest) -> HttpResponse:
+    """Give the template a queryset, which it iterates over."""
     return render(request, "products.html", {"products": Product.objects.all()})
 
 
 async def trap_silent(request: HttpRequest) -> HttpResponse:
+    """Give a queryset to a template that compares it in an `if`."""
     return render(request, "stock.html", {"products": Product.objects.all()})
 
 
 async def instead(request: HttpRequest) -> HttpResponse:
+    """Read the products first, then give the template a list."""
     return render(request, "products.html", {"products": [product async for product in Product.objects.all()]})

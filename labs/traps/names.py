@@ -17,4 +17,5 @@ TRAPS = (
 
 
 def module_of(name: str) -> ModuleType:
+    """Import and return the module of a trap. Raises ModuleNotFoundError for any other name."""
     return import_module(f"labs.traps.{name}")

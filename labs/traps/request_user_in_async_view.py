@@ -12,9 +12,11 @@ from labs.common.http import answer
 
 
 async def trap(request: HttpRequest) -> HttpResponse:
+    """Answer the user's name through `request.user`, which reads session and user when it is first used."""
     return answer(name=request.user.get_username())
 
 
 async def instead(request: HttpRequest) -> HttpResponse:
+    """Answer the user's name through `await request.auser()`."""
     user = await request.auser()
     return answer(name=user.get_username())

@@ -1,3 +1,5 @@
+"""The settings that all labs share, with sessions, a cache in the database, and what single traps need."""
+
 from pathlib import Path
 
 from labs.common.middleware import apps_needed_by, middleware_from_names

@@ -7,6 +7,7 @@ from django.shortcuts import redirect
 
 
 def sign_in(request: HttpRequest) -> HttpResponse:
+    """Sign the visitor in as `ada`, and redirect to the list."""
     user, _ = User.objects.get_or_create(username="ada")
     login(request, user)
     return redirect("/")

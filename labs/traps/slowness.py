@@ -28,6 +28,8 @@ MAIL_ANSWERS = (b"220 x", b"250 x", b"250 x", b"250 x", b"354 x", b"250 x", b"22
 
 @dataclass(frozen=True)
 class Slowness:
+    """Everything slow that a call may ask for; `pipe()` and `held_lock()` make a new one each."""
+
     url: str
     client: httpx.AsyncClient
     mail: EmailBackend
@@ -39,6 +41,7 @@ class Slowness:
 
     @property
     def ms(self) -> int:
+        """Return WAIT_S in milliseconds."""
         return int(WAIT_S * 1000)
 
     def pipe(self) -> Path:
@@ -63,7 +66,10 @@ def _write_late(path: Path) -> None:
 
 
 class SlowWeb(socketserver.StreamRequestHandler):
+    """Reads a request's headers, then answers after WAIT_S."""
+
     def handle(self) -> None:
+        """Serve one connection."""
         while self.rfile.readline().strip():
             pass
         time.sleep(WAIT_S)
@@ -74,6 +80,7 @@ class SlowMail(socketserver.StreamRequestHandler):
     """Greets late, then takes every message."""
 
     def handle(self) -> None:
+        """Serve one connection."""
         time.sleep(WAIT_S)
         for answer in MAIL_ANSWERS:
             self.wfile.write(answer + b"\r\n")
@@ -84,6 +91,7 @@ class SlowMail(socketserver.StreamRequestHandler):
 
 @contextmanager
 def slowness(folder: Path) -> Iterator[Slowness]:
+    """Start both servers and yield a Slowness; `folder` is where pipes are made."""
     with serving(SlowWeb) as web_port, serving(SlowMail) as mail_port:
         yield Slowness(
             url=f"http://127.0.0.1:{web_port}/",
@@ -99,6 +107,7 @@ def slowness(folder: Path) -> Iterator[Slowness]:
 
 @contextmanager
 def serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[int]:
+    """Serve on a free port of loopback until the `with` block ends, and yield the port."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()

@@ -13,8 +13,10 @@ from labs.common.shop.models import Product
 
 
 async def trap(request: HttpRequest) -> HttpResponse:
+    """Count products with the sync ORM."""
     return answer(products=Product.objects.count())
 
 
 async def instead(request: HttpRequest) -> HttpResponse:
+    """Count products with `await ...acount()`."""
     return answer(products=await Product.objects.acount())

@@ -15,13 +15,16 @@ from labs.common.http import number
 
 
 def trap(request: HttpRequest) -> StreamingHttpResponse:
+    """Stream `n` events from a sync iterator, one each `ms` milliseconds."""
     return event_stream(events(number(request, "n"), number(request, "ms")))
 
 
 def trap_behind_wsgi(request: HttpRequest) -> StreamingHttpResponse:
+    """Stream the same from an async iterator: the trap of the other door."""
     return event_stream(events_async(number(request, "n"), number(request, "ms")))
 
 
 def instead(request: HttpRequest) -> StreamingHttpResponse:
+    """Stream from the kind of iterator that this door can send part by part."""
     n, ms = number(request, "n"), number(request, "ms")
     return event_stream(events_async(n, ms) if isinstance(request, ASGIRequest) else events(n, ms))

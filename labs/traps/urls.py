@@ -1,3 +1,5 @@
+"""Two URLs for each trap, `/NAME` and `/NAME/instead`, and what the bench asks."""
+
 from django.urls import path
 
 from labs.common.files import file

@@ -29,6 +29,7 @@ class ZeroHopHandler(ASGIHandler):
     """`ASGIHandler` in smaller pieces: it hops where something needs it, and the view has no task of its own."""
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request, as `ASGIHandler.handle` does; send signals only where they find work."""
         try:
             body_file = await self.read_body(receive)
         except RequestAborted:
@@ -72,6 +73,7 @@ class ZeroHopHandler(ASGIHandler):
         return response
 
     async def cancel_when_gone(self, receive: Any, responding: "asyncio.Task[None]") -> None:
+        """Wait until the client leaves, then cancel the responding task."""
         try:
             await self.listen_for_disconnect(receive)
         except Exception:  # the client is gone, or has sent what should never come
@@ -80,6 +82,7 @@ class ZeroHopHandler(ASGIHandler):
 
     @staticmethod
     async def end(listening: "asyncio.Task[None]") -> None:
+        """Stop waiting for the client to leave."""
         listening.cancel()
         with suppress(asyncio.CancelledError, RequestAborted):
             await listening

@@ -35,6 +35,7 @@ class OnTheLoop:
         return await self.run("process_response", request, response) or response
 
     async def run(self, hook: str, request: HttpRequest, *arguments: Any) -> Any:
+        """Call a hook on the loop, or in a thread where it needs one; return None if there is no such hook."""
         method = getattr(super(), hook, None)
         if method is None:
             return None
@@ -51,6 +52,7 @@ class Session(OnTheLoop, SessionMiddleware):
     """Makes a session that loads nothing until it is read. Saving one goes to a thread, whatever its backend."""
 
     def needs_thread(self, hook: str, request: HttpRequest) -> bool:
+        """Return whether the session has to be saved."""
         if hook != "process_response" or not hasattr(request, "session"):
             return False
         return request.session.modified or settings.SESSION_SAVE_EVERY_REQUEST
@@ -64,11 +66,13 @@ class Csrf(OnTheLoop, CsrfViewMiddleware):
     """Reads and sets a cookie. A form is parsed and checked in a thread; so is all where secrets are in sessions."""
 
     def needs_thread(self, hook: str, request: HttpRequest) -> bool:
+        """Return whether a form has to be read, or secrets are in sessions."""
         if settings.CSRF_USE_SESSIONS:
             return True
         return hook == "process_view" and request.method not in SAFE_METHODS
 
     async def process_view(self, request: HttpRequest, *arguments: Any) -> Any:
+        """Run Django's check as an async hook."""
         return await self.run("process_view", request, *arguments)
 
 
@@ -80,6 +84,7 @@ class Message(OnTheLoop, MessageMiddleware):
     """Makes a store that reads nothing. Keeping messages that were added or shown may need the session: in a thread."""
 
     def needs_thread(self, hook: str, request: HttpRequest) -> bool:
+        """Return whether messages have to be stored."""
         messages = getattr(request, "_messages", None)
         return hook == "process_response" and messages is not None and (messages.used or messages.added_new)
 

@@ -1,3 +1,5 @@
+"""The settings of async_asgi, with Django's middlewares replaced by their hop-free versions."""
+
 from labs.async_asgi.settings import *  # noqa: F403
 from labs.async_asgi.settings import MIDDLEWARE as STOCK
 from labs.common.middleware import STARTPROJECT

@@ -11,6 +11,9 @@ from bench.terminal import guarded
 
 
 def main() -> int:
+    """Run the probe named on the command line and print its facts as a line of JSON.
+
+    Raises MissingDependency if a package is missing that is no part of Django."""
     parser = Parser(prog="python -m bench.claims.probes", description=__doc__)
     parser.add_argument("name", choices=sorted(PROBES))
     name = parser.parse_args().name

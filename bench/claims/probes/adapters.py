@@ -66,6 +66,8 @@ def gathered_sleeps() -> dict[str, Any]:
 
 
 class Gathered(NamedTuple):
+    """What gathered sleeps came to: threads that slept, milliseconds in all, ticks of another task meanwhile."""
+
     threads: int
     took_ms: int
     ticks: int

@@ -18,14 +18,17 @@ from bench.workloads import parse_request
 
 
 def traps() -> dict[str, Any]:
+    """Start a server behind each door and return what every trap does there, as in `traps.json`."""
     return {"traps": msgspec.to_builtins(trapping.ask_all())}
 
 
 def calls() -> dict[str, Any]:
+    """Make all calls on an event loop, in a subprocess; return what is kept in `calls.json`."""
     return calling.ask_in_subprocess()
 
 
 def traces() -> dict[str, Any]:
+    """Trace each request of `hops.kept`, with a process each; return {name: trace as JSON data}."""
     return {
         name: trace_of(parse_stack(it.stack), parse_request(it.request), it.middleware).to_json()
         for name, it in {**KEPT, **FEEDS}.items()

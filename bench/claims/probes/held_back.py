@@ -11,6 +11,8 @@ HEADER = (b"x-accel-buffering", b"no")
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Serve the lab; add the header to answers whose query has `unbuffered`."""
+
     async def send_with_header(message: Any) -> None:
         if message["type"] == "http.response.start" and b"unbuffered" in scope["query_string"]:
             message = {**message, "headers": [*message["headers"], HEADER]}

@@ -34,28 +34,34 @@ def _users() -> Any:
 
 
 def users(request: HttpRequest) -> HttpResponse:
+    """Answer how many users there are, by the sync ORM."""
     return HttpResponse(str(_users().count()))
 
 
 def first(request: HttpRequest) -> HttpResponse:
+    """Answer the first user's name, by the sync ORM."""
     return HttpResponse(_users().order_by("pk").first().username)
 
 
 def exists(request: HttpRequest) -> HttpResponse:
+    """Answer whether there is any user, by the sync ORM."""
     return HttpResponse(str(_users().exists()))
 
 
 def kept(request: HttpRequest) -> HttpResponse:
+    """Keep an object in a thread-local, and note whether one was there from an earlier visit."""
     VISITS_MET.append(hasattr(KEPT, "client"))
     KEPT.client = object()
     return HttpResponse("kept")
 
 
 async def flipped(request: HttpRequest) -> HttpResponse:
+    """Answer how many users there are, by the async ORM: the view `users` made async."""
     return HttpResponse(str(await _users().acount()))
 
 
 async def half_flipped(request: HttpRequest) -> HttpResponse:
+    """Answer how many users there are, by the sync ORM in an async view."""
     return HttpResponse(str(_users().count()))
 
 
@@ -63,11 +69,15 @@ class AsyncCall(View):
     """As the documentation of Django 3.1 to 4.0 has it."""
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer, if Django ever calls an instance of a View."""
         return HttpResponse("called")
 
 
 class AsyncGet(View):
+    """A class-based view whose `get` is async."""
+
     async def get(self, request: HttpRequest) -> HttpResponse:
+        """Answer, and note whether an event loop runs in this thread."""
         ON_A_LOOP["get"] = whereabouts()["loop_running"]
         return HttpResponse("got")
 
@@ -76,6 +86,7 @@ class Instance:
     """No View of Django's: its instance is the view."""
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer as a view."""
         return HttpResponse("called")
 
 

@@ -40,26 +40,31 @@ def _started(start_response: Any) -> None:
 
 
 def a_text(environ: Any, start_response: Any) -> Any:
+    """Return a str, which PEP 3333 does not allow."""
     _started(start_response)
     return HELLO
 
 
 def a_list_of_texts(environ: Any, start_response: Any) -> Any:
+    """Return a list of str, which PEP 3333 does not allow."""
     _started(start_response)
     return [HELLO]
 
 
 def a_generator_of_texts(environ: Any, start_response: Any) -> Any:
+    """Yield str, which PEP 3333 does not allow."""
     _started(start_response)
     yield HELLO
 
 
 def bytes_alone(environ: Any, start_response: Any) -> Any:
+    """Return bytes: an iterable of numbers, where PEP 3333 asks for an iterable of bytes."""
     _started(start_response)
     return HELLO.encode()
 
 
 def a_list_of_bytes(environ: Any, start_response: Any) -> Any:
+    """Return a list of bytes, as PEP 3333 asks for."""
     _started(start_response)
     return [HELLO.encode()]
 
@@ -74,11 +79,13 @@ def any_form(environ: Any, start_response: Any) -> Any:
 
 
 async def one_for_any_scope(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with HTTP messages, whatever kind of scope it is."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": HELLO.encode()})
 
 
 async def one_for_http_alone(scope: Any, receive: Any, send: Any) -> None:
+    """Answer HTTP. Raises AssertionError for any other scope, such as lifespan."""
     assert scope["type"] == "http"
     await one_for_any_scope(scope, receive, send)
 

@@ -55,6 +55,7 @@ async def statuses_by_asgi(paths: Sequence[str]) -> list[int]:
 
 
 def statuses_by_wsgi(paths: Sequence[str]) -> list[int]:
+    """Ask each path in turn through WSGI, without a socket; return the status codes in that order."""
     from django.core.wsgi import get_wsgi_application
 
     transport = httpx.WSGITransport(get_wsgi_application())

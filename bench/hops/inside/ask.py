@@ -62,6 +62,7 @@ class Ask:
         return "https" if self.all_headers.get("x-forwarded-proto", "").lower() == "https" else "http"
 
     def write(self, path: Path) -> None:
+        """Write the request as JSON."""
         path.write_text(json.dumps(asdict(self)))
 
 

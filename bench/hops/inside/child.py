@@ -57,6 +57,7 @@ class Asking:
         self.write({"trace": self.trace().to_json()})
 
     def traced(self) -> Any:
+        """Return the application, wrapped so that its requests are collected. Needs `run` to have loaded it."""
         from .traced import TracedASGI, TracedWSGI
 
         assert self.application
@@ -117,6 +118,7 @@ def observing(name: str) -> Iterator[str]:
 
 
 def give_up_after(seconds: float, asking: Asking) -> None:
+    """Start a timer that makes the asking give up after so many seconds."""
     timer = threading.Timer(seconds, asking.give_up)
     timer.daemon = True
     timer.start()
@@ -129,6 +131,7 @@ class Once:
         self.path, self.lock, self.is_written = path, threading.Lock(), False
 
     def __call__(self, answer: dict[str, Any]) -> None:
+        """Write the answer as JSON, unless one was written before; any thread may call this."""
         with self.lock:
             if not self.is_written:
                 part = self.path.with_suffix(".part")

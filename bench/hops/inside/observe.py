@@ -28,11 +28,13 @@ class Wrapping:
     name = "wrapped __call__"
 
     def install(self) -> None:
+        """Replace `__call__` of both adapters."""
         self.originals = SyncToAsync.__call__, AsyncToSync.__call__
         SyncToAsync.__call__ = _wrapped_sync_to_async(SyncToAsync.__call__)  # type: ignore[method-assign]
         AsyncToSync.__call__ = _wrapped_async_to_sync(AsyncToSync.__call__)  # type: ignore[method-assign]
 
     def uninstall(self) -> None:
+        """Put the original `__call__` of both adapters back."""
         SyncToAsync.__call__, AsyncToSync.__call__ = self.originals  # type: ignore[method-assign]
 
 
@@ -97,6 +99,7 @@ class Monitoring:
         self.works = {id(code) for code in works}
 
     def install(self) -> None:
+        """Take a free tool id and watch the four functions. Raises StopIteration if all six ids are taken."""
         monitoring = sys.monitoring  # type: ignore[attr-defined]
         self.tool = next(tool for tool in range(6) if monitoring.get_tool(tool) is None)
         monitoring.use_tool_id(self.tool, "lab hops")
@@ -109,6 +112,7 @@ class Monitoring:
         monitoring.set_events(self.tool, events.PY_UNWIND)  # there is no local one
 
     def uninstall(self) -> None:
+        """Stop all events and give the tool id back."""
         monitoring = sys.monitoring  # type: ignore[attr-defined]
         monitoring.set_events(self.tool, 0)
         for code in self.watched:
@@ -118,6 +122,7 @@ class Monitoring:
         monitoring.free_tool_id(self.tool)
 
     def on_start(self, code: CodeType, offset: int) -> None:
+        """Note that a watched function begins: a hop is asked for, or starts on its far side."""
         kind = self.asks.get(id(code))
         if kind is None:
             self.on_far_side(sys._getframe(1))
@@ -125,6 +130,7 @@ class Monitoring:
             self.on_ask(kind, sink, sys._getframe(1))
 
     def on_ask(self, kind: Kind, sink: Sink, frame: FrameType) -> None:
+        """Open a hop for the adapter that this frame calls."""
         adapter = frame.f_locals["self"]
         target = adapter.func if kind == "sync_to_async" else adapter.awaitable
         self.calls[frame] = hop = open_hop(sink, kind, target, frame)
@@ -132,6 +138,7 @@ class Monitoring:
             self.waiting[adapter] = hop
 
     def on_far_side(self, frame: FrameType) -> None:
+        """Start the hop that this frame works for, unless it has started."""
         names = frame.f_locals
         context = _context_of(names["func"]) if frame.f_code is self.in_thread else names["context"][0]
         hop = (context.get(INSIDE) if context is not None else None) or self.waiting.pop(names["self"], None)
@@ -140,13 +147,16 @@ class Monitoring:
             hop.start()
 
     def on_return(self, code: CodeType, offset: int, answer: object) -> None:
+        """Note that a watched function has returned."""
         self.left(code, sys._getframe(1), None)
 
     def on_unwind(self, code: CodeType, offset: int, error: BaseException) -> None:
+        """Note that a watched function ends with an exception; events of all other code come here too."""
         if id(code) in self.asks or id(code) in self.works:
             self.left(code, sys._getframe(1), error)
 
     def left(self, code: CodeType, frame: FrameType, error: BaseException | None) -> None:
+        """End the hop on its far side, or note that its caller has it back."""
         if id(code) in self.works:
             worked = self.far_sides.pop(frame, None)
             if worked is not None:

@@ -89,6 +89,7 @@ def with_lifespan_told(application: Any) -> Any:
 
 
 def say(line: str) -> None:
+    """Write a line to the server's stderr at once."""
     print(line, file=_ERRORS, flush=True)
 
 

@@ -48,14 +48,17 @@ class OpenHop:
         self.asked_ns = perf_counter_ns()
 
     def start(self) -> None:
+        """Note thread and time: the work begins on the far side."""
         self.to_thread = threading.current_thread()
         self.started_ns = perf_counter_ns()
 
     def end(self, error: BaseException | None = None) -> None:
+        """Note the time, and the error if one ended it: the work is done on the far side."""
         self.done_ns = perf_counter_ns()
         self.error = self.error or error  # a cancelled hop is back before it has ended
 
     def back(self, error: BaseException | None = None) -> None:
+        """Note the time at which the caller goes on; the hop around this one is the current one again."""
         self.back_ns = perf_counter_ns()
         self.error = self.error or error
         INSIDE.set(self.parent)

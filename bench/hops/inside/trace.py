@@ -61,6 +61,7 @@ class Hop:
 
     @property
     def worked_us(self) -> float:
+        """Return how long the work took on the far side, in microseconds."""
         return _span(self.started_us, self.done_us)
 
     @property

@@ -32,6 +32,7 @@ class TracedASGI:
         self.application, self.on_begin, self.on_end, self.says_timing = application, on_begin, on_end, says_timing
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one scope, and collect it if it is a request or a WebSocket."""
         if scope["type"] not in ("http", "websocket"):
             await self.application(scope, receive, send)
             return
@@ -68,6 +69,7 @@ class TracedWSGI:
         self.application, self.on_begin, self.on_end, self.says_timing = application, on_begin, on_end, says_timing
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Serve one request, and return its body as Parts."""
         collector = Collector("wsgi", environ["REQUEST_METHOD"], path_of(environ))
         self.on_begin(collector)
 
@@ -89,6 +91,7 @@ class Parts:
         self.collector, self.on_end = collector, on_end
 
     def begin(self, answer: Any) -> None:
+        """Take what the application returned, to iterate over it."""
         self.answer, self.parts = answer, iter(answer)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -105,6 +108,7 @@ class Parts:
         return len(self.answer)
 
     def close(self) -> None:
+        """Close what the application returned, and hand the collected request over."""
         with _collecting(self.collector, self.on_end):
             if hasattr(self.answer, "close"):
                 self.answer.close()

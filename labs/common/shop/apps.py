@@ -1,3 +1,5 @@
+"""The shop as a Django app."""
+
 import time
 from typing import Any
 
@@ -6,9 +8,12 @@ from django.db.backends.signals import connection_created
 
 
 class Shop(AppConfig):
+    """The app; when it is ready, SQLite connections learn to sleep as PostgreSQL does."""
+
     name = "labs.common.shop"
 
     def ready(self) -> None:
+        """Connect the signal for new database connections."""
         connection_created.connect(give_sqlite_a_sleep)
 
 

@@ -13,6 +13,7 @@ from django.db import transaction
 
 @asynccontextmanager
 async def atomic_across_hops() -> AsyncIterator[None]:
+    """Enter and leave `transaction.atomic` in the request's thread, as two calls. Not safe: see the module."""
     block = transaction.atomic()
     await sync_to_async(block.__enter__)()
     try:

@@ -6,10 +6,14 @@ PRODUCTS, ACCOUNTS, COINS_EACH = 100, 1000, 1000
 
 
 class Product(models.Model):
+    """A product on the shelf; the workloads only read them."""
+
     name = models.CharField(max_length=40)
 
 
 class Note(models.Model):
+    """A note that `crud` creates and deletes."""
+
     text = models.CharField(max_length=40)
 
 

@@ -1,3 +1,5 @@
+"""What the server loads behind ASGI: the project around one exercise."""
+
 import os
 
 from django.core.asgi import get_asgi_application

@@ -37,11 +37,13 @@ def with_parts_counted(response: Any) -> Any:
 
 
 def counted_parts(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the parts, counted as inside until the last one."""
     with inside():
         yield from parts
 
 
 async def counted_parts_async(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the parts, counted as inside until the last one."""
     with inside():
         async for part in parts:
             yield part

@@ -14,6 +14,8 @@ from django.utils.decorators import async_only_middleware
 
 @async_only_middleware
 def leftovers(get_response: Any) -> Any:
+    """Middleware: name in `X-Left-Changed` the variables that the request left with another value."""
+
     async def middleware(request: HttpRequest) -> Any:
         before = values()
         response = await get_response(request)
@@ -31,6 +33,7 @@ def values() -> dict[str, Any]:
 
 
 def value_of(variable: ContextVar[Any]) -> Any:
+    """Return the variable's value in this context, None where it has none."""
     try:
         return variable.get()
     except LookupError:

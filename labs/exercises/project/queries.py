@@ -25,18 +25,21 @@ CONNECTIONS: list[Any] = []
 
 
 def watch(connection: Any, **more: Any) -> None:
+    """Count the queries of a new connection, and keep the connection to see whether it is closed."""
     if count not in connection.execute_wrappers:
         connection.execute_wrappers.append(count)
         CONNECTIONS.append(connection)
 
 
 def count(execute: Callable[..., Any], sql: Any, *arguments: Any) -> Any:
+    """Run one query and count it."""
     ASKED["queries"] += 1
     ASKED["on_the_loop"] += runs_a_loop()
     return count_slow(execute, sql, *arguments) if SLEEP in str(sql) else execute(sql, *arguments)
 
 
 def runs_a_loop() -> bool:
+    """Return whether an event loop runs in this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -45,6 +48,7 @@ def runs_a_loop() -> bool:
 
 
 def count_slow(execute: Callable[..., Any], *arguments: Any) -> Any:
+    """Run one slow query, with its time and how many run at once."""
     began_s = time.monotonic()
     with SLOW.inside():
         result = execute(*arguments)

@@ -1,3 +1,5 @@
+"""What the server loads behind WSGI: the project around one exercise."""
+
 import os
 
 from django.core.wsgi import get_wsgi_application
