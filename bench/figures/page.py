@@ -51,9 +51,15 @@ class Picture(Figure):
         content = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         self.savefig(content, format="svg", metadata=nothing)
-        element = content.getvalue()[content.getvalue().index("<svg") :]
+        element = _compact(content.getvalue()[content.getvalue().index("<svg") :])
         element = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", element) if prefix else element
         return element.replace("<svg", f'<svg role="img" aria-label="{escape(self.finding)}"', 1)
+
+
+def _compact(svg: str) -> str:
+    """The same drawing without indentation and with coordinates in hundredths of a point, to keep files small."""
+    shorter = re.sub(r"scale\([^)]*\)|(\d\.\d\d)\d+", lambda found: found[1] or found[0], svg)
+    return re.sub(r">\s+<", ">\n<", re.sub(r"\s*\n\s*", " ", shorter))
 
 
 def new_page(

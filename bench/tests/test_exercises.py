@@ -319,9 +319,9 @@ def test_without_a_name_all_are_listed_with_their_state(
 
 
 def test_where_there_is_only_sqlite_connections_are_not_counted_and_the_command_that_helps_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    sqlite = Database(database.SQLITE, "sqlite", "sqlite:///file")
+    sqlite = Database(database.SQLITE, "sqlite", f"sqlite:///{tmp_path}/file")
     monkeypatch.setattr(database, "serving_database", lambda: nullcontext(sqlite))
     assert main(["check", "bounded_connections"]) == ExitCode.NOT_RUN
     seen = capsys.readouterr().out
