@@ -79,8 +79,7 @@ def new_page(
     heading_in: float = 0.25,
     axis_in: float = 0.5,
 ) -> tuple[Picture, list[Axes]]:
-    """A figure with its finding above and notes below; the margins are as wide as the labels need,
-    which may be most of it.
+    """Return a figure with its finding above, notes below, and margins as wide as the labels need, up to half of it.
 
     `panel_in` is the height of a row of panels, of the mean one where `ratios` makes them differ.
     """
