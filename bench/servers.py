@@ -83,6 +83,18 @@ class Process:
             end = file.read(MOST_OF_LOG_BYTES).decode(errors="replace")
         return hidden_here("\n".join(end.splitlines()[-lines:]))
 
+    def end_offspring(self) -> None:
+        """Kill all descendants while the process is there to adopt orphans: also those that are only being forked."""
+        deadline_s = time.monotonic() + STOP_WITHIN_S
+        while time.monotonic() < deadline_s:
+            alive = [process for process in self.family()[1:] if not has_ended(process)]
+            if not alive:
+                break
+            for process in alive:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            time.sleep(0.005)
+
     def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Ask with `stop_by`, then insist with SIGKILL; afterwards nothing of its family is left."""
         if self._stopped:

@@ -91,6 +91,7 @@ def answer_of(
                 return None
             time.sleep(LOOK_EVERY_S)
     finally:
+        process.end_offspring()
         process.stop(ENDS_WITHIN_S if answer.exists() else 0)
     if not answer.exists():
         raise _ended(app, process)
