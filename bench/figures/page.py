@@ -80,7 +80,6 @@ def new_page(
     axis_in: float = 0.5,
 ) -> tuple[Picture, list[Axes]]:
     """Return a figure with its finding above, notes below, and margins as wide as the labels need, up to half of it.
-
     `panel_in` is the height of a row of panels, of the mean one where `ratios` makes them differ.
     """
     title = _wrapped(finding, width_in * 9.6)

@@ -23,7 +23,7 @@ class Interpreter:
     whose: str
 
 
-OURS = Interpreter(sys.executable, "the lab's, for no environment of the project was found")
+OURS = Interpreter(sys.executable, "the lab's, because no environment of the project was found")
 
 
 def choose(named: str | None, folder: Path) -> Interpreter:

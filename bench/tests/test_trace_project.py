@@ -169,7 +169,7 @@ def test_which_interpreter_is_said_also_where_a_package_is_missing(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     fine, lacks = lab("--app", "somebody:application"), lab("--app", "lacks:application")
-    assert f"in {sys.executable} (the lab's, for no environment of the project was found)" in " ".join(
+    assert f"in {sys.executable} (the lab's, because no environment of the project was found)" in " ".join(
         fine.stderr.split()
     )
     assert lacks.returncode == 2

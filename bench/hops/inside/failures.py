@@ -127,7 +127,7 @@ def _host(ask: Ask) -> str:
     allowed = [str(host).lstrip(".") for host in _setting("ALLOWED_HOSTS") or ()]
     host = ask.all_headers["host"]
     cure = f"Ask with --header 'Host: {allowed[0]}'." if allowed else "ALLOWED_HOSTS is empty: name a host there."
-    return f"DisallowedHost, for ALLOWED_HOSTS does not allow {host!r}. {cure}"
+    return f"DisallowedHost, because ALLOWED_HOSTS does not allow {host!r}. {cure}"
 
 
 def _csrf(reason: str) -> str:
