@@ -15,7 +15,8 @@ from threading import Timer
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench.load.protocol import MOST_BYTES
+MOST_BYTES = 100_000
+"""Of an answer, and far more than any right one has: what comes beyond it is not read."""
 
 
 class Unreadable(ConnectionError):

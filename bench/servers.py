@@ -28,6 +28,7 @@ from bench.markers import hold_marker, is_abandoned
 from bench.record import ROOT
 from bench.stacks import HOST, LOOPBACK, Stack
 from bench.variables import clean_environment
+from bench.waiting import eventually
 
 READY_WITHIN_S = 30.0
 ANSWER_WITHIN_S = 1.0
@@ -255,6 +256,20 @@ def launched(
     options += ["--adopt", "yes"] if adopts else []
     binding = ",".join(map(str, cpus)) or "-"
     return [sys.executable, "-I", "-S", launch.__file__, *options, str(os.getpid()), binding, *program]
+
+
+def listens_within(process: Process, port: int, within_s: float) -> bool:
+    """Wait until the port accepts connections; False when the process has ended, at once, or the time is over."""
+    is_decided = eventually(lambda: process.exit_status is not None or _accepts(port), within_s)
+    return is_decided and process.exit_status is None
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from bench.record import ROOT
 from bench.servers import (
     READY_WITHIN_S,
     Process,
+    listens_within,
     require_free,
     stack_environment,
     start,
@@ -26,7 +27,6 @@ from bench.servers import (
 )
 from bench.stacks import HOST, Stack, parse_stack
 from bench.terminal import announce, console
-from bench.waiting import listens_within
 
 WSGI_SERVER = "wsgiref"
 """In the standard library, so that every interpreter has it."""

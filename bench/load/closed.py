@@ -28,8 +28,8 @@ from locust import FastHttpUser, constant_throughput, events, task
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 from locust.runners import MasterRunner, WorkerRunner
 
+from bench.bounded import MOST_BYTES
 from bench.load.distributed import Master, Worker, wait_for, write
-from bench.load.protocol import MOST_BYTES
 from bench.record import column_s, encode_histogram, new_histogram
 
 NS_PER_S = 1_000_000_000

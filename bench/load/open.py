@@ -31,9 +31,9 @@ import uvloop
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from yarl import URL
 
+from bench.bounded import MOST_BYTES
 from bench.load.alarm import Alarm
 from bench.load.books import COLUMNS, DROPPED, NS_PER_S, OK, TIMED_OUT, Books, Requests
-from bench.load.protocol import MOST_BYTES
 
 GO_POLL_S = 0.005
 LEAD_S = 0.05

@@ -8,6 +8,3 @@ MASTER_GONE = 4
 # Lines that a worker prints, each alone.
 WORKING = "working"
 DONE = "done"
-
-MOST_BYTES = 100_000
-"""Of an answer, and far more than any right one has: what comes beyond it is not read."""

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from bench.bounded import MOST_BYTES
 from bench.load.open import SPARE_FILES, allow_files, spare_the_collector, wait_for, write_json
-from bench.load.protocol import MOST_BYTES
 
 T = TypeVar("T")
 OPENED_PER_S = 1000

@@ -16,9 +16,8 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import httpx
 
 from bench.errors import LabError
-from bench.servers import Process, free_port, start, work_folder
+from bench.servers import Process, free_port, listens_within, start, work_folder
 from bench.stacks import HOST
-from bench.waiting import listens_within
 
 HELLO = "Hello, World!\n"
 LISTENS_WITHIN_S = 10.0
