@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench import record
-from bench.arguments import Parser, whole, words
-from bench.errors import ExitCode
+from bench.base import files
+from bench.base.console import console, guarded, print_json, shown
+from bench.base.errors import ExitCode
+from bench.base.options import Parser, whole, words
 from bench.load.burst import MAX_REQUESTS, Answer, Burst, burst
 from bench.plots import burst_timeline, waves_of
 from bench.stacks import parse_stack
-from bench.terminal import console, guarded, print_json, shown
 from bench.workloads import parse_request
 
 BAR_COLUMNS = 60
@@ -51,9 +52,9 @@ def draw(bursts: Sequence[Burst], path: Path) -> None:
     """The timelines beside each other, as PNG or SVG by the file's name."""
     picture = burst_timeline({one.stack: one.answers for one in bursts})
     content = picture.png() if path.suffix == ".png" else picture.svg().encode()
-    record.require_replaceable(path, content)
+    files.require_replaceable(path, content)
     path.parent.mkdir(parents=True, exist_ok=True)
-    record.write_atomically(path, content)
+    files.write_atomically(path, content)
 
 
 def build_parser() -> Parser:

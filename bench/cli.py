@@ -14,9 +14,9 @@ from pathlib import Path
 
 from bench import record
 from bench.arguments import build_parser
-from bench.errors import ExitCode, NotKept
+from bench.base.console import announce, console, guarded, print_json, print_text, shown
+from bench.base.errors import ExitCode, NotKept
 from bench.stacks import parse_stack
-from bench.terminal import announce, console, guarded, print_json, print_text, shown
 
 
 def list_(arguments: argparse.Namespace) -> int:

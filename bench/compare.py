@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench import stats
-from bench.errors import UsageError
+from bench.base.errors import UsageError
 from bench.likeness import differences, notes_of
 from bench.record import Run
 from bench.summary import Row, rows_of

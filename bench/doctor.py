@@ -13,11 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench import environment, variables
+from bench.base.errors import LabError
 from bench.checklist import CHECKLIST
 from bench.claims.probes import programs
 from bench.databases import database
 from bench.databases.credentials import VARIABLE
-from bench.errors import LabError
 from bench.stacks import SERVERS
 
 WANTED_DESCRIPTORS = 4096

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from bench import cpus, variables
-from bench.record import ROOT
+from bench.base.files import ROOT
 
 GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
 PACKAGES = (

@@ -18,9 +18,9 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from bench import cpus, environment, preflight, record, unfinished
+from bench.base.errors import NotKept, NotRun, SecondInterrupt, UsageError, nearest
 from bench.connections import is_about
 from bench.databases.database import source
-from bench.errors import NotKept, NotRun, SecondInterrupt, UsageError, nearest
 from bench.load.process import Engine
 from bench.record import Claim, Connections, Hops, Plan, Reason, Run, Status, Trial, Users
 from bench.stacks import parse_stack

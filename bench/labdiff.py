@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from bench.errors import UsageError, nearest
-from bench.record import ROOT
+from bench.base.errors import UsageError, nearest
+from bench.base.files import ROOT
 
 LABS = ROOT / "labs"
 NOT_LABS = {"tests", "common"}

@@ -3,8 +3,8 @@
 import math
 import resource
 
+from bench.base.errors import NotRun
 from bench.environment import read_text
-from bench.errors import NotRun
 
 SPARE = 100
 """Descriptors that a server or a load process has open besides connections: files, pipes, an event loop."""

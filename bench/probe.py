@@ -3,8 +3,8 @@
 import socket
 from urllib.parse import urlsplit
 
-from bench.bounded import Answer, ask
-from bench.errors import LabError, NotRun
+from bench.base.bounded_http import Answer, ask
+from bench.base.errors import LabError, NotRun
 from bench.limits import least_s
 from bench.stacks import Stack
 from bench.workloads import Request

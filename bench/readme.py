@@ -12,20 +12,22 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from bench import experiment, record, run_page, summary
-from bench.arguments import Parser
+from bench.base import files
+from bench.base.console import guarded
+from bench.base.errors import ExitCode, LabError
+from bench.base.files import ROOT
+from bench.base.options import Parser
 from bench.checklist import CHECKLIST
 from bench.claims import ledger, show
 from bench.claims.entries import entry
 from bench.claims.judging import Judged
 from bench.claims.material import Kept
-from bench.errors import ExitCode, LabError
 from bench.faults import FAULTS
 from bench.hops import kept
 from bench.load.calibrate import WAIT, WAIT_USERS, calibrated
-from bench.record import ROOT, Run
+from bench.record import Run
 from bench.stacks import LABS, SERVERS
 from bench.tables.texts import AT_LEAST, HOLLOW, milliseconds, number, percent, span, whole
-from bench.terminal import guarded
 from bench.workloads import BOUNDS, WORKLOADS
 
 FILES = ("README.md", "bench/README.md", "results/reference/README.md")
@@ -326,8 +328,8 @@ def write_page(name: str) -> None:
         path.unlink()
     for one in figures:
         svg = f"{_mark(run.sha256)}\n{one.figure.svg(prefix=one.slug + '-')}"
-        record.write_atomically(folder / f"{one.slug}.svg", svg.encode())
-    record.write_atomically(folder / "README.md", run_page.to_readme(run, figures).encode())
+        files.write_atomically(folder / f"{one.slug}.svg", svg.encode())
+    files.write_atomically(folder / "README.md", run_page.to_readme(run, figures).encode())
 
 
 def stale() -> list[str]:
@@ -342,9 +344,9 @@ def render_all() -> None:
     for name in experiment.names():
         write_page(name)
     for name, picture in PICTURES.items():
-        record.write_atomically(record.REFERENCE / name, _signed(picture).encode())
+        files.write_atomically(record.REFERENCE / name, _signed(picture).encode())
     for path in (ROOT / name for name in FILES):
-        record.write_atomically(path, rendered(path.read_text()).encode())
+        files.write_atomically(path, rendered(path.read_text()).encode())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

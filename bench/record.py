@@ -5,14 +5,12 @@ whole after each trial and moved into place, so that a reader never meets half a
 """
 
 import base64
-import contextlib
 import errno
 import hashlib
 import os
 import re
 import stat
 import struct
-import tempfile
 import zlib
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
@@ -23,10 +21,10 @@ import msgspec
 from msgspec import Meta
 
 from bench import commands
-from bench.errors import DamagedRun, UsageError, nearest
+from bench.base.errors import DamagedRun, UsageError, nearest
+from bench.base.files import ROOT, write_atomically
 
 SCHEMA, OLDEST_SCHEMA = 3, 2
-ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
 LOCAL = Path(os.environ.get("LAB_RESULTS_DIR", ROOT / "results" / "local"))
 
@@ -50,7 +48,6 @@ LARGEST_BYTES = 2**28
 Verdict = Literal["ok", "degraded", "invalid", "aborted", "not-run"]
 Status = Literal["running", "complete", "aborted"]
 ANSWERED_EVERY_S = 0.2
-HEAD_BYTES = 8  # PNG's signature; also enough to know our own SVG and JSON by
 MOST_COLUMNS = 120
 """Samples and columns of a window, so that a long one still fits into 12 kB of run.json."""
 HISTOGRAM_LOWEST_US, HISTOGRAM_HIGHEST_US, HISTOGRAM_DIGITS = 1, 600_000_000, 3
@@ -619,32 +616,6 @@ def save(run: Run, folder: Path) -> Path:
     path = folder / "run.json"
     write_atomically(path, to_json(run))
     return path
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace the file in one step; on failure the old one stays untouched."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
-
-
-def require_replaceable(path: Path, content: bytes) -> None:
-    """Raise UsageError where the user named a file for the content that holds another kind of thing, by its head."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    if head and head != content[:HEAD_BYTES]:
-        raise UsageError(f"{path} is there and holds something else: name another file.")
 
 
 def load(folder: Path) -> Run:

@@ -13,9 +13,10 @@ from typing import Any, get_args
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench import plots, stats, summary
-from bench.errors import UsageError
+from bench.base.errors import UsageError
+from bench.base.files import write_atomically
 from bench.plateaus import plateaus_of
-from bench.record import Run, Trial, write_atomically
+from bench.record import Run, Trial
 from bench.stacks import parse_stack
 from bench.summary import Row
 from bench.tables.below import ACCOUNT, account_of, notes_of, plateau_name, refusals_of

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Literal
 
 from bench import experiment, record, summary, unfinished, verify
-from bench.arguments import Parser
-from bench.errors import ExitCode, LabError
+from bench.base import files
+from bench.base.console import guarded, shown
+from bench.base.errors import ExitCode, LabError
+from bench.base.options import Parser
 from bench.record import Run
 from bench.summary import Finding
 from bench.tables.markdown import markdown_line
 from bench.tables.texts import HOLE, one_line, verbatim
-from bench.terminal import guarded, shown
 
 Agreement = Literal["agrees", "differs", "cannot tell", "no reference"]
 
@@ -116,7 +117,7 @@ def with_reference(found: Reproduction) -> Reproduction:
 def lab_run(name: str, profile: str, folder: Path) -> int:
     """`lab run` in a process group of its own: Ctrl-C reaches it through us, once. Its table goes to stderr."""
     command = [sys.executable, "-m", "bench", "run", name, "--profile", profile, "--out", str(folder)]
-    with subprocess.Popen(_bound_to_us(command), cwd=record.ROOT, stdout=2, start_new_session=True) as popen:
+    with subprocess.Popen(_bound_to_us(command), cwd=files.ROOT, stdout=2, start_new_session=True) as popen:
         try:
             return popen.wait()
         except KeyboardInterrupt:
@@ -149,7 +150,7 @@ def reproduce_all(names: Sequence[str], profile: str, folder: Path) -> list[Repr
     for name in names:
         print(f"reproduce: {name} ({len(done) + 1} of {len(names)})", file=sys.stderr)
         done.append(reproduce(name, profile, folder / name))
-        record.write_atomically(folder / SUMMARY, to_markdown(done, profile).encode())
+        files.write_atomically(folder / SUMMARY, to_markdown(done, profile).encode())
         if done[-1].exit_code == ExitCode.INTERRUPTED:
             break
     return done
@@ -219,7 +220,7 @@ def _said(finding: Finding | None) -> str:
 
 def publish(text: str, folder: Path) -> None:
     """On stdout, in the folder, and in the summary of the job where CI offers one."""
-    record.write_atomically(folder / SUMMARY, text.encode())
+    files.write_atomically(folder / SUMMARY, text.encode())
     print(text)
     job = os.environ.get("GITHUB_STEP_SUMMARY")
     if job:

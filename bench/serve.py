@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import preflight
+from bench.base.errors import LabError
 from bench.databases.credentials import VARIABLES
-from bench.errors import LabError
 from bench.needs import serving_all_needs
 from bench.servers import require_free, serving, stack_environment
 from bench.stacks import HOST, Stack

@@ -21,14 +21,14 @@ from types import MappingProxyType
 import psutil
 
 from bench import launch
-from bench.bounded import Unreadable, ask
+from bench.base.bounded_http import Unreadable, ask
+from bench.base.errors import NotRun, UsageError
+from bench.base.files import ROOT
+from bench.base.markers import hold_marker, is_abandoned
+from bench.base.polling import eventually
 from bench.databases.credentials import hidden_here
-from bench.errors import NotRun, UsageError
-from bench.markers import hold_marker, is_abandoned
-from bench.record import ROOT
 from bench.stacks import HOST, LOOPBACK, Stack
 from bench.variables import clean_environment
-from bench.waiting import eventually
 
 READY_WITHIN_S = 30.0
 ANSWER_WITHIN_S = 1.0

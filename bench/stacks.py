@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.errors import MissingDependency, UsageError, nearest
+from bench.base.errors import MissingDependency, UsageError, nearest
 
 HOST = "127.0.0.1"
 LOOPBACK = (HOST, "localhost", "::1")

@@ -9,15 +9,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench import connections, cpus, preflight, servers, watch
+from bench.base.errors import NotRun, SecondInterrupt
+from bench.base.files import write_atomically
 from bench.commands import normalise
 from bench.databases.database import ASKED_WITHIN_S, OF_OURS_WITHIN_S
 from bench.databases.payments import Books
-from bench.errors import NotRun, SecondInterrupt
 from bench.load.process import Ask, Engine, Recording, RunningLoad, running_load
 from bench.needs import Needs, serving_needs
 from bench.numbers import numbers_of
 from bench.probe import CONNECT_WITHIN_S, PROBED_WITHIN_S, ContractBroken, probe, require_reachable
-from bench.record import Reason, Trial, write_atomically
+from bench.record import Reason, Trial
 from bench.servers import Server, free_port, serving_stack, work_folder
 from bench.stacks import LOOPBACK, Stack
 from bench.verdict import TrialInvalid, judge

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from bench import record
-from bench.errors import LabError, UsageError
-from bench.markers import hold_marker, is_abandoned, is_held, is_own_file
+from bench.base.errors import LabError, UsageError
+from bench.base.markers import hold_marker, is_abandoned, is_held, is_own_file
 
 MARKER = "running.json"
 WRITTEN = ("run.json", "report.html", "requests")

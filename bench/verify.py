@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import ExitCode, UsageError
+from bench.base.errors import ExitCode, UsageError
 from bench.record import Run
 from bench.summary import Finding, between_windows_s, findings_of
 from bench.tables.as_json import to_json_findings

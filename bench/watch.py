@@ -12,8 +12,8 @@ from typing import NamedTuple
 import psutil
 
 from bench import meter
+from bench.base.errors import NotRun
 from bench.databases.database import Database
-from bench.errors import NotRun
 from bench.load.process import DRAIN_S, Recording, RunningLoad, Stretch, merge
 from bench.needs import Needs
 from bench.record import Event, column_s

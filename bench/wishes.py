@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
-from bench.arguments import Address
+from bench.base.errors import UsageError, nearest
+from bench.base.options import Address
 from bench.cpus import available
-from bench.errors import UsageError, nearest
 from bench.experiment import Wishes
 from bench.load.process import MASTER_PORT, Engine
 from bench.servers import own_address

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from bench.errors import UsageError, nearest
+from bench.base.errors import UsageError, nearest
 from bench.stacks import Lab, Stack
 
 Parameters = Mapping[str, int]

@@ -23,9 +23,9 @@
 from IPython.display import Markdown, display
 
 from bench import plots
+from bench.base.files import ROOT
 from bench.claims import show
 from bench.learn import lessons, live
-from bench.record import ROOT
 from bench.tables import markdown, texts
 
 run = lessons.run_to_show("first_look")

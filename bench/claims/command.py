@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 import django
 
+from bench.base.console import announce, console, print_json
+from bench.base.errors import ExitCode, UsageError, nearest
+from bench.base.printable import printable
 from bench.claims import ledger, show
 from bench.claims.entries import Entry, OfRun, entries, entry
 from bench.claims.judging import Judged
 from bench.claims.material import Again, Kept
 from bench.claims.probes import DOCUMENTS, PROBES
-from bench.errors import ExitCode, UsageError, nearest
-from bench.printable import printable
-from bench.terminal import announce, console, print_json
 
 ALONE = tuple(name for name in PROBES if name not in DOCUMENTS)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from bench.errors import UsageError, nearest
+from bench.base.errors import UsageError, nearest
 
 FILE = Path(__file__).parents[1] / "claims.toml"
 Selector = dict[str, Any]

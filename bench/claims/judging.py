@@ -8,10 +8,10 @@ from itertools import pairwise
 from typing import Any
 
 from bench import experiment, stats, summary
+from bench.base.errors import LabError
 from bench.claims import facts
 from bench.claims.entries import AnyEvidence, AnyFacts, Entry, Evidence, Nothing, OfFacts, OfRun, Step
 from bench.claims.material import Absent, Kept
-from bench.errors import LabError
 from bench.record import Claim, Run
 from bench.stats import Finding, Interval
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import record
+from bench.base import files
+from bench.base.errors import LabError
 from bench.claims.entries import (
     AnyEvidence,
     Entry,
@@ -26,7 +28,6 @@ from bench.claims.entries import (
 from bench.claims.judging import Judged, Part, judged
 from bench.claims.material import PROBES_KEPT, Absent, Again, Kept
 from bench.claims.probes import PROBES
-from bench.errors import LabError
 from bench.hops.kept import FEEDS, KEPT
 from bench.stats import Finding
 
@@ -52,7 +53,7 @@ def document(found: Sequence[Judged], material: Again) -> dict[str, Any]:
 def write(found: Sequence[Judged], material: Again) -> None:
     """Keep them. OSError where the disk does not take it."""
     text = json.dumps(document(found, material), indent=1, ensure_ascii=False) + "\n"
-    record.write_atomically(material.folder / PROBES_KEPT, text.encode())
+    files.write_atomically(material.folder / PROBES_KEPT, text.encode())
 
 
 def kept(material: Kept) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from typing import Any
 import django
 
 from bench import record
+from bench.base.errors import ExitCode, LabError
+from bench.base.files import ROOT
 from bench.claims.probes import DOCUMENTS, PROBES
-from bench.errors import ExitCode, LabError
-from bench.record import ROOT, Run
+from bench.record import Run
 from bench.variables import clean_environment, ours
 
 PROBES_KEPT = "claims.json"

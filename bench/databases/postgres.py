@@ -19,8 +19,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from bench.base.errors import NotRun
 from bench.databases.postgres_programs import Binaries, copied
-from bench.errors import NotRun
 from bench.servers import Process, require_free, start, work_folder
 from bench.stacks import HOST
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench.errors import NotRun
+from bench.base.errors import NotRun
 from bench.servers import Account, launched
 from bench.variables import clean_environment
 

@@ -24,10 +24,11 @@ from typing import Any
 from rich.table import Table
 
 from bench import record
-from bench.arguments import Parser
-from bench.errors import ExitCode, NotRun
+from bench.base import files
+from bench.base.console import console, guarded, print_json
+from bench.base.errors import ExitCode, NotRun
+from bench.base.options import Parser
 from bench.servers import work_folder
-from bench.terminal import console, guarded, print_json
 
 FILE = record.REFERENCE / "a_methods.json"
 # 4.0 shows what was there before 4.1, which brought the ORM's.
@@ -231,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json = parser.parse_args(argv).json
     with downloaded(VERSIONS) as wheels:
         kept = document(wheels)
-    record.write_atomically(FILE, (json.dumps(kept, indent=1) + "\n").encode())
+    files.write_atomically(FILE, (json.dumps(kept, indent=1) + "\n").encode())
     if as_json:
         return print_json(kept)
     console().print(table(kept))

@@ -29,12 +29,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench import record
-from bench.arguments import Parser
+from bench.base import files
+from bench.base.console import console, guarded, print_json
+from bench.base.errors import ExitCode, LabError
+from bench.base.files import ROOT
+from bench.base.options import Parser
 from bench.databases.database import serving_database, source
-from bench.errors import ExitCode, LabError
-from bench.record import ROOT
 from bench.servers import work_folder
-from bench.terminal import console, guarded, print_json
 from bench.variables import clean_environment
 
 FILE = record.REFERENCE / "calls.json"
@@ -318,7 +319,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if asked.here:
         return print_json(ask_here())
     found = ask_in_subprocess()
-    record.write_atomically(FILE, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
+    files.write_atomically(FILE, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
     if asked.json:
         return print_json(found)
     console().print(table(load()))

@@ -21,14 +21,15 @@ import msgspec
 from rich.table import Table
 
 from bench import record
-from bench.arguments import Parser
+from bench.base import files
+from bench.base.console import console, guarded, print_json
+from bench.base.errors import ExitCode
+from bench.base.files import ROOT
+from bench.base.options import Parser
 from bench.databases.database import serving_database, source
-from bench.errors import ExitCode
 from bench.exhibits.trap_ways import WAYS, Values, Visitor
-from bench.record import ROOT
 from bench.servers import free_port, serving
 from bench.stacks import parse_stack
-from bench.terminal import console, guarded, print_json
 from labs.traps.names import TRAPS
 
 FILE = record.REFERENCE / "traps.json"
@@ -174,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json = parser.parse_args(argv).json
     found = ask_all()
     kept = document(found)
-    record.write_atomically(FILE, (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode())
+    files.write_atomically(FILE, (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode())
     if as_json:
         return print_json(kept)
     console().print(table(found))

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from matplotlib import style
 from matplotlib.colors import to_hex, to_rgb
 
-from bench.record import ROOT
+from bench.base.files import ROOT
 from bench.summary import processes_of
 
 STYLE = ROOT / "notebooks" / "lab.mplstyle"

@@ -10,13 +10,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from bench.errors import ExitCode, LabError, NotRun, nearest
+from bench.base.errors import ExitCode, LabError, NotRun, nearest
+from bench.base.files import ROOT
 from bench.hops.inside import bootstrap
 from bench.hops.inside.ask import Ask
 from bench.hops.inside.trace import Trace, from_json
 from bench.hops.interpreter import OURS, Interpreter
 from bench.needs import serving_needs
-from bench.record import ROOT
 from bench.servers import Process, stack_environment, start, work_folder
 from bench.stacks import Stack
 from bench.workloads import Request

@@ -8,14 +8,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bench.errors import ExitCode, LabError, UsageError
+from bench.base.console import announce, console, print_json, shown
+from bench.base.errors import ExitCode, LabError, UsageError
+from bench.base.files import require_replaceable
 from bench.hops.asking import NeverEnded, trace_of, traced
 from bench.hops.inside.ask import Ask
 from bench.hops.inside.trace import Trace
 from bench.hops.interpreter import choose
-from bench.record import require_replaceable
 from bench.stacks import Stack, parse_stack
-from bench.terminal import announce, console, print_json, shown
 from bench.workloads import Request, parse_request
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from bench.errors import LabError, NotRun
+from bench.base.errors import LabError, NotRun
 from bench.hops.asking import trace_of
 from bench.record import Hops
 from bench.stacks import parse_stack

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import UsageError
+from bench.base.errors import UsageError
 
 ENVIRONMENTS = (".venv", "venv", "env")
 REPOSITORY = ".git"

@@ -12,11 +12,12 @@ import sys
 from typing import NamedTuple
 
 from bench import record
-from bench.errors import ExitCode
+from bench.base import files
+from bench.base.console import guarded
+from bench.base.errors import ExitCode
 from bench.hops.asking import trace_of
 from bench.hops.inside.trace import Trace, from_json
 from bench.stacks import parse_stack
-from bench.terminal import guarded
 from bench.workloads import parse_request
 
 FILE = record.REFERENCE / "traces.json"
@@ -63,7 +64,7 @@ def main() -> int:
         name: trace_of(parse_stack(it.stack), parse_request(it.request), it.middleware).to_json()
         for name, it in {**KEPT, **FEEDS}.items()
     }
-    record.write_atomically(FILE, (json.dumps(found, indent=1) + "\n").encode())
+    files.write_atomically(FILE, (json.dumps(found, indent=1) + "\n").encode())
     return ExitCode.FINE
 
 

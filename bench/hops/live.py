@@ -10,23 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import LabError, NotRun, UsageError
+from bench.base.console import announce, console
+from bench.base.errors import LabError, NotRun, UsageError
+from bench.base.files import ROOT
 from bench.hops.asking import answer_of, hidden_from
 from bench.hops.inside import bootstrap
 from bench.hops.interpreter import OURS, Interpreter, choose
 from bench.needs import serving_all_needs
-from bench.record import ROOT
-from bench.servers import (
-    READY_WITHIN_S,
-    Process,
-    listens_within,
-    require_free,
-    stack_environment,
-    start,
-    work_folder,
-)
+from bench.servers import READY_WITHIN_S, Process, listens_within, require_free, stack_environment, start, work_folder
 from bench.stacks import HOST, Stack, parse_stack
-from bench.terminal import announce, console
 
 WSGI_SERVER = "wsgiref"
 """In the standard library, so that every interpreter has it."""

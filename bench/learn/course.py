@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from bench.errors import MissingDependency
+from bench.base.errors import MissingDependency
+from bench.base.files import ROOT
 from bench.learn.live import LIVE_VARIABLE
-from bench.record import ROOT
 
 PACKAGE = "jupyterlab"
 FIRST = "notebooks/00_start_here.ipynb"

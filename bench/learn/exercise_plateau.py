@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import cpus, meter, record, summary, theory
-from bench.errors import NotRun
+from bench.base.errors import NotRun
 from bench.learn.exercise_calls import called
 from bench.learn.exercise_visits import NotYet, Seen, Subject
 from bench.load.streams import Address

@@ -12,14 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bench.errors import LabError
-from bench.exhibits.trap_ways import (
-    Values,
-    Visitor,
-    comes_late,
-    look_at_stream,
-    tell_streams,
-)
+from bench.base.errors import LabError
+from bench.base.files import ROOT
+from bench.exhibits.trap_ways import Values, Visitor, comes_late, look_at_stream, tell_streams
 from bench.hops.asking import traced
 from bench.hops.inside.ask import Ask
 from bench.learn.exercise_connections import bounded_connections
@@ -41,7 +36,6 @@ from bench.learn.exercise_visits import (
     ms_since,
     visiting,
 )
-from bench.record import ROOT
 from bench.stacks import Stack
 
 WAIT_MS, CROWD_WAIT_MS = 50, 300

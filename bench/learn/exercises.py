@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.errors import ExitCode, NotRun, UsageError, nearest
+from bench.base.errors import ExitCode, NotRun, UsageError, nearest
+from bench.base.files import ROOT
 from bench.learn.exercise_calls import require_importable
 from bench.learn.exercise_visits import NotYet, Seen, Subject
 from bench.learn.exercise_ways import BOTH_DOORS, FUNCTIONS, WAYS
-from bench.record import ROOT
 from labs.exercises.project.names import EXERCISES
 
 FOLDERS = {False: "exercises", True: "solutions"}

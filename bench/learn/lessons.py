@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable, Sequence
 
 from bench import record
-from bench.errors import UsageError
-from bench.record import ROOT, Reason, Run, Trial
+from bench.base.errors import UsageError
+from bench.base.files import ROOT
+from bench.record import Reason, Run, Trial
 from bench.stacks import parse_stack
 from bench.summary import Load, Row, findings_of, rows_of
 from bench.tables.markdown import finding_point, markdown_line

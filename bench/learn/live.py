@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import record, unfinished
-from bench.errors import ExitCode, LabError
-from bench.record import ROOT, Run
+from bench.base.errors import ExitCode, LabError
+from bench.base.files import ROOT
+from bench.record import Run
 from labs.traps.names import TRAPS
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ import nbformat
 from nbclient import NotebookClient
 from rich.progress import track
 
-from bench import record
-from bench.arguments import Parser
-from bench.errors import ExitCode, LabError
-from bench.record import ROOT
-from bench.terminal import console, guarded
+from bench.base import files
+from bench.base.console import console, guarded
+from bench.base.errors import ExitCode, LabError
+from bench.base.files import ROOT
+from bench.base.options import Parser
 
 FOLDER = ROOT / "notebooks"
 CELL_WITHIN_S = 120
@@ -75,7 +75,7 @@ def is_fresh(source: Path, execute: Callable[[Path], Any] = executed) -> bool:
 def make(source: Path) -> None:
     """Execute a source and write the notebook beside it."""
     text = nbformat.writes(executed(source), version=4)
-    record.write_atomically(source.with_suffix(".ipynb"), (text + "\n").encode())
+    files.write_atomically(source.with_suffix(".ipynb"), (text + "\n").encode())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

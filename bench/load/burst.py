@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import httpx
 
 from bench import cpus, meter
-from bench.bounded import ask
-from bench.interrupts import run
+from bench.base.bounded_http import ask
+from bench.base.signals import run
 from bench.needs import serving_needs
 from bench.probe import probe
 from bench.servers import Server, serving_stack

@@ -16,12 +16,12 @@ import msgspec
 from rich.progress import track
 
 from bench import cpus
-from bench.arguments import Parser, seconds, whole
-from bench.errors import ExitCode, LabError, MissingDependency
+from bench.base.console import console, guarded, print_json
+from bench.base.errors import ExitCode, LabError, MissingDependency
+from bench.base.options import Parser, seconds, whole
 from bench.record import REFERENCE, Trial
 from bench.servers import Process, serving_stack, start, work_folder
 from bench.stacks import Stack, parse_stack
-from bench.terminal import console, guarded, print_json
 from bench.trial import TrialPlan, run_trial
 from bench.workloads import Request, parse_request
 

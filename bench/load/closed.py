@@ -28,7 +28,7 @@ from locust import FastHttpUser, constant_throughput, events, task
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 from locust.runners import MasterRunner, WorkerRunner
 
-from bench.bounded import MOST_BYTES
+from bench.base.bounded_http import MOST_BYTES
 from bench.load.distributed import Master, Worker, wait_for, write
 from bench.record import column_s, encode_histogram, new_histogram
 

@@ -31,7 +31,7 @@ import uvloop
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from yarl import URL
 
-from bench.bounded import MOST_BYTES
+from bench.base.bounded_http import MOST_BYTES
 from bench.load.alarm import Alarm
 from bench.load.books import COLUMNS, DROPPED, NS_PER_S, OK, TIMED_OUT, Books, Requests
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from bench.bounded import MOST_BYTES
+from bench.base.bounded_http import MOST_BYTES
 from bench.load.open import SPARE_FILES, allow_files, spare_the_collector, wait_for, write_json
 
 T = TypeVar("T")

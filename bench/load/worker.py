@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import preflight
-from bench.errors import UsageError
+from bench.base.errors import UsageError
 from bench.load.process import MASTER_PORT, worker_command
 from bench.load.protocol import DONE, MASTER_GONE, REFUSED, WORKING
 from bench.servers import Process, start, work_folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bench import stats
-from bench.printable import printable
+from bench.base.printable import printable
 from bench.summary import Row
 
 HOLLOW = "○"

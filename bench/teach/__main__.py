@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from bench.errors import UsageError
-from bench.terminal import guarded
+from bench.base.console import guarded
+from bench.base.errors import UsageError
 
 SHOWS = ("show_hops", "show_stall", "show_threads")
 

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.arguments import Parser, seconds
-from bench.errors import ExitCode
+from bench.base.console import announce, console
+from bench.base.errors import ExitCode
+from bench.base.options import Parser, seconds
 from bench.hops.asking import trace_of
 from bench.hops.inside.trace import Trace, hops_text, threads_text
 from bench.hops.swimlane import swimlane
 from bench.load.burst import Burst, burst
 from bench.stacks import parse_stack
-from bench.terminal import announce, console
 from bench.workloads import parse_request
 
 STACKS = {

@@ -15,14 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import cpus
-from bench.arguments import Parser, seconds
-from bench.errors import ExitCode, NotRun, UsageError
-from bench.interrupts import run
+from bench.base.console import announce, console
+from bench.base.errors import ExitCode, NotRun, UsageError
+from bench.base.options import Parser, seconds
+from bench.base.signals import run
 from bench.load.streams import Address
 from bench.servers import serving_stack
 from bench.stacks import parse_stack
 from bench.teach.show_screen import STOP, big, sparks, staged, tell
-from bench.terminal import announce, console
 
 STACK = "async_asgi@uvicorn"
 FAST_PATH = "/hello"

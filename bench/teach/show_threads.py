@@ -14,16 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import cpus, meter
-from bench.arguments import Parser, seconds
-from bench.errors import ExitCode, NotRun
+from bench.base.console import announce, console
+from bench.base.errors import ExitCode, NotRun
+from bench.base.options import Parser, seconds
+from bench.base.signals import run
 from bench.figures.looks import HUES
-from bench.interrupts import run
 from bench.load.streams import Address
 from bench.servers import Server, serving_stack
 from bench.stacks import parse_stack
 from bench.summary import lab_of
 from bench.teach.show_screen import STOP, big, staged, tell
-from bench.terminal import announce, console
 
 STACKS = {
     "sync_wsgi@gthread:64": "a pool of 64 threads",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.record import ROOT
+from bench.base.files import ROOT
 
 TOOLS = (
     *("sh", "cat", "chmod", "cksum", "dirname", "echo", "env", "find", "grep", "ln"),

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from bench import cpus
+from bench.base.signals import SIGNALS
 from bench.databases.database import Database, serving_database
-from bench.interrupts import SIGNALS
 from bench.servers import Server, serving_upstream
 from bench.tests.processes import MARK
 from bench.tests.room import pytest_runtest_protocol as pytest_runtest_protocol

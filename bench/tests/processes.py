@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 import psutil
 
-from bench.markers import hold_marker
-from bench.record import ROOT
+from bench.base.files import ROOT
+from bench.base.markers import hold_marker
+from bench.base.polling import eventually
 from bench.servers import has_ended, require_free
 from bench.stacks import HOST
-from bench.waiting import eventually
 
 MARK = "TEST_MARK_OF_BENCH"  # an environment variable that every process of one test inherits
 TIME_LIMIT_S = 60

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import jupytext
 
+from bench.base.files import ROOT
 from bench.learn import notebooks
-from bench.record import ROOT
 
 FENCE = re.compile(r"^```.*?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")

@@ -11,9 +11,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from bench.base.polling import eventually
 from bench.servers import free_port, start, work_folder
 from bench.stacks import HOST
-from bench.waiting import eventually
 
 REDIS = shutil.which("redis-server") or ""
 needs_redis = pytest.mark.skipif(not REDIS, reason="needs Redis: ./scripts/system-packages gets it")

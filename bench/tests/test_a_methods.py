@@ -18,9 +18,9 @@ from typing import Any
 import django
 import pytest
 
+from bench.base.files import ROOT
 from bench.exhibits import a_methods
 from bench.exhibits.a_methods import Method
-from bench.record import ROOT
 
 ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 

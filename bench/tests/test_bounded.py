@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 
 from bench import connections, watch
-from bench.bounded import Unreadable, ask
+from bench.base.bounded_http import MOST_BYTES, Unreadable, ask
+from bench.base.errors import NotRun
 from bench.databases import database as databases
 from bench.databases.database import Database
-from bench.errors import NotRun
-from bench.load.protocol import MOST_BYTES
 from bench.load.streams import read_all
 from bench.servers import Process, serving
 from bench.tests.processes import assert_nothing_is_left, listening, running

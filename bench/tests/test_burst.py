@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import LabError
+from bench.base.errors import LabError
 from bench.load import burst, calibrate
 from bench.plots import waves_of
 from bench.stacks import parse_stack

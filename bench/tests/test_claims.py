@@ -14,6 +14,8 @@ import pytest
 
 from bench import experiment, record
 from bench.arguments import build_parser
+from bench.base.errors import ExitCode, NotRun
+from bench.base.files import ROOT
 from bench.claims import command, facts, ledger, show
 from bench.claims.entries import (
     Entry,
@@ -34,11 +36,10 @@ from bench.claims.judging import Seen, claim_of, finding_of, judged, part_of, sh
 from bench.claims.material import Absent, Again, Kept, asked
 from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment, programs
 from bench.cli import main
-from bench.errors import ExitCode, NotRun
 from bench.exhibits import a_methods, calls
 from bench.experiment import Wishes
 from bench.hops.kept import FEEDS, KEPT
-from bench.record import ROOT, Trial
+from bench.record import Trial
 from bench.summary import claims_about
 from bench.trial import blank
 from bench.wishes import wishes_of

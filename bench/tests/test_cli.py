@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from bench import record
+from bench.base.console import console
+from bench.base.errors import ExitCode
 from bench.cli import exit_code_of, main
-from bench.errors import ExitCode
 from bench.experiment import Wishes, new_run
 from bench.stacks import LABS, SERVERS, STACKS
-from bench.terminal import console
 from bench.tests.processes import assert_nothing_is_left, lab
 from bench.trial import blank
 from bench.workloads import WORKLOADS

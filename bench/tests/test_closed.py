@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from bench import cpus, record
+from bench.base.polling import eventually
 from bench.load.calibrate import Seen, middle_of, wrk_sees
 from bench.load.process import Ask, Engine, Recording, merge, running_load
 from bench.record import latency_of
 from bench.servers import Server, serving_stack
 from bench.stacks import parse_stack
-from bench.waiting import eventually
 
 SERVER = "bare_asgi@uvicorn"
 WHERE = cpus.plan(1)

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from bench import record
+from bench.base.errors import DamagedRun
 from bench.commands import Commands, normalise, share
-from bench.errors import DamagedRun
 from bench.load.process import Ask, Engine, commands
 from bench.record import Run
 from bench.servers import upstream_command

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from bench import record, sidebyside
+from bench.base.errors import ExitCode, UsageError
 from bench.cli import main
 from bench.compare import Comparison, Ratio, compare
-from bench.errors import ExitCode, UsageError
 from bench.record import Run, Trial
 from bench.tests import runs
 

@@ -14,14 +14,14 @@ from typing import Any
 import psutil
 import pytest
 
+from bench.base.errors import ExitCode
+from bench.base.files import ROOT
+from bench.base.polling import eventually
 from bench.cli import main
-from bench.errors import ExitCode
 from bench.learn import course
 from bench.learn.live import LIVE_VARIABLE
-from bench.record import ROOT
 from bench.servers import free_port
 from bench.tests.processes import assert_nothing_is_left, end, running
-from bench.waiting import eventually
 
 
 def test_without_jupyterlab_a_sentence_names_the_command_that_helps(

@@ -8,7 +8,7 @@ import sys
 import django
 import pytest
 
-from bench.record import ROOT
+from bench.base.files import ROOT
 
 TESTS = ROOT / ".django" / f"django-{django.get_version()}" / "tests"
 RUN = ("runtests.py", "asgi", "--settings=bench.tests.django_suite_settings", "--parallel=1")

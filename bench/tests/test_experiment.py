@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench import experiment
-from bench.errors import NotRun, UsageError
+from bench.base.errors import NotRun, UsageError
 from bench.experiment import PROFILES, Wishes, capacity_trials, in_random_order, new_run, resolved, trials_of
 from bench.load.process import Engine
 from bench.record import DatabaseUse, Gone, Held, Hops, Latency, ServerUse, Trial, Wave, Waves

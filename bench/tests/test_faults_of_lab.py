@@ -18,12 +18,13 @@ import psutil
 import pytest
 
 from bench import cli, record, unfinished
-from bench.errors import DamagedRun, SecondInterrupt, UsageError
-from bench.interrupts import interruptible
+from bench.base import files
+from bench.base.errors import DamagedRun, SecondInterrupt, UsageError
+from bench.base.polling import eventually
+from bench.base.signals import interruptible
 from bench.tests import runs
 from bench.tests.processes import abandon, assert_nothing_is_left, end, lab, running
 from bench.tests.windows import codes_of, events_of, longest_s
-from bench.waiting import eventually
 
 CLOSED = ("--users", "10")
 OPEN = ("--rate", "50")
@@ -221,7 +222,7 @@ def not_run(folder: Path) -> "subprocess.CompletedProcess[str]":
 
     command = first_look(folder, "--users", "400", stacks="bare_asgi@uvicorn")
     return subprocess.run(
-        [*command, "--repeats", "1"], cwd=record.ROOT, preexec_fn=few_files, capture_output=True, text=True, timeout=60
+        [*command, "--repeats", "1"], cwd=files.ROOT, preexec_fn=few_files, capture_output=True, text=True, timeout=60
     )
 
 

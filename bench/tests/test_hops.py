@@ -8,7 +8,7 @@ from typing import Any
 import django
 import pytest
 
-from bench.record import ROOT
+from bench.base.files import ROOT
 from bench.tests.hop_shapes import SHAPES
 
 OBSERVERS = [

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.errors import SecondInterrupt
-from bench.interrupts import SIGNALS, interruptible, run
+from bench.base.errors import SecondInterrupt
+from bench.base.signals import SIGNALS, interruptible, run
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ from collections import Counter
 import httpx
 import pytest
 
+from bench.base.polling import eventually
 from bench.servers import Server, serving_stack
 from bench.stacks import GRACEFUL_STOP_S, parse_stack
-from bench.waiting import eventually
 
 CLIENTS = 4
 LEAVE_AFTER_S = WITHIN_S = 0.3

@@ -8,12 +8,12 @@ from collections import Counter
 import httpx
 import pytest
 
-from bench.errors import NotRun, UsageError
+from bench.base.errors import NotRun, UsageError
+from bench.base.polling import eventually
 from bench.servers import Server, free_port, serving, serving_stack
 from bench.stacks import BACKLOG, HOST, KEEP_ALIVE_S, LIVE, STACKS, parse_stack
 from bench.tests.live import LIVE_STACKS, WITHIN_S, Elsewhere, enter, get, heard
 from bench.tests.processes import assert_nothing_is_left, end, running
-from bench.waiting import eventually
 
 pytestmark = pytest.mark.timeout(60)
 CLIENTS = 4

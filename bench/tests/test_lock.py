@@ -10,7 +10,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from bench.record import ROOT
+from bench.base.files import ROOT
 
 LOCK = (ROOT / "requirements.lock").read_text()
 # A part is what follows a line such as `# demo` or `# extra test`; a line ends where no backslash does.

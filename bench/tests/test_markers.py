@@ -14,13 +14,14 @@ import psutil
 import pytest
 
 from bench import cli, record, servers, unfinished
+from bench.base import files
+from bench.base.errors import UsageError
+from bench.base.markers import is_abandoned
+from bench.base.polling import eventually
 from bench.databases import postgres
-from bench.errors import UsageError
-from bench.markers import is_abandoned
 from bench.servers import WORK_MARKER, Process, work_folder
 from bench.tests import runs
 from bench.tests.processes import abandon, lab
-from bench.waiting import eventually
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which needs root")
 NO_PID = 2**22 + 1  # above what Linux gives
@@ -238,11 +239,11 @@ def test_a_picture_is_not_written_over_a_file_of_another_kind(tmp_path: Path) ->
 
 def test_a_named_file_is_replaced_where_it_holds_the_same_kind_of_thing(tmp_path: Path) -> None:
     picture = tmp_path / "picture.svg"
-    record.require_replaceable(picture, b"<svg role='img'>")
+    files.require_replaceable(picture, b"<svg role='img'>")
     picture.touch()
-    record.require_replaceable(picture, b"<svg role='img'>")
+    files.require_replaceable(picture, b"<svg role='img'>")
     picture.write_bytes(b"<svg role='img'>an older one")
-    record.require_replaceable(picture, b"<svg role='img'>")
+    files.require_replaceable(picture, b"<svg role='img'>")
     picture.write_bytes(b"a letter")
     with pytest.raises(UsageError, match="holds something else"):
-        record.require_replaceable(picture, b"<svg role='img'>")
+        files.require_replaceable(picture, b"<svg role='img'>")

@@ -15,9 +15,10 @@ import nbformat
 import pytest
 
 from bench import experiment, record
-from bench.errors import LabError, UsageError
+from bench.base import files
+from bench.base.errors import LabError, UsageError
+from bench.base.files import ROOT
 from bench.learn import lessons, live, notebooks
-from bench.record import ROOT
 from labs.exercises.project.names import EXERCISES
 
 SOURCES = notebooks.sources()
@@ -115,7 +116,7 @@ def test_code_cells_are_short(source: Path) -> None:
 def test_a_notebook_has_pictures_and_tells_no_time_path_or_patch_version(source: Path) -> None:
     made = source.with_suffix(".ipynb").read_text()
     assert "image/png" in made
-    assert str(record.ROOT) not in made
+    assert str(files.ROOT) not in made
     assert '"version"' not in made
     assert '"execution"' not in made
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from bench import connections, experiment
+from bench.base.errors import UsageError
 from bench.cli import main
 from bench.databases.database import Database, serving_database
 from bench.databases.payments import Books, errors_in
-from bench.errors import UsageError
 from bench.record import DatabaseUse, Trial, Waves
 from bench.servers import serving_stack
 from bench.stacks import parse_stack

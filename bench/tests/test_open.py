@@ -19,13 +19,13 @@ import psutil
 import pytest
 
 from bench import cpus
+from bench.base.polling import eventually
 from bench.load.books import COLUMNS, silences
 from bench.load.open import schedule
 from bench.record import Latency, decode_histogram, latency_of
 from bench.servers import Process, Server, serving_stack, start
 from bench.stacks import HOST, parse_stack
 from bench.tests.processes import listening
-from bench.waiting import eventually
 
 WHERE = cpus.plan(1)
 HELLO = '{"message": "hello"}'

@@ -11,10 +11,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from bench.base.polling import eventually
 from bench.servers import Server, serving_stack
 from bench.stacks import HOST, LARGEST_MESSAGE_BYTES, parse_stack
 from bench.tests.browser import chromium, needs_chromium
-from bench.waiting import eventually
 from labs.live_preview.drafts import MOST_CHARACTERS
 from labs.live_preview.streams import SILENT_AT_MOST_S
 from labs.live_preview.ways import UNDER_WSGI, WAYS

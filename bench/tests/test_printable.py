@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench import cli, record
-from bench.errors import NotRun
-from bench.printable import printable
-from bench.terminal import console, guarded, print_json, print_text
+from bench.base.console import console, guarded, print_json, print_text
+from bench.base.errors import NotRun
+from bench.base.printable import printable
 from bench.tests import runs
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07\x9b31m\r\u202e\x00 \x7f"

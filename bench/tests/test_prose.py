@@ -13,10 +13,10 @@ import pytest
 
 from bench import experiment, record
 from bench.arguments import build_parser
+from bench.base.errors import LabError
+from bench.base.files import ROOT
 from bench.claims.entries import entry
-from bench.errors import LabError
 from bench.learn import exercises
-from bench.record import ROOT
 from bench.stacks import parse_stack
 from bench.tests.prose import Quoted, docstrings, links, quoted, tracked
 

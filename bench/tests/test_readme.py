@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench import experiment, plots, readme, record, summary
-from bench.errors import LabError
-from bench.record import ROOT
+from bench.base.errors import LabError
+from bench.base.files import ROOT
 from bench.tests.prose import tracked
 
 READMES = sorted(path for path in tracked() if path.name == "README.md")

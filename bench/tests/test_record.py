@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import experiment, record
-from bench.errors import DamagedRun, LabError, UsageError
+from bench.base.errors import DamagedRun, LabError, UsageError
 from bench.record import Reason, Run
 from bench.tests.processes import lab
 from bench.trial import blank

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from bench import record, reproduce
-from bench.errors import ExitCode, UsageError
+from bench.base.errors import ExitCode, UsageError
+from bench.base.polling import eventually
 from bench.record import Claim, Run
 from bench.tests import runs
 from bench.tests.processes import assert_nothing_is_left, end, left_of, running
-from bench.waiting import eventually
 
 LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"
 CLAIM = Claim("the loop serves more", {"stack": LOOP}, {"stack": THREADS})

@@ -8,8 +8,8 @@ from threading import Barrier, Event
 
 import pytest
 
+from bench.base.polling import eventually
 from bench.tests import room
-from bench.waiting import eventually
 
 WITHIN_S = 20.0
 

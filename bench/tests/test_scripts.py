@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.record import ROOT
+from bench.base.files import ROOT
 from bench.tests.bare_machine import BareMachine
 
 SCRIPTS = sorted(path for path in (ROOT / "scripts").iterdir() if path.suffix != ".md")

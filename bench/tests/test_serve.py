@@ -15,11 +15,11 @@ import httpx
 import psutil
 import pytest
 
-from bench.record import ROOT
+from bench.base.files import ROOT
+from bench.base.polling import eventually
 from bench.servers import free_port
 from bench.stacks import HOST
 from bench.tests.processes import assert_nothing_is_left, end, lab, running
-from bench.waiting import eventually
 
 WATCHED = ROOT / "labs" / "common" / "gauge.py"
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.errors import MissingDependency, NotRun
+from bench.base.errors import MissingDependency, NotRun
+from bench.base.polling import eventually
 from bench.servers import free_port, has_ended, serving, serving_stack
 from bench.stacks import HOST, SERVERS, parse_stack
 from bench.tests.processes import assert_nothing_is_left, running
 from bench.variables import clean_environment
-from bench.waiting import eventually
 
 SERVE_AND_TELL = """
 import sys, time

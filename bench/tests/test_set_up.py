@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.base.polling import eventually
 from bench.tests.bare_machine import BareMachine, ended
-from bench.waiting import eventually
 
 IN_TIME_S = 20
 

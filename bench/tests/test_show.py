@@ -14,13 +14,13 @@ import psutil
 import pytest
 from rich.console import Console
 
-from bench.errors import ExitCode
-from bench.record import ROOT
+from bench.base.console import guarded
+from bench.base.errors import ExitCode
+from bench.base.files import ROOT
+from bench.base.polling import eventually
 from bench.teach import show_hops, show_screen, show_stall, show_threads
 from bench.teach.__main__ import SHOWS
-from bench.terminal import guarded
 from bench.tests.processes import assert_nothing_is_left, end, left_of, running
-from bench.waiting import eventually
 from bench.workloads import WORKLOADS
 
 EARLY = "bench.arguments"

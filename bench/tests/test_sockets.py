@@ -12,10 +12,10 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from bench import preflight
+from bench.base.polling import eventually
 from bench.servers import Server, serving_stack
 from bench.stacks import LARGEST_MESSAGE_BYTES, parse_stack
 from bench.tests.live import LIVE_STACKS, WITHIN_S, enter, get, heard, open_there, publish, refused_with, socket
-from bench.waiting import eventually
 from labs.channels_live.sockets import robust
 
 pytestmark = pytest.mark.timeout(60)

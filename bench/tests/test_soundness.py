@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from bench import cli, record, summary, unfinished
+from bench.base.errors import DamagedRun, UsageError
 from bench.claims.material import Absent, Kept
-from bench.errors import DamagedRun, UsageError
 from bench.learn import lessons
 from bench.record import Run
 from bench.tests import runs

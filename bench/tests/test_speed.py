@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from bench import record, report, summary, verify
-from bench.record import ROOT, Trial
+from bench.base.files import ROOT
+from bench.record import Trial
 from bench.tables.terminal import print_run
 from bench.tests import big, runs
 

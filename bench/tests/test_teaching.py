@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from bench.record import ROOT
+from bench.base.files import ROOT
 from labs.exercises.project.names import EXERCISES
 
 TEACHING = (ROOT / "notebooks" / "TEACHING.md").read_text()

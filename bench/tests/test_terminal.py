@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from bench import record
-from bench.errors import ExitCode
-from bench.interrupts import interruptible
+from bench.base import files
+from bench.base.errors import ExitCode
+from bench.base.polling import eventually
+from bench.base.signals import interruptible
 from bench.tests.processes import FEW_FILES, assert_nothing_is_left
-from bench.waiting import eventually
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="/dev/full is Linux's")
@@ -41,7 +42,7 @@ def full_disk() -> int:
 
 def printed_to(where: int, *words: str) -> tuple[int, list[str]]:
     """The exit code of `lab WORDS` with such a stdout, and the lines on its stderr."""
-    popen = subprocess.Popen([*LAB, *words], cwd=record.ROOT, stdout=where, stderr=subprocess.PIPE, text=True)
+    popen = subprocess.Popen([*LAB, *words], cwd=files.ROOT, stdout=where, stderr=subprocess.PIPE, text=True)
     os.close(where)
     _, err = popen.communicate(timeout=60)
     return popen.returncode, err.splitlines()
@@ -49,10 +50,10 @@ def printed_to(where: int, *words: str) -> tuple[int, list[str]]:
 
 def printed_in(encoding: str, does: str) -> bytes:
     """What a program of the bench prints with that encoding of its streams."""
-    code = f"from bench.terminal import console, guarded, print_json\nguarded(lambda: {does} or 0)"
+    code = f"from bench.base.console import console, guarded, print_json\nguarded(lambda: {does} or 0)"
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=record.ROOT, env=environment, capture_output=True, timeout=60
+        [sys.executable, "-c", code], cwd=files.ROOT, env=environment, capture_output=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout
@@ -82,7 +83,7 @@ def test_a_run_goes_on_to_its_end_and_keeps_its_report(
 ) -> None:
     where, folder = stream(), tmp_path / "run"
     command = (*FEW_FILES, *LAB, *RUN, "--users", "9999", "--repeats", "3", "--out", str(folder))
-    popen = subprocess.Popen(command, cwd=record.ROOT, env=os.environ | variables, stdout=where, stderr=where)
+    popen = subprocess.Popen(command, cwd=files.ROOT, env=os.environ | variables, stdout=where, stderr=where)
     os.close(where)
     assert popen.wait(60) == ExitCode.NOT_RUN
     run = record.load(folder)
@@ -143,7 +144,7 @@ def test_a_terminal_that_is_closed_in_a_window_aborts_the_run_and_its_report_is_
     command = (*RUN, "--users", "5", "--duration", "30", "--repeats", "2", "--out", str(tmp_path / "run"))
     popen = subprocess.Popen(
         [*LAB, *command],
-        cwd=record.ROOT,
+        cwd=files.ROOT,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -17,7 +17,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from bench.errors import LabError
+from bench.base.errors import LabError
+from bench.base.polling import eventually
 from bench.hops.inside.apps import Refused, interface_of
 from bench.hops.inside.ask import Ask
 from bench.hops.inside.ask_asgi import scope_of
@@ -28,7 +29,6 @@ from bench.servers import free_port
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.test_trace import LAB, answers, from_anywhere
 from bench.tests.traced_project import ask, notes, write_application, write_project
-from bench.waiting import eventually
 
 
 async def asgi(scope: Any, receive: Any, send: Any) -> None:

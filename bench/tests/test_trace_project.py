@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.errors import LabError, NotRun, UsageError
+from bench.base.errors import LabError, NotRun, UsageError
 from bench.hops.inside import bootstrap
 from bench.hops.interpreter import Interpreter, choose
 from bench.tests.test_trace import lab

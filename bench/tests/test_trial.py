@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from bench import experiment, record
+from bench.base.errors import ExitCode, SecondInterrupt
 from bench.cli import exit_code_of
-from bench.errors import ExitCode, SecondInterrupt
 from bench.load.process import RunningLoad
 from bench.record import Trial
 from bench.stacks import SERVERS

@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 
 from bench import experiment, record, reproduce, unfinished
+from bench.base import files
+from bench.base.errors import ExitCode, LabError, UsageError
+from bench.base.polling import eventually
 from bench.cli import main
-from bench.errors import ExitCode, LabError, UsageError
 from bench.learn import live
 from bench.record import Reason, Trial
 from bench.tests import runs
 from bench.tests.processes import abandon, assert_nothing_is_left, end, running
 from bench.trial import TrialPlan, blank
-from bench.waiting import eventually
 
 RUN = ("run", "first_look", "--stack", "bare_asgi@uvicorn", "--workload", "hello", "--users", "2", "--repeats", "2")
 RACERS = 8
@@ -176,7 +177,7 @@ def test_measuring_the_reference_again_removes_no_run(tmp_path: Path) -> None:
     for program in (tmp_path / "scripts" / "set-up", tmp_path / ".venv" / "bin" / "lab"):
         program.parent.mkdir(parents=True)
         program.symlink_to(str(shutil.which("true")))
-    shutil.copy(record.ROOT / "scripts" / "reference", tmp_path / "scripts")
+    shutil.copy(files.ROOT / "scripts" / "reference", tmp_path / "scripts")
     kept.parent.mkdir(parents=True)
     kept.write_text("precious")
     subprocess.run([tmp_path / "scripts" / "reference", "io_wait"], capture_output=True, timeout=30)

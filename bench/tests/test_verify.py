@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench import experiment, record, verify
+from bench.base.errors import ExitCode
 from bench.cli import main
-from bench.errors import ExitCode
 from bench.record import Claim, Run
 from bench.tests import runs
 

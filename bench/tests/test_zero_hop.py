@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.record import ROOT
+from bench.base.files import ROOT
 from bench.tests.zero_hop_scenes import SCENES
 
 NO_HOP = [

@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 
-from bench.errors import LabError
+from bench.base.errors import LabError
+from bench.base.files import ROOT
 from bench.hops.asking import trace_of
 from bench.meter import read
-from bench.record import ROOT
 from bench.servers import Server, serving_stack
 from bench.stacks import parse_stack
 from bench.variables import clean_environment

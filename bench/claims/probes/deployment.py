@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import psutil
 
+from bench.base.errors import NotRun
 from bench.claims.probes import programs
 from bench.claims.probes.cells import get, publish
 from bench.claims.probes.printed import listening
-from bench.errors import NotRun
 from bench.needs import serving_needs
 from bench.servers import Server, free_port, serving, work_folder
 from bench.stacks import HOST, parse_stack

@@ -13,12 +13,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 from websockets.asyncio.client import ClientConnection, connect
 
+from bench.base.errors import NotRun
+from bench.base.polling import eventually
 from bench.claims.probes import programs
 from bench.claims.probes.cells import get
-from bench.errors import NotRun
 from bench.servers import Process, Server, free_port, serving, start, work_folder
 from bench.stacks import HOST, parse_stack
-from bench.waiting import eventually
 from labs.common.redis_news import CHANNEL
 
 SOCKETS, WAIT_MS = 8, 200

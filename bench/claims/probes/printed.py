@@ -15,7 +15,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import httpx
 
-from bench.errors import LabError
+from bench.base.errors import LabError
 from bench.servers import Process, free_port, listens_within, start, work_folder
 from bench.stacks import HOST
 

@@ -15,9 +15,9 @@ import msgspec
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from bench.errors import ExitCode, LabError
-from bench.interrupts import interruptible
-from bench.printable import printable
+from bench.base.errors import ExitCode, LabError
+from bench.base.printable import printable
+from bench.base.signals import interruptible
 
 _SIZE = re.compile("[0-9]{1,4}")
 FEWEST, MOST = 20, 1000
