@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import psutil
 
@@ -29,12 +29,13 @@ from bench.needs import Needs, serving_needs
 from bench.probe import probe
 from bench.record import Gone, Held, LoadUse, MachineUse, Reason, ServerUse, Trial, decode_histogram, latency_of
 from bench.servers import Process, Server, free_port, serving_stack, start, work_folder
-from bench.stacks import HOST, Stack
+from bench.stacks import HOST
 from bench.stats import median_of
+from bench.trial import TrialPlan
 from bench.verdict import MAX_OTHER_CORES, TrialInvalid
 from bench.watch import HELD_UP_S, within
 from bench.waves import waves_of
-from bench.workloads import Request, parse_request
+from bench.workloads import parse_request
 
 LOOK_EVERY_S = 0.05
 LOOKED_AFTER_S = {"held": 5.0, "gone": 5.0, "waves": 2.0}
@@ -50,42 +51,6 @@ QUICK = {
     **{name: f"{name}?ms=1" for name in CHECKOUTS},
 }
 """A request of the same kind that is over soon: the probe, and the first requests that import what all need."""
-
-
-class Plan(Protocol):
-    """What is asked of `trial.TrialPlan` here; `kind_of` says of which kind it is."""
-
-    @property
-    def stack(self) -> Stack:
-        """Return the stack to serve."""
-
-    @property
-    def request(self) -> Request:
-        """Return the request that each connection makes."""
-
-    @property
-    def connections(self) -> int | None:
-        """Return how many connections there are, or requests in each wave."""
-
-    @property
-    def leave_after_s(self) -> float | None:
-        """Return after how many seconds clients leave; None where they stay."""
-
-    @property
-    def staying(self) -> int:
-        """Return how many of the clients wait for their answer all the same."""
-
-    @property
-    def max_connections(self) -> int | None:
-        """Return how many connections the database allows; None where that is not the question."""
-
-    @property
-    def middleware(self) -> tuple[str, ...]:
-        """Return the names for LAB_MIDDLEWARE, outermost first."""
-
-    @property
-    def duration_s(self) -> float:
-        """Return for how many seconds feeds are held."""
 
 
 @dataclass
@@ -131,19 +96,19 @@ Kind = Literal["held", "gone", "waves"]
 ABOUT: dict[Kind, tuple[str, ...]] = {"held": ("feed",), "gone": ("wait", "burn", *CHECKOUTS), "waves": ("hold",)}
 
 
-def kind_of(plan: Plan) -> Kind:
+def kind_of(plan: TrialPlan) -> Kind:
     """Which driver it wants: clients leave, or the database's bound is looked for, or connections are just held."""
     if plan.leave_after_s is not None:
         return "gone"
     return "held" if plan.max_connections is None else "waves"
 
 
-def is_about(plan: Plan) -> bool:
+def is_about(plan: TrialPlan) -> bool:
     """Whether such requests can be held, left, or come in waves."""
     return plan.request.workload.name in ABOUT[kind_of(plan)]
 
 
-def measured(trial: Trial, plan: Plan) -> Trial:
+def measured(trial: Trial, plan: TrialPlan) -> Trial:
     """One trial of connections. NotRun, ContractBroken and TrialInvalid as `trial.run_trial` expects them."""
     plan.stack.require_installed()
     preflight.require_room(plan.connections or 0, "connections")
@@ -157,12 +122,12 @@ def measured(trial: Trial, plan: Plan) -> Trial:
     return _judged(_with_numbers(trial, plan, seen, where), seen)
 
 
-def _told_of_payment(plan: Plan, seen: Seen) -> int | None:
+def _told_of_payment(plan: TrialPlan, seen: Seen) -> int | None:
     is_payment = plan.request.workload.name in CHECKOUTS
     return seen.wrote["answered"] + WARM_UPS if is_payment else None
 
 
-def _driven(trial: Trial, plan: Plan, where: CpuPlan, needs: Needs) -> tuple[Trial, Seen]:
+def _driven(trial: Trial, plan: TrialPlan, where: CpuPlan, needs: Needs) -> tuple[Trial, Seen]:
     """The trial with its commands, and what was seen; the server has ended then."""
     with ExitStack() as running:
         folder = running.enter_context(work_folder("load"))
@@ -179,7 +144,7 @@ def _driven(trial: Trial, plan: Plan, where: CpuPlan, needs: Needs) -> tuple[Tri
     return replace(trial, commands=commands), seen
 
 
-def _driver(plan: Plan, url: str, folder: Path, where: CpuPlan) -> Process:
+def _driver(plan: TrialPlan, url: str, folder: Path, where: CpuPlan) -> Process:
     """The driver, waiting for its go."""
     kind = kind_of(plan)
     how = {
@@ -241,7 +206,7 @@ def _require_alive(server: Server, driver: Process | None, deadline_s: float) ->
         raise TrialInvalid("deadline", f"The driver was not done after {DRIVEN_WITHIN_S:.0f} s.")
 
 
-def _with_numbers(trial: Trial, plan: Plan, seen: Seen, where: CpuPlan) -> Trial:
+def _with_numbers(trial: Trial, plan: TrialPlan, seen: Seen, where: CpuPlan) -> Trial:
     first, last = seen.ours[0], seen.ours[-1]
     took_s = last.at_s - first.at_s
     others = (last.machine_s - first.machine_s - last.cpu_s + first.cpu_s) / took_s

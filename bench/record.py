@@ -12,8 +12,10 @@ import re
 import stat
 import struct
 import zlib
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -365,6 +367,16 @@ class Trial:
         return self.verdict in ("ok", "degraded")
 
 
+def values_of(trials: Iterable[Trial], measure: str) -> list[float]:
+    """The numbers at a dotted path, of the trials that have them. AttributeError where no trial could."""
+    values = (_follow(trial, measure.split(".")) for trial in trials)
+    return [float(value) for value in values if value is not None]
+
+
+def _follow(start: object, path: Sequence[str]) -> Any:
+    return reduce(lambda at, name: None if at is None else getattr(at, name), path, start)
+
+
 def column_s(window_s: float) -> float:
     """Width of the columns in which answers are counted and the server is sampled, in seconds."""
     return max(ANSWERED_EVERY_S, window_s / MOST_COLUMNS)
@@ -413,6 +425,11 @@ class Claim:
     expect: Literal["greater", "less", "between"] = "greater"
     than: Number = 1.0
     within: list[Number] = field(default_factory=list)
+
+
+def sides_of(claim: Claim) -> list[dict[str, Any]]:
+    """The selectors of what a claim sets side by side."""
+    return claim.order or [side for side in (claim.left, claim.right) if side is not None]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,19 @@ from typing import Annotated, Any, Required, TypedDict
 import msgspec
 from msgspec import Meta
 
-from bench.record import Claim, Connections, Count, Number, Run, Text, Trial, Users, decode_histogram
-from bench.summary import sides_of, values_of
+from bench.record import (
+    Claim,
+    Connections,
+    Count,
+    Number,
+    Run,
+    Text,
+    Trial,
+    Users,
+    decode_histogram,
+    sides_of,
+    values_of,
+)
 
 Limit = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """Of the system: the largest stands for none."""

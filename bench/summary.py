@@ -9,13 +9,24 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, reduce
+from functools import cache, cached_property
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from bench import limits, stats, theory
-from bench.record import Claim, Reason, Run, Trial, Verdict, decode_histogram, load_text, new_histogram
+from bench.record import (
+    Claim,
+    Reason,
+    Run,
+    Trial,
+    Verdict,
+    decode_histogram,
+    load_text,
+    new_histogram,
+    sides_of,
+    values_of,
+)
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
 ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload", "server-busy"}
@@ -207,16 +218,6 @@ def processes_of(stack: str) -> int:
     return int(match[1]) if match else 1
 
 
-def values_of(trials: Iterable[Trial], measure: str) -> list[float]:
-    """The numbers at a dotted path, of the trials that have them. AttributeError where no trial could."""
-    values = (_follow(trial, measure.split(".")) for trial in trials)
-    return [float(value) for value in values if value is not None]
-
-
-def _follow(start: object, path: Sequence[str]) -> Any:
-    return reduce(lambda at, name: None if at is None else getattr(at, name), path, start)
-
-
 def rows_of(run: Run) -> list[Row]:
     """The run's rows in the plan's order: request, middleware, load, stack."""
     groups: dict[tuple[str, str, tuple[str, ...], Load], list[Trial]] = {}
@@ -285,11 +286,6 @@ def findings_of(run: Run) -> list[Finding]:
 def claims_about(claims: Iterable[Claim], trials: Sequence[Trial]) -> list[Claim]:
     """The claims all of whose sides are among these trials, measured or only planned."""
     return [claim for claim in claims if all(_pick(trials, side) for side in sides_of(claim))]
-
-
-def sides_of(claim: Claim) -> list[dict[str, Any]]:
-    """The selectors of what a claim sets side by side."""
-    return claim.order or [side for side in (claim.left, claim.right) if side is not None]
 
 
 def judge(claim: Claim, trials: Sequence[Trial]) -> Finding:

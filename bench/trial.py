@@ -81,35 +81,35 @@ class TrialPlan:
         return self.warmup_s / 2
 
     @property
-    def deadline_s(self) -> float:
-        """The longest that the trial takes, whatever hangs: the sum of what each phase is given."""
-        probes = 1 if self.connections is None else connections.WARM_UPS
-        probed_s = CONNECT_WITHIN_S + probes * (PROBED_WITHIN_S + self.request.io_wait_s(self.stack))
-        return self._served_within_s + probed_s + self._driven_within_s + STOPS_WITHIN_S * (1 + self.engine.processes)
-
-    @property
-    def _served_within_s(self) -> float:
-        """Until the server and what it needs are there, and the database's books after them."""
-        workload = self.request.workload
-        if self.target:
-            return 0.0
-        one_s = servers.READY_WITHIN_S + servers.ANSWER_WITHIN_S + STOPS_WITHIN_S
-        database_s = OF_OURS_WITHIN_S + 3 * ASKED_WITHIN_S + STOPS_WITHIN_S  # restored, opened, closed
-        return one_s * (1 + workload.needs_upstream) + database_s * workload.needs_database
-
-    @property
-    def _driven_within_s(self) -> float:
-        """Of the load, or of the driver that holds connections."""
-        if self.connections is not None:
-            return connections.DRIVEN_WITHIN_S + connections.LOOKED_AFTER_S[connections.kind_of(self)]
-        outage_s = OF_OURS_WITHIN_S if self.outage else 0.0
-        return watch.LOAD_WITHIN_S + self.full_warmup_s + self.duration_s + outage_s + watch.RECORDED_WITHIN_S
-
-    @property
     def drives_others(self) -> bool:
         """True where the load goes to an address that is not loopback."""
         host = urlsplit(self.target).hostname if self.target else self.engine.bind
         return host not in LOOPBACK
+
+
+def deadline_s(plan: TrialPlan) -> float:
+    """The longest that the trial takes, whatever hangs: the sum of what each phase is given."""
+    probes = 1 if plan.connections is None else connections.WARM_UPS
+    probed_s = CONNECT_WITHIN_S + probes * (PROBED_WITHIN_S + plan.request.io_wait_s(plan.stack))
+    return _served_within_s(plan) + probed_s + _driven_within_s(plan) + STOPS_WITHIN_S * (1 + plan.engine.processes)
+
+
+def _served_within_s(plan: TrialPlan) -> float:
+    """Until the server and what it needs are there, and the database's books after them."""
+    workload = plan.request.workload
+    if plan.target:
+        return 0.0
+    one_s = servers.READY_WITHIN_S + servers.ANSWER_WITHIN_S + STOPS_WITHIN_S
+    database_s = OF_OURS_WITHIN_S + 3 * ASKED_WITHIN_S + STOPS_WITHIN_S  # restored, opened, closed
+    return one_s * (1 + workload.needs_upstream) + database_s * workload.needs_database
+
+
+def _driven_within_s(plan: TrialPlan) -> float:
+    """Of the load, or of the driver that holds connections."""
+    if plan.connections is not None:
+        return connections.DRIVEN_WITHIN_S + connections.LOOKED_AFTER_S[connections.kind_of(plan)]
+    outage_s = OF_OURS_WITHIN_S if plan.outage else 0.0
+    return watch.LOAD_WITHIN_S + plan.full_warmup_s + plan.duration_s + outage_s + watch.RECORDED_WITHIN_S
 
 
 def blank(plan: TrialPlan) -> Trial:
