@@ -16,8 +16,8 @@ from bench.base.options import (
     wholes,
     words,
 )
-from bench.record import MAX_CONNECTIONS, MAX_USERS
-from bench.stacks import HOST
+from bench.model.bounds import MAX_CONNECTIONS, MAX_USERS
+from bench.model.servers import HOST
 
 MAX_REPEATS, MAX_PROCESSES = 100, 64
 

@@ -13,15 +13,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from bench import record
 from bench.base import files
 from bench.base.console import console, guarded, print_json, shown
 from bench.base.errors import ExitCode
 from bench.base.options import Parser, whole, words
 from bench.load.burst import MAX_REQUESTS, Answer, Burst, burst
+from bench.model import run_store
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
 from bench.plots import burst_timeline, waves_of
-from bench.stacks import parse_stack
-from bench.workloads import parse_request
 
 BAR_COLUMNS = 60
 
@@ -63,7 +63,7 @@ def build_parser() -> Parser:
     parser.add_argument("stacks", metavar="STACK", type=words, help="one, or several with commas")
     parser.add_argument("workload", metavar="WORKLOAD", help="such as wait, or 'wait?ms=200'")
     parser.add_argument("-n", type=whole(1, MAX_REQUESTS), default=40, help="requests at once (40)")
-    parser.add_argument("--out", type=Path, default=record.LOCAL / "burst.png", help="the picture (.png, .svg)")
+    parser.add_argument("--out", type=Path, default=run_store.LOCAL / "burst.png", help="the picture (.png, .svg)")
     parser.add_argument("--json", action="store_true", help="the answers as one JSON document on stdout")
     return parser
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench import cpus, environment, experiment, theory
-from bench.stacks import parse_stack
+from bench import cpus, environment, theory
+from bench.model import experiment
+from bench.model.stacks import parse_stack
 
 TIMER_LOOKS, TIMER_STEP_S, TIMER_LATE_US = 200, 0.002, 2000
 SHAPES = (
@@ -61,7 +62,7 @@ def cores_apart() -> Seen:
 
 @cache
 def _experiments() -> dict[str, experiment.Experiment]:
-    return {name: experiment.load(name) for name in experiment.names()}
+    return {name: experiment.load_experiment(name) for name in experiment.experiment_names()}
 
 
 def _lacking(holds: Callable[[experiment.Experiment], bool], good: str) -> Seen:
@@ -211,14 +212,14 @@ CHECKLIST = (
         6,
         "warm-up",
         "The warm-up follows a rule fixed beforehand; the window's halves are compared.",
-        ("trial.TrialPlan", "verdict._books"),
+        ("model.trial_plan.TrialPlan", "verdict._books"),
         ("test_verdict.py::test_a_number_with_a_reservation_is_degraded",),
     ),
     Item(
         7,
         "restarts",
         "Repeats are server restarts, shuffled and interleaved by a stored seed; intervals by bootstrap over them.",
-        ("experiment.in_random_order", "stats.ratio_interval"),
+        ("model.trial_matrix.in_random_order", "stats.ratio_interval"),
         ("test_experiment.py::test_each_repeat_is_one_pass_over_all_trials_in_an_order_of_its_own",),
         restarts_enough,
     ),
@@ -226,7 +227,7 @@ CHECKLIST = (
         8,
         "intended send",
         "Open-loop latency runs from the intended send; the uncorrected distribution stands beside it.",
-        ("load.open.schedule", "record.Trial"),
+        ("load.open.schedule", "model.trial_record.Trial"),
         ("test_freeze.py::test_the_open_loop_sees_a_freeze_that_the_closed_loop_hides",),
     ),
     Item(

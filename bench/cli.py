@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import record
 from bench.arguments import build_parser
 from bench.base.console import announce, console, guarded, print_json, print_text, shown
 from bench.base.errors import ExitCode, NotKept
-from bench.stacks import parse_stack
+from bench.model import run_record, run_store
+from bench.model.stacks import parse_stack
 
 
 def list_(arguments: argparse.Namespace) -> int:
@@ -52,8 +52,8 @@ def serve(arguments: argparse.Namespace) -> int:
 
 def load_worker(arguments: argparse.Namespace) -> int:
     """Make load for a master on another machine until Ctrl-C."""
-    from bench.load.process import MASTER_PORT
     from bench.load.worker import Post, work
+    from bench.model.trial_plan import MASTER_PORT
     from bench.wishes import check_cpus
 
     check_cpus(arguments.cpus)
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.out is None:
         point_latest_at(folder)
-    show(record.load(folder), folder, as_json=arguments.json)
+    show(run_store.load_run(folder), folder, as_json=arguments.json)
     return exit_code_of(finished)
 
 
@@ -99,7 +99,7 @@ def tell_before(folder: Path) -> None:
     from bench import doctor, servers, unfinished, variables
 
     servers.remove_work_of_the_dead()
-    notes = unfinished.abort_those_of_the_dead({record.LOCAL, folder.parent})
+    notes = unfinished.abort_those_of_the_dead({run_store.LOCAL, folder.parent})
     notes.extend(variables.notes())
     load = doctor.other_load()
     if load.state != "fine":
@@ -110,8 +110,8 @@ def tell_before(folder: Path) -> None:
 
 def report(arguments: argparse.Namespace) -> int:
     """Print a saved run and write its report anew; with `--markdown` only print it, as Markdown."""
-    folder = record.find(arguments.run)
-    loaded = record.load(folder)
+    folder = run_store.find_run(arguments.run)
+    loaded = run_store.load_run(folder)
     if arguments.markdown:
         from bench.tables.markdown import to_markdown
 
@@ -126,7 +126,7 @@ def compare(arguments: argparse.Namespace) -> int:
     from bench import compare as comparing
     from bench import sidebyside
 
-    first, second = (record.load(record.find(name)) for name in (arguments.first, arguments.second))
+    first, second = (run_store.load_run(run_store.find_run(name)) for name in (arguments.first, arguments.second))
     found = comparing.compare(first, second, anyway=arguments.anyway)
     if arguments.json:
         return print_json(sidebyside.to_json(found))
@@ -141,7 +141,7 @@ def verify(arguments: argparse.Namespace) -> int:
     """Judge the claims of a saved run; return FAILED if one is refuted, INVALID if one cannot be told."""
     from bench import verify as verifying
 
-    judged = record.load(record.find(arguments.run))
+    judged = run_store.load_run(run_store.find_run(arguments.run))
     findings = verifying.judged(judged)
     if arguments.json:
         print_json(verifying.to_json(judged, findings))
@@ -150,7 +150,7 @@ def verify(arguments: argparse.Namespace) -> int:
     return verifying.code_of(findings)
 
 
-def show(finished: record.Run, folder: Path, *, as_json: bool) -> None:
+def show(finished: run_record.Run, folder: Path, *, as_json: bool) -> None:
     """The table on stdout (as JSON with the whole run), and the report beside the run."""
     from bench.report import write_report
     from bench.tables.as_json import to_json
@@ -220,7 +220,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     return ExitCode.FINE if physician.is_fit(checks) else ExitCode.NOT_RUN
 
 
-def exit_code_of(finished: record.Run) -> int:
+def exit_code_of(finished: run_record.Run) -> int:
     """130 when interrupted, 4 when a trial is invalid, 3 when one could not run, else 0."""
     verdicts = {trial.verdict for trial in finished.trials}
     if finished.status == "aborted":

@@ -11,7 +11,7 @@ from typing import Literal
 from bench import stats
 from bench.base.errors import UsageError
 from bench.likeness import differences, notes_of
-from bench.record import Run
+from bench.model.run_record import Run
 from bench.summary import Row, rows_of
 
 Outcome = Literal["better", "worse", "no difference", "cannot compare"]

@@ -14,35 +14,35 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import psutil
 
 from bench import cpus, gaps, meter, preflight, verdict
-from bench.commands import normalise
 from bench.cpus import CpuPlan
 from bench.databases.database import Database
 from bench.databases.payments import Books
 from bench.limits import CLIENT_FULL
 from bench.load.process import Stretch
+from bench.model.commands import normalise
+from bench.model.histograms import decode_histogram, latency_of
+from bench.model.servers import HOST
+from bench.model.trial_plan import CHECKOUTS, TrialPlan, kind_of
+from bench.model.trial_record import Gone, Held, LoadUse, MachineUse, Reason, ServerUse, Trial
+from bench.model.workloads import parse_request
 from bench.needs import Needs, serving_needs
 from bench.probe import probe
-from bench.record import Gone, Held, LoadUse, MachineUse, Reason, ServerUse, Trial, decode_histogram, latency_of
 from bench.servers import Process, Server, free_port, serving_stack, start, work_folder
-from bench.stacks import HOST
 from bench.stats import median_of
-from bench.trial import TrialPlan
 from bench.verdict import MAX_OTHER_CORES, TrialInvalid
 from bench.watch import HELD_UP_S, within
 from bench.waves import waves_of
-from bench.workloads import parse_request
 
 LOOK_EVERY_S = 0.05
 LOOKED_AFTER_S = {"held": 5.0, "gone": 5.0, "waves": 2.0}
 """From the last connection's end on: what is there still, server or database were left with; after every wave."""
 DRIVEN_WITHIN_S = 150.0
 WARM_UPS = 3
-CHECKOUTS = ("checkout", "checkout_in_halves", "checkout_across_hops")
 QUICK = {
     "feed": "feed?n=2&ms=10",
     "wait": "wait?ms=10",
@@ -90,22 +90,6 @@ class Seen:
     def length_s(self, phase: str, until: str) -> float:
         """Return the seconds from the beginning of one phase to that of another. Raises KeyError for unknown names."""
         return float(self.wrote["phases"][until] - self.wrote["phases"][phase])
-
-
-Kind = Literal["held", "gone", "waves"]
-ABOUT: dict[Kind, tuple[str, ...]] = {"held": ("feed",), "gone": ("wait", "burn", *CHECKOUTS), "waves": ("hold",)}
-
-
-def kind_of(plan: TrialPlan) -> Kind:
-    """Which driver it wants: clients leave, or the database's bound is looked for, or connections are just held."""
-    if plan.leave_after_s is not None:
-        return "gone"
-    return "held" if plan.max_connections is None else "waves"
-
-
-def is_about(plan: TrialPlan) -> bool:
-    """Whether such requests can be held, left, or come in waves."""
-    return plan.request.workload.name in ABOUT[kind_of(plan)]
 
 
 def measured(trial: Trial, plan: TrialPlan) -> Trial:

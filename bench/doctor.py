@@ -17,8 +17,8 @@ from bench.base.errors import LabError
 from bench.checklist import CHECKLIST
 from bench.claims.probes import programs
 from bench.databases import database
-from bench.databases.credentials import VARIABLE
-from bench.stacks import SERVERS
+from bench.model.redaction import VARIABLE
+from bench.model.servers import SERVERS
 
 WANTED_DESCRIPTORS = 4096
 BUSY_LOAD_SHARE = 0.25

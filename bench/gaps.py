@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.load.process import Stretch
-from bench.record import ASKED_FOR, Event, Trial
+from bench.model.trial_record import ASKED_FOR, Event, Trial
 from bench.watch import Evidence
 
 SILENT_S = 0.3

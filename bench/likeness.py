@@ -6,7 +6,7 @@ Every difference is one text such as `python CPython 3.11.7 / CPython 3.13.0`, t
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.record import Run
+from bench.model.run_record import Run
 
 SAME_MACHINE = (
     *("cpu", "cores", "cores_usable", "server_cores", "load_cores", "cores_shared", "hyperthreads"),

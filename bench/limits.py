@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from bench import theory
-from bench.record import Trial
-from bench.stacks import BACKLOG
+from bench.model.servers import BACKLOG
+from bench.model.trial_record import Trial
 
 FULL = 0.85
 """From this share on something counts as used to the full."""

@@ -5,9 +5,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import experiment
-from bench.stacks import KEEPS, LABS, SERVERS, STACKS
-from bench.workloads import WORKLOADS
+from bench.model import experiment
+from bench.model.servers import SERVERS
+from bench.model.stacks import CONNECTION_POLICIES, LABS, STACKS
+from bench.model.workloads import WORKLOADS
 
 
 def catalogue() -> dict[str, list[dict[str, Any]]]:
@@ -26,15 +27,15 @@ def catalogue() -> dict[str, list[dict[str, Any]]]:
             for server in SERVERS.values()
         ],
         "stacks": [{"name": stack.name} for stack in STACKS],
-        "keeps": [{"name": f"+{name}", "says": keep.says} for name, keep in KEEPS.items()],
+        "keeps": [{"name": f"+{name}", "says": keep.says} for name, keep in CONNECTION_POLICIES.items()],
         "workloads": [
             {"name": workload.name, "parameters": dict(workload.defaults), "does": workload.does}
             for workload in WORKLOADS.values()
         ],
         "experiments": [
             {"name": name, "title": found.title, "question": found.question}
-            for name in experiment.names()
-            for found in [experiment.load(name)]
+            for name in experiment.experiment_names()
+            for found in [experiment.load_experiment(name)]
         ],
     }
 

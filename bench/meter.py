@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from bench.backlog import accept_queue
-from bench.record import Samples
+from bench.model.trial_record import Samples
 
 
 def cpu_time_s(process: psutil.Process) -> float:

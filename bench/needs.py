@@ -5,9 +5,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench.databases.database import Database, serving_database
+from bench.model.stacks import Stack
+from bench.model.workloads import Request
 from bench.servers import Server, serving_upstream
-from bench.stacks import Stack
-from bench.workloads import Request
 
 
 @dataclass(frozen=True)

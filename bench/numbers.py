@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench import limits, meter, record, theory
+from bench import limits, meter, theory
 from bench.cpus import CpuPlan
 from bench.gaps import gap_events
-from bench.load.process import Engine, Recording
-from bench.record import Event, LoadUse, MachineUse, Samples, ServerUse, Trial, encode_histogram, latency_of
+from bench.load.process import Recording
+from bench.model import histograms
+from bench.model.histograms import encode_histogram, latency_of
+from bench.model.trial_plan import Engine
+from bench.model.trial_record import Event, LoadUse, MachineUse, Samples, ServerUse, Trial
 from bench.watch import Evidence
 
 MAX_LATE_SHARE = 0.02
@@ -126,7 +129,7 @@ def _latencies(trial: Trial, books: Recording) -> Trial:
     closed = replace(trial, latency_us=latency_of(books.histogram), histogram=encode_histogram(books.histogram))
     if not trial.is_open:
         return closed
-    everything = record.new_histogram()
+    everything = histograms.new_histogram()
     everything.add(books.histogram)
     everything.add(books.histogram_censored)
     return replace(

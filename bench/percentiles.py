@@ -24,7 +24,7 @@ from bench.figures.page import (
     new_page,
     scale_values,
 )
-from bench.record import decode_histogram, new_histogram
+from bench.model.histograms import decode_histogram, new_histogram
 from bench.summary import Row
 from bench.tables.texts import milliseconds, number
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench import stats
-from bench.record import Run, Trial
+from bench.model.run_record import Run
+from bench.model.trial_record import Trial
 from bench.summary import Row, rows_of
 
 WITHIN = 0.10

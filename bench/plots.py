@@ -42,9 +42,10 @@ from bench.figures.page import (
     subtitle_of,
     top_of,
 )
+from bench.model.run_record import Run
+from bench.model.trial_record import Trial, users_text
 from bench.percentiles import CLOSED_KEY, OPEN_KEY, distributions
 from bench.plateaus import plateaus_of
-from bench.record import Run, Trial, users_text
 from bench.summary import Row
 from bench.tables.texts import number, percent, whole
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from bench.base.bounded_http import Answer, ask
 from bench.base.errors import LabError, NotRun
 from bench.limits import least_s
-from bench.stacks import Stack
-from bench.workloads import Request
+from bench.model.stacks import Stack
+from bench.model.workloads import Request
 
 CONNECT_WITHIN_S = 5.0
 PROBED_WITHIN_S = 30.0  # beside what the request has to wait

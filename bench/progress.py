@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bench.record import Trial
-from bench.trial import TrialPlan, blank
+from bench.model.trial_plan import TrialPlan, planned_trial
+from bench.model.trial_record import Trial
 
 ASSUMED_OVERHEAD_S = 1.5  # of the first trial; later the mean of what was seen is used
 
@@ -47,7 +47,7 @@ class RunProgress:
         left_s = round(trial_s * (self.trials - self.done))
         self.bar.update(
             self.task,
-            description=f"{plan.stack.name} {plan.request.name} {blank(plan).load_text}",
+            description=f"{plan.stack.name} {plan.request.name} {planned_trial(plan).load_text}",
             left=f"{left_s // 60}:{left_s % 60:02} left",
         )
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from bench import experiment, record, run_page, summary
+from bench import run_page, summary
 from bench.base import files
 from bench.base.console import guarded
 from bench.base.errors import ExitCode, LabError
@@ -25,10 +25,12 @@ from bench.claims.material import Kept
 from bench.faults import FAULTS
 from bench.hops import kept
 from bench.load.calibrate import WAIT, WAIT_USERS, calibrated
-from bench.record import Run
-from bench.stacks import LABS, SERVERS
+from bench.model import experiment, run_store
+from bench.model.run_record import Run
+from bench.model.servers import SERVERS
+from bench.model.stacks import LABS
+from bench.model.workloads import BOUNDS, WORKLOADS
 from bench.tables.texts import AT_LEAST, HOLLOW, milliseconds, number, percent, span, whole
-from bench.workloads import BOUNDS, WORKLOADS
 
 FILES = ("README.md", "bench/README.md", "results/reference/README.md")
 SHOWN = {"experiment": "io_wait", "request": "wait?ms=100", "users": 200}
@@ -38,7 +40,7 @@ PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end 
 
 def reference(name: str) -> Run:
     """The committed run of an experiment."""
-    return record.load(record.REFERENCE / name)
+    return run_store.load_run(run_store.REFERENCE / name)
 
 
 def shown_rows() -> list[summary.Row]:
@@ -91,7 +93,7 @@ def caption() -> str:
 def findings() -> str:
     """What the reference runs say to the claims of their experiments."""
     rows = []
-    for name in experiment.names():
+    for name in experiment.experiment_names():
         for finding in summary.findings_of(reference(name)):
             rows.append([f"`{name}`", finding.claim.says, f"**{finding.value}**", finding.text])
     return table(["experiment", "claim", "finding", "ratio (95 % interval)"], rows)
@@ -100,7 +102,7 @@ def findings() -> str:
 def runs() -> str:
     """The committed runs and what they were made with."""
     rows = []
-    for name in experiment.names():
+    for name in experiment.experiment_names():
         run = reference(name)
         measured = sum(trial.is_measured for trial in run.trials)
         rows.append(
@@ -201,11 +203,11 @@ def workloads() -> str:
 def experiments() -> str:
     """The experiments, what they ask, and how many of their claims the reference run supports."""
     rows = []
-    for name in experiment.names():
+    for name in experiment.experiment_names():
         findings = summary.findings_of(reference(name))
         supported = sum(finding.value == "supported" for finding in findings)
         link = f"[`{name}`](results/reference/{name}/README.md)"
-        rows.append([link, experiment.load(name).question, f"{supported} of {len(findings)}"])
+        rows.append([link, experiment.load_experiment(name).question, f"{supported} of {len(findings)}"])
     return table(["experiment", "question", "claims supported"], rows)
 
 
@@ -301,13 +303,13 @@ def _mark(source: str) -> str:
 
 def is_fresh(name: str) -> bool:
     """True where the picture was drawn from what is there now."""
-    path = record.REFERENCE / name
+    path = run_store.REFERENCE / name
     return path.exists() and _mark(PICTURES[name].source()) in path.read_text()[:200]
 
 
 def is_page_fresh(name: str) -> bool:
     """True where the page of a run and its figures are those of the run that is there now."""
-    run, folder = reference(name), record.REFERENCE / name
+    run, folder = reference(name), run_store.REFERENCE / name
     figures = run_page.figures_of(run)
     files = {f"{one.slug}.svg" for one in figures}
     drawn = {path.name: _mark(run.sha256) in path.read_text()[:200] for path in folder.glob("*.svg")}
@@ -322,7 +324,7 @@ def is_page_fresh(name: str) -> bool:
 
 def write_page(name: str) -> None:
     """Write the page of a run with its figures."""
-    run, folder = reference(name), record.REFERENCE / name
+    run, folder = reference(name), run_store.REFERENCE / name
     figures = run_page.figures_of(run)
     for path in folder.glob("*.svg"):
         path.unlink()
@@ -336,15 +338,19 @@ def stale() -> list[str]:
     """The files that do not say what the results say."""
     files = [name for name in FILES if rendered((ROOT / name).read_text()) != (ROOT / name).read_text()]
     pictures = [f"results/reference/{name}" for name in PICTURES if not is_fresh(name)]
-    return [*files, *pictures, *(f"results/reference/{name}" for name in experiment.names() if not is_page_fresh(name))]
+    return [
+        *files,
+        *pictures,
+        *(f"results/reference/{name}" for name in experiment.experiment_names() if not is_page_fresh(name)),
+    ]
 
 
 def render_all() -> None:
     """Write the pictures, the pages of the runs, and all generated parts."""
-    for name in experiment.names():
+    for name in experiment.experiment_names():
         write_page(name)
     for name, picture in PICTURES.items():
-        files.write_atomically(record.REFERENCE / name, _signed(picture).encode())
+        files.write_atomically(run_store.REFERENCE / name, _signed(picture).encode())
     for path in (ROOT / name for name in FILES):
         files.write_atomically(path, rendered(path.read_text()).encode())
 

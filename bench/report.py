@@ -15,9 +15,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench import plots, stats, summary
 from bench.base.errors import UsageError
 from bench.base.files import write_atomically
+from bench.model.run_record import Run
+from bench.model.stacks import parse_stack
+from bench.model.trial_record import Trial
 from bench.plateaus import plateaus_of
-from bench.record import Run, Trial
-from bench.stacks import parse_stack
 from bench.summary import Row
 from bench.tables.below import ACCOUNT, account_of, notes_of, plateau_name, refusals_of
 from bench.tables.columns import COLUMNS, cells, columns_of

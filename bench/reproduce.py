@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from bench import experiment, record, summary, unfinished, verify
+from bench import summary, unfinished, verify
 from bench.base import files
 from bench.base.console import guarded, shown
 from bench.base.errors import ExitCode, LabError
 from bench.base.options import Parser
-from bench.record import Run
+from bench.model import experiment, run_store
+from bench.model.run_record import Run
 from bench.summary import Finding
 from bench.tables.markdown import markdown_line
 from bench.tables.texts import HOLE, one_line, verbatim
@@ -100,7 +101,7 @@ def reproduce(name: str, profile: str, folder: Path) -> Reproduction:
     """Measure one experiment and read what came of it; no end of `lab run` is an error here."""
     found = Reproduction(name, folder, lab_run(name, profile, folder))
     try:
-        found = replace(found, run=record.load(folder))
+        found = replace(found, run=run_store.load_run(folder))
     except LabError as error:
         found = replace(found, trouble=f"`lab run` ended with {found.exit_code} and left no run: {error}")
     return with_reference(found)
@@ -109,7 +110,7 @@ def reproduce(name: str, profile: str, folder: Path) -> Reproduction:
 def with_reference(found: Reproduction) -> Reproduction:
     """With the committed run beside it, or why there is none."""
     try:
-        return replace(found, reference=record.load(record.REFERENCE / found.name))
+        return replace(found, reference=run_store.load_run(run_store.REFERENCE / found.name))
     except LabError as error:
         return replace(found, reference_trouble=f"Nothing to compare with: {error}")
 
@@ -236,9 +237,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", default="quick", help="quick (default), standard or reference")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: results/local/reproduce-STAMP")
     arguments = parser.parse_args(argv)
-    names = list(dict.fromkeys(arguments.names)) or experiment.names()
+    names = list(dict.fromkeys(arguments.names)) or experiment.experiment_names()
     for name in names:
-        experiment.profile_of(experiment.load(name), arguments.profile)
+        experiment.profile_of(experiment.load_experiment(name), arguments.profile)
     folder = (arguments.out or unfinished.new_folder("reproduce")).resolve()
     with unfinished.claimed(folder, (SUMMARY, *names)):
         done = reproduce_all(names, arguments.profile, folder)

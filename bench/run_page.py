@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench import plots, summary
-from bench.record import Run
+from bench.model.run_record import Run
 from bench.tables.markdown import to_markdown
 from bench.tables.texts import verbatim
 

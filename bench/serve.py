@@ -11,10 +11,11 @@ from rich.console import Console
 
 from bench import preflight
 from bench.base.errors import LabError
-from bench.databases.credentials import VARIABLES
+from bench.model.redaction import VARIABLES
+from bench.model.servers import HOST
+from bench.model.stacks import Stack
 from bench.needs import serving_all_needs
 from bench.servers import require_free, serving, stack_environment
-from bench.stacks import HOST, Stack
 
 
 def serve(

@@ -26,8 +26,9 @@ from bench.base.errors import NotRun, UsageError
 from bench.base.files import ROOT
 from bench.base.markers import hold_marker, is_abandoned
 from bench.base.polling import eventually
-from bench.databases.credentials import hidden_here
-from bench.stacks import HOST, LOOPBACK, Stack
+from bench.model.redaction import hidden_here
+from bench.model.servers import HOST, LOOPBACK
+from bench.model.stacks import Stack
 from bench.variables import clean_environment
 
 READY_WITHIN_S = 30.0

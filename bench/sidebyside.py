@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.compare import CPU, Comparison, Outcome, Pair, Ratio, counts_of
 from bench.likeness import commit_of
-from bench.record import Run
+from bench.model.run_record import Run
 from bench.summary import Row
 from bench.tables.markdown import markdown_line
 from bench.tables.texts import code, number, verbatim

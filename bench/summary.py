@@ -15,18 +15,9 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from bench import limits, stats, theory
-from bench.record import (
-    Claim,
-    Reason,
-    Run,
-    Trial,
-    Verdict,
-    decode_histogram,
-    load_text,
-    new_histogram,
-    sides_of,
-    values_of,
-)
+from bench.model.histograms import decode_histogram, new_histogram
+from bench.model.run_record import Assertion, Run, sides_of
+from bench.model.trial_record import Reason, Trial, Verdict, load_text, values_of
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
 ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload", "server-busy"}
@@ -39,7 +30,7 @@ SATURATED = 0.9
 
 
 class Load(NamedTuple):
-    """What the load of a row was: see `record.Trial`."""
+    """What the load of a row was: see `trial_record.Trial`."""
 
     users: int | None
     rate_per_s: float | None
@@ -272,7 +263,7 @@ def stacks_without_trials(run: Run) -> list[str]:
 class Finding:
     """A claim judged by the run. `text` is the ratio with its interval, or why it cannot be told."""
 
-    claim: Claim
+    claim: Assertion
     value: stats.Finding
     text: str
     ratio: stats.Interval | None = None
@@ -283,12 +274,12 @@ def findings_of(run: Run) -> list[Finding]:
     return [judge(claim, run.trials) for claim in run.plan.claims]
 
 
-def claims_about(claims: Iterable[Claim], trials: Sequence[Trial]) -> list[Claim]:
+def claims_about(claims: Iterable[Assertion], trials: Sequence[Trial]) -> list[Assertion]:
     """The claims all of whose sides are among these trials, measured or only planned."""
     return [claim for claim in claims if all(_pick(trials, side) for side in sides_of(claim))]
 
 
-def judge(claim: Claim, trials: Sequence[Trial]) -> Finding:
+def judge(claim: Assertion, trials: Sequence[Trial]) -> Finding:
     """What these trials say to a claim, whoever made it."""
     if claim.order:
         return _judge_order(claim, trials)
@@ -304,7 +295,7 @@ def judge(claim: Claim, trials: Sequence[Trial]) -> Finding:
     return Finding(claim, _side(claim, ratio), _ratio_text(claim, ratio), ratio)
 
 
-def _side(claim: Claim, interval: stats.Interval) -> stats.Finding:
+def _side(claim: Assertion, interval: stats.Interval) -> stats.Finding:
     match claim.expect:
         case "between":
             return stats.finding_between(interval, *claim.within)
@@ -314,7 +305,7 @@ def _side(claim: Claim, interval: stats.Interval) -> stats.Finding:
             return stats.finding_greater(interval, claim.than)
 
 
-def _judge_count(claim: Claim, trials: Sequence[Trial]) -> Finding:
+def _judge_count(claim: Assertion, trials: Sequence[Trial]) -> Finding:
     """The number itself, from the least to the most seen in any restart."""
     picked = _pick(trials, claim.left)
     hindrance = _hindrance(claim.left, picked, claim.measure, may_be_zero=True)
@@ -335,7 +326,7 @@ def _shown(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) or value >= 100 else f"{value:,.3g}"
 
 
-def _judge_order(claim: Claim, trials: Sequence[Trial]) -> Finding:
+def _judge_order(claim: Assertion, trials: Sequence[Trial]) -> Finding:
     """Each has more than the next: refuted by one pair the other way round, supported only by all pairs."""
     pairs = [
         judge(replace(claim, left=more, right=less, order=[], expect="greater", than=1.0), trials)
@@ -356,12 +347,12 @@ def ratio_of(over: Row, under: Row, measure: str) -> stats.Interval | None:
     return stats.ratio_interval(over.deciding(measure), under.deciding(measure))
 
 
-def _ratio_text(claim: Claim, ratio: stats.Interval) -> str:
+def _ratio_text(claim: Assertion, ratio: stats.Interval) -> str:
     plain = claim.expect != "between" and claim.than == 1
     return stats.describe_ratio(ratio) + ("" if plain else f", asked: {_asked(claim, '×')}")
 
 
-def _asked(claim: Claim, unit: str = "", per_unit: float = 1) -> str:
+def _asked(claim: Assertion, unit: str = "", per_unit: float = 1) -> str:
     if claim.expect == "between":
         low, high = (bound / per_unit for bound in claim.within)
         return f"{low:,.10g} to {high:,.10g}{unit}"
@@ -448,7 +439,7 @@ def selector_text(selector: dict[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def compared_text(claim: Claim) -> str:
+def compared_text(claim: Assertion) -> str:
     """What a claim sets beside what: `throughput_per_s: one stack / another`."""
     if claim.order:
         return f"{claim.measure}: " + " > ".join(map(selector_text, claim.order))

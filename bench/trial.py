@@ -4,87 +4,29 @@ The phases are here; `watch.py` looks at the window, `numbers.py` makes numbers 
 """
 
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from bench import connections, cpus, preflight, servers, watch
 from bench.base.errors import NotRun, SecondInterrupt
 from bench.base.files import write_atomically
-from bench.commands import normalise
 from bench.databases.database import ASKED_WITHIN_S, OF_OURS_WITHIN_S
 from bench.databases.payments import Books
-from bench.load.process import Ask, Engine, Recording, RunningLoad, running_load
+from bench.load.process import Ask, Recording, RunningLoad, running_load
+from bench.model import trial_plan
+from bench.model.commands import normalise
+from bench.model.trial_plan import TrialPlan, planned_trial
+from bench.model.trial_record import Reason, Trial
 from bench.needs import Needs, serving_needs
 from bench.numbers import numbers_of
 from bench.probe import CONNECT_WITHIN_S, PROBED_WITHIN_S, ContractBroken, probe, require_reachable
-from bench.record import Reason, Trial
 from bench.servers import Server, free_port, serving_stack, work_folder
-from bench.stacks import LOOPBACK, Stack
 from bench.verdict import TrialInvalid, judge
-from bench.watch import Evidence, Freeze, Outage, Watch
-from bench.workloads import Request
+from bench.watch import Evidence, Watch
 
-FIRST_REQUEST_S = 0.005  # of a user: its connection, its thread, its place in the queue
-MAX_ROUND_S = 5.0  # beyond it a trial is left to be called unsteady
 HAND_IN_WITHIN_S = 1.0  # after Ctrl-C: what the load has recorded so far
 STOPS_WITHIN_S = 10.0  # everything that was started, also when it hangs
 INTERRUPTED = Reason("interrupted", "Interrupted; no number is claimed.")
-
-
-@dataclass(frozen=True)
-class TrialPlan:
-    """What one trial is to be, decided before it starts.
-
-    The load: closed with `users`, open with `rate_per_s`, closed and held back with both. `capacity_share` stands for
-    a rate that is known once the stack's capacity has been measured: see `experiment.resolved`. `connections` are held
-    or, after `leave_after_s`, left by all but `staying` of them, or they come in waves where the database allows
-    `max_connections` and no more: see connections.py. `outage`: when the database goes away, and for how long.
-    `target` is the address of a server that is there already; without it each trial starts its own. `count_hops`:
-    trace one request of it before the server starts.
-    """
-
-    stack: Stack
-    request: Request
-    users: int | None
-    repeat: int
-    middleware: tuple[str, ...]
-    warmup_s: float
-    duration_s: float
-    rate_per_s: float | None = None
-    capacity_share: float | None = None
-    schedule: str = "poisson"
-    seed: int = 0
-    freeze: Freeze | None = None
-    engine: Engine = field(default_factory=Engine)
-    target: str | None = None
-    count_hops: bool = False
-    connections: int | None = None
-    leave_after_s: float | None = None
-    staying: int = 0
-    max_connections: int | None = None
-    outage: Outage | None = None
-
-    @property
-    def full_warmup_s(self) -> float:
-        """The warm-up, with time for every user's first request, and one round where users queue for slots, N L / W.
-
-        Until everybody has been served once, connections and threads are being made and the queue still grows.
-        """
-        slots, users = self.request.slots(self.stack), self.users or 0
-        round_s = users * self.request.io_wait_s(self.stack) / slots if slots and slots < users else 0.0
-        return self.warmup_s + users * FIRST_REQUEST_S + min(round_s, MAX_ROUND_S)
-
-    @property
-    def arrive_within_s(self) -> float:
-        """Users arrive at random in the first half of the warm-up: in step they would come in waves for ever."""
-        return self.warmup_s / 2
-
-    @property
-    def drives_others(self) -> bool:
-        """True where the load goes to an address that is not loopback."""
-        host = urlsplit(self.target).hostname if self.target else self.engine.bind
-        return host not in LOOPBACK
 
 
 def deadline_s(plan: TrialPlan) -> float:
@@ -107,28 +49,9 @@ def _served_within_s(plan: TrialPlan) -> float:
 def _driven_within_s(plan: TrialPlan) -> float:
     """Of the load, or of the driver that holds connections."""
     if plan.connections is not None:
-        return connections.DRIVEN_WITHIN_S + connections.LOOKED_AFTER_S[connections.kind_of(plan)]
+        return connections.DRIVEN_WITHIN_S + connections.LOOKED_AFTER_S[trial_plan.kind_of(plan)]
     outage_s = OF_OURS_WITHIN_S if plan.outage else 0.0
     return watch.LOAD_WITHIN_S + plan.full_warmup_s + plan.duration_s + outage_s + watch.RECORDED_WITHIN_S
-
-
-def blank(plan: TrialPlan) -> Trial:
-    """The trial as planned, not run."""
-    return Trial(
-        stack=plan.stack.name,
-        workload=plan.request.workload.name,
-        parameters=dict(plan.request.parameters),
-        middleware=list(plan.middleware),
-        users=plan.users,
-        rate_per_s=plan.rate_per_s,
-        capacity_share=plan.capacity_share,
-        connections=plan.connections,
-        max_connections=plan.max_connections,
-        repeat=plan.repeat,
-        io_wait_s=plan.request.io_wait_s(plan.stack),
-        overlaps=plan.request.workload.overlaps(plan.stack.lab),
-        slots=plan.request.slots(plan.stack),
-    )
 
 
 def run_trial(plan: TrialPlan, keep: Path | None = None) -> Trial:
@@ -137,7 +60,7 @@ def run_trial(plan: TrialPlan, keep: Path | None = None) -> Trial:
     `keep`: where an open loop's single requests are to be kept. Interrupted, the trial is `aborted` with what was
     counted so far; a second interruption goes through as SecondInterrupt.
     """
-    trial = blank(plan)
+    trial = planned_trial(plan)
     try:
         return _measured(trial, plan, keep) if plan.connections is None else connections.measured(trial, plan)
     except NotRun as error:

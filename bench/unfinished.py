@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from bench import record
 from bench.base.errors import LabError, UsageError
 from bench.base.markers import hold_marker, is_abandoned, is_held, is_own_file
+from bench.model import run_store
 
 MARKER = "running.json"
 WRITTEN = ("run.json", "report.html", "requests")
@@ -21,8 +21,8 @@ _RUNNING = re.compile(rb'"status":"running"')
 
 def new_folder(name: str) -> Path:
     """Make a folder of `results/local`, named after what it is for and the time, that no other process is given."""
-    record.LOCAL.mkdir(parents=True, exist_ok=True)
-    stamped = first = record.LOCAL / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    run_store.LOCAL.mkdir(parents=True, exist_ok=True)
+    stamped = first = run_store.LOCAL / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     number = 1
     while True:
         try:
@@ -94,11 +94,11 @@ def _abort(folder: Path) -> str | None:
         if not _says_running(folder / "run.json") or is_held(folder / MARKER):
             return None
         try:
-            run = record.load(folder)
+            run = run_store.load_run(folder)
         except LabError as error:
             return f"Skipped: {error}"
         if run.status == "running":
-            record.save(replace(run, status="aborted"), folder)
+            run_store.save_run(replace(run, status="aborted"), folder)
             return _sentence(folder, kept=len(run.trials), planned=run.plan.trials)
     return None
 
@@ -113,5 +113,5 @@ def _says_running(path: Path) -> bool:
 
 def _sentence(folder: Path, kept: int, planned: int) -> str:
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    name = folder.name if folder.parent == record.LOCAL.resolve() else str(shown)
+    name = folder.name if folder.parent == run_store.LOCAL.resolve() else str(shown)
     return f"{shown} was not finished: {kept} of {planned} trials are kept, `lab report {name}` shows them."

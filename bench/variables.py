@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from bench.databases.credentials import VARIABLE as DATABASE_VARIABLE
+from bench.model.redaction import VARIABLE as DATABASE_VARIABLE
 
 FOREIGN_PREFIXES = (
     *("PYTHON", "COVERAGE_", "COV_CORE_", "PYDEVD_", "DEBUGPY_"),

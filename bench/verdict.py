@@ -6,9 +6,9 @@ Locust's exit status is not asked: it is 0 also when a worker was killed or ever
 from collections.abc import Iterator
 
 from bench.limits import CLIENT_FULL, ceiling_per_s, least_s
-from bench.record import ASKED_FOR, Reason, Trial, Verdict
+from bench.model.trial_record import ASKED_FOR, Reason, Trial, Verdict
+from bench.model.workloads import WORKLOADS
 from bench.stats import halves_differ, littles_law_error, littles_law_noise
-from bench.workloads import WORKLOADS
 
 MAX_ERROR_SHARE = 0.001  # above it there is no latency claim (checklist: errors apart)
 MAX_LATENESS_US, MAX_LATENESS_SHARE = 2000, 0.05

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import ExitCode, UsageError
-from bench.record import Run
+from bench.model.run_record import Run
 from bench.summary import Finding, between_windows_s, findings_of
 from bench.tables.as_json import to_json_findings
 from bench.tables.terminal import print_findings

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
 
 import psutil
 
@@ -15,8 +14,9 @@ from bench import meter
 from bench.base.errors import NotRun
 from bench.databases.database import Database
 from bench.load.process import DRAIN_S, Recording, RunningLoad, Stretch, merge
+from bench.model.trial_plan import Freeze, Outage
+from bench.model.trial_record import Event, column_s
 from bench.needs import Needs
-from bench.record import Event, column_s
 from bench.servers import Server, has_ended
 from bench.verdict import TrialInvalid
 
@@ -28,20 +28,6 @@ PREPARE_S = 0.1  # before the window: what takes long to look up would hold up t
 HAND_IN_WITHIN_S = 1.0
 HELD_UP_S = 0.3
 """So long without a look of ours is a gap in the lab: it was stopped, or had no core."""
-
-
-class Freeze(NamedTuple):
-    """A pause of the server that the experiment asks for, in seconds from the window's start."""
-
-    at_s: float
-    for_s: float
-
-
-class Outage(NamedTuple):
-    """The database away for a while, as the experiment asks, in seconds from the window's start."""
-
-    at_s: float
-    for_s: float
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""From what load/waves.py wrote, and connections counted meanwhile, to `record.Waves`. Pure."""
+"""From what load/waves.py wrote, and connections counted meanwhile, to `trial_record.Waves`. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from bench.record import Wave, Waves
+from bench.model.trial_record import Wave, Waves
 
 Look = tuple[float, int]
 """Monotonic seconds, and connections open on the database then."""

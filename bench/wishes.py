@@ -7,19 +7,20 @@ from urllib.parse import urlsplit
 from bench.base.errors import UsageError, nearest
 from bench.base.options import Address
 from bench.cpus import available
-from bench.experiment import Wishes
-from bench.load.process import MASTER_PORT, Engine
+from bench.model.servers import HOST, LOOPBACK
+from bench.model.stacks import parse_stack
+from bench.model.trial_matrix import Overrides
+from bench.model.trial_plan import MASTER_PORT, Engine
+from bench.model.workloads import parse_request
 from bench.servers import own_address
-from bench.stacks import HOST, LOOPBACK, parse_stack
-from bench.workloads import parse_request
 from labs.common.middleware import NAMES
 
 
-def wishes_of(arguments: argparse.Namespace) -> Wishes:
+def wishes_of(arguments: argparse.Namespace) -> Overrides:
     """What was asked for on the command line, checked as far as names go."""
     middleware = None if arguments.middleware is None else tuple(check_middleware(arguments.middleware))
     given = {} if arguments.seed is None else {"seed": arguments.seed}
-    return Wishes(
+    return Overrides(
         stacks=tuple(parse_stack(text).name for text in arguments.stack),
         requests=tuple(parse_request(text).name for text in arguments.workload),
         users=tuple(arguments.users),

@@ -32,7 +32,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OfRun(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="run"):
-    """A comparison in the reference run of an experiment, as `record.Claim` has it.
+    """A comparison in the reference run of an experiment, as `run_record.Assertion` has it.
 
     `claim` takes over what a claim of that experiment compares; what is given beside it comes instead, above all what
     people expect. With `steps` the comparison is made once at each, and `{turn}` says where its finding changes.

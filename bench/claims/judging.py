@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from bench import experiment, stats, summary
+from bench import stats, summary
 from bench.base.errors import LabError
 from bench.claims import facts
 from bench.claims.entries import AnyEvidence, AnyFacts, Entry, Evidence, Nothing, OfFacts, OfRun, Step
 from bench.claims.material import Absent, Kept
-from bench.record import Claim, Run
+from bench.model import experiment
+from bench.model.run_record import Assertion, Run
 from bench.stats import Finding, Interval
 
 ASKED = ", asked: "
@@ -198,9 +199,9 @@ def measured(found: summary.Finding) -> str:
     return found.text.partition(ASKED)[0]
 
 
-def claim_of(evidence: OfRun, step: Step | None = None) -> Claim:
+def claim_of(evidence: OfRun, step: Step | None = None) -> Assertion:
     """What is compared, and what people expect of it."""
-    base = claim_in(evidence.experiment, evidence.claim) if evidence.claim else Claim(evidence.shows)
+    base = claim_in(evidence.experiment, evidence.claim) if evidence.claim else Assertion(evidence.shows)
     names = ("measure", "left", "right", "expect", "than", "within")
     given = {name: value for name in names if (value := getattr(evidence, name)) is not None}
     claim = replace(base, **given)
@@ -210,9 +211,9 @@ def claim_of(evidence: OfRun, step: Step | None = None) -> Claim:
     return replace(claim, left={**claim.left, **step.left}, right=right)
 
 
-def claim_in(name: str, says: str) -> Claim:
+def claim_in(name: str, says: str) -> Assertion:
     """The claim of an experiment by its text. LabError where it has none such."""
-    for claim in experiment.load(name).claims:
+    for claim in experiment.load_experiment(name).claims:
         if claim.says == says:
             return claim
     raise LabError(f"bench/claims.toml asks {name} for a claim that it has not: {says!r}.")

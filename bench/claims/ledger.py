@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench import record
 from bench.base import files
 from bench.base.errors import LabError
 from bench.claims.entries import (
@@ -29,9 +28,10 @@ from bench.claims.judging import Judged, Part, judged
 from bench.claims.material import PROBES_KEPT, Absent, Again, Kept
 from bench.claims.probes import PROBES
 from bench.hops.kept import FEEDS, KEPT
+from bench.model import run_store
 from bench.stats import Finding
 
-FILE = record.REFERENCE / PROBES_KEPT
+FILE = run_store.REFERENCE / PROBES_KEPT
 FINDINGS: tuple[Finding, ...] = ("supported", "refuted", "cannot tell")
 
 

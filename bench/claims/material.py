@@ -11,11 +11,11 @@ from typing import Any
 
 import django
 
-from bench import record
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
 from bench.claims.probes import DOCUMENTS, PROBES
-from bench.record import Run
+from bench.model import run_store
+from bench.model.run_record import Run
 from bench.variables import clean_environment, ours
 
 PROBES_KEPT = "claims.json"
@@ -33,7 +33,7 @@ class Absent(LabError):
 class Kept:
     """The reference runs, what is kept beside them, and in `claims.json` what the probes saw."""
 
-    def __init__(self, folder: Path = record.REFERENCE) -> None:
+    def __init__(self, folder: Path = run_store.REFERENCE) -> None:
         self.folder = folder
         self._runs: dict[str, Run] = {}
         self._documents: dict[str, Document] = {}
@@ -44,7 +44,7 @@ class Kept:
             raise Absent(f"the reference run of {name} has not been made: `./scripts/reference` makes it")
         if name not in self._runs:
             try:
-                self._runs[name] = record.load(self.folder / name)
+                self._runs[name] = run_store.load_run(self.folder / name)
             except LabError as error:
                 raise Absent(str(error).rstrip(".")) from None
         return self._runs[name]
@@ -87,7 +87,7 @@ class Again(Kept):
     def __init__(
         self,
         names: Collection[str] = tuple(PROBES),
-        folder: Path = record.REFERENCE,
+        folder: Path = run_store.REFERENCE,
         tell: Callable[[str], None] = lambda name: None,
     ) -> None:
         super().__init__(folder)

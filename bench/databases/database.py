@@ -18,8 +18,8 @@ import psycopg
 from bench.base.bounded_http import cut_after
 from bench.base.errors import NotRun, UsageError
 from bench.databases import postgres
-from bench.databases.credentials import HIDDEN, VARIABLE, hidden, hidden_here
 from bench.databases.postgres_programs import WHEEL, Binaries, of_system, of_wheel
+from bench.model.redaction import HIDDEN, VARIABLE, hidden, hidden_here
 from bench.servers import Process, start, work_folder
 from labs.common.addresses import is_quoted
 

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bench.databases.database import Database
-from bench.record import DatabaseUse
+from bench.model.trial_record import DatabaseUse
 
 MOST_ERRORS = 5
 _ERROR = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Timeout)): (.{0,500})", re.MULTILINE)

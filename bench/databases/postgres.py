@@ -21,8 +21,8 @@ from psycopg import sql
 
 from bench.base.errors import NotRun
 from bench.databases.postgres_programs import Binaries, copied
+from bench.model.servers import HOST
 from bench.servers import Process, require_free, start, work_folder
-from bench.stacks import HOST
 
 SUPERUSER, ROLE, NAME = "bench", "lab", "lab"
 # Below what systems hand to clients: one that asks again and again during an outage would in the end be given the

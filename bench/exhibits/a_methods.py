@@ -23,14 +23,14 @@ from typing import Any
 
 from rich.table import Table
 
-from bench import record
 from bench.base import files
 from bench.base.console import console, guarded, print_json
 from bench.base.errors import ExitCode, NotRun
 from bench.base.options import Parser
+from bench.model import run_store
 from bench.servers import work_folder
 
-FILE = record.REFERENCE / "a_methods.json"
+FILE = run_store.REFERENCE / "a_methods.json"
 # 4.0 shows what was there before 4.1, which brought the ORM's.
 VERSIONS = ("4.0", "4.1", "4.2", "5.0", "5.1", "5.2", "6.0", "6.1")
 DOWNLOAD_WITHIN_S = 120

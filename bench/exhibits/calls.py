@@ -28,17 +28,17 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from bench import record
 from bench.base import files
 from bench.base.console import console, guarded, print_json
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
 from bench.base.options import Parser
 from bench.databases.database import serving_database, source
+from bench.model import run_store
 from bench.servers import work_folder
 from bench.variables import clean_environment
 
-FILE = record.REFERENCE / "calls.json"
+FILE = run_store.REFERENCE / "calls.json"
 CALLS_FILE = ROOT / "labs" / "traps" / "calls.py"
 TICK_S = 0.001
 LONG_MS = 50

@@ -20,7 +20,6 @@ import django
 import msgspec
 from rich.table import Table
 
-from bench import record
 from bench.base import files
 from bench.base.console import console, guarded, print_json
 from bench.base.errors import ExitCode
@@ -28,11 +27,12 @@ from bench.base.files import ROOT
 from bench.base.options import Parser
 from bench.databases.database import serving_database, source
 from bench.exhibits.trap_ways import WAYS, Values, Visitor
+from bench.model import run_store
+from bench.model.stacks import parse_stack
 from bench.servers import free_port, serving
-from bench.stacks import parse_stack
 from labs.traps.names import TRAPS
 
-FILE = record.REFERENCE / "traps.json"
+FILE = run_store.REFERENCE / "traps.json"
 STACKS = {"wsgi": "traps_wsgi@gthread:16", "asgi": "traps_asgi@uvicorn"}
 
 

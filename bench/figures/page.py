@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from bench.figures.looks import GREY, INK, Look, look_of, styled
-from bench.record import Run
+from bench.model.run_record import Run
 from bench.summary import Row, lab_of, rows_of
 from bench.tables.texts import number, whole
 

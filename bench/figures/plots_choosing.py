@@ -23,7 +23,7 @@ from bench.figures.page import (
 )
 from bench.learn.choosing import MOST_USERS, SEVEN, Case, Option, Price, option_of, options_of
 from bench.learn.choosing_words import described, headline
-from bench.record import Run
+from bench.model.run_record import Run
 from bench.summary import Row, rows_of
 
 POINTS = 120

@@ -24,7 +24,7 @@ from bench.figures.page import (
     series_of,
     subtitle_of,
 )
-from bench.record import Run
+from bench.model.run_record import Run
 from bench.summary import Row, rows_of
 from bench.tables.texts import number, whole
 

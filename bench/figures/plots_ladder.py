@@ -21,7 +21,7 @@ from bench.figures.page import (
     rows_for,
     subtitle_of,
 )
-from bench.record import Run
+from bench.model.run_record import Run
 from bench.stats import describe_ratio
 from bench.summary import Row, ratio_of
 from bench.tables.texts import whole

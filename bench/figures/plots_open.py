@@ -30,6 +30,8 @@ from bench.figures.page import (
     subtitle_of,
 )
 from bench.figures.timeline import timeline as timeline  # the third figure of open loops, which also draws other trials
+from bench.model.run_record import Run
+from bench.model.trial_record import users_text
 from bench.percentiles import (
     P99,
     Curve,
@@ -41,7 +43,6 @@ from bench.percentiles import (
     odds,
     scale_percentiles,
 )
-from bench.record import Run, users_text
 from bench.summary import Row, rows_of
 from bench.tables.texts import is_lower_bound, milliseconds, number
 

@@ -8,7 +8,7 @@ from bench.figures.bars import bars
 from bench.figures.looks import styled
 from bench.figures.page import CPU, THREADS, Picture, extremes_of, is_plainly_closed
 from bench.figures.plots_database import P50
-from bench.record import Run
+from bench.model.run_record import Run
 from bench.summary import Row, rows_of
 from bench.tables.texts import number, whole
 

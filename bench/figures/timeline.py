@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.figures.looks import FAILED, GREY, INK, look_of, styled
 from bench.figures.page import Picture, new_page, text_width_in
-from bench.record import ASKED_FOR, Event, Run, Trial
+from bench.model.run_record import Run
+from bench.model.trial_record import ASKED_FOR, Event, Trial
 from bench.summary import Row, rows_of
 
 MOST = 6

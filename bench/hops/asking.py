@@ -16,10 +16,10 @@ from bench.hops.inside import bootstrap
 from bench.hops.inside.ask import Ask
 from bench.hops.inside.trace import Trace, from_json
 from bench.hops.interpreter import OURS, Interpreter
+from bench.model.stacks import Stack
+from bench.model.workloads import Request
 from bench.needs import serving_needs
 from bench.servers import Process, stack_environment, start, work_folder
-from bench.stacks import Stack
-from bench.workloads import Request
 
 TIME_LIMIT_S = 30.0
 LOOK_EVERY_S = 0.005

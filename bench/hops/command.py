@@ -15,8 +15,8 @@ from bench.hops.asking import NeverEnded, trace_of, traced
 from bench.hops.inside.ask import Ask
 from bench.hops.inside.trace import Trace
 from bench.hops.interpreter import choose
-from bench.stacks import Stack, parse_stack
-from bench.workloads import Request, parse_request
+from bench.model.stacks import Stack, parse_stack
+from bench.model.workloads import Request, parse_request
 
 
 def trace(arguments: argparse.Namespace) -> int:

@@ -6,10 +6,10 @@ from functools import cache
 
 from bench.base.errors import LabError, NotRun
 from bench.hops.asking import trace_of
-from bench.record import Hops
-from bench.stacks import parse_stack
-from bench.trial import TrialPlan
-from bench.workloads import parse_request
+from bench.model.stacks import parse_stack
+from bench.model.trial_plan import TrialPlan
+from bench.model.trial_record import Hops
+from bench.model.workloads import parse_request
 
 
 def count_hops(plan: TrialPlan) -> Hops | None:

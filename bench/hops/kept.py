@@ -11,16 +11,16 @@ import json
 import sys
 from typing import NamedTuple
 
-from bench import record
 from bench.base import files
 from bench.base.console import guarded
 from bench.base.errors import ExitCode
 from bench.hops.asking import trace_of
 from bench.hops.inside.trace import Trace, from_json
-from bench.stacks import parse_stack
-from bench.workloads import parse_request
+from bench.model import run_store
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
 
-FILE = record.REFERENCE / "traces.json"
+FILE = run_store.REFERENCE / "traces.json"
 
 
 class Kept(NamedTuple):

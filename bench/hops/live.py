@@ -16,9 +16,10 @@ from bench.base.files import ROOT
 from bench.hops.asking import answer_of, hidden_from
 from bench.hops.inside import bootstrap
 from bench.hops.interpreter import OURS, Interpreter, choose
+from bench.model.servers import HOST
+from bench.model.stacks import Stack, parse_stack
 from bench.needs import serving_all_needs
 from bench.servers import READY_WITHIN_S, Process, listens_within, require_free, stack_environment, start, work_folder
-from bench.stacks import HOST, Stack, parse_stack
 
 WSGI_SERVER = "wsgiref"
 """In the standard library, so that every interpreter has it."""

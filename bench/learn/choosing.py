@@ -13,8 +13,8 @@ from itertools import pairwise
 from math import ceil, log
 
 from bench import theory
-from bench.record import Run
-from bench.stacks import LABS
+from bench.model.run_record import Run
+from bench.model.stacks import LABS
 from bench.summary import Row, lab_of, rows_of
 
 LEAST_ASKED_FIRST = ("sync_wsgi", "sync_asgi", "async_asgi", "zero_hop")

@@ -18,7 +18,7 @@ from bench.learn.choosing import (
     turning_point,
 )
 from bench.learn.choosing_steps import steps
-from bench.record import Run
+from bench.model.run_record import Run
 from bench.summary import Row, lab_of, rows_of
 from bench.tables.texts import number, percent, whole
 

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench import cpus, meter, record, summary, theory
+from bench import cpus, meter, summary, theory
 from bench.base.errors import NotRun
 from bench.learn.exercise_calls import called
 from bench.learn.exercise_visits import NotYet, Seen, Subject
 from bench.load.streams import Address
+from bench.model import run_store
+from bench.model.stacks import parse_stack
 from bench.servers import Server, serving_stack
-from bench.stacks import parse_stack
 
 FUNCTION = "plateau_per_s"
 ALIKE = 0.01
@@ -35,7 +36,7 @@ def plateau(subject: Subject) -> Seen:
     """Ask the learner's function for the limit of each kept point and of a server measured now.
 
     Raises NotYet if one of them is wrong by more than ALIKE."""
-    rows = [row for row in summary.rows_of(record.load(record.REFERENCE / PREDICTED)) if row.measured]
+    rows = [row for row in summary.rows_of(run_store.load_run(run_store.REFERENCE / PREDICTED)) if row.measured]
     cases = [{"users": row.users, "threads": row.slots, "wait_s": row.io_wait_s, "cpu_s": _cpu_s(row)} for row in rows]
     said = called(subject, FUNCTION, cases)
     wrong = [place for place, row in enumerate(rows) if not _alike(said[place], _limit_per_s(row))]

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
-from bench.stacks import HOST
+from bench.model.servers import HOST
 from labs.common.gauge import Gauge
 
 

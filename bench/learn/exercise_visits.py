@@ -14,10 +14,11 @@ from typing import Literal
 
 import httpx
 
-from bench.databases.credentials import hidden_here
 from bench.exhibits.trap_ways import Visitor
+from bench.model.redaction import hidden_here
+from bench.model.servers import SERVERS, Budget, Interface
+from bench.model.stacks import Lab, Stack
 from bench.servers import Server, serving_stack
-from bench.stacks import SERVERS, Budget, Interface, Lab, Stack
 
 EXERCISE_VARIABLE = "LAB_EXERCISE"
 ANSWER_WITHIN_S = 5.0

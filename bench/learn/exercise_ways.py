@@ -36,7 +36,7 @@ from bench.learn.exercise_visits import (
     ms_since,
     visiting,
 )
-from bench.stacks import Stack
+from bench.model.stacks import Stack
 
 WAIT_MS, CROWD_WAIT_MS = 50, 300
 LONG_MS, OVERTAKEN_AFTER_S = 300, 0.1

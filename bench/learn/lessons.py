@@ -5,14 +5,15 @@ import difflib
 import os
 from collections.abc import Iterable, Sequence
 
-from bench import record
 from bench.base.errors import UsageError
 from bench.base.files import ROOT
-from bench.record import Reason, Run, Trial
-from bench.stacks import parse_stack
+from bench.model import run_store
+from bench.model.run_record import Run
+from bench.model.stacks import parse_stack
+from bench.model.trial_record import Reason, Trial
+from bench.model.workloads import parse_request
 from bench.summary import Load, Row, findings_of, rows_of
 from bench.tables.markdown import finding_point, markdown_line
-from bench.workloads import parse_request
 
 RESULTS_VARIABLE = "LAB_RESULTS"
 NOT_MEASURED = "not measured in this run; `--profile standard` measures all that this lesson shows"
@@ -25,7 +26,7 @@ def run_to_show(experiment: str) -> Run:
     """
     named = os.environ.get(RESULTS_VARIABLE)
     from_top = ROOT / (named or experiment)
-    run = record.load(record.find(str(from_top) if named and from_top.exists() else named or experiment))
+    run = run_store.load_run(run_store.find_run(str(from_top) if named and from_top.exists() else named or experiment))
     if run.experiment != experiment:
         raise UsageError(
             f"{RESULTS_VARIABLE}={named} is a run of {run.experiment}, this lesson needs one of {experiment}: "
@@ -36,7 +37,7 @@ def run_to_show(experiment: str) -> Run:
 
 def reference(experiment: str) -> Run:
     """The committed run of the experiment."""
-    return record.load(record.REFERENCE / experiment)
+    return run_store.load_run(run_store.REFERENCE / experiment)
 
 
 def told(run: Run) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import record, unfinished
+from bench import unfinished
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
-from bench.record import Run
+from bench.model import run_store
+from bench.model.run_record import Run
 from labs.traps.names import TRAPS
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def measure(experiment: str, *options: str, folder: Path | None = None) -> Run |
     status, said = _heard(command)
     if status == ExitCode.USAGE or not (folder / "run.json").exists():  # refused, where another's run is there
         raise LabError(f"Nothing was measured: {said[-1] if said else 'it ended without a word'}")
-    return record.load(folder)
+    return run_store.load_run(folder)
 
 
 def ask_traps(names: Sequence[str] = TRAPS) -> Found | None:
@@ -77,11 +78,16 @@ def expected_s(experiment: str, *options: str) -> float:
     """About how long `lab run` takes with these options: as trials of the reference run did around their windows."""
     # These import all that measures, which a reader of pictures need not wait for.
     from bench.arguments import build_parser
-    from bench.experiment import load, profile_of, trials_of
+    from bench.model.experiment import load_experiment, profile_of
+    from bench.model.trial_matrix import trials_of
     from bench.wishes import wishes_of
 
     words = build_parser().parse_args(["run", experiment, *options])
-    wishes, known, kept = wishes_of(words), load(experiment), record.load(record.REFERENCE / experiment)
+    wishes, known, kept = (
+        wishes_of(words),
+        load_experiment(experiment),
+        run_store.load_run(run_store.REFERENCE / experiment),
+    )
     around_s = statistics.median(trial.took_s - kept.plan.warmup_s - kept.plan.duration_s for trial in kept.trials)
     repeats = wishes.repeats or profile_of(known, words.profile).repeats
     trials = trials_of(known, words.profile, wishes)

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from bench.record import column_s, encode_histogram, latency_of, new_histogram
+from bench.model.histograms import encode_histogram, latency_of, new_histogram
+from bench.model.trial_record import column_s
 
 if TYPE_CHECKING:
     from bench.load.open import Driver

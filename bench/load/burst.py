@@ -13,11 +13,11 @@ import httpx
 from bench import cpus, meter
 from bench.base.bounded_http import ask
 from bench.base.signals import run
+from bench.model.stacks import Stack
+from bench.model.workloads import Request
 from bench.needs import serving_needs
 from bench.probe import probe
 from bench.servers import Server, serving_stack
-from bench.stacks import Stack
-from bench.workloads import Request
 
 MAX_REQUESTS = 100
 LOOK_EVERY_S = 0.02

@@ -19,11 +19,13 @@ from bench import cpus
 from bench.base.console import console, guarded, print_json
 from bench.base.errors import ExitCode, LabError, MissingDependency
 from bench.base.options import Parser, seconds, whole
-from bench.record import REFERENCE, Trial
+from bench.model.run_store import REFERENCE
+from bench.model.stacks import Stack, parse_stack
+from bench.model.trial_plan import TrialPlan
+from bench.model.trial_record import Trial
+from bench.model.workloads import Request, parse_request
 from bench.servers import Process, serving_stack, start, work_folder
-from bench.stacks import Stack, parse_stack
-from bench.trial import TrialPlan, run_trial
-from bench.workloads import Request, parse_request
+from bench.trial import run_trial
 
 NULL_SERVER = "bare_asgi@uvicorn"
 PEAK_USERS, WAIT_USERS = 50, 100

@@ -30,7 +30,8 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from bench.base.bounded_http import MOST_BYTES
 from bench.load.distributed import Master, Worker, wait_for, write
-from bench.record import column_s, encode_histogram, new_histogram
+from bench.model.histograms import encode_histogram, new_histogram
+from bench.model.trial_record import column_s
 
 NS_PER_S = 1_000_000_000
 TIMEOUT_S = 60.0

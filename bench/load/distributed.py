@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import gevent
 
 from bench.load.protocol import DONE, MASTER_GONE, REFUSED, WORKING
-from bench.stacks import LOOPBACK, OWN_HOST_VARIABLE
+from bench.model.servers import LOOPBACK, OWN_HOST_VARIABLE
 
 POLL_S = 0.005
 TICK_S = 0.25

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.load.open import error_class
 from bench.load.streams import Address, Phases, WrongStatus, drive, on_schedule, parser_of, require_ok
-from bench.record import encode_histogram, new_histogram
+from bench.model.histograms import encode_histogram, new_histogram
 
 STARVED_AFTER_S = 3.0
 """When for so long no feed has had its first event, those that have none are starved."""

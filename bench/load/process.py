@@ -14,14 +14,15 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from bench.record import ANSWERED_EVERY_S, Latency, decode_histogram, new_histogram
+from bench.model.histograms import decode_histogram, new_histogram
+from bench.model.servers import OWN_HOST_VARIABLE
+from bench.model.trial_plan import Engine
+from bench.model.trial_record import ANSWERED_EVERY_S, Latency
 from bench.servers import Process, free_port, require_free, start
-from bench.stacks import HOST, OWN_HOST_VARIABLE
 
 LOCUST = ("python", "-m", "locust", "-f", "bench/load/closed.py", "--headless", "--only-summary")
 OPEN_LOOP = ("python", "-m", "bench.load.open")
 QUIET = ("--loglevel", "WARNING", "--stop-timeout", "0")
-MASTER_PORT = 5557  # Locust's own, where workers on other machines look for their master
 TIMEOUT_S = 30.0  # of a request of the open loop
 DRAIN_S = 3.0  # after an open loop's window; what is unanswered then is censored
 POLL_S = 0.01
@@ -53,31 +54,8 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Engine:
-    """Who makes the load: processes here, and workers expected from other machines, who find us at `bind` and `port`.
-
-    Alone it is one process; otherwise a Locust master, who makes no load, and its workers.
-    """
-
-    processes: int = 1
-    expect_workers: int = 0
-    bind: str = HOST
-    port: int = MASTER_PORT
-
-    @property
-    def recordings(self) -> int:
-        """How many processes hand in a recording."""
-        return self.processes + self.expect_workers
-
-    @property
-    def is_distributed(self) -> bool:
-        """Return whether more than one process makes load."""
-        return self.expect_workers > 0 or self.processes > 1
-
-
-@dataclass(frozen=True)
 class Recording:
-    """Counts and latencies of one window, over all load processes; `record.Trial` says what the counts mean.
+    """Counts and latencies of one window, over all load processes; `trial_record.Trial` says what the counts mean.
 
     `waited_s` is how long requests were in flight in the window, all added up; `silences` are stretches without any
     answer, `stalls` those in which a load process itself was held up.

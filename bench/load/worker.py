@@ -13,10 +13,11 @@ from rich.console import Console
 
 from bench import preflight
 from bench.base.errors import UsageError
-from bench.load.process import MASTER_PORT, worker_command
+from bench.load.process import worker_command
 from bench.load.protocol import DONE, MASTER_GONE, REFUSED, WORKING
+from bench.model.servers import OWN_HOST_VARIABLE
+from bench.model.trial_plan import MASTER_PORT
 from bench.servers import Process, start, work_folder
-from bench.stacks import OWN_HOST_VARIABLE
 
 LOOK_EVERY_S = 0.05
 LEAVE_WITHIN_S = 1.0  # after Ctrl-C: to tell the master, who then knows at once

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from bench import record
+from bench.model import run_json
+from bench.model.run_record import Run
 from bench.plateaus import Plateau, plateaus_of
-from bench.record import Run
 from bench.summary import Row, findings_of, rows_of
 from bench.tables.below import account_of
 
@@ -53,7 +53,7 @@ MEASURES = {
 
 def to_json(run: Run) -> dict[str, Any]:
     """The whole run as its run.json has it, and in `rows` what its table shows."""
-    return {**msgspec.json.decode(record.to_json(run)), "rows": to_json_rows(run)}
+    return {**msgspec.json.decode(run_json.to_json(run)), "rows": to_json_rows(run)}
 
 
 def to_json_rows(run: Run) -> list[dict[str, Any]]:

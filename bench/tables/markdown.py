@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.record import Run
+from bench.model.run_record import Run
 from bench.summary import Finding, Row, findings_of, rows_of
 from bench.tables.below import notes_of, plateau_lines, refusal_lines
 from bench.tables.columns import cells, columns_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.record import Run, Verdict
+from bench.model.run_record import Run
+from bench.model.trial_record import Verdict
 from bench.summary import Finding, Row, between_windows_s, findings_of, rows_of, stacks_without_trials
 from bench.tables.below import notes_of, plateau_lines, refusal_lines
 from bench.tables.columns import Column, cells, columns_of

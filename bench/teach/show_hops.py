@@ -17,8 +17,8 @@ from bench.hops.asking import trace_of
 from bench.hops.inside.trace import Trace, hops_text, threads_text
 from bench.hops.swimlane import swimlane
 from bench.load.burst import Burst, burst
-from bench.stacks import parse_stack
-from bench.workloads import parse_request
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
 
 STACKS = {
     "sync_wsgi@gthread:100": "a thread per request",

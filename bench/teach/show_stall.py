@@ -20,8 +20,8 @@ from bench.base.errors import ExitCode, NotRun, UsageError
 from bench.base.options import Parser, seconds
 from bench.base.signals import run
 from bench.load.streams import Address
+from bench.model.stacks import parse_stack
 from bench.servers import serving_stack
-from bench.stacks import parse_stack
 from bench.teach.show_screen import STOP, big, sparks, staged, tell
 
 STACK = "async_asgi@uvicorn"

@@ -20,8 +20,8 @@ from bench.base.options import Parser, seconds
 from bench.base.signals import run
 from bench.figures.looks import HUES
 from bench.load.streams import Address
+from bench.model.stacks import parse_stack
 from bench.servers import Server, serving_stack
-from bench.stacks import parse_stack
 from bench.summary import lab_of
 from bench.teach.show_screen import STOP, big, staged, tell
 

@@ -8,8 +8,9 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from bench import record
-from bench.record import ANSWERED_EVERY_S, Claim, Event, Reason, Run, Samples, Trial
+from bench.model import histograms, run_store
+from bench.model.run_record import Assertion, Run
+from bench.model.trial_record import ANSWERED_EVERY_S, Event, Reason, Samples, Trial
 from bench.tests import runs
 
 STACKS = (*runs.STACKS, "async_asgi@gunicorn_asgi", "async_wsgi@gthread:64", "sync_wsgi@gthread:1")
@@ -19,7 +20,7 @@ SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2, 1.1)
 REPEATS = 5
 WINDOW_S = 5.0
 CLAIMS = [
-    Claim(
+    Assertion(
         f"{left} serves more than {right} at {users} users, {request}",
         {"stack": left, "request": request, "users": users},
         {"stack": right, "request": request, "users": users},
@@ -97,11 +98,11 @@ def _samples(chance: random.Random) -> Samples:
 
 def spread_histogram(chance: random.Random, seen: int = 5000, low_us: int = 1000, high_us: int = 10_000_000) -> str:
     """Latencies evenly spread on a log scale: thousands of distinct values, the worst there is to compress."""
-    histogram = record.new_histogram()
+    histogram = histograms.new_histogram()
     for _ in range(seen):
         histogram.record_value(int(low_us * (high_us / low_us) ** chance.random()))
-    return record.encode_histogram(histogram)
+    return histograms.encode_histogram(histogram)
 
 
 if __name__ == "__main__":
-    record.save(big_run(), Path(sys.argv[1]))
+    run_store.save_run(big_run(), Path(sys.argv[1]))

@@ -12,8 +12,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from bench.base.polling import eventually
+from bench.model.servers import HOST
 from bench.servers import free_port, start, work_folder
-from bench.stacks import HOST
 
 REDIS = shutil.which("redis-server") or ""
 needs_redis = pytest.mark.skipif(not REDIS, reason="needs Redis: ./scripts/system-packages gets it")

@@ -6,10 +6,12 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from bench import limits, record, theory
-from bench.record import ANSWERED_EVERY_S, Claim, Event, Plan, Reason, Run, Samples, Trial
-from bench.stacks import parse_stack
-from bench.workloads import parse_request
+from bench import limits, theory
+from bench.model import histograms, run_record, trial_record
+from bench.model.run_record import Assertion, Run, RunPlan
+from bench.model.stacks import parse_stack
+from bench.model.trial_record import ANSWERED_EVERY_S, Event, Reason, Samples, Trial
+from bench.model.workloads import parse_request
 
 STACKS = (
     "sync_wsgi@gthread:8",
@@ -28,26 +30,26 @@ CPU_US = {
 }
 DURATION_S = 5.0
 COLUMNS = round(DURATION_S / ANSWERED_EVERY_S)
-CLAIM = Claim(
+CLAIM = Assertion(
     "At 400 users one event loop answers more than 8 threads",
     {"stack": "async_asgi@uvicorn", "request": "wait?ms=100", "users": 400},
     {"stack": "sync_wsgi@gthread:8", "request": "wait?ms=100", "users": 400},
 )
 CLAIMS = [
     CLAIM,
-    Claim(
+    Assertion(
         "At 400 users one event loop answers more than 400 threads",
         {"stack": "async_asgi@uvicorn", "request": "wait?ms=100", "users": 400},
         {"stack": "sync_wsgi@gthread:400", "request": "wait?ms=100", "users": 400},
     ),
-    Claim(
+    Assertion(
         "It needs fewer threads",
         {"stack": "async_asgi@uvicorn", "users": 400},
         {"stack": "sync_wsgi@gthread:400", "users": 400},
         measure="server.threads_max",
         expect="less",
     ),
-    Claim("More processes answer more", {"stack": "async_asgi@uvicorn:x2"}, {"stack": "async_asgi@uvicorn"}),
+    Assertion("More processes answer more", {"stack": "async_asgi@uvicorn:x2"}, {"stack": "async_asgi@uvicorn"}),
 ]
 CLIENT_LIMITED = Reason("client-limited", "The load generator used 83% of its core: a faster one might show more.")
 DIED = Reason("server-died", "The server died 2.1 s into the window (exit status 137) after 312 answers.")
@@ -87,7 +89,7 @@ def _limited(trial: Trial) -> Trial:
 
 def _measured(blank: Trial, point: theory.Point, limit_per_s: float, cpu_us: float, chance: random.Random) -> Trial:
     rate = point.throughput_per_s * chance.uniform(0.9, 0.95)
-    histogram = record.new_histogram()
+    histogram = histograms.new_histogram()
     for _ in range(400):
         histogram.record_value(max(1, int(point.response_s * 1e6 * chance.lognormvariate(0.05, 0.12))))
     return replace(
@@ -99,8 +101,8 @@ def _measured(blank: Trial, point: theory.Point, limit_per_s: float, cpu_us: flo
         throughput_per_s=rate,
         halves_per_s=[rate, rate],
         answered=[round(rate * ANSWERED_EVERY_S)] * COLUMNS,
-        latency_us=record.latency_of(histogram),
-        histogram=record.encode_histogram(histogram),
+        latency_us=histograms.latency_of(histogram),
+        histogram=histograms.encode_histogram(histogram),
         limit_per_s=limit_per_s,
         fraction_of_limit=rate / limit_per_s,
         cpu_us_per_request=cpu_us,
@@ -111,9 +113,9 @@ def _measured(blank: Trial, point: theory.Point, limit_per_s: float, cpu_us: flo
     )
 
 
-def _load_use(rate: float) -> record.LoadUse:
+def _load_use(rate: float) -> trial_record.LoadUse:
     share = min(0.95, rate * 120e-6)
-    return record.LoadUse(cpu_share=share, processes=1, cpus=[1], busiest_share=share)
+    return trial_record.LoadUse(cpu_share=share, processes=1, cpus=[1], busiest_share=share)
 
 
 def _samples(cpu_share: float) -> Samples:
@@ -127,12 +129,12 @@ def _samples(cpu_share: float) -> Samples:
     )
 
 
-def _server_use(blank: Trial, cpu_share: float) -> record.ServerUse:
+def _server_use(blank: Trial, cpu_share: float) -> trial_record.ServerUse:
     slots = parse_stack(blank.stack).request_slots
     users = blank.users or 50
     threads = min(users, slots) + 2 if slots else (users if blank.stack.startswith("sync_asgi") else 0) + 2
     rss_bytes = 52_000_000 + 90_000 * threads + 9_000 * users
-    return record.ServerUse(threads, rss_bytes, users, cpu_share, cpu_share * DURATION_S, 1, [0])
+    return trial_record.ServerUse(threads, rss_bytes, users, cpu_share, cpu_share * DURATION_S, 1, [0])
 
 
 CAPACITY_USERS = 200
@@ -179,18 +181,18 @@ def _queued_s(load: float, capacity: float, chance: random.Random) -> float:
 
 def _timed(trial: Trial, answers_s: Sequence[float]) -> Trial:
     """With these latencies; each request left 0.1 ms after it was due."""
-    intended, sent = record.new_histogram(), record.new_histogram()
+    intended, sent = histograms.new_histogram(), histograms.new_histogram()
     for answer_s in answers_s:
         intended.record_value(round(answer_s * 1e6) + 100)
         sent.record_value(max(1, round(answer_s * 1e6)))
     return replace(
         trial,
         completed=trial.issued,
-        latency_us=record.latency_of(intended),
-        latency_from_send_us=record.latency_of(sent),
-        lateness_us=record.Latency(100, 200, 400, 500, 600),
-        histogram=record.encode_histogram(intended),
-        histogram_from_send=record.encode_histogram(sent),
+        latency_us=histograms.latency_of(intended),
+        latency_from_send_us=histograms.latency_of(sent),
+        lateness_us=trial_record.Latency(100, 200, 400, 500, 600),
+        histogram=histograms.encode_histogram(intended),
+        histogram_from_send=histograms.encode_histogram(sent),
     )
 
 
@@ -262,7 +264,7 @@ def _samples_frozen(stuck: int, began: int, ended: int) -> Samples:
     )
 
 
-def without_numbers(trial: Trial, verdict: record.Verdict, reason: Reason) -> Trial:
+def without_numbers(trial: Trial, verdict: trial_record.Verdict, reason: Reason) -> Trial:
     """The trial as it is recorded when nothing could be measured."""
     bare = Trial(trial.stack, trial.workload, trial.parameters, trial.middleware, trial.users, trial.repeat)
     return replace(
@@ -277,9 +279,9 @@ def without_numbers(trial: Trial, verdict: record.Verdict, reason: Reason) -> Tr
     )
 
 
-def run_of(trials: Sequence[Trial], claims: Sequence[Claim] = (), **changes: Any) -> Run:
+def run_of(trials: Sequence[Trial], claims: Sequence[Assertion] = (), **changes: Any) -> Run:
     """A complete run around these trials, its plan read off them."""
-    plan = Plan(
+    plan = RunPlan(
         stacks=list(dict.fromkeys(trial.stack for trial in trials)),
         requests=list(dict.fromkeys(trial.request for trial in trials)),
         loads=list(dict.fromkeys(trial.load_text for trial in trials)),
@@ -293,7 +295,7 @@ def run_of(trials: Sequence[Trial], claims: Sequence[Claim] = (), **changes: Any
         claims=list(claims),
     )
     run = Run(
-        schema=record.SCHEMA,
+        schema=run_record.SCHEMA,
         experiment="io_wait",
         title="Waiting for I/O",
         question="How many requests that wait can one process hold?",
@@ -328,7 +330,7 @@ def sweep(
     requests: Sequence[str] = ("wait?ms=100",),
     users: Sequence[int] = (1, 10, 50, 100, 200, 400),
     repeats: int = 3,
-    claims: Sequence[Claim] = CLAIMS,
+    claims: Sequence[Assertion] = CLAIMS,
 ) -> Run:
     """All of these against each other, everything ok."""
     trials = [

@@ -14,8 +14,8 @@ from websockets.asyncio.client import ClientConnection
 
 from bench.base.errors import NotRun
 from bench.base.polling import eventually
+from bench.model.stacks import parse_stack
 from bench.servers import Server, free_port, serving
-from bench.stacks import parse_stack
 from bench.tests.live import LIVE_STACKS, WITHIN_S, enter, get, heard, publish, refused_with, socket
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.redis_server import RedisServer, needs_redis, redis_that_is_down, running_redis

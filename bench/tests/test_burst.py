@@ -9,9 +9,9 @@ import pytest
 
 from bench.base.errors import LabError
 from bench.load import burst, calibrate
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
 from bench.plots import waves_of
-from bench.stacks import parse_stack
-from bench.workloads import parse_request
 
 
 def test_a_pool_of_four_serves_twelve_in_three_waves() -> None:

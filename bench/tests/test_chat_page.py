@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from bench.model.stacks import parse_stack
 from bench.servers import Server, free_port, serving_stack
-from bench.stacks import parse_stack
 from bench.tests.browser import chromium, needs_chromium
 from bench.tests.live import LIVE_STACKS
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench import arguments, record, theory
+from bench import arguments, theory
 from bench.figures import plots_choosing
 from bench.learn import choosing, choosing_steps, choosing_words, sliders
 from bench.learn.choosing import MOST_USERS, Case, Price
+from bench.model import run_store
 from bench.summary import rows_of
 from bench.tests import runs
 
@@ -189,7 +190,7 @@ def test_both_sides_are_told_with_the_numbers_of_the_case() -> None:
 
 def test_prices_of_the_reference_runs_are_whole() -> None:
     ladder, crowd, held = (
-        record.load(record.REFERENCE / name) for name in ("middleware_ladder", "without_hops", "held")
+        run_store.load_run(run_store.REFERENCE / name) for name in ("middleware_ladder", "without_hops", "held")
     )
     prices = choosing.prices_of(ladder, crowd, held)
     assert [price.lab for price in prices] == list(choosing.LEAST_ASKED_FIRST)

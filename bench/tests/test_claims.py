@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from bench import experiment, record
 from bench.arguments import build_parser
 from bench.base.errors import ExitCode, NotRun
 from bench.base.files import ROOT
@@ -37,11 +36,12 @@ from bench.claims.material import Absent, Again, Kept, asked
 from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment, programs
 from bench.cli import main
 from bench.exhibits import a_methods, calls
-from bench.experiment import Wishes
 from bench.hops.kept import FEEDS, KEPT
-from bench.record import Trial
+from bench.model import experiment, run_store, trial_matrix
+from bench.model.trial_matrix import Overrides
+from bench.model.trial_plan import planned_trial
+from bench.model.trial_record import Trial
 from bench.summary import claims_about
-from bench.trial import blank
 from bench.wishes import wishes_of
 from labs.traps.names import TRAPS
 
@@ -104,7 +104,10 @@ def test_the_command_that_shows_it_again_can_be_typed(name: str) -> None:
 
 def planned(name: str) -> list[Trial]:
     """All trials of an experiment's reference profile, before they are measured."""
-    return [blank(plan) for plan in experiment.trials_of(experiment.load(name), "reference", Wishes())]
+    return [
+        planned_trial(plan)
+        for plan in trial_matrix.trials_of(experiment.load_experiment(name), "reference", Overrides())
+    ]
 
 
 def steps_of(piece: OfRun) -> Sequence[Step | None]:
@@ -119,8 +122,10 @@ def test_the_run_that_shows_it_again_has_what_is_compared(name: str) -> None:
         assert " --profile " not in each.again
         return
     plans = [
-        blank(plan)
-        for plan in experiment.trials_of(experiment.load(arguments.experiment), arguments.profile, wishes_of(arguments))
+        planned_trial(plan)
+        for plan in trial_matrix.trials_of(
+            experiment.load_experiment(arguments.experiment), arguments.profile, wishes_of(arguments)
+        )
     ]
     compared = [
         claim_of(piece, step)
@@ -197,7 +202,7 @@ def test_without_any_evidence_nothing_can_be_told_and_nothing_crashes(tmp_path: 
 def test_a_number_changed_in_a_run_changes_the_finding(tmp_path: Path, kept: Kept) -> None:
     assert judged(entry("P10"), kept).finding == "supported"
     run = kept.run("no_wait")
-    record.save(replace(run, trials=[cheap(trial) for trial in run.trials]), tmp_path / "no_wait")
+    run_store.save_run(replace(run, trials=[cheap(trial) for trial in run.trials]), tmp_path / "no_wait")
     changed = judged(entry("P10"), Kept(tmp_path))
     assert changed.finding == "refuted"
     assert changed.sentence != judged(entry("P10"), kept).sentence

@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
-from bench import record
 from bench.base.console import console
 from bench.base.errors import ExitCode
 from bench.cli import exit_code_of, main
-from bench.experiment import Wishes, new_run
-from bench.stacks import LABS, SERVERS, STACKS
+from bench.experiment import new_run
+from bench.model import run_record, run_store
+from bench.model.servers import SERVERS
+from bench.model.stacks import LABS, STACKS
+from bench.model.trial_matrix import Overrides
+from bench.model.trial_plan import planned_trial
+from bench.model.workloads import WORKLOADS
 from bench.tests.processes import assert_nothing_is_left, lab
-from bench.trial import blank
-from bench.workloads import WORKLOADS
 
 RUN = ("run", "first_look")
 TINY = ("--stack", "async_asgi@uvicorn", "--workload", "hello", "--users", "2", "--repeats", "1", "--duration", "0.5")
@@ -108,7 +110,7 @@ def test_a_run_is_looked_for_by_the_nearest_name(
 ) -> None:
     (tmp_path / "io_wait").mkdir()
     (tmp_path / "io_wait" / "run.json").write_text("{}")
-    monkeypatch.setattr(record, "LOCAL", tmp_path)
+    monkeypatch.setattr(run_store, "LOCAL", tmp_path)
     assert main(["report", "io_wiat"]) == ExitCode.USAGE
     assert_one_sentence(capsys.readouterr().err, "did you mean io_wait")
 
@@ -197,9 +199,9 @@ def test_a_run_as_json_is_one_document_that_can_be_shown_again(
     assert "async_asgi@uvicorn" in capsys.readouterr().out
 
 
-def run_with(status: Any, *verdicts: Any) -> record.Run:
-    planned, ordered = new_run("first_look", "quick", Wishes(seed=1))
-    trials = [replace(blank(ordered[0]), verdict=verdict) for verdict in verdicts]
+def run_with(status: Any, *verdicts: Any) -> run_record.Run:
+    planned, ordered = new_run("first_look", "quick", Overrides(seed=1))
+    trials = [replace(planned_trial(ordered[0]), verdict=verdict) for verdict in verdicts]
     return replace(planned, status=status, trials=trials)
 
 

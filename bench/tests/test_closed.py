@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from bench import cpus, record
+from bench import cpus
 from bench.base.polling import eventually
 from bench.load.calibrate import Seen, middle_of, wrk_sees
-from bench.load.process import Ask, Engine, Recording, merge, running_load
-from bench.record import latency_of
+from bench.load.process import Ask, Recording, merge, running_load
+from bench.model import histograms
+from bench.model.histograms import latency_of
+from bench.model.stacks import parse_stack
+from bench.model.trial_plan import Engine
 from bench.servers import Server, serving_stack
-from bench.stacks import parse_stack
 
 SERVER = "bare_asgi@uvicorn"
 WHERE = cpus.plan(1)
@@ -72,14 +74,16 @@ def recorded(
 def test_several_load_processes_merge_exactly(tmp_path: Path) -> None:
     with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
         whole, parts = recorded(server, tmp_path, "/hello", b'{"message": "hello"}', processes=2)
-    counts = [record.decode_histogram(part["histogram"]).get_total_count() for part in parts]
+    counts = [histograms.decode_histogram(part["histogram"]).get_total_count() for part in parts]
     assert len(parts) == 2
     assert min(counts) > 0
     assert whole.completed == sum(counts) == sum(sum(part["answered_halves"]) for part in parts)
     assert whole.answered == [sum(column) for column in zip(*(part["answered"] for part in parts), strict=True)]
     assert sum(whole.answered) == whole.completed
     assert whole.histogram.get_total_count() == whole.completed
-    assert bars(whole.histogram) == sum((bars(record.decode_histogram(part["histogram"])) for part in parts), Counter())
+    assert bars(whole.histogram) == sum(
+        (bars(histograms.decode_histogram(part["histogram"])) for part in parts), Counter()
+    )
     for name in ("issued", "carried_in", "in_flight", "waited_s"):
         assert getattr(whole, name) == sum(part[name] for part in parts)
     assert {part["duration_s"] for part in parts} == {whole.duration_s} == {1.0}

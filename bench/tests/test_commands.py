@@ -8,13 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench import record
 from bench.base.errors import DamagedRun
-from bench.commands import Commands, normalise, share
-from bench.load.process import Ask, Engine, commands
-from bench.record import Run
+from bench.load.process import Ask, commands
+from bench.model import run_json, run_record, run_store
+from bench.model.commands import Commands, normalise, share
+from bench.model.run_record import Run
+from bench.model.servers import SERVERS
+from bench.model.stacks import parse_stack
+from bench.model.trial_plan import Engine
 from bench.servers import upstream_command
-from bench.stacks import SERVERS, parse_stack
 from bench.tests import runs
 
 STACKS = ("sync_wsgi@gthread:8", "async_asgi@uvicorn")
@@ -88,19 +90,21 @@ def sweep() -> Run:
 
 
 def test_run_json_has_each_command_once_and_every_trial_finds_its_own(tmp_path: Path) -> None:
-    path = record.save(sweep(), tmp_path)
+    path = run_store.save_run(sweep(), tmp_path)
     data = json.loads(path.read_bytes())
     assert data["commands"].keys() == {*STACKS, "load"}
     assert path.read_bytes().count(b'"--headless"') == 1
     assert not [trial for trial in data["trials"] if "commands" in trial]
     assert data["trials"][-1]["command_names"] == {}
-    assert [trial.commands for trial in record.load(tmp_path).trials] == [trial.commands for trial in sweep().trials]
+    assert [trial.commands for trial in run_store.load_run(tmp_path).trials] == [
+        trial.commands for trial in sweep().trials
+    ]
 
 
 def in_schema_2(run: Run) -> bytes:
     """As the lab wrote it then: with its commands in each trial, and the digest last."""
     blank = msgspec.json.encode(replace(run, schema=2, sha256=""))
-    return blank.replace(b'"sha256":""', b'"sha256":"%s"' % record.digest_of(blank).encode())
+    return blank.replace(b'"sha256":""', b'"sha256":"%s"' % run_json.digest_of(blank).encode())
 
 
 def of_schema_2() -> Run:
@@ -114,9 +118,9 @@ def of_schema_2() -> Run:
 def test_a_run_of_schema_2_is_read_and_differs_in_its_commands_alone(tmp_path: Path) -> None:
     old = of_schema_2()
     (tmp_path / "run.json").write_bytes(in_schema_2(old))
-    run = record.load(tmp_path)
-    assert run == record.from_schema_2(replace(old, sha256=run.sha256))
-    assert run.schema == record.SCHEMA
+    run = run_store.load_run(tmp_path)
+    assert run == run_json.from_schema_2(replace(old, sha256=run.sha256))
+    assert run.schema == run_record.SCHEMA
     assert replace(run, schema=2, sha256="", trials=old.trials) == old
     for was, trial in zip(old.trials, run.trials, strict=True):
         assert replace(trial, commands=was.commands) == was
@@ -125,33 +129,33 @@ def test_a_run_of_schema_2_is_read_and_differs_in_its_commands_alone(tmp_path: P
 
 def test_a_run_of_schema_2_stays_the_same_once_it_is_written_again(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(in_schema_2(of_schema_2()))
-    before = record.load(tmp_path)
-    data = json.loads(record.save(before, tmp_path).read_bytes())
-    assert (data["schema"], data["commands"].keys()) == (record.SCHEMA, {*STACKS, "load", "upstream"})
-    again = record.load(tmp_path)
+    before = run_store.load_run(tmp_path)
+    data = json.loads(run_store.save_run(before, tmp_path).read_bytes())
+    assert (data["schema"], data["commands"].keys()) == (run_record.SCHEMA, {*STACKS, "load", "upstream"})
+    again = run_store.load_run(tmp_path)
     assert again.sha256 != before.sha256
     assert replace(again, sha256=before.sha256) == before
 
 
 def test_a_field_that_an_older_run_does_not_have_is_not_added(tmp_path: Path) -> None:
     content = in_schema_2(of_schema_2()).replace(b'"overlaps":false,', b"")
-    digest = b'"sha256":"%s"' % record.digest_of(content).encode()
+    digest = b'"sha256":"%s"' % run_json.digest_of(content).encode()
     (tmp_path / "run.json").write_bytes(content[: content.rindex(b'"sha256"')] + digest + b"}")
-    data = json.loads(record.save(record.load(tmp_path), tmp_path).read_bytes())
+    data = json.loads(run_store.save_run(run_store.load_run(tmp_path), tmp_path).read_bytes())
     assert not [trial for trial in data["trials"] if "overlaps" in trial]
-    assert record.to_json(record.load(tmp_path)) == (tmp_path / "run.json").read_bytes()
+    assert run_json.to_json(run_store.load_run(tmp_path)) == (tmp_path / "run.json").read_bytes()
 
 
 def test_a_run_of_schema_2_that_was_edited_is_refused() -> None:
     content = in_schema_2(of_schema_2())
     with pytest.raises(DamagedRun, match="was changed after it was written"):
-        record.from_json(content.replace(b"--headless", b"--headed"), "run.json")
+        run_json.from_json(content.replace(b"--headless", b"--headed"), "run.json")
 
 
-@pytest.mark.parametrize("name", sorted(path.parent.name for path in record.REFERENCE.glob("*/run.json")))
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in run_store.REFERENCE.glob("*/run.json")))
 def test_a_committed_run_has_one_command_for_each_stack(name: str) -> None:
-    data = json.loads((record.REFERENCE / name / "run.json").read_bytes())
-    assert data["schema"] == record.SCHEMA
+    data = json.loads((run_store.REFERENCE / name / "run.json").read_bytes())
+    assert data["schema"] == run_record.SCHEMA
     assert {trial["stack"]: trial["command_names"]["server"] for trial in data["trials"]} == {
         stack: stack for stack in data["plan"]["stacks"]
     }

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench import record, sidebyside
+from bench import sidebyside
 from bench.base.errors import ExitCode, UsageError
 from bench.cli import main
 from bench.compare import Comparison, Ratio, compare
-from bench.record import Run, Trial
+from bench.model import run_store
+from bench.model.run_record import Run
+from bench.model.trial_record import Trial
 from bench.tests import runs
 
 LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"
@@ -203,7 +205,7 @@ def test_the_terminal_shows_every_ratio_at_any_width(width: int) -> None:
 
 
 def saved(run: Run, folder: Path) -> str:
-    record.save(run, folder)
+    run_store.save_run(run, folder)
     return str(folder)
 
 

@@ -11,18 +11,21 @@ from typing import Any
 
 import pytest
 
-from bench import connections, cpus, experiment, meter, plots, preflight
+from bench import connections, cpus, meter, plots, preflight
 from bench.load import gone, held
-from bench.record import Claim, Held, Trial
+from bench.model import experiment, trial_matrix, trial_plan
+from bench.model.run_record import Assertion
+from bench.model.stacks import parse_stack
+from bench.model.trial_plan import TrialPlan, planned_trial
+from bench.model.trial_record import Held, Trial
+from bench.model.workloads import parse_request
 from bench.servers import Server, serving_stack
-from bench.stacks import parse_stack
 from bench.summary import _decides, judge, rows_of
 from bench.tables.as_json import to_json_rows
 from bench.tables.columns import columns_of
 from bench.tests import runs
 from bench.tests.processes import assert_nothing_is_left
-from bench.trial import TrialPlan, blank, run_trial
-from bench.workloads import parse_request
+from bench.trial import run_trial
 
 FEED = "feed?n=100&ms=10000"
 WAVES = ("first", "after_first", "second", "after_second", "asking")
@@ -31,7 +34,7 @@ WAVES = ("first", "after_first", "second", "after_second", "asking")
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a server is left with is looked at sooner."""
-    monkeypatch.setattr(connections, "LOOKED_AFTER_S", dict.fromkeys(connections.ABOUT, 1.0))
+    monkeypatch.setattr(connections, "LOOKED_AFTER_S", dict.fromkeys(trial_plan.ABOUT, 1.0))
 
 
 def planned(stack: str, count: int, request: str = FEED, leave_after_s: float | None = None) -> TrialPlan:
@@ -78,7 +81,7 @@ def test_a_lab_that_was_held_up_says_so_and_judges_nothing_by_an_old_reading(sin
     wrote = {"waves": [[asked], [asked]], "phases": dict(zip(WAVES, (0.0, 1.0, 2.0, 2.5, 2.8), strict=True))}
     seen = connections.Seen(readings, readings[:2], wrote | {"recovered_s": 0.1, "cpu_s": {"first": 0.1}})
     plan = replace(planned("async_asgi@uvicorn", 1, "hold?ms=100"), max_connections=5)
-    trial = connections._with_numbers(blank(plan), plan, seen, cpus.CpuPlan([0], [1]))
+    trial = connections._with_numbers(planned_trial(plan), plan, seen, cpus.CpuPlan([0], [1]))
     judged = connections._judged(trial, seen)
     assert (judged.verdict, [reason.code for reason in judged.reasons]) == (verdict, ["lab-gap"])
     assert (judged.waves is None) == (verdict == "invalid")
@@ -160,7 +163,7 @@ def test_more_connections_than_descriptors_are_refused_before_the_start(monkeypa
 
 
 A_TRIAL = replace(
-    blank(planned("zero_hop@uvicorn", 5)), held=Held(5, 0, 0, 5, 5, 0, None, None, None, 5, 5, 5, 0, 0, 0, None)
+    planned_trial(planned("zero_hop@uvicorn", 5)), held=Held(5, 0, 0, 5, 5, 0, None, None, None, 5, 5, 5, 0, 0, 0, None)
 )
 
 
@@ -185,7 +188,7 @@ def test_a_driver_out_of_breath_is_told_and_touches_delays_only() -> None:
 @pytest.mark.parametrize("name", ["held", "gone"])
 @pytest.mark.parametrize("profile", experiment.PROFILES)
 def test_each_profile_names_connections_and_no_users(name: str, profile: str) -> None:
-    plans = experiment.trials_of(experiment.load(name), profile, experiment.Wishes())
+    plans = trial_matrix.trials_of(experiment.load_experiment(name), profile, trial_matrix.Overrides())
     assert plans
     assert all(plan.connections and plan.users is None for plan in plans)
 
@@ -210,7 +213,7 @@ def test_the_table_of_connections_shows_what_they_are_about_and_no_rates() -> No
 
 
 def test_a_count_of_nothing_can_be_claimed() -> None:
-    claim = Claim("nobody is left", {"stack": A_TRIAL.stack, "connections": 5}, measure="held.starved")
+    claim = Assertion("nobody is left", {"stack": A_TRIAL.stack, "connections": 5}, measure="held.starved")
     trials = [replace(A_TRIAL, verdict="ok", repeat=repeat) for repeat in range(3)]
     assert judge(replace(claim, expect="between", within=[0, 0]), trials).value == "supported"
     assert judge(replace(claim, expect="between", within=[1, 2]), trials).value == "refuted"

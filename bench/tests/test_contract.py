@@ -11,12 +11,12 @@ import pytest
 
 from bench import cpus
 from bench.databases.database import Database
+from bench.model.stacks import STACKS, Stack, parse_stack
+from bench.model.workloads import WORKLOADS, parse_request
 from bench.needs import Needs
 from bench.probe import WHOAMI_KEYS
 from bench.servers import Server, serving_stack
-from bench.stacks import STACKS, Stack, parse_stack
 from bench.tests.processes import burst
-from bench.workloads import WORKLOADS, parse_request
 
 # Written out, not computed: this is what the bytes are, whatever the lab and the bench think of them.
 ANSWERS = {

@@ -8,8 +8,8 @@ import httpx
 import psutil
 import pytest
 
+from bench.model.stacks import parse_stack
 from bench.servers import Server, serving_stack
-from bench.stacks import parse_stack
 from bench.tests.processes import burst
 
 CALLERS = 20

@@ -22,11 +22,11 @@ from bench.base.errors import NotRun, UsageError
 from bench.base.files import ROOT
 from bench.base.polling import eventually
 from bench.databases import database, postgres, postgres_programs
-from bench.databases.credentials import HIDDEN, VARIABLE, hidden
 from bench.databases.database import COINS_EACH, Database, Source, serving_database, source
 from bench.databases.postgres_programs import Binaries, of_system, of_wheel
+from bench.model.redaction import HIDDEN, VARIABLE, hidden
+from bench.model.servers import HOST
 from bench.servers import Process, free_port, has_ended, require_free
-from bench.stacks import HOST
 from bench.tests.postgresql import require_postgresql
 from bench.tests.processes import TIME_LIMIT_S, end, running
 

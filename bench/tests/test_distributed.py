@@ -18,17 +18,20 @@ from typing import Any
 import psutil
 import pytest
 
-from bench import cli, cpus, numbers, record, watch
+from bench import cli, cpus, numbers, watch
 from bench.cpus import CpuPlan
-from bench.load.process import Ask, Engine, Recording, merge, running_load
-from bench.record import Trial
+from bench.load.process import Ask, Recording, merge, running_load
+from bench.model import histograms, run_store, trial_record
+from bench.model.servers import HOST
+from bench.model.stacks import parse_stack
+from bench.model.trial_plan import Engine, Freeze, TrialPlan
+from bench.model.trial_record import Trial
+from bench.model.workloads import parse_request
 from bench.servers import free_port, serving_stack
-from bench.stacks import HOST, parse_stack
 from bench.tests.processes import assert_nothing_is_left, end, lab, running
 from bench.tests.windows import longest_s
-from bench.trial import TrialPlan, run_trial
-from bench.watch import Freeze, Watch
-from bench.workloads import parse_request
+from bench.trial import run_trial
+from bench.watch import Watch
 
 STACK, DJANGO = "bare_asgi@uvicorn", "async_asgi@uvicorn"
 RUN = ("run", "first_look", "--stack", STACK, "--workload", "wait?ms=20", "--users", "6", "--duration", "0.6")
@@ -53,7 +56,7 @@ def assert_books_balance(trial: Trial, processes: int) -> None:
     assert trial.load.processes == processes
     assert trial.carried_in + trial.issued == trial.completed + trial.failed + trial.in_flight
     assert (trial.failed, trial.completed > 0) == (0, True)
-    assert record.decode_histogram(trial.histogram or "").get_total_count() == trial.completed
+    assert histograms.decode_histogram(trial.histogram or "").get_total_count() == trial.completed
 
 
 def test_load_from_elsewhere_leaves_the_server_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +90,7 @@ def test_recordings_of_three_processes_are_merged_exactly(mark: str, monkeypatch
     assert len(seen) == 3
     for name in ("completed", "issued", "carried_in", "in_flight"):
         assert getattr(trial, name) == sum(part[name] for part in seen), name
-    counts = [record.decode_histogram(part["histogram"]).get_total_count() for part in seen]
+    counts = [histograms.decode_histogram(part["histogram"]).get_total_count() for part in seen]
     assert counts == [part["completed"] for part in seen]
     assert sorted(count > 0 for count in counts) == [False, True, True]
     assert trial.answered == [sum(column) for column in zip(*(part["answered"] for part in seen), strict=True)]
@@ -109,7 +112,7 @@ def test_two_of_three_load_workers_serve_one_trial_after_the_other(mark: str, tm
     assert [status for status, _, _ in ended] == [130, 130, 130]
     assert sum(err.count(": done") for _, _, err in ended) == 4
     assert all(err.endswith("lab: interrupted.\n") for _, _, err in ended)
-    run = record.load(tmp_path)
+    run = run_store.load_run(tmp_path)
     assert (run.plan.load_processes, run.plan.expect_workers, len(run.trials)) == (0, 2, 2)
     for trial in run.trials:
         assert_books_balance(trial, processes=2)
@@ -236,11 +239,11 @@ def test_a_server_that_is_there_already_is_measured_without_looking_into_it(
 ) -> None:
     with serving_stack(parse_stack(STACK)) as server:
         assert cli.main((*RUN, "--target", server.url, "--repeats", "1", "--out", str(tmp_path))) == 0
-    (trial,) = record.load(tmp_path).trials
+    (trial,) = run_store.load_run(tmp_path).trials
     assert_books_balance(trial, processes=1)
     assert "not-restarted" in [reason.code for reason in trial.reasons]
     assert trial.server is trial.limit_per_s is trial.cpu_us_per_request is None
-    assert (trial.samples, "server" in trial.commands) == (record.Samples(), False)
+    assert (trial.samples, "server" in trial.commands) == (trial_record.Samples(), False)
     (tmp_path / "report.html").unlink()
     capsys.readouterr()
     assert cli.main(("report", str(tmp_path))) == 0
@@ -334,7 +337,7 @@ def test_three_hosts_measure_one_server(mark: str, hosts: list[Host], tmp_path: 
         ended = [end(worker, signal.SIGINT) for worker in workers]
     assert popen.returncode == 0, err
     assert [(status, worker.count(": done")) for status, _, worker in ended] == [(130, 1), (130, 1)], ended
-    (trial,) = record.load(tmp_path).trials
+    (trial,) = run_store.load_run(tmp_path).trials
     assert_books_balance(trial, processes=2)
     assert trial.load
     assert trial.load.busiest_share < trial.load.cpu_share  # both have worked
@@ -358,6 +361,6 @@ def test_a_server_on_another_host_is_measured(mark: str, hosts: list[Host], tmp_
             _, err = popen.communicate(timeout=30)
         assert end(serving, signal.SIGINT)[0] == 130
     assert popen.returncode == 0, err
-    (trial,) = record.load(tmp_path).trials
+    (trial,) = run_store.load_run(tmp_path).trials
     assert_books_balance(trial, processes=1)
     assert_nothing_is_left(mark)

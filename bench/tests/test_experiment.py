@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 
-from bench import experiment
 from bench.base.errors import NotRun, UsageError
-from bench.experiment import PROFILES, Wishes, capacity_trials, in_random_order, new_run, resolved, trials_of
-from bench.load.process import Engine
-from bench.record import DatabaseUse, Gone, Held, Hops, Latency, ServerUse, Trial, Wave, Waves
+from bench.experiment import new_run
+from bench.model import experiment
+from bench.model.experiment import PROFILES
+from bench.model.trial_matrix import Overrides, capacity_trials, in_random_order, resolved, trials_of
+from bench.model.trial_plan import Engine, TrialPlan, planned_trial
+from bench.model.trial_record import DatabaseUse, Gone, Held, Hops, Latency, ServerUse, Trial, Wave, Waves
 from bench.summary import claims_about
-from bench.trial import TrialPlan, blank
 
-NAMES = experiment.names()
+NAMES = experiment.experiment_names()
 MEASURES = {
     *(field.name for field in fields(Trial)),
     *(f"latency_us.{field.name}" for field in fields(Latency)),
@@ -48,11 +49,11 @@ def test_the_experiments_of_the_spine_are_there() -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_experiment_has_a_plan_in_every_profile(name: str, profile: str) -> None:
-    run, ordered = new_run(name, profile, Wishes(seed=1))
+    run, ordered = new_run(name, profile, Overrides(seed=1))
     assert run.title
     assert run.question.endswith("?")
-    loaded = experiment.load(name)
-    asked = trials_of(loaded, profile, Wishes())
+    loaded = experiment.load_experiment(name)
+    asked = trials_of(loaded, profile, Overrides())
     needed = {str(cell(plan)) for plan in [*asked, *capacity_trials(loaded, asked)]}
     assert run.plan.trials == len(ordered) == run.plan.repeats * len(needed)
     assert {str(cell(plan)) for plan in ordered} == needed
@@ -63,9 +64,9 @@ def test_every_experiment_has_a_plan_in_every_profile(name: str, profile: str) -
 @pytest.mark.parametrize("profile", ["standard", "reference"])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_claim_is_about_one_cell_on_each_side(name: str, profile: str) -> None:
-    _, ordered = new_run(name, profile, Wishes())
-    trials = {str(cell(plan)): blank(plan) for plan in first_of_each(ordered)}
-    for claim in experiment.load(name).claims:
+    _, ordered = new_run(name, profile, Overrides())
+    trials = {str(cell(plan)): planned_trial(plan) for plan in first_of_each(ordered)}
+    for claim in experiment.load_experiment(name).claims:
         assert claim.measure in MEASURES, claim.says
         for side in claim.order or [side for side in (claim.left, claim.right) if side is not None]:
             alone = replace(claim, left=side, right=None, order=[])
@@ -74,16 +75,16 @@ def test_every_claim_is_about_one_cell_on_each_side(name: str, profile: str) -> 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reference_restarts_every_server_5_times_or_more(name: str) -> None:
-    assert experiment.load(name).profiles["reference"].repeats >= 5
+    assert experiment.load_experiment(name).profiles["reference"].repeats >= 5
 
 
 def test_the_quick_profile_of_the_demo_measures_for_at_most_90_seconds() -> None:
-    _, ordered = new_run("first_look", "quick", Wishes())
+    _, ordered = new_run("first_look", "quick", Overrides())
     assert sum(plan.full_warmup_s + plan.duration_s for plan in ordered) <= 90
 
 
 def test_each_repeat_is_one_pass_over_all_trials_in_an_order_of_its_own() -> None:
-    trials = trials_of(experiment.load("io_wait"), "standard", Wishes())
+    trials = trials_of(experiment.load_experiment("io_wait"), "standard", Overrides())
     ordered = in_random_order(trials, repeats=3, seed=11)
     passes = [ordered[start : start + len(trials)] for start in range(0, len(ordered), len(trials))]
     keys = [[str(cell(plan)) for plan in one_pass] for one_pass in passes]
@@ -93,17 +94,17 @@ def test_each_repeat_is_one_pass_over_all_trials_in_an_order_of_its_own() -> Non
 
 
 def test_the_seed_gives_the_same_order_again_and_another_seed_another() -> None:
-    orders = [new_run("first_look", "standard", Wishes(seed=seed))[1] for seed in (3, 3, 4)]
+    orders = [new_run("first_look", "standard", Overrides(seed=seed))[1] for seed in (3, 3, 4)]
     assert orders[0] == orders[1]
     assert orders[0] != orders[2]
 
 
 def test_a_seed_that_was_not_given_is_drawn_and_kept() -> None:
-    assert len({new_run("first_look", "quick", Wishes())[0].plan.seed for _ in range(3)}) > 1
+    assert len({new_run("first_look", "quick", Overrides())[0].plan.seed for _ in range(3)}) > 1
 
 
 def test_wishes_override_the_experiment() -> None:
-    wishes = Wishes(
+    wishes = Overrides(
         stacks=("sync_wsgi@gthread:2", "bare_asgi@uvicorn"),
         requests=("hello",),
         users=(3,),
@@ -124,32 +125,36 @@ def test_wishes_override_the_experiment() -> None:
 
 
 def test_a_trial_that_stands_in_two_blocks_is_made_once() -> None:
-    trials = trials_of(experiment.load("first_look"), "standard", Wishes(requests=("hello",), users=(10,)))
+    trials = trials_of(
+        experiment.load_experiment("first_look"), "standard", Overrides(requests=("hello",), users=(10,))
+    )
     keys = [str(cell(plan)) for plan in trials]
     assert len(keys) == len(set(keys))
 
 
 def test_rates_wished_make_open_loops_and_hold_wished_users_back() -> None:
-    open_only = trials_of(experiment.load("first_look"), "quick", Wishes(rates_per_s=(50.0,)))
+    open_only = trials_of(experiment.load_experiment("first_look"), "quick", Overrides(rates_per_s=(50.0,)))
     assert {(plan.users, plan.rate_per_s) for plan in open_only} == {(None, 50.0)}
-    both = trials_of(experiment.load("first_look"), "quick", Wishes(rates_per_s=(50.0,), users=(5,)))
+    both = trials_of(experiment.load_experiment("first_look"), "quick", Overrides(rates_per_s=(50.0,), users=(5,)))
     assert {(plan.users, plan.rate_per_s) for plan in both} == {(None, 50.0), (5, 50.0)}
 
 
 def test_a_capacity_is_measured_before_the_rates_that_are_shares_of_it() -> None:
-    run, ordered = new_run("latency_under_load", "quick", Wishes(seed=1))
+    run, ordered = new_run("latency_under_load", "quick", Overrides(seed=1))
     first = [place for place, plan in enumerate(ordered) if plan.capacity_share is None]
     assert first == list(range(len(first)))
-    assert {plan.users for plan in ordered[: len(first)]} == {experiment.load("latency_under_load").capacity_users}
+    assert {plan.users for plan in ordered[: len(first)]} == {
+        experiment.load_experiment("latency_under_load").capacity_users
+    }
     assert {plan.stack.name for plan in ordered[: len(first)]} == set(run.plan.stacks)
 
 
 def test_a_share_becomes_the_rate_of_the_median_capacity() -> None:
-    _, ordered = new_run("latency_under_load", "quick", Wishes(seed=1))
+    _, ordered = new_run("latency_under_load", "quick", Overrides(seed=1))
     relative = next(plan for plan in ordered if plan.capacity_share == 0.5)
     alike = [plan for plan in ordered if plan.capacity_share is None and plan.stack == relative.stack]
     measured = [
-        replace(blank(plan), verdict="ok", throughput_per_s=rate)
+        replace(planned_trial(plan), verdict="ok", throughput_per_s=rate)
         for plan, rate in zip(alike, (301.0, 311.3, 999.0), strict=True)
     ]
     assert resolved(relative, measured, 200).rate_per_s == 156.0  # three digits of 155.65
@@ -158,7 +163,7 @@ def test_a_share_becomes_the_rate_of_the_median_capacity() -> None:
 
 
 def test_bare_callables_are_left_out_of_what_they_do_not_answer() -> None:
-    both = Wishes(stacks=("bare_asgi@uvicorn", "async_asgi@uvicorn"), requests=("burn",))
+    both = Overrides(stacks=("bare_asgi@uvicorn", "async_asgi@uvicorn"), requests=("burn",))
     assert {plan.stack.name for plan in new_run("no_wait", "quick", both)[1]} == {"async_asgi@uvicorn"}
     with pytest.raises(UsageError, match="None of these stacks answers that workload"):
-        new_run("no_wait", "quick", Wishes(stacks=("bare_asgi@uvicorn",), requests=("burn",)))
+        new_run("no_wait", "quick", Overrides(stacks=("bare_asgi@uvicorn",), requests=("burn",)))

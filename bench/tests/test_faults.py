@@ -17,9 +17,10 @@ import psutil
 import pytest
 
 from bench import cpus, watch
-from bench.load.process import Engine, RunningLoad
-from bench.record import Trial
-from bench.stacks import HOST
+from bench.load.process import RunningLoad
+from bench.model.servers import HOST
+from bench.model.trial_plan import Engine
+from bench.model.trial_record import Trial
 from bench.tests.processes import assert_nothing_is_left, running
 from bench.tests.windows import (
     OPEN,

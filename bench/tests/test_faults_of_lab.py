@@ -17,11 +17,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import cli, record, unfinished
+from bench import cli, unfinished
 from bench.base import files
 from bench.base.errors import DamagedRun, SecondInterrupt, UsageError
 from bench.base.polling import eventually
 from bench.base.signals import interruptible
+from bench.model import run_store
 from bench.tests import runs
 from bench.tests.processes import abandon, assert_nothing_is_left, end, lab, running
 from bench.tests.windows import codes_of, events_of, longest_s
@@ -61,7 +62,7 @@ def first_look(folder: Path, *load: str, stacks: str = THREE, duration_s: float 
 
 def trials_kept(folder: Path) -> int:
     try:
-        return len(record.load(folder).trials)
+        return len(run_store.load_run(folder).trials)
     except (UsageError, DamagedRun):
         return 0
 
@@ -101,7 +102,7 @@ def test_an_interrupted_run_keeps_what_was_measured_and_counts_of_the_rest(
         eventually(lambda: not list(temporary.glob("lab-*-load-*")), within_s=2)
         wait_for_a_window(temporary, into_s=0.7)
         status, out, err = end(process, how)
-    run = record.load(folder)
+    run = run_store.load_run(folder)
     *before, last = run.trials
     assert status == 130, err
     assert "Traceback" not in err
@@ -125,7 +126,7 @@ def test_a_run_that_is_interrupted_between_two_trials_is_aborted_too(
     with running(*first_look(folder)) as process:
         wait_for_a_trial(folder, process)
         status, _, err = end(process, signal.SIGINT)
-    run = record.load(folder)
+    run = run_store.load_run(folder)
     assert (status, run.status, run.trials[-1].verdict) == (130, "aborted", "aborted"), err
     assert_nothing_is_left(mark)
     assert os.listdir(temporary) == []
@@ -143,7 +144,7 @@ def test_ctrl_c_twice_ends_at_once(load: tuple[str, ...], mark: str, tmp_path: P
         status, _, err = end(process, signal.SIGINT)
         assert time.monotonic() - began_s < 2.0
     assert (status, sentence_of(err)) == (130, "lab: interrupted.")
-    run = record.load(folder)
+    run = run_store.load_run(folder)
     assert (run.status, [trial.verdict for trial in run.trials]) == ("aborted", ["aborted"])
     assert not (folder / "report.html").exists()
     assert_nothing_is_left(mark)
@@ -171,7 +172,7 @@ def test_a_lab_that_is_stopped_over_the_windows_end_says_so_and_does_not_call_a_
         process.send_signal(signal.SIGSTOP)
         time.sleep(3.0)
         status, _, err = end(process, signal.SIGCONT)
-    (trial,) = record.load(folder).trials
+    (trial,) = run_store.load_run(folder).trials
     gap = max(events_of(trial, "lab-gap"), key=lambda event: event.for_s)
     assert (status, trial.verdict, "lab-gap" in codes_of(trial)) == (0, "degraded", True), err
     assert gap.at_s + gap.for_s == pytest.approx(3.0)
@@ -204,12 +205,12 @@ def test_when_lab_is_killed_its_processes_end_and_the_next_start_says_so(
     assert status == -signal.SIGKILL
     assert_nothing_is_left(mark, within_s=5)
     kept = trials_kept(folder)
-    assert record.load(folder).status == "running"
+    assert run_store.load_run(folder).status == "running"
     assert os.listdir(temporary)
     done = not_run(tmp_path / "next")
     said = f"{folder} was not finished: {kept} of 9 trials are kept, `lab report {folder}` shows them."
     assert said in done.stderr.splitlines()
-    assert (record.load(folder).status, trials_kept(folder)) == ("aborted", kept)
+    assert (run_store.load_run(folder).status, trials_kept(folder)) == ("aborted", kept)
     assert sorted(os.listdir(folder)) == (["requests", "run.json"] if "--rate" in wishes else ["run.json"])
     assert os.listdir(temporary) == []
 
@@ -228,7 +229,7 @@ def not_run(folder: Path) -> "subprocess.CompletedProcess[str]":
 
 def test_too_few_file_descriptors_are_found_before_the_start(mark: str, tmp_path: Path, temporary: Path) -> None:
     done = not_run(tmp_path / "run")
-    (trial,) = record.load(tmp_path / "run").trials
+    (trial,) = run_store.load_run(tmp_path / "run").trials
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
     assert (trial.verdict, trial.commands) == ("not-run", {})
@@ -275,7 +276,7 @@ def test_a_full_disk_ends_the_run_in_one_sentence_and_keeps_what_is_there(
 ) -> None:
     disk = tmp_path / "disk"
     with small_disk(disk):
-        earlier = record.save(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), disk / "earlier").read_bytes()
+        earlier = run_store.save_run(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), disk / "earlier").read_bytes()
         with running(*first_look(disk / "run", *OPEN)) as process:
             wait_for_a_trial(disk / "run", process)
             filler = fill(disk)
@@ -291,7 +292,7 @@ def test_a_full_disk_ends_the_run_in_one_sentence_and_keeps_what_is_there(
         assert (disk / "earlier" / "run.json").read_bytes() == earlier
         full = lab("report", str(disk / "run"))
         assert (full.returncode, sentence_of(full.stderr).count("could not be written")) == (1, 1)
-        assert record.load(disk / "run").trials[0].stack in full.stdout
+        assert run_store.load_run(disk / "run").trials[0].stack in full.stdout
         filler.unlink()
         assert lab("report", str(disk / "run")).returncode == 0
     assert kept >= 1
@@ -324,7 +325,7 @@ def test_a_wall_clock_that_steps_by_an_hour_changes_no_number(
         wait_for_a_window(temporary, into_s=0.6)
         flag.touch()
         _, err = process.communicate(timeout=60)
-    run = record.load(folder)
+    run = run_store.load_run(folder)
     (trial,) = run.trials
     (step,) = events_of(trial, "clock-stepped")
     assert process.returncode == 0, err
@@ -343,9 +344,9 @@ def test_a_wall_clock_that_steps_by_an_hour_changes_no_number(
 def test_a_run_that_somebody_is_at_is_left_alone(tmp_path: Path) -> None:
     running_run = runs.run_of([runs.trial_of("async_asgi@uvicorn")], status="running")
     with unfinished.claimed(tmp_path / "run"):
-        record.save(running_run, tmp_path / "run")
+        run_store.save_run(running_run, tmp_path / "run")
         assert unfinished.abort_those_of_the_dead([tmp_path]) == []
-        assert record.load(tmp_path / "run").status == "running"
+        assert run_store.load_run(tmp_path / "run").status == "running"
     (sentence,) = unfinished.abort_those_of_the_dead([tmp_path])
     assert sentence.startswith(f"{tmp_path}/run was not finished: 1 of 1 trials are kept")
     assert unfinished.abort_those_of_the_dead([tmp_path]) == []
@@ -356,7 +357,7 @@ def test_what_cannot_be_read_is_named_and_what_holds_no_trial_is_not_told_of(tmp
         (tmp_path / name).mkdir()
     (tmp_path / "damaged" / "run.json").write_text('{"schema":2,"status":"running", broken')
     abandon(tmp_path / "empty", unfinished.MARKER)
-    whole = record.save(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), tmp_path / "whole").read_bytes()
+    whole = run_store.save_run(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), tmp_path / "whole").read_bytes()
     (sentence,) = unfinished.abort_those_of_the_dead([tmp_path, tmp_path / "nowhere"])
     assert sentence.startswith(f"Skipped: {tmp_path}/damaged/run.json is damaged")
     assert not (tmp_path / "empty").exists()
@@ -368,7 +369,7 @@ def test_what_cannot_be_read_is_named_and_what_holds_no_trial_is_not_told_of(tmp
 def test_a_busy_machine_is_told_before_the_start(
     load: float, lines: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(record, "LOCAL", tmp_path)
+    monkeypatch.setattr(run_store, "LOCAL", tmp_path)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
     cli.tell_before(tmp_path / "run")
     said = capsys.readouterr().err.splitlines()

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from bench.model.stacks import parse_stack
 from bench.servers import Server, serving_stack
-from bench.stacks import parse_stack
 
 STREAMS = ("sync_wsgi@gthread:8", "async_asgi@uvicorn", "zero_hop@uvicorn")
 BUFFERS = ("sync_asgi@uvicorn", "async_wsgi@gthread:8")

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bench import experiment
-from bench.record import Trial
+from bench.model import experiment, trial_matrix
+from bench.model.trial_record import Trial
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.windows import longest_s
 from bench.trial import run_trial
@@ -15,7 +15,7 @@ FREEZE_S, SEEN_S, HIDDEN_S = 3.0, 2.5, 0.3
 
 def both_loops() -> tuple[Trial, Trial]:
     """The open and the closed trial of the experiment, on two servers at the same time: 20 s instead of 40."""
-    plans = experiment.trials_of(experiment.load("freeze"), "quick", experiment.Wishes(seed=1))
+    plans = trial_matrix.trials_of(experiment.load_experiment("freeze"), "quick", trial_matrix.Overrides(seed=1))
     with ThreadPoolExecutor() as threads:
         trials = sorted(threads.map(run_trial, plans), key=lambda trial: not trial.is_open)
     opened, closed = trials

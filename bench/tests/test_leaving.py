@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from bench.base.polling import eventually
+from bench.model.servers import GRACEFUL_STOP_S
+from bench.model.stacks import parse_stack
 from bench.servers import Server, serving_stack
-from bench.stacks import GRACEFUL_STOP_S, parse_stack
 
 CLIENTS = 4
 LEAVE_AFTER_S = WITHIN_S = 0.3

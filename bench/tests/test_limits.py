@@ -6,8 +6,8 @@ import pytest
 
 from bench import limits
 from bench.limits import limiter_of, utilisation_of
-from bench.record import LoadUse, MachineUse, Samples, ServerUse, Trial
-from bench.stacks import BACKLOG
+from bench.model.servers import BACKLOG
+from bench.model.trial_record import LoadUse, MachineUse, Samples, ServerUse, Trial
 
 SERVER = ServerUse(threads_max=10, rss_bytes_max=1, connections_max=50, cpu_share=0.4, cpu_s=1.0, processes=1, cpus=[0])
 QUEUE = Trial(

@@ -10,8 +10,9 @@ import pytest
 
 from bench.base.errors import NotRun, UsageError
 from bench.base.polling import eventually
+from bench.model.servers import BACKLOG, HOST, KEEP_ALIVE_S
+from bench.model.stacks import LIVE, STACKS, parse_stack
 from bench.servers import Server, free_port, serving, serving_stack
-from bench.stacks import BACKLOG, HOST, KEEP_ALIVE_S, LIVE, STACKS, parse_stack
 from bench.tests.live import LIVE_STACKS, WITHIN_S, Elsewhere, enter, get, heard
 from bench.tests.processes import assert_nothing_is_left, end, running
 

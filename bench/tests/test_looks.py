@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from bench.figures.looks import colour_of, look_of
-from bench.stacks import STACKS
+from bench.model.stacks import STACKS
 
 
 def test_looks_of_all_stacks_differ_and_do_not_move() -> None:

@@ -13,12 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import cli, record, servers, unfinished
+from bench import cli, servers, unfinished
 from bench.base import files
 from bench.base.errors import UsageError
 from bench.base.markers import is_abandoned
 from bench.base.polling import eventually
 from bench.databases import postgres
+from bench.model import run_store
 from bench.servers import WORK_MARKER, Process, work_folder
 from bench.tests import runs
 from bench.tests.processes import abandon, lab
@@ -166,7 +167,7 @@ def test_shared_memory_that_only_has_the_number_of_ours_stays(tmp_path: Path) ->
 
 def dead_run(folder: Path) -> bytes:
     """A run whose `lab` was killed after its first trial."""
-    return record.save(runs.run_of([runs.trial_of("async_asgi@uvicorn")], status="running"), folder).read_bytes()
+    return run_store.save_run(runs.run_of([runs.trial_of("async_asgi@uvicorn")], status="running"), folder).read_bytes()
 
 
 def test_a_neighbour_of_the_run_keeps_a_file_that_is_named_as_our_marker(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import nbformat
 import pytest
 
-from bench import experiment, record
 from bench.base import files
 from bench.base.errors import LabError, UsageError
 from bench.base.files import ROOT
 from bench.learn import lessons, live, notebooks
+from bench.model import experiment, run_store
 from labs.exercises.project.names import EXERCISES
 
 SOURCES = notebooks.sources()
@@ -157,8 +157,8 @@ def test_a_lesson_shows_a_run_measured_now_however_small(
 
 
 def test_a_lesson_can_show_the_reader_s_own_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    mine = replace(record.load(record.REFERENCE / "io_wait"), started_at="2001-01-01T00:00:00+00:00")
-    record.save(mine, tmp_path)
+    mine = replace(run_store.load_run(run_store.REFERENCE / "io_wait"), started_at="2001-01-01T00:00:00+00:00")
+    run_store.save_run(mine, tmp_path)
     monkeypatch.setenv(lessons.RESULTS_VARIABLE, str(tmp_path))
     assert lessons.run_to_show("io_wait").started_at.startswith("2001")
     assert lessons.told(mine).startswith("Your run of `io_wait`: 2001-01-01")
@@ -177,14 +177,14 @@ def nowhere(folder: Path) -> Path:
 
 
 def damaged(folder: Path) -> Path:
-    shutil.copytree(record.REFERENCE / "io_wait", folder / "damaged")
+    shutil.copytree(run_store.REFERENCE / "io_wait", folder / "damaged")
     kept = folder / "damaged" / "run.json"
     kept.write_bytes(kept.read_bytes()[:1000])
     return kept.parent
 
 
 def of_another_experiment(_: Path) -> Path:
-    return record.REFERENCE / "first_look"
+    return run_store.REFERENCE / "first_look"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_nothing_is_measured_unless_asked(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 def test_a_live_run_is_expected_to_take_its_windows_and_as_long_around_them_as_the_reference_run_did() -> None:
-    plan = experiment.profile_of(experiment.load("first_look"), "quick")
+    plan = experiment.profile_of(experiment.load_experiment("first_look"), "quick")
     once = live.expected_s("first_look", "--users", "10", *ONCE)
     twice = live.expected_s("first_look", "--users", "10", "--repeats", "2")
     longer = live.expected_s("first_look", "--users", "10", *ONCE, "--duration", str(plan.duration_s + 1))

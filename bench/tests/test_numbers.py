@@ -5,20 +5,20 @@ from typing import Any
 
 import pytest
 
-from bench import record
 from bench.cpus import CpuPlan
 from bench.gaps import gap_events
 from bench.load.process import Recording, in_all, merge
 from bench.meter import Reading
+from bench.model import histograms
+from bench.model.trial_record import Event, Samples, Trial
 from bench.numbers import at_least, numbers_of
-from bench.record import Event, Samples, Trial
 from bench.watch import Evidence, within
 
 TRIAL = Trial("async_asgi@uvicorn", "wait", {"ms": 100}, [], 10, 0, io_wait_s=0.1, duration_s=5.0, answered=[20] * 25)
 
 
 def histogram_of(*latencies_us: int) -> Any:
-    histogram = record.new_histogram()
+    histogram = histograms.new_histogram()
     for latency_us in latencies_us:
         histogram.record_value(latency_us)
     return histogram
@@ -34,7 +34,7 @@ def seen(events: list[Event] | None = None, **changes: Any) -> Evidence:
 
 
 def test_everything_answered_bounds_nothing() -> None:
-    assert at_least(histogram_of(1000, 2000), record.new_histogram()) == []
+    assert at_least(histogram_of(1000, 2000), histograms.new_histogram()) == []
 
 
 def test_what_was_not_answered_makes_percentiles_lower_bounds() -> None:
@@ -138,7 +138,7 @@ def test_merged_books_are_those_of_all_parts_together() -> None:
         "duration_s": 5.0, "carried_in": 1, "issued": 10, "completed": 9, "answered_halves": [4, 5],
         "answered": [4, 5], "answered_every_s": 0.2, "errors": {"status 503": 1}, "in_flight": 1,
         "in_flight_oldest_us": 7,
-        "histogram": record.encode_histogram(histogram_of(*range(100, 1000, 100))), "silences": [[0.0, 1.0]],
+        "histogram": histograms.encode_histogram(histogram_of(*range(100, 1000, 100))), "silences": [[0.0, 1.0]],
         "stalls": [], "cpu_s": 0.5,
     }  # fmt: skip
     both = merge([part, part | {"answered": [1], "cpu_s": 1.0}])

@@ -8,24 +8,25 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench import connections, experiment
+from bench import connections
 from bench.base.errors import UsageError
 from bench.cli import main
 from bench.databases.database import Database, serving_database
 from bench.databases.payments import Books, errors_in
-from bench.record import DatabaseUse, Trial, Waves
+from bench.model import experiment, trial_matrix, trial_plan
+from bench.model.stacks import parse_stack
+from bench.model.trial_plan import Outage, TrialPlan
+from bench.model.trial_record import DatabaseUse, Trial, Waves
+from bench.model.workloads import parse_request
 from bench.servers import serving_stack
-from bench.stacks import parse_stack
 from bench.summary import Row, rows_of
 from bench.tables.groups import groups_of
 from bench.tests import runs
 from bench.tests.postgresql import require_postgresql
 from bench.tests.processes import burst
-from bench.trial import TrialPlan, run_trial
+from bench.trial import run_trial
 from bench.verdict import judge
-from bench.watch import Outage
 from bench.waves import waves_of
-from bench.workloads import parse_request
 
 ALL = ("sync_wsgi@gthread:64", "sync_asgi@uvicorn", "async_asgi@uvicorn", "async_wsgi@gthread:64")
 BEYOND = ("zero_hop@uvicorn", "pinned_pool@uvicorn")
@@ -33,7 +34,7 @@ BEYOND = ("zero_hop@uvicorn", "pinned_pool@uvicorn")
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "LOOKED_AFTER_S", dict.fromkeys(connections.ABOUT, 0.4))
+    monkeypatch.setattr(connections, "LOOKED_AFTER_S", dict.fromkeys(trial_plan.ABOUT, 0.4))
 
 
 def planned(stack: str, request: str, users: int | None = None, duration_s: float = 1.0, **more: object) -> TrialPlan:
@@ -222,7 +223,7 @@ def test_a_kept_connection_serves_the_next_request_and_a_default_one_is_opened_a
 
 
 def test_half_of_the_clients_stay_however_many_there_are() -> None:
-    loaded = experiment.load("transactions")
+    loaded = experiment.load_experiment("transactions")
     for count in (50, 4):
-        plans = experiment.trials_of(loaded, "reference", experiment.Wishes(connections=(count,)))
+        plans = trial_matrix.trials_of(loaded, "reference", trial_matrix.Overrides(connections=(count,)))
         assert {(plan.connections, plan.staying) for plan in plans} == {(count, count // 2)}

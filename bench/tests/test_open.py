@@ -22,9 +22,11 @@ from bench import cpus
 from bench.base.polling import eventually
 from bench.load.books import COLUMNS, silences
 from bench.load.open import schedule
-from bench.record import Latency, decode_histogram, latency_of
+from bench.model.histograms import decode_histogram, latency_of
+from bench.model.servers import HOST
+from bench.model.stacks import parse_stack
+from bench.model.trial_record import Latency
 from bench.servers import Process, Server, serving_stack, start
-from bench.stacks import HOST, parse_stack
 from bench.tests.processes import listening
 
 WHERE = cpus.plan(1)

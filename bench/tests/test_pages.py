@@ -12,8 +12,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from bench.base.polling import eventually
+from bench.model.servers import HOST, LARGEST_MESSAGE_BYTES
+from bench.model.stacks import parse_stack
 from bench.servers import Server, serving_stack
-from bench.stacks import HOST, LARGEST_MESSAGE_BYTES, parse_stack
 from bench.tests.browser import chromium, needs_chromium
 from labs.live_preview.drafts import MOST_CHARACTERS
 from labs.live_preview.streams import SILENT_AT_MOST_S

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench import plateaus
-from bench.record import Trial
+from bench.model.trial_record import Trial
 from bench.tests import runs
 
 EVENT_LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"

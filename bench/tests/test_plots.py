@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from bench import plots, summary
 from bench.figures.looks import colour_of
 from bench.figures.page import Picture
-from bench.record import Run
+from bench.model.run_record import Run
 from bench.tables.columns import cells, columns_of
 from bench.tables.texts import number, percent
 from bench.tests import runs

@@ -4,17 +4,17 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from bench import record
 from bench.figures import plots_database
 from bench.figures.page import Picture
-from bench.record import Run
+from bench.model import run_store
+from bench.model.run_record import Run
 
 STOCK = "async_asgi@uvicorn"
 
 
 @pytest.fixture(scope="module")
 def connections() -> Run:
-    return record.load(record.REFERENCE / "connections")
+    return run_store.load_run(run_store.REFERENCE / "connections")
 
 
 def panels_of(picture: Picture) -> list[str]:
@@ -47,7 +47,7 @@ def test_what_failed_is_told_of_how_many(connections: Run) -> None:
     ("experiment", "draw"), [("transactions", plots_database.torn), ("serial_gather", plots_database.sided)]
 )
 def test_bars_are_of_the_named_stacks_or_of_all(experiment: str, draw: Callable[[Run, Sequence[str]], Picture]) -> None:
-    run = record.load(record.REFERENCE / experiment)
+    run = run_store.load_run(run_store.REFERENCE / experiment)
     named, every, none = (names_of(draw(run, stacks)) for stacks in ([STOCK], [], ["bare_asgi@uvicorn"]))
     assert {name.split()[0] for name in named} == {STOCK}
     assert named < every == none

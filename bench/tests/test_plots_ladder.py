@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from bench import plots
-from bench.experiment import Wishes, load, trials_of
 from bench.figures import plots_ladder
 from bench.figures.page import rows_for
-from bench.record import Hops, Run, Trial
+from bench.model.experiment import load_experiment
+from bench.model.run_record import Run
+from bench.model.trial_matrix import Overrides, trials_of
+from bench.model.trial_record import Hops, Trial
 from bench.tests import runs
 
 STACKS = ("sync_wsgi@gthread:8", "async_asgi@uvicorn")
@@ -102,7 +104,7 @@ def test_a_run_of_the_ladder_is_drawn_as_one(run: Run) -> None:
 
 
 def test_the_experiment_has_every_rung_and_every_place() -> None:
-    plans = trials_of(load("middleware_ladder"), "reference", Wishes())
+    plans = trials_of(load_experiment("middleware_ladder"), "reference", Overrides())
     stacks = {plan.stack.name for plan in plans}
     assert {stack.partition("@")[0] for stack in stacks} == {"sync_wsgi", "async_wsgi", "sync_asgi", "async_asgi"}
     rows = rows_for(runs.run_of([blank_of(plan.stack.name, plan.middleware) for plan in plans]), "hello")

@@ -13,8 +13,9 @@ from bench import plots, summary
 from bench.figures import plots_open
 from bench.figures.looks import colour_of
 from bench.figures.page import Picture
+from bench.model.run_record import Run
+from bench.model.trial_record import Reason
 from bench.percentiles import curve_of
-from bench.record import Reason, Run
 from bench.tables.texts import milliseconds
 from bench.tests import runs
 from bench.tests.test_plots import labels, swapped, texts

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import cli, record
+from bench import cli
 from bench.base.console import console, guarded, print_json, print_text
 from bench.base.errors import NotRun
 from bench.base.printable import printable
+from bench.model import run_record, run_store, trial_record
 from bench.tests import runs
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07\x9b31m\r\u202e\x00 \x7f"
@@ -22,13 +23,13 @@ def test_every_control_character_is_written_out_and_all_else_stays() -> None:
     assert printable(plain) == plain
 
 
-def run_that_commands() -> record.Run:
+def run_that_commands() -> run_record.Run:
     """Everything that a run may say in words of its own."""
     trial = runs.trial_of(
         "async_asgi@uvicorn",
         verdict="degraded",
-        reasons=[record.Reason("x", HOSTILE)],
-        events=[record.Event("x", 0.1, 0.1, HOSTILE)],
+        reasons=[trial_record.Reason("x", HOSTILE)],
+        events=[trial_record.Event("x", 0.1, 0.1, HOSTILE)],
         errors={HOSTILE: 1},
         commands={HOSTILE: [HOSTILE]},
     )
@@ -41,7 +42,7 @@ def test_no_run_commands_the_terminal(
     words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = str(tmp_path)
-    record.save(run_that_commands(), Path(folder))
+    run_store.save_run(run_that_commands(), Path(folder))
     cli.main((*words, folder))
     out, err = capsys.readouterr()
     assert "title" in out
@@ -50,7 +51,7 @@ def test_no_run_commands_the_terminal(
 
 def test_no_comparison_commands_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(tmp_path)
-    record.save(run_that_commands(), Path(folder))
+    run_store.save_run(run_that_commands(), Path(folder))
     for options in ((), ("--markdown",), ("--json",)):
         assert cli.main(("compare", folder, folder, *options)) == 0
         assert not COMMANDS & set("".join(capsys.readouterr()))
@@ -90,6 +91,6 @@ def test_a_size_that_a_terminal_has_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_folder_in_brackets_is_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "[bold]my[" / "run]"
-    record.save(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), folder)
+    run_store.save_run(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), folder)
     assert cli.main(("report", str(folder))) == 0
     assert "[bold]my[/run]/report.html" in capsys.readouterr().err

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from bench import experiment, record
 from bench.arguments import build_parser
 from bench.base.errors import LabError
 from bench.base.files import ROOT
 from bench.claims.entries import entry
 from bench.learn import exercises
-from bench.stacks import parse_stack
+from bench.model import experiment, run_store
+from bench.model.stacks import parse_stack
 from bench.tests.prose import Quoted, docstrings, links, quoted, tracked
 
 ASSIGNMENT = re.compile(r"[A-Z_]+=\S+ ")
@@ -29,10 +29,10 @@ FILE = re.compile(
 )
 VARIABLE = re.compile(r"\bLAB_[A-Z_]+")
 NAMED: dict[str, Callable[[str], object]] = {
-    "run": experiment.load,
-    "report": record.find,
-    "verify": record.find,
-    "compare": record.find,
+    "run": experiment.load_experiment,
+    "report": run_store.find_run,
+    "verify": run_store.find_run,
+    "compare": run_store.find_run,
     "claims": entry,
     "check": exercises.subject_of,
 }

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import experiment, plots, readme, record, summary
+from bench import plots, readme, summary
 from bench.base.errors import LabError
 from bench.base.files import ROOT
+from bench.model import experiment, run_store, trial_matrix
 from bench.tests.prose import tracked
 
 READMES = sorted(path for path in tracked() if path.name == "README.md")
@@ -35,13 +36,13 @@ def test_each_picture_is_drawn_from_what_is_there(name: str) -> None:
     assert readme.is_fresh(name)
 
 
-PAGES = [record.REFERENCE / name / "README.md" for name in experiment.names()]
+PAGES = [run_store.REFERENCE / name / "README.md" for name in experiment.experiment_names()]
 SHORT = [path for path in READMES if path not in PAGES and path.parent != ROOT and path.parent.name != "results"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.parent.name for page in PAGES])
 def test_a_run_has_a_page_with_its_question_its_answer_and_the_figures_that_carry_it(page: Path) -> None:
-    text, run = page.read_text(), record.load(page.parent)
+    text, run = page.read_text(), run_store.load_run(page.parent)
     assert run.question in text
     told = [finding for finding in summary.findings_of(run) if finding.value != "cannot tell"]
     assert len(re.findall(r"^- \*\*(Supported|Refuted)\*\*: .+\)\.$", text, re.MULTILINE)) == min(3, len(told))
@@ -54,8 +55,8 @@ def test_a_run_has_a_page_with_its_question_its_answer_and_the_figures_that_carr
 def test_a_page_that_says_something_else_or_a_figure_too_many_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(record.REFERENCE / "held", tmp_path / "held")
-    monkeypatch.setattr(record, "REFERENCE", tmp_path)
+    shutil.copytree(run_store.REFERENCE / "held", tmp_path / "held")
+    monkeypatch.setattr(run_store, "REFERENCE", tmp_path)
     assert readme.is_page_fresh("held")
     (tmp_path / "held" / "left_over.svg").write_text("<svg/>")
     assert not readme.is_page_fresh("held")
@@ -71,9 +72,9 @@ def test_a_folder_s_readme_is_short(path: Path) -> None:
     assert len(readme.PART.sub("", path.read_text()).splitlines()) <= 15
 
 
-@pytest.mark.parametrize("name", experiment.names())
+@pytest.mark.parametrize("name", experiment.experiment_names())
 def test_every_experiment_has_a_whole_reference_run(name: str) -> None:
-    run = record.load(record.REFERENCE / name)
+    run = run_store.load_run(run_store.REFERENCE / name)
     assert run.profile == "reference"
     assert run.status == "complete"
     assert len(run.trials) == run.plan.trials
@@ -81,11 +82,11 @@ def test_every_experiment_has_a_whole_reference_run(name: str) -> None:
     assert run.environment["git"]["dirty"] is False
 
 
-@pytest.mark.parametrize("name", experiment.names())
+@pytest.mark.parametrize("name", experiment.experiment_names())
 def test_a_reference_run_holds_all_that_its_experiment_plans_and_claims(name: str) -> None:
-    run, found = record.load(record.REFERENCE / name), experiment.load(name)
-    planned = experiment.trials_of(found, "reference", experiment.Wishes())
-    planned += experiment.capacity_trials(found, planned)
+    run, found = run_store.load_run(run_store.REFERENCE / name), experiment.load_experiment(name)
+    planned = trial_matrix.trials_of(found, "reference", trial_matrix.Overrides())
+    planned += trial_matrix.capacity_trials(found, planned)
     asked = {(plan.stack.name, plan.request.name, plan.users, plan.capacity_share, plan.middleware) for plan in planned}
     assert asked == {
         (trial.stack, trial.request, trial.users, trial.capacity_share, tuple(trial.middleware)) for trial in run.trials
@@ -94,5 +95,5 @@ def test_a_reference_run_holds_all_that_its_experiment_plans_and_claims(name: st
 
 
 def test_no_run_tells_where_it_was_made() -> None:
-    for path in record.REFERENCE.glob("*/*"):
+    for path in run_store.REFERENCE.glob("*/*"):
         assert str(ROOT) not in path.read_text(), path

@@ -8,31 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from bench import experiment, record
+from bench import experiment
 from bench.base.errors import DamagedRun, LabError, UsageError
-from bench.record import Reason, Run
+from bench.model import histograms, run_json, run_record, run_store, trial_matrix
+from bench.model.run_record import Run
+from bench.model.trial_plan import planned_trial
+from bench.model.trial_record import Reason
 from bench.tests.processes import lab
-from bench.trial import blank
 
 
 @pytest.fixture
 def run() -> Run:
     """A run with three trials: measured, invalid, and not run."""
-    wishes = experiment.Wishes(users=(10,), repeats=1, seed=5)
+    wishes = trial_matrix.Overrides(users=(10,), repeats=1, seed=5)
     planned, ordered = experiment.new_run("first_look", "quick", wishes)
-    histogram = record.new_histogram()
+    histogram = histograms.new_histogram()
     for latency_us in (101_234, 102_345, 1, 599_999_999):
         histogram.record_value(latency_us)
     measured = replace(
-        blank(ordered[0]),
+        planned_trial(ordered[0]),
         verdict="ok",
         completed=4,
         throughput_per_s=1 / 3,
-        latency_us=record.latency_of(histogram),
-        histogram=record.encode_histogram(histogram),
+        latency_us=histograms.latency_of(histogram),
+        histogram=histograms.encode_histogram(histogram),
     )
-    died = replace(blank(ordered[1]), verdict="invalid", reasons=[Reason("server-died", 'At "1.2 s"\n→ über')])
-    return replace(planned, status="complete", trials=[measured, died, blank(ordered[2])], took_s=0.1 + 0.2)
+    died = replace(planned_trial(ordered[1]), verdict="invalid", reasons=[Reason("server-died", 'At "1.2 s"\n→ über')])
+    return replace(planned, status="complete", trials=[measured, died, planned_trial(ordered[2])], took_s=0.1 + 0.2)
 
 
 def without_digest(run: Run) -> Run:
@@ -40,33 +42,33 @@ def without_digest(run: Run) -> Run:
 
 
 def test_a_run_comes_back_as_it_was_written(run: Run, tmp_path: Path) -> None:
-    record.save(run, tmp_path)
-    loaded = record.load(tmp_path)
+    run_store.save_run(run, tmp_path)
+    loaded = run_store.load_run(tmp_path)
     assert without_digest(loaded) == without_digest(run)
-    assert record.to_json(loaded) == (tmp_path / "run.json").read_bytes()
+    assert run_json.to_json(loaded) == (tmp_path / "run.json").read_bytes()
 
 
 def test_a_histogram_comes_back_count_by_count(run: Run) -> None:
     text = run.trials[0].histogram
     assert text
-    again = record.decode_histogram(text)
+    again = histograms.decode_histogram(text)
     assert again.get_total_count() == 4
-    assert record.encode_histogram(again) == text
-    assert record.latency_of(again) == run.trials[0].latency_us
+    assert histograms.encode_histogram(again) == text
+    assert histograms.latency_of(again) == run.trials[0].latency_us
 
 
 def test_a_latency_is_kept_to_three_digits_from_a_microsecond_to_ten_minutes() -> None:
     for latency_us in (1, 999, 101_234, 59_999_999, 599_000_000):
-        histogram = record.new_histogram()
+        histogram = histograms.new_histogram()
         histogram.record_value(latency_us)
-        kept = record.latency_of(record.decode_histogram(record.encode_histogram(histogram)))
+        kept = histograms.latency_of(histograms.decode_histogram(histograms.encode_histogram(histogram)))
         assert kept
         assert kept.p50 == pytest.approx(latency_us, rel=1e-3)
 
 
 def test_run_json_is_one_json_document_with_one_trial_a_line(run: Run) -> None:
-    content = record.to_json(run)
-    assert json.loads(content)["schema"] == record.SCHEMA
+    content = run_json.to_json(run)
+    assert json.loads(content)["schema"] == run_record.SCHEMA
     assert content.count(b"\n") == len(run.trials) + 2
 
 
@@ -80,11 +82,11 @@ def edited(content: bytes) -> bytes:
 
 
 def newer(content: bytes) -> bytes:
-    return content.replace(b'"schema":%d,' % record.SCHEMA, b'"schema":%d,' % (record.SCHEMA + 1))
+    return content.replace(b'"schema":%d,' % run_record.SCHEMA, b'"schema":%d,' % (run_record.SCHEMA + 1))
 
 
 def older(content: bytes) -> bytes:
-    return content.replace(b'"schema":%d,' % record.SCHEMA, b'"schema":1,')
+    return content.replace(b'"schema":%d,' % run_record.SCHEMA, b'"schema":1,')
 
 
 def no_json(content: bytes) -> bytes:
@@ -92,7 +94,7 @@ def no_json(content: bytes) -> bytes:
 
 
 def another_json(content: bytes) -> bytes:
-    return b'{"schema": %d, "trials": "none"}' % record.SCHEMA
+    return b'{"schema": %d, "trials": "none"}' % run_record.SCHEMA
 
 
 def no_object(content: bytes) -> bytes:
@@ -106,7 +108,7 @@ def empty(content: bytes) -> bytes:
 DAMAGES = [
     (truncated, "is damaged"),
     (edited, "was changed after it was written"),
-    (newer, f"has schema {record.SCHEMA + 1}, this program reads up to {record.SCHEMA}"),
+    (newer, f"has schema {run_record.SCHEMA + 1}, this program reads up to {run_record.SCHEMA}"),
     (older, "has schema 1, which this program no longer reads (2 to 3): measure again"),
     (no_json, "is damaged"),
     (another_json, "is not a run of this lab"),
@@ -120,10 +122,10 @@ def test_a_damaged_run_is_refused_in_one_line_with_the_cause(
     damage: object, cause: str, run: Run, tmp_path: Path
 ) -> None:
     assert callable(damage)
-    path = record.save(run, tmp_path)
+    path = run_store.save_run(run, tmp_path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DamagedRun) as refusal:
-        record.load(tmp_path)
+        run_store.load_run(tmp_path)
     assert str(refusal.value).startswith(f"{path} {cause}")
     assert "\n" not in str(refusal.value)
 
@@ -131,7 +133,7 @@ def test_a_damaged_run_is_refused_in_one_line_with_the_cause(
 @pytest.mark.parametrize("damage", [truncated, edited, newer])
 def test_lab_report_refuses_a_damaged_run_in_one_line(damage: object, run: Run, tmp_path: Path) -> None:
     assert callable(damage)
-    path = record.save(run, tmp_path)
+    path = run_store.save_run(run, tmp_path)
     path.write_bytes(damage(path.read_bytes()))
     before = path.read_bytes()
     done = lab("report", str(tmp_path))
@@ -143,60 +145,60 @@ def test_lab_report_refuses_a_damaged_run_in_one_line(damage: object, run: Run, 
 
 
 def test_no_edited_digit_becomes_another_run(run: Run) -> None:
-    content = record.to_json(run)
+    content = run_json.to_json(run)
     for place in [place for place, byte in enumerate(content) if chr(byte).isdecimal()]:
         other = b"7" if content[place : place + 1] != b"7" else b"3"
         # The last digits of 0.30000000000000004 can change without another number coming out.
         with contextlib.suppress(DamagedRun):
-            again = record.from_json(content[:place] + other + content[place + 1 :], "run.json")
+            again = run_json.from_json(content[:place] + other + content[place + 1 :], "run.json")
             assert without_digest(again) == without_digest(run)
 
 
 def test_a_run_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "run.json").mkdir()
     with pytest.raises(UsageError, match=r"run\.json cannot be read \(Is a directory\): give the folder of a run"):
-        record.load(tmp_path)
+        run_store.load_run(tmp_path)
     with pytest.raises(UsageError, match=r"cannot be read \(No such file"):
-        record.load(tmp_path / "nowhere")
+        run_store.load_run(tmp_path / "nowhere")
 
 
 def test_a_write_that_fails_leaves_the_old_run_untouched(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = record.save(run, tmp_path).read_bytes()
+    before = run_store.save_run(run, tmp_path).read_bytes()
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        record.save(replace(run, status="aborted"), tmp_path)
+        run_store.save_run(replace(run, status="aborted"), tmp_path)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
 def test_an_interrupted_write_leaves_the_old_run_untouched(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = record.save(run, tmp_path).read_bytes()
+    before = run_store.save_run(run, tmp_path).read_bytes()
 
     def interrupted(descriptor: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        record.save(replace(run, status="aborted"), tmp_path)
+        run_store.save_run(replace(run, status="aborted"), tmp_path)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
 def test_a_run_is_found_by_its_folder_and_by_its_file(run: Run, tmp_path: Path) -> None:
-    path = record.save(run, tmp_path / "mine")
-    assert record.find(str(tmp_path / "mine")) == record.find(str(path)) == path.parent.resolve()
+    path = run_store.save_run(run, tmp_path / "mine")
+    assert run_store.find_run(str(tmp_path / "mine")) == run_store.find_run(str(path)) == path.parent.resolve()
 
 
 def test_an_unknown_run_is_a_users_mistake() -> None:
     with pytest.raises(LabError, match="There is no run 'no_such_run'"):
-        record.find("no_such_run")
+        run_store.find_run("no_such_run")
 
 
 def test_the_median_of_nothing_is_none() -> None:
-    assert record.latency_of(record.new_histogram()) is None
+    assert histograms.latency_of(histograms.new_histogram()) is None

@@ -10,8 +10,10 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from bench import record, report, summary
-from bench.record import Reason, Run
+from bench import report, summary
+from bench.model import trial_record
+from bench.model.run_record import Run
+from bench.model.trial_record import Reason
 from bench.tables.below import notes_of
 from bench.tables.columns import COLUMNS, cells, columns_of
 from bench.tables.texts import number
@@ -137,7 +139,7 @@ def attacked(value: Any, field: str = "") -> Any:
 
 def run_with_every_text() -> Run:
     """Rows of both loops, one without numbers, and all that is shown of a trial, a plan and a machine."""
-    database = record.DatabaseUse("SQLite", 3, 0, errors={attack_on("error"): 2})
+    database = trial_record.DatabaseUse("SQLite", 3, 0, errors={attack_on("error"): 2})
     trials = [
         replace(trial, middleware=["gzip"], events=[runs.RESTARTED], database=database)
         for trial in (*runs.sweep(users=(10, 100, 400)).trials, *runs.open_sweep(shares=(0.5, 1.2)).trials)

@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from bench import record, reproduce
+from bench import reproduce
 from bench.base.errors import ExitCode, UsageError
 from bench.base.polling import eventually
-from bench.record import Claim, Run
+from bench.model import run_store, trial_record
+from bench.model.run_record import Assertion, Run
 from bench.tests import runs
 from bench.tests.processes import assert_nothing_is_left, end, left_of, running
 
 LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"
-CLAIM = Claim("the loop serves more", {"stack": LOOP}, {"stack": THREADS})
+CLAIM = Assertion("the loop serves more", {"stack": LOOP}, {"stack": THREADS})
 MORE, LESS, ALIKE = (300.0, 303.0, 306.0), (30.0, 30.3, 30.6), (95.0, 101.0, 107.0)
 END_WITHIN_S = 20.0
 
 
-def run_of(rates: Sequence[float], *claims: Claim) -> Run:
+def run_of(rates: Sequence[float], *claims: Assertion) -> Run:
     """Threads at 100 requests/s, and the loop at these rates."""
     trials = [runs.trial_of(LOOP, repeat=i, throughput_per_s=rate) for i, rate in enumerate(rates)]
     trials += [runs.trial_of(THREADS, repeat=i, throughput_per_s=100.0 + i) for i in range(3)]
@@ -31,7 +32,7 @@ def run_of(rates: Sequence[float], *claims: Claim) -> Run:
 @pytest.fixture
 def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A results/reference of our own, where no job has a summary."""
-    monkeypatch.setattr(record, "REFERENCE", tmp_path / "reference")
+    monkeypatch.setattr(run_store, "REFERENCE", tmp_path / "reference")
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     return tmp_path / "reference"
 
@@ -45,7 +46,7 @@ def measuring(monkeypatch: pytest.MonkeyPatch, found: dict[str, Run | int]) -> l
         run = found.get(name, ExitCode.FAILED)
         if isinstance(run, int):
             return run
-        record.save(run, folder)
+        run_store.save_run(run, folder)
         return ExitCode.FINE
 
     monkeypatch.setattr(reproduce, "lab_run", lab_run)
@@ -73,7 +74,7 @@ def test_each_claim_agrees_or_differs_or_cannot_be_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    record.save(run_of(there, Claim("an older sentence", {"stack": LOOP})), reference / "first_look")
+    run_store.save_run(run_of(there, Assertion("an older sentence", {"stack": LOOP})), reference / "first_look")
     measuring(monkeypatch, {"first_look": run_of(here, CLAIM)})
     assert reproduce.main(["first_look", "--out", str(tmp_path / "out")]) == code
     text = capsys.readouterr().out
@@ -120,7 +121,7 @@ def test_an_interruption_ends_it_with_what_there_is(
 @pytest.mark.parametrize(("verdict", "code"), [("invalid", ExitCode.INVALID), ("not-run", ExitCode.NOT_RUN)])
 @pytest.mark.usefixtures("reference")
 def test_invalid_and_unmade_trials_have_their_codes(
-    verdict: record.Verdict,
+    verdict: trial_record.Verdict,
     code: ExitCode,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -160,7 +161,7 @@ def test_interrupted_or_killed_it_leaves_nothing_running(how: signal.Signals, ma
         assert eventually(lambda: len(left_of(mark)) >= 4, END_WITHIN_S)
         status, out, err = end(popen, how)
     assert_nothing_is_left(mark, within_s=END_WITHIN_S if how is signal.SIGINT else 5.0)
-    assert record.load(tmp_path / "first_look").status == "aborted"
+    assert run_store.load_run(tmp_path / "first_look").status == "aborted"
     assert "no_wait" not in err
     if how is signal.SIGINT:
         assert status == ExitCode.INTERRUPTED

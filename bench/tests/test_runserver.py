@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from bench.model.servers import HOST
 from bench.servers import Server, free_port, serving
-from bench.stacks import HOST
 from bench.tests.live import enter, get, publish, refused_with
 
 pytestmark = pytest.mark.timeout(60)

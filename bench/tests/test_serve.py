@@ -17,8 +17,8 @@ import pytest
 
 from bench.base.files import ROOT
 from bench.base.polling import eventually
+from bench.model.servers import HOST
 from bench.servers import free_port
-from bench.stacks import HOST
 from bench.tests.processes import assert_nothing_is_left, end, lab, running
 
 WATCHED = ROOT / "labs" / "common" / "gauge.py"

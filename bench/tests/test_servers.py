@@ -17,15 +17,16 @@ import pytest
 
 from bench.base.errors import MissingDependency, NotRun
 from bench.base.polling import eventually
+from bench.model.servers import HOST, SERVERS
+from bench.model.stacks import parse_stack
 from bench.servers import free_port, has_ended, serving, serving_stack
-from bench.stacks import HOST, SERVERS, parse_stack
 from bench.tests.processes import assert_nothing_is_left, running
 from bench.variables import clean_environment
 
 SERVE_AND_TELL = """
 import sys, time
 from bench.servers import serving_stack
-from bench.stacks import parse_stack
+from bench.model.stacks import parse_stack
 with serving_stack(parse_stack(sys.argv[1])) as server:
     print(server.port, *(process.pid for process in server.family()), flush=True)
     time.sleep(60)

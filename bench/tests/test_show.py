@@ -18,10 +18,10 @@ from bench.base.console import guarded
 from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.polling import eventually
+from bench.model.workloads import WORKLOADS
 from bench.teach import show_hops, show_screen, show_stall, show_threads
 from bench.teach.__main__ import SHOWS
 from bench.tests.processes import assert_nothing_is_left, end, left_of, running
-from bench.workloads import WORKLOADS
 
 EARLY = "bench.arguments"
 """A module of ours that every show imports, with many more to come."""

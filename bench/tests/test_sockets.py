@@ -13,8 +13,9 @@ from websockets.exceptions import ConnectionClosed
 
 from bench import preflight
 from bench.base.polling import eventually
+from bench.model.servers import LARGEST_MESSAGE_BYTES
+from bench.model.stacks import parse_stack
 from bench.servers import Server, serving_stack
-from bench.stacks import LARGEST_MESSAGE_BYTES, parse_stack
 from bench.tests.live import LIVE_STACKS, WITHIN_S, enter, get, heard, open_there, publish, refused_with, socket
 from labs.channels_live.sockets import robust
 

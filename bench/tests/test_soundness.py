@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from bench import cli, record, summary, unfinished
+from bench import cli, summary, unfinished
 from bench.base.errors import DamagedRun, UsageError
 from bench.claims.material import Absent, Kept
 from bench.learn import lessons
-from bench.record import Run
+from bench.model import histograms, run_json, run_store, trial_record
+from bench.model.run_record import Run
 from bench.tests import runs
 from bench.tests.processes import lab
 
@@ -31,10 +32,10 @@ def sweep() -> Run:
 
 def kept(folder: Path, harm: Harm) -> str:
     """The sweep's run.json after the harm, with a right digest."""
-    data = json.loads(record.to_json(sweep()))
+    data = json.loads(run_json.to_json(sweep()))
     harm(data)
     text = json.dumps({**data, "sha256": ""}, separators=(",", ":")).replace('"<deep>"', "[" * 5000 + "]" * 5000)
-    digest = record.digest_of(text.encode())
+    digest = run_json.digest_of(text.encode())
     folder.mkdir(exist_ok=True)
     (folder / "run.json").write_text(text.replace('"sha256":""', f'"sha256":"{digest}"', 1))
     return str(folder)
@@ -66,14 +67,14 @@ def nested(levels: int) -> Any:
 
 def with_other_bounds() -> str:
     """A histogram as large as its text says: half a million values of eight bytes, in 60 characters."""
-    encoded = base64.b64decode(record.encode_histogram(record.new_histogram()))
+    encoded = base64.b64decode(histograms.encode_histogram(histograms.new_histogram()))
     header = bytearray(zlib.decompress(encoded[8:]))
     header[12:16] = (5).to_bytes(4, "big")
     packed = zlib.compress(bytes(header))
     return base64.b64encode(encoded[:4] + len(packed).to_bytes(4, "big") + packed).decode()
 
 
-WHOLE = record.encode_histogram(record.new_histogram())
+WHOLE = histograms.encode_histogram(histograms.new_histogram())
 REFUSED: dict[str, tuple[Harm, str]] = {
     "a negative rate": (in_trials(throughput_per_s=-5.0), "Expected `float` >= 0"),
     "a number near the end of floats": (in_trials(took_s=1e308), "`$.trials[0].took_s`"),
@@ -119,7 +120,7 @@ REFUSED: dict[str, tuple[Harm, str]] = {
 def test_what_cannot_be_is_refused_in_one_sentence_that_says_where(case: str, tmp_path: Path) -> None:
     harm, cause = REFUSED[case]
     with pytest.raises(DamagedRun) as refusal:
-        record.load(Path(kept(tmp_path, harm)))
+        run_store.load_run(Path(kept(tmp_path, harm)))
     said = str(refusal.value)
     assert said.startswith(f"{tmp_path}/run.json is not a run of this lab (")
     assert cause in said
@@ -128,7 +129,7 @@ def test_what_cannot_be_is_refused_in_one_sentence_that_says_where(case: str, tm
 
 def test_every_reader_refuses_it_with_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damaged = kept(tmp_path / "damaged", in_claim(left={}))
-    record.save(sweep(), tmp_path / "sound")
+    run_store.save_run(sweep(), tmp_path / "sound")
     for words in (
         *(("report", damaged), ("report", damaged, "--json"), ("report", damaged, "--markdown"), ("verify", damaged)),
         *(("compare", damaged, str(tmp_path / "sound")), ("compare", str(tmp_path / "sound"), damaged)),
@@ -159,7 +160,7 @@ SHOWN: dict[str, Harm] = {
 @pytest.mark.parametrize("case", SHOWN)
 def test_what_is_only_unusual_is_shown(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unusual = kept(tmp_path / "unusual", SHOWN[case])
-    record.save(sweep(), tmp_path / "usual")
+    run_store.save_run(sweep(), tmp_path / "usual")
     assert cli.main(("report", unusual)) == 0
     assert cli.main(("report", unusual, "--markdown")) == 0
     assert cli.main(("verify", unusual)) in (0, 1, 4)
@@ -171,10 +172,10 @@ def test_what_is_only_unusual_is_shown(case: str, tmp_path: Path, capsys: pytest
 
 
 def test_a_reason_without_end_keeps_its_beginning_and_its_end() -> None:
-    message = record.Reason("x", "begins " + "x" * 100_000 + " ends").message
+    message = trial_record.Reason("x", "begins " + "x" * 100_000 + " ends").message
     assert message.startswith("begins ")
     assert message.endswith(" ends")
-    assert len(message) < record.LONGEST_MESSAGE + 100
+    assert len(message) < trial_record.LONGEST_MESSAGE + 100
 
 
 def test_a_ratio_over_next_to_nothing_is_not_told() -> None:
@@ -184,7 +185,7 @@ def test_a_ratio_over_next_to_nothing_is_not_told() -> None:
 
 def test_a_run_in_results_that_cannot_be_read_is_named_and_ends_nothing(tmp_path: Path) -> None:
     deep = kept(tmp_path / "deep", lambda run: run.update(status="running", environment={"deep": "<deep>"}))
-    record.save(replace(sweep(), status="running"), tmp_path / "dead")
+    run_store.save_run(replace(sweep(), status="running"), tmp_path / "dead")
     skipped, aborted = sorted(unfinished.abort_those_of_the_dead([tmp_path]), reverse=True)
     assert skipped.startswith(f"Skipped: {deep}/run.json is not a run of this lab (Nested too deeply)")
     assert aborted.startswith(f"{tmp_path}/dead was not finished")
@@ -205,11 +206,11 @@ def test_a_pipe_in_place_of_a_run_is_refused_and_waited_for_by_nobody(verb: str,
 
 
 def test_a_file_larger_than_any_run_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "LARGEST_BYTES", 2**20)
+    monkeypatch.setattr(run_store, "LARGEST_BYTES", 2**20)
     with (tmp_path / "run.json").open("wb") as file:
         file.truncate(2**20 + 1)
     with pytest.raises(UsageError, match=r"cannot be read \(it is larger than 1 MB\)"):
-        record.load(tmp_path)
+        run_store.load_run(tmp_path)
 
 
 def test_a_name_no_file_can_have_is_no_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,5 +219,5 @@ def test_a_name_no_file_can_have_is_no_run(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_run_without_versions_says_so_in_a_lesson(tmp_path: Path) -> None:
-    run = record.load(Path(kept(tmp_path, lambda run: run["environment"].clear())))
+    run = run_store.load_run(Path(kept(tmp_path, lambda run: run["environment"].clear())))
     assert lessons.told(run).endswith("Django of a version not known.")

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench import record, report, summary, verify
+from bench import report, summary, verify
 from bench.base.files import ROOT
-from bench.record import Trial
+from bench.model import histograms, run_store
+from bench.model.trial_record import Trial
 from bench.tables.terminal import print_run
 from bench.tests import big, runs
 
@@ -47,7 +48,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("big")
-    record.save(big.big_run(), folder)
+    run_store.save_run(big.big_run(), folder)
     return folder
 
 
@@ -85,9 +86,9 @@ def test_no_trial_takes_more_than_12_kilobytes(folder: Path) -> None:
 @pytest.mark.parametrize(("seen", "low_us", "high_us"), [(5000, 1000, 10_000_000), (20_000, 100_000, 5_000_000)])
 def test_two_wide_histograms_still_fit(seen: int, low_us: int, high_us: int, tmp_path: Path) -> None:
     wide = [big.spread_histogram(random.Random(seed), seen, low_us, high_us) for seed in (1, 2)]
-    assert len(list(record.decode_histogram(wide[0]).get_recorded_iterator())) > 2000
+    assert len(list(histograms.decode_histogram(wide[0]).get_recorded_iterator())) > 2000
     trial = big.full(replace(runs.open_trial_of(runs.STACKS[0]), histogram_from_send=wide[1]))
-    record.save(runs.run_of([replace(trial, histogram=wide[0])]), tmp_path)
+    run_store.save_run(runs.run_of([replace(trial, histogram=wide[0])]), tmp_path)
     assert max(map(len, lines_of(tmp_path))) <= TRIAL_BYTES
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from bench import record, stats, summary
-from bench.record import Claim, Run, Trial, decode_histogram
+from bench import stats, summary
+from bench.model import run_store
+from bench.model.histograms import decode_histogram
+from bench.model.run_record import Assertion, Run
+from bench.model.trial_record import Trial
 from bench.tests import runs
 
 EVENT_LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"
@@ -25,7 +28,7 @@ def rated(*rates: float, stack: str = EVENT_LOOP, **changes: Any) -> list[Trial]
 
 
 def finding_of(trials: Sequence[Trial], **changes: Any) -> summary.Finding:
-    claim = replace(Claim("it is so", {"stack": EVENT_LOOP}, {"stack": THREADS}), **changes)
+    claim = replace(Assertion("it is so", {"stack": EVENT_LOOP}, {"stack": THREADS}), **changes)
     (finding,) = summary.findings_of(runs.run_of(trials, [claim]))
     return finding
 
@@ -208,14 +211,14 @@ def test_a_ratio_between_two_numbers_is_a_shape(within: list[float], value: str)
 def test_claims_are_kept_where_all_their_sides_are_planned() -> None:
     trials = [runs.trial_of(stack, users=50) for stack in (ONE, TWO)]
     here = [
-        Claim("both", {"stack": ONE, "users": 50}, {"stack": TWO, "users": 50}),
-        Claim("in order", order=[{"stack": ONE}, {"stack": TWO, "users": 50}]),
-        Claim("a count", {"stack": ONE}),
+        Assertion("both", {"stack": ONE, "users": 50}, {"stack": TWO, "users": 50}),
+        Assertion("in order", order=[{"stack": ONE}, {"stack": TWO, "users": 50}]),
+        Assertion("a count", {"stack": ONE}),
     ]
     gone = [
-        Claim("other users", {"stack": ONE, "users": 51}, {"stack": TWO, "users": 50}),
-        Claim("no such side", {"stack": ONE}, {"stack": THREE}),
-        Claim("a third", order=[{"stack": ONE}, {"stack": TWO}, {"stack": THREE}]),
+        Assertion("other users", {"stack": ONE, "users": 51}, {"stack": TWO, "users": 50}),
+        Assertion("no such side", {"stack": ONE}, {"stack": THREE}),
+        Assertion("a third", order=[{"stack": ONE}, {"stack": TWO}, {"stack": THREE}]),
     ]
     assert summary.claims_about([*here, *gone], trials) == here
 
@@ -227,7 +230,9 @@ def test_restarts_of_one_rate_have_an_interval_of_no_width() -> None:
 
 def test_times_are_told_in_milliseconds_with_what_was_asked() -> None:
     told = [
-        each.text for each in summary.findings_of(record.load(record.REFERENCE / "freeze")) if each.claim.right is None
+        each.text
+        for each in summary.findings_of(run_store.load_run(run_store.REFERENCE / "freeze"))
+        if each.claim.right is None
     ]
     assert len(told) == 2
     assert all(re.fullmatch(r"[\d,]+ to [\d,]+ ms, asked: .* ms", text) for text in told)

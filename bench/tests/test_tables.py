@@ -11,7 +11,8 @@ from rich.console import Console
 
 from bench import summary
 from bench.learn import lessons
-from bench.record import Reason, Run
+from bench.model.run_record import Run
+from bench.model.trial_record import Reason
 from bench.tables.as_json import to_json_rows
 from bench.tables.below import notes_of, plateau_lines
 from bench.tables.columns import COLUMNS, cells, columns_of

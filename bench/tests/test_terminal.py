@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from bench import record
 from bench.base import files
 from bench.base.errors import ExitCode
 from bench.base.polling import eventually
 from bench.base.signals import interruptible
+from bench.model import run_store
 from bench.tests.processes import FEW_FILES, assert_nothing_is_left
 
 FULL = Path("/dev/full")
@@ -86,7 +86,7 @@ def test_a_run_goes_on_to_its_end_and_keeps_its_report(
     popen = subprocess.Popen(command, cwd=files.ROOT, env=os.environ | variables, stdout=where, stderr=where)
     os.close(where)
     assert popen.wait(60) == ExitCode.NOT_RUN
-    run = record.load(folder)
+    run = run_store.load_run(folder)
     assert (run.status, len(run.trials)) == ("complete", 3)
     assert sorted(os.listdir(folder)) == ["report.html", "run.json"]
 
@@ -165,7 +165,7 @@ def test_a_terminal_that_is_closed_in_a_window_aborts_the_run_and_its_report_is_
     finally:
         popen.kill()
         popen.wait()
-    run = record.load(tmp_path / "run")
+    run = run_store.load_run(tmp_path / "run")
     assert (run.status, [trial.verdict for trial in run.trials]) == ("aborted", ["aborted"])
     assert sorted(os.listdir(tmp_path / "run")) == ["report.html", "run.json"]
     assert_nothing_is_left(mark)

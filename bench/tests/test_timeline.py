@@ -7,7 +7,7 @@ from matplotlib.text import Annotation, Text
 
 from bench.figures import timeline
 from bench.figures.page import Picture
-from bench.record import Event, Trial
+from bench.model.trial_record import Event, Trial
 from bench.tests import runs
 from bench.tests.test_plots import labels, texts
 

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from bench import connections, limits
-from bench.record import Trial
+from bench.model.stacks import parse_stack
+from bench.model.trial_plan import planned_trial
+from bench.model.trial_record import Trial
+from bench.model.workloads import parse_request
 from bench.servers import serving_stack
-from bench.stacks import parse_stack
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.windows import OPEN, assert_without_numbers, codes_of, other_stack, planned
-from bench.trial import blank, run_trial
+from bench.trial import run_trial
 from bench.verdict import judge
-from bench.workloads import parse_request
 
 HELD = {"rate_per_s": 40.0}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -92,7 +93,9 @@ def test_timers_may_be_early_by_a_millisecond_and_no_more(request_text: str, sta
 
 
 def test_the_limit_without_any_cpu_holds_for_a_server_that_nobody_looks_into() -> None:
-    trial = replace(blank(planned(users=10)), completed=9724, issued=9724, duration_s=1.0, throughput_per_s=9724.0)
+    trial = replace(
+        planned_trial(planned(users=10)), completed=9724, issued=9724, duration_s=1.0, throughput_per_s=9724.0
+    )
     verdict, (reason,) = judge(trial, lost=0, mean_latency_s=0.001)
     assert (verdict, reason.code) == ("invalid", "above-limit")
     assert reason.message.startswith("1945% of the physical limit: ")
@@ -105,6 +108,6 @@ def test_an_answer_in_a_wave_has_to_wait_too(first_ms: int, verdict: str) -> Non
     plan = planned(request="hold?ms=100", users=None, connections=2)
     asked = [{"began_s": 1.0, "ended_s": 1.0 + ms / 1000, "error": ""} for ms in (first_ms, 130)]
     failed = {"began_s": 1.0, "ended_s": 1.01, "error": "status 500"}
-    trial = connections._judged(blank(plan), connections.Seen([], [], {"waves": [[*asked, failed], []]}))
+    trial = connections._judged(planned_trial(plan), connections.Seen([], [], {"waves": [[*asked, failed], []]}))
     assert trial.verdict == verdict
     assert verdict == "ok" or "too-early" in codes_of(trial)

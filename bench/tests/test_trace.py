@@ -17,10 +17,10 @@ from bench.base.files import ROOT
 from bench.base.polling import eventually
 from bench.hops.asking import trace_of
 from bench.hops.inside.trace import Trace
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
 from bench.servers import free_port
-from bench.stacks import parse_stack
 from bench.tests.processes import assert_nothing_is_left
-from bench.workloads import parse_request
 
 LAB = (sys.executable, "-m", "bench")
 SITE = """

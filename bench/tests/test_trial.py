@@ -8,18 +8,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench import experiment, record
+from bench import experiment
 from bench.base.errors import ExitCode, SecondInterrupt
 from bench.cli import exit_code_of
 from bench.load.process import RunningLoad
-from bench.record import Trial
-from bench.stacks import SERVERS
+from bench.model import histograms, run_store, trial_matrix
+from bench.model.servers import SERVERS
+from bench.model.trial_record import Trial
+from bench.model.workloads import parse_request
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.windows import OPEN, assert_without_numbers, codes_of, planned
 from bench.trial import run_trial
 from bench.verdict import MAX_OVER_LIMIT
 from bench.watch import Watch
-from bench.workloads import parse_request
 
 # DESIGN, "A trial in run.json ... has at least".
 CONTRACT = {
@@ -48,7 +49,7 @@ def test_a_good_trial_has_every_field_of_the_contract(good: Trial) -> None:
 def test_a_good_trial_counts_what_it_says(good: Trial) -> None:
     assert good.completed > 0
     assert (good.failed, good.errors) == (0, {})
-    assert record.decode_histogram(good.histogram or "").get_total_count() == good.completed
+    assert histograms.decode_histogram(good.histogram or "").get_total_count() == good.completed
     assert good.throughput_per_s == pytest.approx(good.completed / good.duration_s)
     assert sum(good.halves_per_s or []) / 2 == pytest.approx(good.throughput_per_s)
     assert good.duration_s == pytest.approx(1.0)
@@ -156,7 +157,7 @@ def test_a_missing_package_is_a_hole_and_the_rest_of_the_run_goes_on(
 ) -> None:
     without = replace(SERVERS["uvicorn"], name="absent", modules=("uvicorn", "no_such_package"))
     monkeypatch.setitem(SERVERS, "absent", without)
-    wishes = experiment.Wishes(
+    wishes = trial_matrix.Overrides(
         stacks=("bare_asgi@absent", "bare_asgi@uvicorn"), requests=("hello",), users=(2,), repeats=1, duration_s=0.5
     )
     run, ordered = experiment.new_run("first_look", "quick", wishes)
@@ -166,5 +167,5 @@ def test_a_missing_package_is_a_hole_and_the_rest_of_the_run_goes_on(
     assert "python -m pip install no-such-package" in absent.reasons[0].message
     assert present.is_measured, present.reasons
     assert (finished.status, exit_code_of(finished)) == ("complete", ExitCode.NOT_RUN)
-    assert record.load(tmp_path).trials == finished.trials
+    assert run_store.load_run(tmp_path).trials == finished.trials
     assert_nothing_is_left(mark)

@@ -14,16 +14,17 @@ from typing import Any
 
 import pytest
 
-from bench import experiment, record, reproduce, unfinished
+from bench import experiment, reproduce, unfinished
 from bench.base import files
 from bench.base.errors import ExitCode, LabError, UsageError
 from bench.base.polling import eventually
 from bench.cli import main
 from bench.learn import live
-from bench.record import Reason, Trial
+from bench.model import run_store
+from bench.model.trial_plan import TrialPlan, planned_trial
+from bench.model.trial_record import Reason, Trial
 from bench.tests import runs
 from bench.tests.processes import abandon, assert_nothing_is_left, end, running
-from bench.trial import TrialPlan, blank
 
 RUN = ("run", "first_look", "--stack", "bare_asgi@uvicorn", "--workload", "hello", "--users", "2", "--repeats", "2")
 RACERS = 8
@@ -32,7 +33,7 @@ RACERS = 8
 @pytest.fixture(autouse=True)
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A results/local of our own, on a machine that is not busy."""
-    monkeypatch.setattr(record, "LOCAL", tmp_path / "local")
+    monkeypatch.setattr(run_store, "LOCAL", tmp_path / "local")
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     return tmp_path / "local"
 
@@ -42,7 +43,7 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials take no time."""
 
     def run_trial(plan: TrialPlan, keep: Path) -> Trial:
-        return replace(blank(plan), verdict="not-run", reasons=[Reason("not-run", "Nothing is measured here.")])
+        return replace(planned_trial(plan), verdict="not-run", reasons=[Reason("not-run", "Nothing is measured here.")])
 
     monkeypatch.setattr(experiment, "run_trial", run_trial)
 
@@ -59,7 +60,7 @@ def test_runs_of_the_same_second_have_two_folders(results: Path, monkeypatch: py
     name = "first_look-quick-20310506-070809"
     assert sorted(os.listdir(results)) == [name, f"{name}-2", "latest"]
     for folder in (name, f"{name}-2"):
-        assert record.load(results / folder).status == "complete"
+        assert run_store.load_run(results / folder).status == "complete"
         assert sorted(os.listdir(results / folder)) == ["report.html", "run.json"]
 
 
@@ -111,7 +112,7 @@ def test_a_folder_that_another_process_writes_a_run_to_is_refused(
         assert eventually((folder / unfinished.MARKER).exists, within_s=40)
         assert main([*RUN, "--out", str(folder)]) == ExitCode.USAGE
         status, _, err = end(other, signal.SIGTERM)
-    assert (status, record.load(folder).status) == (ExitCode.INTERRUPTED, "aborted"), err
+    assert (status, run_store.load_run(folder).status) == (ExitCode.INTERRUPTED, "aborted"), err
     said = f"lab: Another process of the lab writes to {folder} now: choose another folder with --out.\n"
     assert capsys.readouterr().err == said
     assert_nothing_is_left(mark)
@@ -132,7 +133,7 @@ def test_a_folder_of_a_run_that_was_killed_before_its_first_trial_is_used_again(
     (tmp_path / "run").mkdir()
     abandon(tmp_path / "run", unfinished.MARKER)
     assert main([*RUN, "--out", str(tmp_path / "run")]) == ExitCode.NOT_RUN
-    assert record.load(tmp_path / "run").status == "complete"
+    assert run_store.load_run(tmp_path / "run").status == "complete"
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -143,7 +144,9 @@ def test_a_folder_with_other_files_of_the_user_s_is_taken_and_they_stay(tmp_path
 
 
 def test_a_reproduction_is_not_made_of_runs_that_were_there(tmp_path: Path) -> None:
-    earlier = record.save(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), tmp_path / "first_look").read_bytes()
+    earlier = run_store.save_run(
+        runs.run_of([runs.trial_of("async_asgi@uvicorn")]), tmp_path / "first_look"
+    ).read_bytes()
     with pytest.raises(UsageError, match="already holds first_look: choose another folder with --out"):
         reproduce.main(["first_look", "--out", str(tmp_path)])
     assert (tmp_path / "first_look" / "run.json").read_bytes() == earlier
@@ -152,7 +155,7 @@ def test_a_reproduction_is_not_made_of_runs_that_were_there(tmp_path: Path) -> N
 
 def test_a_live_cell_does_not_show_a_run_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(live.LIVE_VARIABLE, "1")
-    record.save(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), tmp_path / "run")
+    run_store.save_run(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), tmp_path / "run")
     with pytest.raises(LabError, match=r"Nothing was measured: lab: .* already holds a run"):
         live.measure("io_wait", "--users", "2", folder=tmp_path / "run")
 
@@ -168,7 +171,7 @@ def test_a_run_whose_first_trial_is_interrupted_gives_its_folder_up(
 
     monkeypatch.setattr(experiment, "run_trial", interrupted)
     assert main([*RUN, "--out", str(tmp_path / "run")]) == ExitCode.INTERRUPTED
-    assert record.load(tmp_path / "run").status == "aborted"
+    assert run_store.load_run(tmp_path / "run").status == "aborted"
     assert sorted(os.listdir(tmp_path / "run")) == ["report.html", "run.json"]
 
 

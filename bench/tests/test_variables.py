@@ -11,7 +11,8 @@ import pytest
 
 from bench import environment, variables
 from bench.cli import main
-from bench.load.process import Engine, running_load
+from bench.load.process import running_load
+from bench.model.trial_plan import Engine
 from bench.servers import Process, serving_stack, serving_upstream, start
 from bench.tests.windows import OPEN, planned
 from bench.trial import ask_of

@@ -9,11 +9,13 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.record import Event, Trial
-from bench.stacks import SERVERS, Budget, Interface, Lab, Stack, parse_stack
-from bench.trial import TrialPlan, run_trial
+from bench.model.servers import SERVERS, Budget, Interface
+from bench.model.stacks import Lab, Stack, parse_stack
+from bench.model.trial_plan import TrialPlan
+from bench.model.trial_record import Event, Trial
+from bench.model.workloads import parse_request
+from bench.trial import run_trial
 from bench.watch import Watch
-from bench.workloads import parse_request
 
 OPEN: dict[str, Any] = {"users": None, "rate_per_s": 100.0}
 MADE_AGAIN = 5

@@ -16,10 +16,10 @@ from bench.base.errors import LabError
 from bench.base.files import ROOT
 from bench.hops.asking import trace_of
 from bench.meter import read
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
 from bench.servers import Server, serving_stack
-from bench.stacks import parse_stack
 from bench.variables import clean_environment
-from bench.workloads import parse_request
 
 LOOKS, CALLERS, THREADS = 3, 20, 4
 CELLS = (f"sync_wsgi@gthread:{THREADS}", "sync_asgi@uvicorn", "async_asgi@uvicorn", f"async_wsgi@gthread:{THREADS}")

@@ -17,10 +17,11 @@ from bench.base.errors import NotRun
 from bench.claims.probes import programs
 from bench.claims.probes.cells import get, publish
 from bench.claims.probes.printed import listening
+from bench.model.servers import HOST
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
 from bench.needs import serving_needs
 from bench.servers import Server, free_port, serving, work_folder
-from bench.stacks import HOST, parse_stack
-from bench.workloads import parse_request
 
 ROWS = 3
 PARSERS = {"httptools": "labs.common.workers.PinnedUvicornWorker", "h11": "uvicorn_worker.UvicornH11Worker"}

@@ -13,8 +13,8 @@ from bench.exhibits import calls as calling
 from bench.exhibits import traps as trapping
 from bench.hops.asking import trace_of
 from bench.hops.kept import FEEDS, KEPT
-from bench.stacks import parse_stack
-from bench.workloads import parse_request
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
 
 
 def traps() -> dict[str, Any]:

@@ -13,8 +13,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from bench.claims.probes.cells import LOOKS, THREADS, get, publish
+from bench.model.servers import HOST
+from bench.model.stacks import parse_stack
 from bench.servers import Server, free_port, serving, serving_stack
-from bench.stacks import HOST, parse_stack
 
 OPENED, NO_ANSWER = 101, 0
 OPEN_WITHIN_S = 10.0

@@ -17,8 +17,8 @@ import httpx
 from asgiref.sync import AsyncToSync
 
 from bench.hops.asking import trace_of
-from bench.stacks import parse_stack
-from bench.workloads import parse_request
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
 
 SCOPES = ("http", "websocket", "lifespan")
 CHUNKS, PAUSE_S = 3, 0.05

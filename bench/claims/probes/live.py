@@ -17,8 +17,9 @@ from bench.base.errors import NotRun
 from bench.base.polling import eventually
 from bench.claims.probes import programs
 from bench.claims.probes.cells import get
+from bench.model.servers import HOST
+from bench.model.stacks import parse_stack
 from bench.servers import Process, Server, free_port, serving, start, work_folder
-from bench.stacks import HOST, parse_stack
 from labs.common.redis_news import CHANNEL
 
 SOCKETS, WAIT_MS = 8, 200

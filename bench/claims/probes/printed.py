@@ -16,8 +16,8 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import httpx
 
 from bench.base.errors import LabError
+from bench.model.servers import HOST
 from bench.servers import Process, free_port, listens_within, start, work_folder
-from bench.stacks import HOST
 
 HELLO = "Hello, World!\n"
 LISTENS_WITHIN_S = 10.0

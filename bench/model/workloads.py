@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from bench.base.errors import UsageError, nearest
-from bench.stacks import Lab, Stack
+from bench.model.stacks import Lab, Stack
 
 Parameters = Mapping[str, int]
 

@@ -7,27 +7,14 @@ Read `servers.py` next for how a stack is started.
 
 import importlib.util
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.base.errors import MissingDependency, UsageError, nearest
-
-HOST = "127.0.0.1"
-LOOPBACK = (HOST, "localhost", "::1")
-OWN_HOST_VARIABLE = "LAB_I_OWN_THIS_HOST"
-# What has to be equal everywhere: one keep-alive for all that have one (gunicorn defaults to 2 s, uvicorn to 5 s),
-# longer than any pause of ours, so that no connection is closed under a client that is about to use it.
-KEEP_ALIVE_S = 75
-BACKLOG = 2048
-GRACEFUL_STOP_S = 1
-# WebSockets: the largest message a server reads before its application sees it, and how often it asks who is there.
-LARGEST_MESSAGE_BYTES = 2 * 1024 * 1024
-PING_S = 20
+from bench.model.servers import HOST, SERVERS, Budget, Interface, Need, ServerKind, bind_arguments, reload_arguments
 
 Views = Literal["sync", "async"]
-Interface = Literal["wsgi", "asgi"]
-Need = Literal["websockets", "lifespan"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +91,7 @@ LABS = {
 
 
 @dataclass(frozen=True)
-class Keep:
+class ConnectionPolicy:
     """How a lab keeps its database connections, by variables that `labs/common/database.py` reads."""
 
     says: str
@@ -112,137 +99,10 @@ class Keep:
 
 
 # Without one CONN_MAX_AGE is 0, Django's default: a connection for each request.
-KEEPS = {
-    "max_age_60": Keep("CONN_MAX_AGE = 60 seconds", {"LAB_CONN_MAX_AGE": "60"}),
-    "max_age_none": Keep("CONN_MAX_AGE = None, for ever", {"LAB_CONN_MAX_AGE": "none"}),
-    "pool_16": Keep("psycopg's pool of at most 16, through Django's OPTIONS", {"LAB_CONN_POOL": "16"}),
-}
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Concurrency a server is given: `threads` per process (None where the server takes none)."""
-
-    threads: int | None
-    processes: int
-
-
-@dataclass(frozen=True)
-class Server:
-    """A server program: what it speaks, what it needs installed, and its arguments for a budget.
-
-    `live_arguments` are those for labs that need more than HTTP; None where we have it serve none of them.
-    """
-
-    name: str
-    interface: Interface
-    takes_threads: bool
-    modules: tuple[str, ...]
-    arguments: Callable[[Budget], list[str]]
-    note: str
-    live_arguments: Callable[[Budget, Sequence[Need]], list[str]] | None = None
-    takes_processes: bool = True
-
-
-def _gunicorn(worker_class: str, budget: Budget, *more: str) -> list[str]:
-    return [
-        *("gunicorn", "--worker-class", worker_class, "--workers", str(budget.processes), *more),
-        *("--keep-alive", str(KEEP_ALIVE_S), "--backlog", str(BACKLOG)),
-        *("--graceful-timeout", str(GRACEFUL_STOP_S), "--http-parser", "python"),
-        *("--log-level", "warning", "--no-control-socket"),
-    ]
-
-
-def _gthread(budget: Budget) -> list[str]:
-    threads = budget.threads or 1
-    # With several processes the first one to wake takes every connection unless each may hold no more than it
-    # has threads for. With one process that limit would only starve clients, so it is far away.
-    connections = threads if budget.processes > 1 else max(10_000, 2 * threads)
-    return _gunicorn("gthread", budget, "--threads", str(threads), "--worker-connections", str(connections))
-
-
-def _uvicorn(budget: Budget, *protocols: str) -> list[str]:
-    return [
-        *("uvicorn", "--workers", str(budget.processes), "--loop", "uvloop", "--http", "httptools"),
-        *(protocols or ("--ws", "none", "--lifespan", "off")),
-        *("--no-access-log", "--log-level", "warning"),
-        *("--timeout-keep-alive", str(KEEP_ALIVE_S), "--backlog", str(BACKLOG)),
-        *("--timeout-graceful-shutdown", str(GRACEFUL_STOP_S)),
-    ]
-
-
-def _live_uvicorn(budget: Budget, needs: Sequence[Need]) -> list[str]:
-    # Not `--ws websockets`: uvicorn warns that it is deprecated.
-    protocols = ("--ws", "websockets-sansio" if "websockets" in needs else "none")
-    lifespan = ("--lifespan", "on" if "lifespan" in needs else "off")
-    pings = ("--ws-ping-interval", str(PING_S), "--ws-ping-timeout", str(PING_S))
-    return _uvicorn(budget, *protocols, *lifespan, "--ws-max-size", str(LARGEST_MESSAGE_BYTES), *pings)
-
-
-def _daphne(budget: Budget, needs: Sequence[Need] = ()) -> list[str]:
-    largest = str(LARGEST_MESSAGE_BYTES)
-    return [
-        *("daphne", "--verbosity", "0", "--no-server-name"),
-        *("--websocket-max-message-size", largest, "--websocket-max-frame-size", largest),
-        *("--ping-interval", str(PING_S), "--ping-timeout", str(PING_S), "--websocket_timeout", "-1"),
-    ]
-
-
-SERVERS = {
-    server.name: server
-    for server in (
-        Server(
-            "sync",
-            "wsgi",
-            False,
-            ("gunicorn",),
-            lambda budget: _gunicorn("sync", budget),
-            "one request at a time per process; no keep-alive",
-        ),
-        Server(
-            "gthread",
-            "wsgi",
-            True,
-            ("gunicorn",),
-            _gthread,
-            "a pool of T threads per process; with several processes no keep-alive",
-        ),
-        Server(
-            "gunicorn_asgi",
-            "asgi",
-            False,
-            ("gunicorn", "uvloop"),
-            lambda budget: _gunicorn("asgi", budget, "--asgi-loop", "uvloop", "--asgi-lifespan", "off"),
-            "gunicorn's own ASGI worker, on uvloop",
-        ),
-        Server(
-            "uvicorn",
-            "asgi",
-            False,
-            ("uvicorn", "uvloop", "httptools"),
-            _uvicorn,
-            "uvloop and httptools, pinned",
-            live_arguments=_live_uvicorn,
-        ),
-        Server(
-            "uvicorn_worker",
-            "asgi",
-            False,
-            ("gunicorn", "uvicorn_worker", "uvloop", "httptools"),
-            lambda budget: _gunicorn("labs.common.workers.PinnedUvicornWorker", budget),
-            "uvicorn under gunicorn, uvloop and httptools pinned",
-        ),
-        Server(
-            "daphne",
-            "asgi",
-            False,
-            ("daphne",),
-            _daphne,
-            "Twisted; one process, its own keep-alive, no lifespan, no grace: SIGTERM cancels what is open",
-            live_arguments=_daphne,
-            takes_processes=False,
-        ),
-    )
+CONNECTION_POLICIES = {
+    "max_age_60": ConnectionPolicy("CONN_MAX_AGE = 60 seconds", {"LAB_CONN_MAX_AGE": "60"}),
+    "max_age_none": ConnectionPolicy("CONN_MAX_AGE = None, for ever", {"LAB_CONN_MAX_AGE": "none"}),
+    "pool_16": ConnectionPolicy("psycopg's pool of at most 16, through Django's OPTIONS", {"LAB_CONN_POOL": "16"}),
 }
 
 
@@ -251,14 +111,14 @@ class Stack:
     """Lab + server + budget: the thing that is measured. `keep` is a name of KEEPS, empty for Django's default."""
 
     lab: Lab
-    server: Server
+    server: ServerKind
     budget: Budget
     keep: str = ""
 
     @property
     def environment(self) -> dict[str, str]:
         """What the lab is to know of how it keeps its connections."""
-        return dict(KEEPS[self.keep].environment) if self.keep else {}
+        return dict(CONNECTION_POLICIES[self.keep].environment) if self.keep else {}
 
     @property
     def name(self) -> str:
@@ -279,8 +139,8 @@ class Stack:
     def command(self, port: int, *, host: str = HOST, reload: bool = False) -> list[str]:
         """The ordinary server command; `python` is to be the interpreter that runs the lab."""
         program, *arguments = self._arguments()
-        again = _reload(program) if reload else []
-        return ["python", "-m", program, *arguments, *_where(program, host, port), *again, self.lab.application]
+        again = reload_arguments(program) if reload else []
+        return ["python", "-m", program, *arguments, *bind_arguments(program, host, port), *again, self.lab.application]
 
     def _arguments(self) -> list[str]:
         if self.lab.needs and self.server.live_arguments:
@@ -296,24 +156,6 @@ class Stack:
                     f"{self.name} needs the package {package}, which is not installed: "
                     f"run `python -m pip install {package}`."
                 )
-
-
-def _where(program: str, host: str, port: int) -> list[str]:
-    match program:
-        case "uvicorn":
-            return ["--host", host, "--port", str(port)]
-        case "daphne":  # its own --port and --bind leave the backlog at Twisted's 50
-            return ["--endpoint", f"tcp:port={port}:interface={host}:backlog={BACKLOG}"]
-    return ["--bind", f"{host}:{port}"]
-
-
-def _reload(program: str) -> list[str]:
-    match program:
-        case "uvicorn":
-            return ["--reload", "--reload-dir", "labs"]  # else it looks through all of .venv, seconds for each round
-        case "daphne":
-            raise UsageError("daphne cannot reload: leave --reload out, or serve the lab with uvicorn.")
-    return ["--reload"]
 
 
 _BUDGET = re.compile(r"(?P<threads>[1-9][0-9]{0,4})?(?:x(?P<processes>[1-9][0-9]{0,2}))?")
@@ -332,14 +174,16 @@ def _parse_lab(text: str, name: str, plus: str, keep: str) -> tuple[Lab, str]:
     lab = LABS.get(name)
     if lab is None:
         raise UsageError(f"Unknown lab {name!r} in stack {text!r}: {nearest(name, LABS)}")
-    if plus and keep not in KEEPS:
-        raise UsageError(f"Unknown way to keep connections {keep!r} in stack {text!r}: {nearest(keep, KEEPS)}")
+    if plus and keep not in CONNECTION_POLICIES:
+        raise UsageError(
+            f"Unknown way to keep connections {keep!r} in stack {text!r}: {nearest(keep, CONNECTION_POLICIES)}"
+        )
     if plus and not lab.is_django:
         raise UsageError(f"{name} asks no database: leave +{keep} out of {text!r}.")
     return lab, keep
 
 
-def _parse_server(text: str, lab: Lab, name: str) -> Server:
+def _parse_server(text: str, lab: Lab, name: str) -> ServerKind:
     speaking = {known.name: known for known in SERVERS.values() if known.interface == lab.interface}
     server = SERVERS.get(name)
     if server is None:
@@ -355,7 +199,7 @@ def _parse_server(text: str, lab: Lab, name: str) -> Server:
     return server
 
 
-def _parse_budget(text: str, server: Server, budget_text: str | None) -> Budget:
+def _parse_budget(text: str, server: ServerKind, budget_text: str | None) -> Budget:
     match = _BUDGET.fullmatch(budget_text) if budget_text is not None else None
     if budget_text is not None and (match is None or not budget_text):
         raise UsageError(

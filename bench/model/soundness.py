@@ -8,19 +8,10 @@ from typing import Annotated, Any, Required, TypedDict
 import msgspec
 from msgspec import Meta
 
-from bench.record import (
-    Claim,
-    Connections,
-    Count,
-    Number,
-    Run,
-    Text,
-    Trial,
-    Users,
-    decode_histogram,
-    sides_of,
-    values_of,
-)
+from bench.model.bounds import Connections, Count, Number, Text, Users
+from bench.model.histograms import decode_histogram
+from bench.model.run_record import Assertion, Run, sides_of
+from bench.model.trial_record import Trial, values_of
 
 Limit = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """Of the system: the largest stands for none."""
@@ -67,7 +58,7 @@ def _require_type(value: Any, kind: Any, what: str) -> None:
         raise ValueError(f"{what}: {error}") from None
 
 
-def _require_judgeable(claim: Claim, trials: Sequence[Trial], what: str) -> None:
+def _require_judgeable(claim: Assertion, trials: Sequence[Trial], what: str) -> None:
     for side in sides_of(claim):
         _require_type(side, Selector, f"{what} compares")
     if claim.expect == "between" and (len(claim.within) != 2 or claim.within[0] > claim.within[1]):
