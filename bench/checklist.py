@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench import cpus, environment, theory
+from bench import cpus, environment
+from bench.analyse import queueing
 from bench.model import experiment
 from bench.model.stacks import parse_stack
 
@@ -127,8 +128,8 @@ def clock_monotonic() -> Seen:
 
 def limit_bounds() -> Seen:
     """15: a queueing model's best case stays below the limit that gates every trial."""
-    limit_per_s = theory.limit_per_s(users=50, io_wait_s=0.1, cpu_s=0.001, threads=8)
-    (point,) = theory.thread_pool_curve([50], io_wait_s=0.1, cpu_s=0.001, threads=8)
+    limit_per_s = queueing.limit_per_s(users=50, io_wait_s=0.1, cpu_s=0.001, threads=8)
+    (point,) = queueing.thread_pool_curve([50], io_wait_s=0.1, cpu_s=0.001, threads=8)
     return point.throughput_per_s <= limit_per_s, f"a pool of 8 at 50 users: {point.throughput_per_s / limit_per_s:.0%}"
 
 
@@ -178,7 +179,7 @@ CHECKLIST = (
         2,
         "equal cores",
         "Equal processes and cores, read from the running process; server and load apart, or the run says so.",
-        ("cpus.plan", "verdict._machine"),
+        ("cpus.plan", "analyse.gates._machine_checks"),
         (
             "test_contract.py::test_as_many_processes_answer_as_the_budget_says",
             "test_contract.py::test_every_thread_of_the_server_is_bound_to_its_cores",
@@ -212,14 +213,14 @@ CHECKLIST = (
         6,
         "warm-up",
         "The warm-up follows a rule fixed beforehand; the window's halves are compared.",
-        ("model.trial_plan.TrialPlan", "verdict._books"),
+        ("model.trial_plan.TrialPlan", "analyse.gates._answer_checks"),
         ("test_verdict.py::test_a_number_with_a_reservation_is_degraded",),
     ),
     Item(
         7,
         "restarts",
         "Repeats are server restarts, shuffled and interleaved by a stored seed; intervals by bootstrap over them.",
-        ("model.trial_matrix.in_random_order", "stats.ratio_interval"),
+        ("model.trial_matrix.in_random_order", "analyse.stats.ratio_interval"),
         ("test_experiment.py::test_each_repeat_is_one_pass_over_all_trials_in_an_order_of_its_own",),
         restarts_enough,
     ),
@@ -234,7 +235,7 @@ CHECKLIST = (
         9,
         "dispatch lateness",
         "Dispatch lateness p99 is below 2 ms or 5 % of the median latency, else the point is client-limited.",
-        ("verdict._is_late",),
+        ("analyse.gates._is_late",),
         ("test_verdict.py::test_a_number_with_a_reservation_is_degraded",),
         timers_sharp,
     ),
@@ -242,7 +243,7 @@ CHECKLIST = (
         10,
         "client headroom",
         "The generator stays below 70 % of its core; it was calibrated against a null server.",
-        ("verdict._is_client_busy", "load.calibrate.calibrate"),
+        ("analyse.gates._is_client_busy", "load.calibrate.calibrate"),
         ("test_closed.py::test_locust_and_wrk_agree_within_3_percent",),
         client_headroom,
     ),
@@ -250,14 +251,14 @@ CHECKLIST = (
         11,
         "accounting",
         "The books balance exactly: scheduled = completed + failed + timed out + dropped + in flight.",
-        ("load.process.Recording", "verdict._invalid"),
+        ("load.process.Recording", "analyse.gates._invalidating"),
         ("test_closed.py::test_several_load_processes_merge_exactly",),
     ),
     Item(
         12,
         "errors apart",
         "Errors never enter latencies; above 0.1 % of them no latency is claimed.",
-        ("verdict._books", "load.closed.Recorder"),
+        ("analyse.gates._answer_checks", "load.closed.Recorder"),
         ("test_closed.py::test_an_answer_that_is_not_right_is_counted_by_class_and_has_no_latency",),
     ),
     Item(
@@ -279,7 +280,7 @@ CHECKLIST = (
         15,
         "Little's law",
         "Little's law is an audit, a point above its limit a bug; completions count whatever their start.",
-        ("verdict._is_above_limit", "verdict._littles_law"),
+        ("analyse.gates._is_above_limit", "analyse.gates._littles_law"),
         (
             "test_closed.py::test_the_recorder_counts_completions_inside_its_window_whatever_their_start",
             "test_verdict.py::test_the_window_may_cut_one_request_of_every_slot_in_our_favour",
@@ -297,7 +298,7 @@ CHECKLIST = (
         17,
         "limiter named",
         "The limiter of every plateau is named: threads, server CPU, client, upstream, backlog.",
-        ("limits.limiter_of", "plateaus.plateaus_of"),
+        ("analyse.utilisation.observed_bottleneck", "analyse.plateaus.plateaus_of"),
         ("test_limits.py::test_the_fullest_is_the_limiter",),
     ),
     Item(

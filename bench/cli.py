@@ -123,8 +123,8 @@ def report(arguments: argparse.Namespace) -> int:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print two saved runs side by side: a table, Markdown, or JSON."""
-    from bench import compare as comparing
     from bench import sidebyside
+    from bench.analyse import compare as comparing
 
     first, second = (run_store.load_run(run_store.find_run(name)) for name in (arguments.first, arguments.second))
     found = comparing.compare(first, second, anyway=arguments.anyway)

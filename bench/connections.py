@@ -18,11 +18,14 @@ from typing import Any
 
 import psutil
 
-from bench import cpus, gaps, meter, preflight, verdict
+from bench import cpus, gaps, meter, preflight
+from bench.analyse import gates
+from bench.analyse.gates import MAX_OTHER_CORES, TrialInvalid
+from bench.analyse.stats import median_of
+from bench.analyse.utilisation import CLIENT_FULL
 from bench.cpus import CpuPlan
 from bench.databases.database import Database
 from bench.databases.payments import Books
-from bench.limits import CLIENT_FULL
 from bench.load.process import Stretch
 from bench.model.commands import normalise
 from bench.model.histograms import decode_histogram, latency_of
@@ -33,8 +36,6 @@ from bench.model.workloads import parse_request
 from bench.needs import Needs, serving_needs
 from bench.probe import probe
 from bench.servers import Process, Server, free_port, serving_stack, start, work_folder
-from bench.stats import median_of
-from bench.verdict import MAX_OTHER_CORES, TrialInvalid
 from bench.watch import HELD_UP_S, within
 from bench.waves import waves_of
 
@@ -273,14 +274,14 @@ def _judged(trial: Trial, seen: Seen) -> Trial:
     if trial.held and trial.held.served + trial.held.starved + trial.failed != trial.connections:
         missing = Reason("accounting", "Some feeds are missing from the driver's books.")
         return replace(trial, verdict="invalid", reasons=[missing], held=None)
-    if torn := list(verdict.torn(trial)):
+    if torn := list(gates.torn(trial)):
         return replace(trial, verdict="invalid", reasons=torn)
     shortest_s = _shortest_s(seen)
-    if verdict.is_too_early(trial, shortest_s):
-        return replace(trial, verdict="invalid", reasons=[verdict.too_early(trial, shortest_s or 0.0)], waves=None)
+    if gates.is_too_early(trial, shortest_s):
+        return replace(trial, verdict="invalid", reasons=[gates.too_early(trial, shortest_s or 0.0)], waves=None)
     reasons = list(_reservations(trial, seen))
     if _missed_a_phase(seen):
-        reasons = list(verdict.reasons_of(trial, "lab-gap"))
+        reasons = list(gates.reasons_of(trial, "lab-gap"))
         return replace(trial, verdict="invalid", reasons=reasons, held=None, gone=None, waves=None)
     return replace(trial, verdict="degraded" if reasons else "ok", reasons=reasons)
 
@@ -299,7 +300,7 @@ def _shortest_s(seen: Seen) -> float | None:
 
 def _reservations(trial: Trial, seen: Seen) -> Iterator[Reason]:
     yield from _of_the_driver(seen, trial.held)
-    yield from verdict.reasons_of(trial, "lab-gap")
+    yield from gates.reasons_of(trial, "lab-gap")
     if trial.server and trial.load and not set(trial.server.cpus).isdisjoint(trial.load.cpus):
         yield Reason("shared-cores", "Server and load had to share a core.")
     if trial.machine and trial.machine.other_cores + trial.machine.stolen_cores > MAX_OTHER_CORES:

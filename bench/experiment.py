@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import cpus, environment, preflight, unfinished
+from bench.analyse.findings import claims_about
 from bench.base.errors import NotKept, NotRun, SecondInterrupt
 from bench.databases.database import source
 from bench.model import run_record, run_store
@@ -20,7 +21,6 @@ from bench.model.run_record import Run, RunPlan, Status
 from bench.model.trial_matrix import Overrides, capacity_trials, identity_of, in_random_order, resolved, trials_of
 from bench.model.trial_plan import TrialPlan, planned_trial
 from bench.model.trial_record import Hops, Reason, Trial
-from bench.summary import claims_about
 from bench.trial import INTERRUPTED, run_trial
 
 

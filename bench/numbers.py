@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench import limits, meter, theory
+from bench import meter
+from bench.analyse import queueing
+from bench.analyse.utilisation import UNBOUNDED, observed_bottleneck, utilisation_of, waiting_s
 from bench.cpus import CpuPlan
 from bench.gaps import gap_events
 from bench.load.process import Recording
@@ -93,7 +95,7 @@ def _server_use(seen: Evidence, where: CpuPlan, cores: int) -> ServerUse:
 def in_window(seen: Evidence) -> list[meter.Reading]:
     """The server's readings without those that came too late: they tell of a server that is asked nothing any more.
 
-    All of them where fewer than two are left; `verdict.py` makes nothing of such a window.
+    All of them where fewer than two are left; `gates.py` makes nothing of such a window.
     """
     until_s = seen.start_s + (1 + MAX_LATE_SHARE) * seen.recording.duration_s
     inside = [reading for reading in seen.server if reading.at_s <= until_s]
@@ -162,21 +164,21 @@ def _against_limit(trial: Trial, cores: int) -> Trial:
     answered = trial.throughput_per_s * trial.duration_s if trial.throughput_per_s else 0.0
     restarted = any(event.code == "server-restarted" for event in trial.events)
     if not trial.server or not answered or restarted:
-        return replace(trial, utilisation=limits.utilisation_of(trial, 0.0, cores))
+        return replace(trial, utilisation=utilisation_of(trial, 0.0, cores))
     cpu_s = trial.server.cpu_s / answered
-    limit_per_s = theory.limit_per_s(
-        users=trial.users or limits.UNBOUNDED,
-        io_wait_s=limits.waiting_s(trial, cpu_s),
+    limit_per_s = queueing.limit_per_s(
+        users=trial.users or UNBOUNDED,
+        io_wait_s=waiting_s(trial, cpu_s),
         cpu_s=cpu_s,
         threads=trial.slots,
         cores=cores,
     )
-    utilisation = limits.utilisation_of(trial, cpu_s, cores)
+    utilisation = utilisation_of(trial, cpu_s, cores)
     return replace(
         trial,
         limit_per_s=limit_per_s,
         fraction_of_limit=answered / trial.duration_s / limit_per_s,
         cpu_us_per_request=cpu_s * 1e6,
         utilisation=utilisation,
-        limiter=limits.limiter_of(utilisation),
+        limiter=observed_bottleneck(utilisation),
     )

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy import linspace
 
+from bench.analyse.rows import Row
 from bench.figures.looks import look_of, styled
 from bench.figures.page import (
     End,
@@ -25,7 +26,6 @@ from bench.figures.page import (
     scale_values,
 )
 from bench.model.histograms import decode_histogram, new_histogram
-from bench.summary import Row
 from bench.tables.texts import milliseconds, number
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench import summary, theory
+from bench.analyse import queueing
+from bench.analyse.plateaus import plateaus_of
+from bench.analyse.rows import Row, processes_of, rows_of
 from bench.figures import plots_connections, plots_database, plots_ladder, plots_open, timeline
 from bench.figures.bars import bars
 from bench.figures.looks import FAILED, GREY, PALE, look_of, styled
@@ -45,8 +47,6 @@ from bench.figures.page import (
 from bench.model.run_record import Run
 from bench.model.trial_record import Trial, users_text
 from bench.percentiles import CLOSED_KEY, OPEN_KEY, distributions
-from bench.plateaus import plateaus_of
-from bench.summary import Row
 from bench.tables.texts import number, percent, whole
 
 LIMITED_BY = {
@@ -142,9 +142,9 @@ def _theory(ax: Axes, series: Series, levels: Sequence[int]) -> None:
     known: dict[str, Any] = {
         "io_wait_s": row.io_wait_s,
         "cpu_s": cpu_s,
-        "cores": summary.processes_of(row.stack),
+        "cores": processes_of(row.stack),
     }
-    ceiling = theory.limit_per_s(users=10**9, threads=row.slots, **known)
+    ceiling = queueing.limit_per_s(users=10**9, threads=row.slots, **known)
     knee = ceiling * (row.io_wait_s + cpu_s)
     if knee < levels[-1]:
         ends = [max(knee, levels[0]), levels[-1]]
@@ -158,7 +158,7 @@ def _theory(ax: Axes, series: Series, levels: Sequence[int]) -> None:
             label=f"ceiling-{series.name}",
         )
     users = sorted({*levels, *(round(level) for level in np.geomspace(levels[0], levels[-1], 60))})
-    points = theory.thread_pool_curve(users, threads=row.slots, **known)
+    points = queueing.thread_pool_curve(users, threads=row.slots, **known)
     ax.plot(
         users, [point.throughput_per_s for point in points], "-", color=series.look.colour,
         linewidth=0.9, alpha=0.55, zorder=1.5, label=f"predicted-{series.name}",
@@ -318,7 +318,7 @@ class Drawn(NamedTuple):
 
 def figures_for(run: Run) -> list[Drawn]:
     """Every figure for which the run has numbers, request by request, then the windows that something befell."""
-    requests = dict.fromkeys(row.request for row in summary.rows_of(run) if row.measured)
+    requests = dict.fromkeys(row.request for row in rows_of(run) if row.measured)
     return [
         *_side_by_side(run),
         *(drawn for request in requests for drawn in _figures_for(run, request)),

@@ -3,9 +3,9 @@
 import socket
 from urllib.parse import urlsplit
 
+from bench.analyse.utilisation import least_s
 from bench.base.bounded_http import Answer, ask
 from bench.base.errors import LabError, NotRun
-from bench.limits import least_s
 from bench.model.stacks import Stack
 from bench.model.workloads import Request
 

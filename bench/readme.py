@@ -11,7 +11,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from bench import run_page, summary
+from bench import run_page
+from bench.analyse.findings import findings_of
+from bench.analyse.rows import Row, lab_of, rows_of
 from bench.base import files
 from bench.base.console import guarded
 from bench.base.errors import ExitCode, LabError
@@ -43,9 +45,9 @@ def reference(name: str) -> Run:
     return run_store.load_run(run_store.REFERENCE / name)
 
 
-def shown_rows() -> list[summary.Row]:
+def shown_rows() -> list[Row]:
     """The rows of the README's table: one request and number of users, all stacks."""
-    rows = summary.rows_of(reference(str(SHOWN["experiment"])))
+    rows = rows_of(reference(str(SHOWN["experiment"])))
     return [row for row in rows if row.request == SHOWN["request"] and row.users == SHOWN["users"]]
 
 
@@ -61,12 +63,12 @@ def first_table() -> str:
     return table(headings, [_first_line(row) for row in shown_rows()])
 
 
-def _first_line(row: summary.Row) -> list[str]:
+def _first_line(row: Row) -> list[str]:
     hollow = f"{HOLLOW} " if row.is_hollow else ""
     cpu_us = row.median("cpu_us_per_request")
     return [
         f"`{row.stack}`",
-        LABS[summary.lab_of(row.stack)].lesson,
+        LABS[lab_of(row.stack)].lesson,
         f"{hollow}{number(row.median('throughput_per_s'))} ({span(row.throughput_interval)})",
         percent(row.median("fraction_of_limit")),
         f"{milliseconds(row, 'p50')} ms",
@@ -94,7 +96,7 @@ def findings() -> str:
     """What the reference runs say to the claims of their experiments."""
     rows = []
     for name in experiment.experiment_names():
-        for finding in summary.findings_of(reference(name)):
+        for finding in findings_of(reference(name)):
             rows.append([f"`{name}`", finding.claim.says, f"**{finding.value}**", finding.text])
     return table(["experiment", "claim", "finding", "ratio (95 % interval)"], rows)
 
@@ -204,7 +206,7 @@ def experiments() -> str:
     """The experiments, what they ask, and how many of their claims the reference run supports."""
     rows = []
     for name in experiment.experiment_names():
-        findings = summary.findings_of(reference(name))
+        findings = findings_of(reference(name))
         supported = sum(finding.value == "supported" for finding in findings)
         link = f"[`{name}`](results/reference/{name}/README.md)"
         rows.append([link, experiment.load_experiment(name).question, f"{supported} of {len(findings)}"])

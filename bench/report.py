@@ -12,14 +12,16 @@ from typing import Any, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench import plots, stats, summary
+from bench import plots
+from bench.analyse import stats
+from bench.analyse.findings import compared_text, findings_of
+from bench.analyse.plateaus import plateaus_of
+from bench.analyse.rows import Row, between_windows_s, rows_of, stacks_without_trials
 from bench.base.errors import UsageError
 from bench.base.files import write_atomically
 from bench.model.run_record import Run
 from bench.model.stacks import parse_stack
 from bench.model.trial_record import Trial
-from bench.plateaus import plateaus_of
-from bench.summary import Row
 from bench.tables.below import ACCOUNT, account_of, notes_of, plateau_name, refusals_of
 from bench.tables.columns import COLUMNS, cells, columns_of
 from bench.tables.groups import groups_of
@@ -73,12 +75,12 @@ def write_report(run: Run, folder: Path) -> Path:
 
 def to_html(run: Run) -> str:
     """The report as one HTML document; the same run gives the same text."""
-    rows, findings = summary.rows_of(run), summary.findings_of(run)
+    rows, findings = rows_of(run), findings_of(run)
     return PAGE.render(
         run=run,
         findings=findings,
-        said={value: [one for one in findings if one.value == value] for value in get_args(stats.Finding)},
-        compared_text=summary.compared_text,
+        said={value: [one for one in findings if one.value == value] for value in get_args(stats.Outcome)},
+        compared_text=compared_text,
         figures=plots.figures_for(run),
         groups=groups_of(rows),
         columns=columns_of(rows),
@@ -129,7 +131,7 @@ def _remarks(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
     befell = [
         (f"{_name(row)} at {row.load_text}:", _events_text(row)) for row in rows if any(t.events for t in row.trials)
     ]
-    return noted + befell + [(f"{stack}: planned, not measured.", "") for stack in summary.stacks_without_trials(run)]
+    return noted + befell + [(f"{stack}: planned, not measured.", "") for stack in stacks_without_trials(run)]
 
 
 def _where(text: str, rows: Sequence[Row]) -> str:
@@ -173,7 +175,7 @@ def _environment(run: Run) -> dict[str, str]:
 
 
 def _between(run: Run) -> str:
-    pause_s = summary.between_windows_s(run)
+    pause_s = between_windows_s(run)
     return "not known" if pause_s is None else f"{pause_s:.2f} s at the median, warm-up not counted"
 
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from bench import summary, unfinished, verify
+from bench import unfinished, verify
+from bench.analyse.findings import ClaimFinding, finding_for, findings_of
 from bench.base import files
 from bench.base.console import guarded, shown
 from bench.base.errors import ExitCode, LabError
 from bench.base.options import Parser
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
-from bench.summary import Finding
 from bench.tables.markdown import markdown_line
 from bench.tables.texts import HOLE, one_line, verbatim
 
@@ -37,8 +37,8 @@ WORST_FIRST = (ExitCode.INTERRUPTED, ExitCode.FAILED, ExitCode.INVALID, ExitCode
 class Judged:
     """A claim judged here, and by the reference run where there is one."""
 
-    here: Finding
-    there: Finding | None
+    here: ClaimFinding
+    there: ClaimFinding | None
 
     @property
     def agreement(self) -> Agreement:
@@ -65,7 +65,7 @@ class Reproduction:
     @property
     def judged(self) -> list[Judged]:
         """Each claim of the run, judged by both."""
-        findings = summary.findings_of(self.run) if self.run else []
+        findings = findings_of(self.run) if self.run else []
         return [Judged(here, _there(here, self.reference)) for here in findings]
 
     @property
@@ -81,9 +81,9 @@ class Reproduction:
         return worst(seen)
 
 
-def _there(here: Finding, reference: Run | None) -> Finding | None:
+def _there(here: ClaimFinding, reference: Run | None) -> ClaimFinding | None:
     """The same claim by the reference's trials, whatever it claimed itself when it was made."""
-    return summary.judge(here.claim, reference.trials) if reference else None
+    return finding_for(here.claim, reference.trials) if reference else None
 
 
 def _code_of(judged: Judged) -> ExitCode:
@@ -215,7 +215,7 @@ def _line(judged: Judged) -> list[str]:
     return [judged.agreement, verbatim(judged.here.claim.says), _said(judged.here), _said(judged.there)]
 
 
-def _said(finding: Finding | None) -> str:
+def _said(finding: ClaimFinding | None) -> str:
     return HOLE if finding is None else f"**{finding.value}** {verbatim(finding.text)}"
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench import plots, summary
+from bench import plots
+from bench.analyse import findings
 from bench.model.run_record import Run
 from bench.tables.markdown import to_markdown
 from bench.tables.texts import verbatim
@@ -50,9 +51,9 @@ def to_readme(run: Run, figures: Sequence[plots.Drawn]) -> str:
 
 def _answer(run: Run) -> str:
     """What the run says to the first of its claims that it can tell, a sentence each."""
-    told = [finding for finding in summary.findings_of(run) if finding.value != "cannot tell"][:SENTENCES]
+    told = [finding for finding in findings.findings_of(run) if finding.value != "cannot tell"][:SENTENCES]
     return "\n".join(f"- {_sentence(finding)}" for finding in told)
 
 
-def _sentence(finding: summary.Finding) -> str:
+def _sentence(finding: findings.ClaimFinding) -> str:
     return f"**{finding.value.capitalize()}**: {verbatim(finding.claim.says)} ({verbatim(finding.text)})."

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.compare import CPU, Comparison, Outcome, Pair, Ratio, counts_of
-from bench.likeness import commit_of
+from bench.analyse.comparability import commit_of
+from bench.analyse.compare import CPU, Change, Comparison, Pair, Ratio, counts_of
+from bench.analyse.rows import Row
 from bench.model.run_record import Run
-from bench.summary import Row
 from bench.tables.markdown import markdown_line
 from bench.tables.texts import code, number, verbatim
 
@@ -187,7 +187,7 @@ def show(comparison: Comparison, console: Console) -> None:
     console.print(CHANCE, style="dim", highlight=False)
 
 
-_STYLES: dict[Outcome, str] = {"better": "green", "worse": "red", "no difference": "", "cannot compare": "yellow"}
+_STYLES: dict[Change, str] = {"better": "green", "worse": "red", "no difference": "", "cannot compare": "yellow"}
 
 
 def _table(pairs: Sequence[Pair], widths: Sequence[int], *, is_narrow: bool) -> Table:

@@ -1,6 +1,6 @@
 """One trial: a fresh server, the probe, warm-up, the window, and a verdict from what was seen.
 
-The phases are here; `watch.py` looks at the window, `numbers.py` makes numbers of what it saw, `verdict.py` judges.
+The phases are here; `watch.py` looks at the window, `numbers.py` makes numbers of what it saw, `gates.py` judges.
 """
 
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import connections, cpus, preflight, servers, watch
+from bench.analyse.gates import TrialInvalid, judge
 from bench.base.errors import NotRun, SecondInterrupt
 from bench.base.files import write_atomically
 from bench.databases.database import ASKED_WITHIN_S, OF_OURS_WITHIN_S
@@ -21,7 +22,6 @@ from bench.needs import Needs, serving_needs
 from bench.numbers import numbers_of
 from bench.probe import CONNECT_WITHIN_S, PROBED_WITHIN_S, ContractBroken, probe, require_reachable
 from bench.servers import Server, free_port, serving_stack, work_folder
-from bench.verdict import TrialInvalid, judge
 from bench.watch import Evidence, Watch
 
 HAND_IN_WITHIN_S = 1.0  # after Ctrl-C: what the load has recorded so far

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.analyse.findings import ClaimFinding, findings_of
+from bench.analyse.rows import between_windows_s
 from bench.base.errors import ExitCode, UsageError
 from bench.model.run_record import Run
-from bench.summary import Finding, between_windows_s, findings_of
 from bench.tables.as_json import to_json_findings
 from bench.tables.terminal import print_findings
 
@@ -25,14 +26,14 @@ MEANING = {
 }
 
 
-def judged(run: Run) -> list[Finding]:
+def judged(run: Run) -> list[ClaimFinding]:
     """The findings of a run. UsageError where it claims nothing."""
     if not run.plan.claims:
         raise UsageError(f"This run of {run.experiment} claims nothing: verify one with `lab run first_look`.")
     return findings_of(run)
 
 
-def code_of(findings: Sequence[Finding]) -> ExitCode:
+def code_of(findings: Sequence[ClaimFinding]) -> ExitCode:
     """The worst of them: a refuted claim tells more than one that cannot be told."""
     values = {finding.value for finding in findings}
     if "refuted" in values:
@@ -48,14 +49,14 @@ def incomplete(run: Run) -> str:
     return f"This run {word}: {len(run.trials)} of {run.plan.trials} trials are here to judge by."
 
 
-def conclusion(findings: Sequence[Finding]) -> str:
+def conclusion(findings: Sequence[ClaimFinding]) -> str:
     """The counts and what the exit code means."""
     counts, code = Counter(finding.value for finding in findings), code_of(findings)
     told = [f"{counts['supported']} supported", f"{counts['refuted']} refuted", f"{counts['cannot tell']} cannot tell"]
     return f"{', '.join(told)}: {MEANING[code]} (exit code {int(code)})."
 
 
-def to_json(run: Run, findings: Sequence[Finding]) -> dict[str, Any]:
+def to_json(run: Run, findings: Sequence[ClaimFinding]) -> dict[str, Any]:
     """The findings as plain data, with the run they are of."""
     return {
         "experiment": run.experiment,
@@ -68,7 +69,7 @@ def to_json(run: Run, findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def show(run: Run, findings: Sequence[Finding], console: Console) -> None:
+def show(run: Run, findings: Sequence[ClaimFinding], console: Console) -> None:
     """One claim a line, and what it comes to."""
     if incomplete(run):
         console.print(incomplete(run), style="yellow", highlight=False, markup=False)

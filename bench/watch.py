@@ -11,6 +11,7 @@ from itertools import pairwise
 import psutil
 
 from bench import meter
+from bench.analyse.gates import TrialInvalid
 from bench.base.errors import NotRun
 from bench.databases.database import Database
 from bench.load.process import DRAIN_S, Recording, RunningLoad, Stretch, merge
@@ -18,7 +19,6 @@ from bench.model.trial_plan import Freeze, Outage
 from bench.model.trial_record import Event, column_s
 from bench.needs import Needs
 from bench.servers import Server, has_ended
-from bench.verdict import TrialInvalid
 
 LOOK_EVERY_S = 0.02
 LOAD_WITHIN_S = 60.0

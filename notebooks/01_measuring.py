@@ -22,7 +22,7 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import summary
+from bench.analyse import rows
 from bench.claims.entries import OfRun, entries
 from bench.figures import plots_open
 from bench.learn import lessons, live
@@ -139,7 +139,7 @@ lines = [
         f"{row.median('lateness_us.p99') / 1000:.2f} ms",
         *(texts.percent(row.median("load.busiest_share")), row.verdict_text),
     )
-    for row in summary.rows_of(loaded)
+    for row in rows.rows_of(loaded)
     if row.load.capacity_share in (0.1, 0.9, 1.2) and row.measured
 ]
 head = "stack | load: | requests/s asked: | left late by (p99): | driver's core: | verdict"

@@ -23,7 +23,8 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import plots, theory
+from bench import plots
+from bench.analyse import queueing
 from bench.claims import show
 from bench.learn import lessons, live
 from bench.tables import markdown, texts
@@ -130,7 +131,7 @@ def as_predicted(row):
     if not (measured and cpu_us):
         return texts.HOLE
     known = {"io_wait_s": row.io_wait_s, "cpu_s": cpu_us / 1e6, "threads": row.slots}
-    (point,) = theory.thread_pool_curve([row.users], **known)
+    (point,) = queueing.thread_pool_curve([row.users], **known)
     return f"{measured / point.throughput_per_s:.2f}"
 
 

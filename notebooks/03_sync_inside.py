@@ -21,7 +21,8 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import labdiff, plots, summary, theory
+from bench import labdiff, plots
+from bench.analyse import findings, queueing
 from bench.claims import show
 from bench.exhibits import traps
 from bench.hops import kept
@@ -112,7 +113,7 @@ plots.threads_and_memory(run, request)
 # %%
 def line(row):
     """One stack: what a request costs, against the pool that has a thread for everybody."""
-    ratio = summary.ratio_of(row, pool, "cpu_us_per_request")
+    ratio = findings.ratio_of(row, pool, "cpu_us_per_request")
     times = "" if row is pool else f"{ratio.estimate:.1f}" if ratio else "cannot tell"
     cpu = f"{texts.whole(row.median('cpu_us_per_request'))} µs"
     served = texts.number(row.median("throughput_per_s")), texts.whole(row.median("server.threads_max"))
@@ -174,7 +175,7 @@ my_most = None
 # ## Check
 
 # %%
-limit = theory.limit_per_s(users=50, io_wait_s=0.1, cpu_s=0.02, threads=None)
+limit = queueing.limit_per_s(users=50, io_wait_s=0.1, cpu_s=0.02, threads=None)
 print(lessons.check(my_most, limit, "requests/s", within=0.05))
 
 # %% [markdown]

@@ -24,15 +24,16 @@ from dataclasses import replace
 
 from IPython.display import Markdown, display
 
+from bench.analyse import stack_choice
 from bench.claims import show
 from bench.figures import plots_choosing
-from bench.learn import choosing, choosing_words, lessons, live, sliders
+from bench.learn import choosing_words, lessons, live, sliders
 
 run = lessons.run_to_show("io_wait")
 crowd, ladder, held = (lessons.reference(name) for name in ("without_hops", "middleware_ladder", "held"))
-prices = choosing.prices_of(ladder, crowd, held)
+prices = stack_choice.prices_of(ladder, crowd, held)
 at = lessons.Rows(run)
-start = choosing.Case()
+start = stack_choice.Case()
 
 # %% [markdown]
 # ## Predict
@@ -137,13 +138,13 @@ display(Markdown(show.settled_in("09_choosing")))
 
 # %%
 my_lab = None
-reports = choosing.Case(wait_s=3.0, own_cpu_s=0.02, users=300, with_seven=True, threads=100)
+reports = stack_choice.Case(wait_s=3.0, own_cpu_s=0.02, users=300, with_seven=True, threads=100)
 
 # %% [markdown]
 # ## Check
 
 # %%
-chosen = choosing.choose(choosing.options_of(reports, prices))
+chosen = stack_choice.choose(stack_choice.options_of(reports, prices))
 if my_lab is None:
     print("No answer yet: put the name of a lab into the cell above and run both again.")
 elif my_lab != chosen.lab:

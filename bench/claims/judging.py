@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from bench import stats, summary
+from bench.analyse import findings, stats
+from bench.analyse.stats import Interval, Outcome
 from bench.base.errors import LabError
 from bench.claims import facts
 from bench.claims.entries import AnyEvidence, AnyFacts, Entry, Evidence, Nothing, OfFacts, OfRun, Step
 from bench.claims.material import Absent, Kept
 from bench.model import experiment
 from bench.model.run_record import Assertion, Run
-from bench.stats import Finding, Interval
 
 ASKED = ", asked: "
-ORDER: tuple[Finding, ...] = ("refuted", "cannot tell", "supported")
+ORDER: tuple[Outcome, ...] = ("refuted", "cannot tell", "supported")
 """The first of these that a piece of evidence comes to is what the claim comes to."""
 
 
@@ -26,7 +26,7 @@ class Part:
     """One piece of evidence, judged; `finding` is None for one that only tells, `is_absent` where it is not here."""
 
     evidence: AnyEvidence
-    finding: Finding | None
+    finding: Outcome | None
     text: str
     is_absent: bool = False
 
@@ -39,7 +39,7 @@ class Judged:
     parts: tuple[Part, ...]
 
     @property
-    def finding(self) -> Finding:
+    def finding(self) -> Outcome:
         """Return the first finding in ORDER that a part came to. Raises ValueError if no part decides."""
         return min((part.finding for part in self.parts if part.finding), key=ORDER.index)
 
@@ -74,7 +74,7 @@ def part_of(evidence: AnyEvidence, material: Kept) -> Part:
     try:
         return _of_run(evidence, material) if isinstance(evidence, OfRun) else _of_facts(evidence, material)
     except Absent as absence:
-        finding: Finding | None = "cannot tell" if evidence.decides else None
+        finding: Outcome | None = "cannot tell" if evidence.decides else None
         return Part(evidence, finding, f"cannot tell: {absence}", absence.is_of_this_place)
 
 
@@ -86,11 +86,11 @@ def _of_facts(evidence: AnyFacts, material: Kept) -> Part:
     return Part(evidence, finding_of(evidence, found), told(evidence, found))
 
 
-def finding_of(evidence: OfFacts, found: Mapping[str, Any]) -> Finding | None:
+def finding_of(evidence: OfFacts, found: Mapping[str, Any]) -> Outcome | None:
     """What the facts say to what the evidence expects of them; None where it expects nothing."""
     if not evidence.decides:
         return None
-    values: list[Finding] = [
+    values: list[Outcome] = [
         *(_side(found[name] == value) for name, value in evidence.is_.items()),
         *(_side(found[name] >= value) for name, value in evidence.least.items()),
         *(_side(found[name] <= value) for name, value in evidence.most.items()),
@@ -99,7 +99,7 @@ def finding_of(evidence: OfFacts, found: Mapping[str, Any]) -> Finding | None:
     return min(values, key=ORDER.index)
 
 
-def _side(holds: bool) -> Finding:
+def _side(holds: bool) -> Outcome:
     return "supported" if holds else "refuted"
 
 
@@ -151,7 +151,7 @@ def _of_run(evidence: OfRun, material: Kept) -> Part:
     run = material.run(evidence.experiment)
     claim = claim_of(evidence)
     if not evidence.steps:
-        found = summary.judge(claim, run.trials)
+        found = findings.finding_for(claim, run.trials)
         finding = found.value if evidence.decides else None
         if is_hindered(found):
             return Part(evidence, finding, f"cannot tell: {found.text}")
@@ -162,7 +162,7 @@ def _of_run(evidence: OfRun, material: Kept) -> Part:
     return Part(evidence, finding, told(evidence, {**claim.left, "turn": turn(seen, ends=not evidence.decides)}))
 
 
-def is_hindered(found: summary.Finding) -> bool:
+def is_hindered(found: findings.ClaimFinding) -> bool:
     """True where the run has nothing to compare, and the text says why."""
     return found.value == "cannot tell" and found.ratio is None and ASKED not in found.text
 
@@ -172,12 +172,12 @@ class Seen:
     """A comparison at one step of a condition."""
 
     at: str
-    finding: Finding
+    finding: Outcome
     text: str
 
 
 def _at(evidence: OfRun, step: Step, run: Run) -> Seen:
-    found = summary.judge(claim_of(evidence, step), run.trials)
+    found = findings.finding_for(claim_of(evidence, step), run.trials)
     return Seen(step.at, found.value, measured(found))
 
 
@@ -194,7 +194,7 @@ def turn(seen: Sequence[Seen], *, ends: bool = False) -> str:
     return " and ".join(f"{each.text} {each.at}" for each in ([known[0], known[-1]] if len(known) > 1 else known))
 
 
-def measured(found: summary.Finding) -> str:
+def measured(found: findings.ClaimFinding) -> str:
     """The number or ratio that a run has for a comparison, without what was asked of it."""
     return found.text.partition(ASKED)[0]
 

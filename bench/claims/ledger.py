@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.analyse.stats import Outcome
 from bench.base import files
 from bench.base.errors import LabError
 from bench.claims.entries import (
@@ -29,10 +30,9 @@ from bench.claims.material import PROBES_KEPT, Absent, Again, Kept
 from bench.claims.probes import PROBES
 from bench.hops.kept import FEEDS, KEPT
 from bench.model import run_store
-from bench.stats import Finding
 
 FILE = run_store.REFERENCE / PROBES_KEPT
-FINDINGS: tuple[Finding, ...] = ("supported", "refuted", "cannot tell")
+FINDINGS: tuple[Outcome, ...] = ("supported", "refuted", "cannot tell")
 
 
 def all_judged(material: Kept, chosen: Sequence[Entry] | None = None) -> list[Judged]:
@@ -70,7 +70,7 @@ class Change:
     """A claim whose finding is another one than is kept; `was` is None for one that is new."""
 
     now: Judged
-    was: Finding | None
+    was: Outcome | None
 
     @property
     def counts(self) -> bool:

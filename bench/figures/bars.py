@@ -7,9 +7,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from bench.analyse.rows import Row
 from bench.figures.looks import GREY, INK, look_of
 from bench.figures.page import THROUGHPUT, Measure, Picture, holes_in, name_of, new_page, subtitle_of
-from bench.summary import Row
 
 BAR_IN = 0.34
 

@@ -12,8 +12,8 @@ from typing import Any, ParamSpec, TypeVar
 from matplotlib import style
 from matplotlib.colors import to_hex, to_rgb
 
+from bench.analyse.rows import processes_of
 from bench.base.files import ROOT
-from bench.summary import processes_of
 
 STYLE = ROOT / "notebooks" / "lab.mplstyle"
 INK, GREY, PALE = "#222222", "#777777", "#b5b5b5"

@@ -21,9 +21,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from bench.analyse.rows import Row, lab_of, rows_of
 from bench.figures.looks import GREY, INK, Look, look_of, styled
 from bench.model.run_record import Run
-from bench.summary import Row, lab_of, rows_of
 from bench.tables.texts import number, whole
 
 WIDTH_IN, PANEL_IN = 9.0, 3.9

@@ -9,6 +9,8 @@ from math import isclose
 import numpy as np
 from matplotlib.axes import Axes
 
+from bench.analyse.rows import Row, rows_of
+from bench.analyse.stack_choice import MOST_USERS, SEVEN, Case, Option, Price, option_of, options_of
 from bench.figures.looks import GREY, look_of, styled
 from bench.figures.page import (
     THROUGHPUT,
@@ -21,10 +23,8 @@ from bench.figures.page import (
     scale_users,
     scale_values,
 )
-from bench.learn.choosing import MOST_USERS, SEVEN, Case, Option, Price, option_of, options_of
 from bench.learn.choosing_words import described, headline
 from bench.model.run_record import Run
-from bench.summary import Row, rows_of
 
 POINTS = 120
 WIDTHS = (100, 200, 500, 1_000, 2_000, 5_000, MOST_USERS)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from bench.analyse.rows import Row, rows_of
 from bench.figures.bars import bars
 from bench.figures.looks import styled
 from bench.figures.page import (
@@ -25,7 +26,6 @@ from bench.figures.page import (
     subtitle_of,
 )
 from bench.model.run_record import Run
-from bench.summary import Row, rows_of
 from bench.tables.texts import number, whole
 
 SERVED = Measure("held.served", 1, "feeds served at once", whole, log=True)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from bench.analyse.rows import Row, rows_of
 from bench.figures.bars import bars
 from bench.figures.looks import FAILED, GREY, PALE, look_of, styled
 from bench.figures.page import THREADS, Measure, Picture, extremes_of, new_page, rows_with
 from bench.model.run_record import Run
 from bench.model.trial_record import Waves
-from bench.summary import Row, rows_of
 from bench.tables.texts import number, whole
 
 P50 = Measure("latency_us.p50", 1e-3, "half answered within, ms", number)

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from bench.analyse.findings import ratio_of
+from bench.analyse.rows import Row
+from bench.analyse.stats import describe_ratio
 from bench.figures.looks import INK, look_of, styled
 from bench.figures.page import (
     CPU,
@@ -22,8 +25,6 @@ from bench.figures.page import (
     subtitle_of,
 )
 from bench.model.run_record import Run
-from bench.stats import describe_ratio
-from bench.summary import Row, ratio_of
 from bench.tables.texts import whole
 from labs.common.middleware import NAMES, STARTPROJECT
 

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from bench.analyse.rows import Row, rows_of
 from bench.figures.looks import PALE, look_of, styled
 from bench.figures.page import (
     End,
@@ -43,7 +44,6 @@ from bench.percentiles import (
     odds,
     scale_percentiles,
 )
-from bench.summary import Row, rows_of
 from bench.tables.texts import is_lower_bound, milliseconds, number
 
 P50 = Measure("latency_us.p50", 1e-3, "p50, ms", number)

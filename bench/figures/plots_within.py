@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.analyse.rows import Row, rows_of
 from bench.figures.bars import bars
 from bench.figures.looks import styled
 from bench.figures.page import CPU, THREADS, Picture, extremes_of, is_plainly_closed
 from bench.figures.plots_database import P50
 from bench.model.run_record import Run
-from bench.summary import Row, rows_of
 from bench.tables.texts import number, whole
 
 

@@ -15,12 +15,12 @@ from time import perf_counter_ns
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
+from bench.analyse.stats import median_interval
 from bench.base.console import console, guarded
 from bench.base.errors import ExitCode
 from bench.hops.inside.collect import Collector
 from bench.hops.inside.observe import Monitoring, Observer, Wrapping, observing
 from bench.hops.inside.sink import REQUEST
-from bench.stats import median_interval
 
 HOPS, ROUNDS = 1000, 40
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.learn.choosing import (
+from bench.analyse.stack_choice import (
     MOST_USERS,
     STOCK,
     Case,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.learn.choosing import (
+from bench.analyse.rows import Row, lab_of, rows_of
+from bench.analyse.stack_choice import (
     HELD,
     HELD_AT_ONCE,
     MOST_USERS,
@@ -19,7 +20,6 @@ from bench.learn.choosing import (
 )
 from bench.learn.choosing_steps import steps
 from bench.model.run_record import Run
-from bench.summary import Row, lab_of, rows_of
 from bench.tables.texts import number, percent, whole
 
 ASKS = {

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench import cpus, meter, summary, theory
+from bench import cpus, meter
+from bench.analyse import queueing
+from bench.analyse.rows import Row, rows_of
 from bench.base.errors import NotRun
 from bench.learn.exercise_calls import called
 from bench.learn.exercise_visits import NotYet, Seen, Subject
@@ -36,7 +38,7 @@ def plateau(subject: Subject) -> Seen:
     """Ask the learner's function for the limit of each kept point and of a server measured now.
 
     Raises NotYet if one of them is wrong by more than ALIKE."""
-    rows = [row for row in summary.rows_of(run_store.load_run(run_store.REFERENCE / PREDICTED)) if row.measured]
+    rows = [row for row in rows_of(run_store.load_run(run_store.REFERENCE / PREDICTED)) if row.measured]
     cases = [{"users": row.users, "threads": row.slots, "wait_s": row.io_wait_s, "cpu_s": _cpu_s(row)} for row in rows]
     said = called(subject, FUNCTION, cases)
     wrong = [place for place, row in enumerate(rows) if not _alike(said[place], _limit_per_s(row))]
@@ -75,8 +77,8 @@ class Window:
 
     @property
     def limit_per_s(self) -> float:
-        """Return the limit by theory for this server, in requests per second; see `theory.limit_per_s`."""
-        return theory.limit_per_s(users=USERS, threads=THREADS, io_wait_s=WAIT_MS / 1000, cpu_s=self.cpu_s)
+        """Return the limit by theory for this server, in requests per second; see `queueing.limit_per_s`."""
+        return queueing.limit_per_s(users=USERS, threads=THREADS, io_wait_s=WAIT_MS / 1000, cpu_s=self.cpu_s)
 
 
 def measured() -> Window:
@@ -117,27 +119,27 @@ async def _stay(for_s: float, asking: Sequence[asyncio.Task[None]]) -> None:
         task.result()
 
 
-_BOUND: dict[theory.Limiter, str] = {
+_BOUND: dict[queueing.Bottleneck, str] = {
     "users": "Look at the users: each of them has one request under way, for the wait and its CPU time.",
     "threads": "Look at the threads: each holds one request for the wait and its CPU time, and then takes the next.",
     "server CPU": "Look at the core: it has a second of CPU time to give in each second.",
 }
 
 
-def _cpu_s(row: summary.Row) -> float:
+def _cpu_s(row: Row) -> float:
     return (row.median("cpu_us_per_request") or 0.0) / 1e6
 
 
-def _bounds(row: summary.Row) -> dict[str, Any]:
+def _bounds(row: Row) -> dict[str, Any]:
     return {"users": row.users, "io_wait_s": row.io_wait_s, "cpu_s": _cpu_s(row), "threads": row.slots}
 
 
-def _limit_per_s(row: summary.Row) -> float:
-    return theory.limit_per_s(**_bounds(row))
+def _limit_per_s(row: Row) -> float:
+    return queueing.limit_per_s(**_bounds(row))
 
 
-def _ceiling(row: summary.Row) -> theory.Limiter:
-    return theory.limiter(**_bounds(row))
+def _ceiling(row: Row) -> queueing.Bottleneck:
+    return queueing.predicted_bottleneck(**_bounds(row))
 
 
 def _alike(said: Any, limit_per_s: float) -> bool:
@@ -148,14 +150,14 @@ def _told(said: Any) -> str:
     return f"{said:,.0f} requests/s" if isinstance(said, int | float) else repr(said)
 
 
-def _told_wrong(row: summary.Row, said: Any) -> str:
+def _told_wrong(row: Row, said: Any) -> str:
     return (
         f"`{row.stack}` with {row.users} users: you say {_told(said)}, "
         f"the most there can be are {_limit_per_s(row):,.0f}."
     )
 
 
-def _told_right(rows: Sequence[summary.Row]) -> str:
+def _told_right(rows: Sequence[Row]) -> str:
     """The largest crowd that threads hold up."""
     row = max((row for row in rows if _ceiling(row) == "threads"), key=lambda row: (row.users, row.slots))
     measured_per_s = row.median("throughput_per_s") or 0.0

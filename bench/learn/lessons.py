@@ -5,6 +5,8 @@ import difflib
 import os
 from collections.abc import Iterable, Sequence
 
+from bench.analyse.findings import findings_of
+from bench.analyse.rows import Load, Row, rows_of
 from bench.base.errors import UsageError
 from bench.base.files import ROOT
 from bench.model import run_store
@@ -12,7 +14,6 @@ from bench.model.run_record import Run
 from bench.model.stacks import parse_stack
 from bench.model.trial_record import Reason, Trial
 from bench.model.workloads import parse_request
-from bench.summary import Load, Row, findings_of, rows_of
 from bench.tables.markdown import finding_point, markdown_line
 
 RESULTS_VARIABLE = "LAB_RESULTS"

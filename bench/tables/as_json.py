@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from bench.analyse.findings import findings_of
+from bench.analyse.plateaus import Plateau, plateaus_of
+from bench.analyse.rows import Row, rows_of
 from bench.model import run_json
 from bench.model.run_record import Run
-from bench.plateaus import Plateau, plateaus_of
-from bench.summary import Row, findings_of, rows_of
 from bench.tables.below import account_of
 
 MEASURES = {

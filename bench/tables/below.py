@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from bench.analyse.plateaus import Plateau, plateaus_of
+from bench.analyse.rows import Row
 from bench.model.run_record import Run
 from bench.model.trial_record import Trial
-from bench.plateaus import Plateau, plateaus_of
-from bench.summary import Row
 from bench.tables.texts import number
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.summary import Row
+from bench.analyse.rows import Row
 from bench.tables.concerns import always, counts_requests, fails, holds, leaves, leaves_work, pays, waves
 from bench.tables.texts import HOLE, HOLLOW, milliseconds, number, percent, span, whole
 

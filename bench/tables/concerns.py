@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.summary import Row
+from bench.analyse.rows import Row
 
 
 def always(_: Row) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.summary import Row
+from bench.analyse.rows import Row
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.analyse.findings import ClaimFinding, findings_of
+from bench.analyse.rows import Row, rows_of
 from bench.model.run_record import Run
-from bench.summary import Finding, Row, findings_of, rows_of
 from bench.tables.below import notes_of, plateau_lines, refusal_lines
 from bench.tables.columns import cells, columns_of
 from bench.tables.texts import HOLE, code, one_line, verbatim
@@ -51,6 +52,6 @@ def _findings(run: Run) -> str:
     return "\n".join(map(finding_point, findings_of(run)))
 
 
-def finding_point(finding: Finding) -> str:
+def finding_point(finding: ClaimFinding) -> str:
     """A point of a list: the finding, what was claimed, the ratio with its interval."""
     return f"- **{finding.value}**: {verbatim(finding.claim.says)}: {verbatim(finding.text)}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bench.analyse.findings import ClaimFinding, findings_of
+from bench.analyse.rows import Row, between_windows_s, rows_of, stacks_without_trials
 from bench.model.run_record import Run
 from bench.model.trial_record import Verdict
-from bench.summary import Finding, Row, between_windows_s, findings_of, rows_of, stacks_without_trials
 from bench.tables.below import notes_of, plateau_lines, refusal_lines
 from bench.tables.columns import Column, cells, columns_of
 from bench.tables.groups import groups_of
@@ -102,7 +103,7 @@ def _table(
     return table
 
 
-def print_findings(findings: Sequence[Finding], console: Console) -> None:
+def print_findings(findings: Sequence[ClaimFinding], console: Console) -> None:
     """One claim a line: the finding, what was claimed, the ratio with its interval."""
     from rich.table import Table
     from rich.text import Text

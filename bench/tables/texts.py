@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from bench import stats
+from bench.analyse import stats
+from bench.analyse.rows import Row
 from bench.base.printable import printable
-from bench.summary import Row
 
 HOLLOW = "○"
 HOLE = "–"

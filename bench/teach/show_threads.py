@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import cpus, meter
+from bench.analyse.rows import lab_of
 from bench.base.console import announce, console
 from bench.base.errors import ExitCode, NotRun
 from bench.base.options import Parser, seconds
@@ -22,7 +23,6 @@ from bench.figures.looks import HUES
 from bench.load.streams import Address
 from bench.model.stacks import parse_stack
 from bench.servers import Server, serving_stack
-from bench.summary import lab_of
 from bench.teach.show_screen import STOP, big, staged, tell
 
 STACKS = {

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from bench import limits, theory
+from bench.analyse import queueing, utilisation
 from bench.model import histograms, run_record, trial_record
 from bench.model.run_record import Assertion, Run, RunPlan
 from bench.model.stacks import parse_stack
@@ -76,18 +76,18 @@ def _predicted(stack: str, request: str, users: int, repeat: int) -> Trial:
         "threads": asked.slots(parsed),
         "cores": parsed.budget.processes,
     }
-    point = theory.thread_pool_curve([users], **network)[0]
-    measured = _measured(blank, point, theory.limit_per_s(users=users, **network), cpu_us, chance)
+    point = queueing.thread_pool_curve([users], **network)[0]
+    measured = _measured(blank, point, queueing.limit_per_s(users=users, **network), cpu_us, chance)
     return _limited(replace(measured, io_wait_s=network["io_wait_s"], slots=network["threads"]))
 
 
 def _limited(trial: Trial) -> Trial:
     """With what was used to the full, as the lab itself finds it."""
-    used = limits.utilisation_of(trial, (trial.cpu_us_per_request or 0.0) / 1e6, cores=1)
-    return replace(trial, utilisation=used, limiter=limits.limiter_of(used))
+    used = utilisation.utilisation_of(trial, (trial.cpu_us_per_request or 0.0) / 1e6, cores=1)
+    return replace(trial, utilisation=used, limiter=utilisation.observed_bottleneck(used))
 
 
-def _measured(blank: Trial, point: theory.Point, limit_per_s: float, cpu_us: float, chance: random.Random) -> Trial:
+def _measured(blank: Trial, point: queueing.Point, limit_per_s: float, cpu_us: float, chance: random.Random) -> Trial:
     rate = point.throughput_per_s * chance.uniform(0.9, 0.95)
     histogram = histograms.new_histogram()
     for _ in range(400):

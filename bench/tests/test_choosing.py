@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from bench import arguments, theory
+from bench import arguments
+from bench.analyse import queueing, stack_choice
+from bench.analyse.rows import rows_of
+from bench.analyse.stack_choice import MOST_USERS, Case, Price
 from bench.figures import plots_choosing
-from bench.learn import choosing, choosing_steps, choosing_words, sliders
-from bench.learn.choosing import MOST_USERS, Case, Price
+from bench.learn import choosing_steps, choosing_words, sliders
 from bench.model import run_store
-from bench.summary import rows_of
 from bench.tests import runs
 
 CPU_S = {"sync_wsgi": 0.0005, "sync_asgi": 0.0012, "async_asgi": 0.001, "zero_hop": 0.0003}
@@ -28,13 +29,13 @@ CASE = Case(wait_s=0.1, users=400, threads=400)
 
 
 def lab_chosen(case: Case) -> str | None:
-    chosen = choosing.choose(choosing.options_of(case, PRICES))
+    chosen = stack_choice.choose(stack_choice.options_of(case, PRICES))
     return chosen.lab if chosen else None
 
 
-def option(case: Case, lab: str) -> choosing.Option:
+def option(case: Case, lab: str) -> stack_choice.Option:
     (price,) = (price for price in PRICES if price.lab == lab)
-    return choosing.option_of(case, price)
+    return stack_choice.option_of(case, price)
 
 
 def test_a_pool_for_everybody_is_taken_for_it_costs_less_cpu_and_asks_for_nothing() -> None:
@@ -51,7 +52,7 @@ def test_where_nobody_is_much_better_nothing_is_changed() -> None:
 
 def test_async_views_are_asked_for_where_they_alone_answer_enough() -> None:
     dear = [replace(price, cpu_s={False: {8: 0.1}}) if price.lab == "sync_asgi" else price for price in PRICES]
-    chosen = choosing.choose(choosing.options_of(replace(CASE, wait_s=5.0, users=2000, threads=8), dear))
+    chosen = stack_choice.choose(stack_choice.options_of(replace(CASE, wait_s=5.0, users=2000, threads=8), dear))
     assert chosen is not None
     assert chosen.lab == "async_asgi"
 
@@ -62,7 +63,9 @@ def test_what_does_not_fit_into_the_memory_is_not_taken() -> None:
     assert option(small, "zero_hop").memory_bytes == 50e6 + 2000 * 10e3
     assert lab_chosen(small) == "sync_wsgi"
     assert lab_chosen(replace(small, memory_bytes=10e6)) is None
-    assert choosing_words.headline(choosing.options_of(replace(small, memory_bytes=10e6), PRICES)).startswith("Nothing")
+    assert choosing_words.headline(stack_choice.options_of(replace(small, memory_bytes=10e6), PRICES)).startswith(
+        "Nothing"
+    )
 
 
 @pytest.mark.parametrize("own_cpu_s", [0.0, 0.05])
@@ -75,20 +78,23 @@ def test_with_few_or_very_many_or_much_to_compute_the_pool_is_taken_while_it_may
 
 
 def test_no_more_threads_are_configured_than_twice_what_keeps_the_core_busy() -> None:
-    assert option(replace(CASE, wait_s=0.0), "sync_wsgi").slots == choosing.SPARE
-    assert option(replace(CASE, own_cpu_s=0.0497), "sync_wsgi").slots == 3 * choosing.SPARE  # 0.1502 / 0.0502, up
+    assert option(replace(CASE, wait_s=0.0), "sync_wsgi").slots == stack_choice.SPARE
+    assert option(replace(CASE, own_cpu_s=0.0497), "sync_wsgi").slots == 3 * stack_choice.SPARE  # 0.1502 / 0.0502, up
     assert option(CASE, "sync_wsgi").slots == 400  # few enough: the wait is 200 times the CPU
     kept = option(replace(CASE, own_cpu_s=0.0497), "sync_wsgi").throughput_per_s
-    assert kept > 0.95 * theory.limit_per_s(users=400, io_wait_s=0.1, cpu_s=0.0502, threads=None)
+    assert kept > 0.95 * queueing.limit_per_s(users=400, io_wait_s=0.1, cpu_s=0.0502, threads=None)
 
 
 def test_a_crowd_that_only_the_loop_could_serve_is_told_how_much_memory_that_takes() -> None:
     huge = replace(CASE, wait_s=5.0, users=MOST_USERS, threads=64)
     assert lab_chosen(huge) == "sync_wsgi"
-    assert {it.lab for it in choosing.kept_out(choosing.options_of(huge, PRICES))} == {"sync_asgi", "async_asgi"}
+    assert {it.lab for it in stack_choice.kept_out(stack_choice.options_of(huge, PRICES))} == {
+        "sync_asgi",
+        "async_asgi",
+    }
     assert "with 550 MB `async_asgi@uvicorn` would answer" in choosing_steps.steps(huge, PRICES)
     assert lab_chosen(replace(huge, memory_bytes=600e6)) == "async_asgi"
-    assert choosing.kept_out(choosing.options_of(CASE, PRICES)) == []
+    assert stack_choice.kept_out(stack_choice.options_of(CASE, PRICES)) == []
 
 
 def test_where_nothing_fits_what_would_is_told_and_neither_side_is_praised() -> None:
@@ -100,7 +106,7 @@ def test_where_nothing_fits_what_would_is_told_and_neither_side_is_praised() -> 
     assert "100 at once fit with `sync_asgi`" in told
     assert "For WSGI" not in told
     assert "at rest `sync_wsgi` takes 50 MB already" in choosing_steps.steps(replace(CASE, memory_bytes=10e6), PRICES)
-    assert choosing.turning_point(replace(CASE, memory_bytes=10e6), PRICES) is None
+    assert stack_choice.turning_point(replace(CASE, memory_bytes=10e6), PRICES) is None
 
 
 def test_monday_begins_with_the_server_and_its_budget() -> None:
@@ -130,14 +136,14 @@ def test_a_worker_is_told_of_more_connections_where_its_own_number_is_too_small_
     "case", [CASE, replace(CASE, wait_s=0.0), replace(CASE, with_seven=True, users=MOST_USERS, own_cpu_s=0.01)]
 )
 def test_the_command_to_measure_is_one_that_lab_takes(case: Case) -> None:
-    command = choosing_steps.command_to_measure(case, choosing.options_of(case, PRICES))
+    command = choosing_steps.command_to_measure(case, stack_choice.options_of(case, PRICES))
     parsed = arguments.build_parser().parse_args(shlex.split(command)[1:])
     assert parsed.experiment == "io_wait"
     assert parsed.users == [choosing_steps.MEASURED_USERS]
 
 
 def test_a_handler_that_is_not_django_s_is_shown_and_never_taken() -> None:
-    options = choosing.options_of(CASE, PRICES)
+    options = stack_choice.options_of(CASE, PRICES)
     assert max(options, key=lambda it: it.throughput_per_s).lab == "zero_hop"
     assert "zero_hop" in choosing_words.table(options)
     assert lab_chosen(CASE) != "zero_hop"
@@ -152,7 +158,7 @@ def test_the_memory_bounds_the_pool_too() -> None:
 @pytest.mark.parametrize("users", [1, 40, 64, 400])
 def test_a_pool_is_predicted_as_theory_does(users: int) -> None:
     found = option(replace(CASE, users=users, threads=64), "sync_wsgi")
-    (point,) = theory.thread_pool_curve([users], io_wait_s=0.1, cpu_s=CPU_S["sync_wsgi"], threads=64)
+    (point,) = queueing.thread_pool_curve([users], io_wait_s=0.1, cpu_s=CPU_S["sync_wsgi"], threads=64)
     assert found.throughput_per_s == pytest.approx(point.throughput_per_s)
     assert found.response_s == pytest.approx(point.response_s)
 
@@ -164,20 +170,20 @@ def test_what_the_reader_s_own_code_computes_comes_on_top() -> None:
 
 def test_a_price_between_two_crowds_lies_between_theirs() -> None:
     points = {8: 1.0, 800: 3.0}
-    assert choosing.between(points, 80) == pytest.approx(2.0)
-    assert [choosing.between(points, users) for users in (1, 8, 800, 5000)] == [1.0, 1.0, 3.0, 3.0]
-    assert choosing.between({400: 2.0}, 8) == 2.0
+    assert stack_choice.between(points, 80) == pytest.approx(2.0)
+    assert [stack_choice.between(points, users) for users in (1, 8, 800, 5000)] == [1.0, 1.0, 3.0, 3.0]
+    assert stack_choice.between({400: 2.0}, 8) == 2.0
     with pytest.raises(KeyError):
-        choosing.between({}, 8)
+        stack_choice.between({}, 8)
 
 
 def test_the_turning_point_is_where_the_rule_leaves_the_pool() -> None:
     case = replace(CASE, wait_s=5.0, threads=64)
-    turn = choosing.turning_point(case, PRICES)
+    turn = stack_choice.turning_point(case, PRICES)
     assert turn is not None
     assert 64 < turn < 100
     assert lab_chosen(replace(case, users=turn)) != "sync_wsgi"
-    assert choosing.turning_point(replace(CASE, wait_s=0.0), PRICES) is None
+    assert stack_choice.turning_point(replace(CASE, wait_s=0.0), PRICES) is None
 
 
 def test_both_sides_are_told_with_the_numbers_of_the_case() -> None:
@@ -192,8 +198,8 @@ def test_prices_of_the_reference_runs_are_whole() -> None:
     ladder, crowd, held = (
         run_store.load_run(run_store.REFERENCE / name) for name in ("middleware_ladder", "without_hops", "held")
     )
-    prices = choosing.prices_of(ladder, crowd, held)
-    assert [price.lab for price in prices] == list(choosing.LEAST_ASKED_FIRST)
+    prices = stack_choice.prices_of(ladder, crowd, held)
+    assert [price.lab for price in prices] == list(stack_choice.LEAST_ASKED_FIRST)
     for price in prices:
         assert all(price.cpu_s[with_seven] for with_seven in (False, True))
         assert price.rest_bytes > price.each_bytes > 0

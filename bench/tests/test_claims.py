@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bench.analyse.findings import claims_about
 from bench.arguments import build_parser
 from bench.base.errors import ExitCode, NotRun
 from bench.base.files import ROOT
@@ -41,7 +42,6 @@ from bench.model import experiment, run_store, trial_matrix
 from bench.model.trial_matrix import Overrides
 from bench.model.trial_plan import planned_trial
 from bench.model.trial_record import Trial
-from bench.summary import claims_about
 from bench.wishes import wishes_of
 from labs.traps.names import TRAPS
 

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from bench import sidebyside
+from bench.analyse.compare import Comparison, Ratio, compare
 from bench.base.errors import ExitCode, UsageError
 from bench.cli import main
-from bench.compare import Comparison, Ratio, compare
 from bench.model import run_store
 from bench.model.run_record import Run
 from bench.model.trial_record import Trial

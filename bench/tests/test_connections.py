@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from bench import connections, cpus, meter, plots, preflight
+from bench.analyse.findings import finding_for
+from bench.analyse.rows import rows_of
+from bench.analyse.usable_trials import is_usable
 from bench.load import gone, held
 from bench.model import experiment, trial_matrix, trial_plan
 from bench.model.run_record import Assertion
@@ -20,7 +23,6 @@ from bench.model.trial_plan import TrialPlan, planned_trial
 from bench.model.trial_record import Held, Trial
 from bench.model.workloads import parse_request
 from bench.servers import Server, serving_stack
-from bench.summary import _decides, judge, rows_of
 from bench.tables.as_json import to_json_rows
 from bench.tables.columns import columns_of
 from bench.tests import runs
@@ -181,8 +183,8 @@ def test_a_driver_out_of_breath_is_told_and_touches_delays_only() -> None:
     assert [reason.code for reason in reasons] == ["client-limited"]
     assert "90%" in reasons[0].message
     limited = replace(A_TRIAL, verdict="degraded", reasons=reasons)
-    assert not _decides(limited, "held.delivery_us.p50")
-    assert _decides(limited, "held.threads_held")
+    assert not is_usable(limited, "held.delivery_us.p50")
+    assert is_usable(limited, "held.threads_held")
 
 
 @pytest.mark.parametrize("name", ["held", "gone"])
@@ -215,5 +217,5 @@ def test_the_table_of_connections_shows_what_they_are_about_and_no_rates() -> No
 def test_a_count_of_nothing_can_be_claimed() -> None:
     claim = Assertion("nobody is left", {"stack": A_TRIAL.stack, "connections": 5}, measure="held.starved")
     trials = [replace(A_TRIAL, verdict="ok", repeat=repeat) for repeat in range(3)]
-    assert judge(replace(claim, expect="between", within=[0, 0]), trials).value == "supported"
-    assert judge(replace(claim, expect="between", within=[1, 2]), trials).value == "refuted"
+    assert finding_for(replace(claim, expect="between", within=[0, 0]), trials).value == "supported"
+    assert finding_for(replace(claim, expect="between", within=[1, 2]), trials).value == "refuted"

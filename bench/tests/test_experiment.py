@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bench.analyse.findings import claims_about
 from bench.base.errors import NotRun, UsageError
 from bench.experiment import new_run
 from bench.model import experiment
@@ -12,7 +13,6 @@ from bench.model.experiment import PROFILES
 from bench.model.trial_matrix import Overrides, capacity_trials, in_random_order, resolved, trials_of
 from bench.model.trial_plan import Engine, TrialPlan, planned_trial
 from bench.model.trial_record import DatabaseUse, Gone, Held, Hops, Latency, ServerUse, Trial, Wave, Waves
-from bench.summary import claims_about
 
 NAMES = experiment.experiment_names()
 MEASURES = {

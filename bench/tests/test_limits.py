@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench import limits
-from bench.limits import limiter_of, utilisation_of
+from bench.analyse import utilisation
+from bench.analyse.utilisation import observed_bottleneck, utilisation_of
 from bench.model.servers import BACKLOG
 from bench.model.trial_record import LoadUse, MachineUse, Samples, ServerUse, Trial
 
@@ -29,14 +29,14 @@ QUEUE = Trial(
     ],
 )
 def test_the_fullest_is_the_limiter(utilisation: dict[str, float], limiter: str | None) -> None:
-    assert limiter_of(utilisation) == limiter
+    assert observed_bottleneck(utilisation) == limiter
 
 
 def test_a_queue_before_8_threads_is_limited_by_threads() -> None:
     used = utilisation_of(QUEUE, cpu_s=0.002, cores=1)
     assert used["threads"] == pytest.approx(76 * 0.102 / 8, abs=1e-3)
     assert used["users"] == pytest.approx(76 * 0.102 / 50, abs=1e-3)
-    assert limiter_of(used) == "threads"
+    assert observed_bottleneck(used) == "threads"
 
 
 def test_threads_that_suffice_for_all_users_bound_nothing() -> None:
@@ -47,18 +47,18 @@ def test_an_open_loop_is_bounded_by_its_rate_and_by_threads() -> None:
     used = utilisation_of(replace(QUEUE, users=None, rate_per_s=100.0), cpu_s=0.002, cores=1)
     assert used["rate"] == pytest.approx(0.76)
     assert "users" not in used
-    assert limiter_of(used) == "threads"
+    assert observed_bottleneck(used) == "threads"
 
 
 def test_the_accept_queue_and_the_upstream_are_looked_at() -> None:
     full = replace(QUEUE, samples=Samples(accept_queue=[3, BACKLOG]), machine=MachineUse(0.0, 0.0, upstream_cores=0.5))
     used = utilisation_of(full, cpu_s=0.0, cores=2)
     assert (used["backlog"], used["upstream"], used["server CPU"]) == (1.0, 0.5, 0.2)
-    assert used["backlog"] > limits.FULL
+    assert used["backlog"] > utilisation.FULL
 
 
 def test_where_parts_of_a_request_overlap_it_takes_the_longer_of_wait_and_cpu() -> None:
     trial = replace(QUEUE, io_wait_s=0.02, overlaps=True)
-    assert limits.waiting_s(trial, 0.005) + 0.005 == pytest.approx(0.02)
-    assert limits.waiting_s(trial, 0.03) + 0.03 == pytest.approx(0.03)
-    assert limits.waiting_s(replace(trial, overlaps=False), 0.005) + 0.005 == pytest.approx(0.025)
+    assert utilisation.waiting_s(trial, 0.005) + 0.005 == pytest.approx(0.02)
+    assert utilisation.waiting_s(trial, 0.03) + 0.03 == pytest.approx(0.03)
+    assert utilisation.waiting_s(replace(trial, overlaps=False), 0.005) + 0.005 == pytest.approx(0.025)

@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from bench import connections
+from bench.analyse.gates import judge
+from bench.analyse.rows import Row, rows_of
 from bench.base.errors import UsageError
 from bench.cli import main
 from bench.databases.database import Database, serving_database
@@ -19,13 +21,11 @@ from bench.model.trial_plan import Outage, TrialPlan
 from bench.model.trial_record import DatabaseUse, Trial, Waves
 from bench.model.workloads import parse_request
 from bench.servers import serving_stack
-from bench.summary import Row, rows_of
 from bench.tables.groups import groups_of
 from bench.tests import runs
 from bench.tests.postgresql import require_postgresql
 from bench.tests.processes import burst
 from bench.trial import run_trial
-from bench.verdict import judge
 from bench.waves import waves_of
 
 ALL = ("sync_wsgi@gthread:64", "sync_asgi@uvicorn", "async_asgi@uvicorn", "async_wsgi@gthread:64")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench import plateaus
+from bench.analyse import plateaus
 from bench.model.trial_record import Trial
 from bench.tests import runs
 

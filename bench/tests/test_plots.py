@@ -9,7 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from bench import plots, summary
+from bench import plots
+from bench.analyse import rows
 from bench.figures.looks import colour_of
 from bench.figures.page import Picture
 from bench.model.run_record import Run
@@ -60,12 +61,12 @@ def test_titles_are_findings_that_change_with_the_data() -> None:
 
 def test_title_has_the_same_numbers_as_the_table() -> None:
     run = runs.sweep()
-    at_400 = {row.stack: row for row in summary.rows_of(run) if row.users == 400}
+    at_400 = {row.stack: row for row in rows.rows_of(run) if row.users == 400}
     figures = pictures(run)
     most = at_400["sync_wsgi@gthread:400"]
     assert number(most.median("throughput_per_s")) in figures["throughput"].finding
     assert percent(most.median("fraction_of_limit")) in figures["throughput"].finding
-    columns = columns_of(summary.rows_of(run))
+    columns = columns_of(rows.rows_of(run))
     p99 = [column.heading for column in columns].index("p99 ms")
     assert cells(at_400["sync_wsgi@gthread:8"], columns, {})[p99] in figures["latency"].finding
 
@@ -165,7 +166,7 @@ def test_one_level_of_users_is_drawn_as_bars() -> None:
     figure = plots.throughput_vs_users(run, "hello")
     bars = figure.findobj(Rectangle)
     widths = {round(bar.get_width(), 6) for bar in bars}
-    assert {round(row.values("throughput_per_s")[0], 6) for row in summary.rows_of(run)} <= widths
+    assert {round(row.values("throughput_per_s")[0], 6) for row in rows.rows_of(run)} <= widths
     assert {f"limit-{stack}" for stack in runs.STACKS} <= labels(figure)
 
 

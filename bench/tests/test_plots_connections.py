@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from bench.analyse.rows import rows_of
 from bench.figures import plots_connections
 from bench.model import run_store
-from bench.summary import rows_of
 from bench.tests import runs
 
 

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation, Text
 
-from bench import plots, summary
+from bench import plots
+from bench.analyse.rows import rows_of
 from bench.figures import plots_open
 from bench.figures.looks import colour_of
 from bench.figures.page import Picture
@@ -38,7 +39,7 @@ def slugs(run: Run) -> list[str]:
 
 
 def p99_ms(run: Run, stack: str, share: float) -> str:
-    (row,) = [row for row in summary.rows_of(run) if (row.stack, row.load.capacity_share) == (stack, share)]
+    (row,) = [row for row in rows_of(run) if (row.stack, row.load.capacity_share) == (stack, share)]
     return milliseconds(row, "p99")
 
 
@@ -92,7 +93,7 @@ def test_lower_bounds_have_an_arrow_upwards_and_no_other_point_has() -> None:
 def test_median_and_uncorrected_p99_are_drawn_too() -> None:
     run = runs.open_sweep()
     figure = plots_open.latency_against_load(run, WAIT)
-    rows = [row for row in summary.rows_of(run) if row.is_open and row.stack == POOL]
+    rows = [row for row in rows_of(run) if row.is_open and row.stack == POOL]
     for name, path in (("p50", "latency_us.p50"), ("sent", "latency_from_send_us.p99")):
         drawn = heights(marks(figure)[f"{name}-{POOL}"])
         assert drawn == pytest.approx([(row.median(path) or 0.0) / 1000 for row in rows])
@@ -169,11 +170,11 @@ def test_of_many_pairs_the_one_that_differs_most_is_drawn() -> None:
 
 def test_curve_ends_where_unanswered_requests_begin_to_matter() -> None:
     whole, cut = (
-        curve_of(summary.rows_of(runs.run_of([runs.open_trial_of(EVENT_LOOP, share=share)]))[0]) for share in (0.9, 1.2)
+        curve_of(rows_of(runs.run_of([runs.open_trial_of(EVENT_LOOP, share=share)]))[0]) for share in (0.9, 1.2)
     )
     assert 99.0 not in cut
     assert max(cut) < 99 <= max(whole) + 1
     trial = runs.open_trial_of(EVENT_LOOP, share=0.9)
-    (row,) = summary.rows_of(runs.run_of([replace(trial, in_flight=400, latency_at_least=["p90", "p99"])]))
+    (row,) = rows_of(runs.run_of([replace(trial, in_flight=400, latency_at_least=["p90", "p99"])]))
     assert max(curve_of(row)) < 90
     assert curve_of(row)[50.0] >= whole[90.0]  # half of all asked for is all that was answered

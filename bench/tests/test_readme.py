@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import plots, readme, summary
+from bench import plots, readme
+from bench.analyse import findings
 from bench.base.errors import LabError
 from bench.base.files import ROOT
 from bench.model import experiment, run_store, trial_matrix
@@ -44,7 +45,7 @@ SHORT = [path for path in READMES if path not in PAGES and path.parent != ROOT a
 def test_a_run_has_a_page_with_its_question_its_answer_and_the_figures_that_carry_it(page: Path) -> None:
     text, run = page.read_text(), run_store.load_run(page.parent)
     assert run.question in text
-    told = [finding for finding in summary.findings_of(run) if finding.value != "cannot tell"]
+    told = [finding for finding in findings.findings_of(run) if finding.value != "cannot tell"]
     assert len(re.findall(r"^- \*\*(Supported|Refuted)\*\*: .+\)\.$", text, re.MULTILINE)) == min(3, len(told))
     pictures = re.findall(r"^!\[.+\]\((.+\.svg)\)$", text, re.MULTILINE)
     assert min(2, len(plots.figures_for(run))) <= len(pictures) <= 3

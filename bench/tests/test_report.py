@@ -10,7 +10,9 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from bench import report, summary
+from bench import report
+from bench.analyse import findings
+from bench.analyse.rows import rows_of
 from bench.model import trial_record
 from bench.model.run_record import Run
 from bench.model.trial_record import Reason
@@ -88,13 +90,13 @@ def test_figures_have_text_for_those_who_cannot_see_them(flawed: str) -> None:
 
 def test_report_gives_the_numbers_of_the_table(flawed: str) -> None:
     run = runs.flawed()
-    rows = summary.rows_of(run)
+    rows = rows_of(run)
     notes, columns = notes_of(rows), columns_of(rows)
     text = words(flawed)
     for row in rows:
         if row.measured:
             assert " ".join(cells(row, columns, notes)) in text
-    for finding in summary.findings_of(run):
+    for finding in findings.findings_of(run):
         assert f"{finding.value} {finding.claim.says} {finding.text}" in text
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from bench import cli, summary, unfinished
+from bench import cli, unfinished
+from bench.analyse import rows
 from bench.base.errors import DamagedRun, UsageError
 from bench.claims.material import Absent, Kept
 from bench.learn import lessons
@@ -179,7 +180,7 @@ def test_a_reason_without_end_keeps_its_beginning_and_its_end() -> None:
 
 
 def test_a_ratio_over_next_to_nothing_is_not_told() -> None:
-    row, *_ = summary.rows_of(runs.run_of([runs.trial_of(STACKS[0], throughput_per_s=1e-300)]))
+    row, *_ = rows.rows_of(runs.run_of([runs.trial_of(STACKS[0], throughput_per_s=1e-300)]))
     assert row.why_not("throughput_per_s") == "a throughput_per_s of 0"
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench import report, summary, verify
+from bench import report, verify
+from bench.analyse import rows
 from bench.base.files import ROOT
 from bench.model import histograms, run_store
 from bench.model.trial_record import Trial
@@ -102,8 +103,8 @@ def placed(*windows: tuple[float | None, float, float]) -> list[Trial]:
 
 def test_the_time_between_windows_leaves_out_warm_up_and_gaps_in_the_run() -> None:
     trials = placed((2.0, 1.0, 3.0), (7.5, 1.0, 3.0), (None, 1.0, 0.0), (20.0, 1.0, 3.0), (26.5, 1.0, 3.0))
-    assert summary.between_windows_s(runs.run_of(trials)) == pytest.approx(2.0)
-    assert summary.between_windows_s(runs.run_of(trials[:1])) is None
+    assert rows.between_windows_s(runs.run_of(trials)) == pytest.approx(2.0)
+    assert rows.between_windows_s(runs.run_of(trials[:1])) is None
 
 
 def test_a_run_shows_the_time_between_its_windows() -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from bench.stats import (
-    Finding,
+from bench.analyse.stats import (
     Interval,
+    Outcome,
     describe_ratio,
     finding_between,
     finding_equal_within,
@@ -123,7 +123,7 @@ def test_an_interval_cannot_be_upside_down() -> None:
     ],
 )
 def test_only_an_interval_clear_of_the_threshold_decides(
-    interval: Interval | None, greater: Finding, less: Finding
+    interval: Interval | None, greater: Outcome, less: Outcome
 ) -> None:
     assert finding_greater(interval) == greater
     assert finding_less(interval) == less
@@ -147,7 +147,7 @@ def test_a_finding_can_have_another_threshold() -> None:
     ],
 )
 def test_equality_is_supported_only_when_the_whole_interval_is_inside(
-    interval: Interval | None, expected: Finding
+    interval: Interval | None, expected: Outcome
 ) -> None:
     assert finding_equal_within(interval, 1.1) == expected
     assert finding_between(interval, 1 / 1.1, 1.1) == expected
@@ -229,6 +229,6 @@ def test_the_bootstrap_is_scipys(left: list[float]) -> None:
 
 
 def test_importing_stats_and_theory_does_not_load_scipy_or_numpy() -> None:
-    program = "import sys, bench.stats, bench.theory; print({'numpy', 'scipy'} & set(sys.modules))"
+    program = "import sys, bench.analyse.stats, bench.analyse.queueing; print({'numpy', 'scipy'} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench import stats, summary
+from bench.analyse import findings, rows, stats
 from bench.model import run_store
 from bench.model.histograms import decode_histogram
 from bench.model.run_record import Assertion, Run
@@ -17,8 +17,8 @@ from bench.tests import runs
 EVENT_LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"
 
 
-def row_of(run: Run, stack: str, users: int) -> summary.Row:
-    (row,) = [row for row in summary.rows_of(run) if (row.stack, row.users) == (stack, users)]
+def row_of(run: Run, stack: str, users: int) -> rows.Row:
+    (row,) = [row for row in rows.rows_of(run) if (row.stack, row.users) == (stack, users)]
     return row
 
 
@@ -27,27 +27,27 @@ def rated(*rates: float, stack: str = EVENT_LOOP, **changes: Any) -> list[Trial]
     return [runs.trial_of(stack, repeat=i, throughput_per_s=rate, **changes) for i, rate in enumerate(rates)]
 
 
-def finding_of(trials: Sequence[Trial], **changes: Any) -> summary.Finding:
+def finding_of(trials: Sequence[Trial], **changes: Any) -> findings.ClaimFinding:
     claim = replace(Assertion("it is so", {"stack": EVENT_LOOP}, {"stack": THREADS}), **changes)
-    (finding,) = summary.findings_of(runs.run_of(trials, [claim]))
+    (finding,) = findings.findings_of(runs.run_of(trials, [claim]))
     return finding
 
 
 def test_row_is_the_median_over_restarts_with_its_range() -> None:
-    (row,) = summary.rows_of(runs.run_of(rated(90.0, 110.0, 101.0)))
+    (row,) = rows.rows_of(runs.run_of(rated(90.0, 110.0, 101.0)))
     assert row.median("throughput_per_s") == 101.0
     assert row.throughput_interval == stats.Interval(90.0, 101.0, 110.0)
 
 
 def test_two_restarts_have_a_median_and_no_interval() -> None:
-    (row,) = summary.rows_of(runs.run_of(rated(90.0, 110.0)))
+    (row,) = rows.rows_of(runs.run_of(rated(90.0, 110.0)))
     assert (row.median("throughput_per_s"), row.throughput_interval) == (100.0, None)
 
 
 def test_rows_keep_the_order_of_the_plan_whatever_order_the_trials_were_made_in() -> None:
     run = runs.sweep(users=(1, 50))
     shuffled = replace(run, trials=run.trials[::-1])
-    assert [(row.users, row.stack) for row in summary.rows_of(shuffled)] == [
+    assert [(row.users, row.stack) for row in rows.rows_of(shuffled)] == [
         (users, stack) for users in (1, 50) for stack in runs.STACKS
     ]
 
@@ -93,7 +93,7 @@ def test_limiter_is_the_smallest_of_the_bounds(stack: str, users: int, limiter: 
     ("stack", "processes"), [("a@uvicorn", 1), ("a@gthread:64", 1), ("a@uvicorn:x2", 2), ("a@gthread:8x12", 12)]
 )
 def test_processes_are_read_from_the_budget(stack: str, processes: int) -> None:
-    assert summary.processes_of(stack) == processes
+    assert rows.processes_of(stack) == processes
 
 
 def test_claim_is_supported_refuted_or_open_as_its_interval_says() -> None:
@@ -169,7 +169,7 @@ def test_an_order_needs_every_pair_and_one_the_other_way_round_refutes_it(third:
     finding = finding_of(trials, left={}, right=None, order=[{"stack": stack} for stack in (ONE, TWO, THREE)])
     assert finding.value == value
     assert finding.text.startswith("3.0× (2.9 to 3.1); ") or finding.text.startswith("3.00×")
-    assert summary.compared_text(finding.claim) == f"throughput_per_s: {ONE} > {TWO} > {THREE}"
+    assert findings.compared_text(finding.claim) == f"throughput_per_s: {ONE} > {TWO} > {THREE}"
 
 
 def test_an_order_with_a_side_that_is_not_there_cannot_be_told() -> None:
@@ -220,18 +220,18 @@ def test_claims_are_kept_where_all_their_sides_are_planned() -> None:
         Assertion("no such side", {"stack": ONE}, {"stack": THREE}),
         Assertion("a third", order=[{"stack": ONE}, {"stack": TWO}, {"stack": THREE}]),
     ]
-    assert summary.claims_about([*here, *gone], trials) == here
+    assert findings.claims_about([*here, *gone], trials) == here
 
 
 def test_restarts_of_one_rate_have_an_interval_of_no_width() -> None:
-    (row,) = summary.rows_of(runs.run_of(rated(*[1826.7133152305082] * 5)))
+    (row,) = rows.rows_of(runs.run_of(rated(*[1826.7133152305082] * 5)))
     assert row.throughput_interval == stats.Interval(*[1826.7133152305082] * 3)
 
 
 def test_times_are_told_in_milliseconds_with_what_was_asked() -> None:
     told = [
         each.text
-        for each in summary.findings_of(run_store.load_run(run_store.REFERENCE / "freeze"))
+        for each in findings.findings_of(run_store.load_run(run_store.REFERENCE / "freeze"))
         if each.claim.right is None
     ]
     assert len(told) == 2

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from bench import summary
+from bench.analyse.rows import rows_of
 from bench.learn import lessons
 from bench.model.run_record import Run
 from bench.model.trial_record import Reason
@@ -47,7 +47,7 @@ def test_invalid_throughput_is_in_no_table() -> None:
 
 def test_terminal_and_markdown_give_the_same_cells() -> None:
     run = runs.flawed()
-    rows = summary.rows_of(run)
+    rows = rows_of(run)
     notes, columns = notes_of(rows), columns_of(rows)
     terminal = [line.split() for line in printed(run, 200).splitlines()]
     markdown = [line.split(" | ")[2:] for line in to_markdown(run).splitlines()]
@@ -72,7 +72,7 @@ def test_table_is_never_wider_than_the_terminal(made: Callable[[], Run], width: 
 
 
 def headings(run: Run) -> list[str]:
-    return [column.heading for column in columns_of(summary.rows_of(run))]
+    return [column.heading for column in columns_of(rows_of(run))]
 
 
 def test_columns_of_open_loops_are_there_where_they_mean_something() -> None:
@@ -86,7 +86,7 @@ def test_columns_of_open_loops_are_there_where_they_mean_something() -> None:
 
 def test_rate_of_a_share_is_shown_beside_what_was_answered() -> None:
     run = runs.open_sweep()
-    for row in summary.rows_of(run):
+    for row in rows_of(run):
         if row.is_open:
             assert cells(row, COLUMNS, {})[1] == number(row.load.rate_per_s)
 
@@ -95,7 +95,7 @@ def test_percentile_that_is_a_lower_bound_in_any_restart_says_at_least() -> None
     trial = runs.open_trial_of(EVENT_LOOP)
     bound = replace(trial, repeat=1, latency_at_least=["p99", "p999", "max"])
     for trials, sign in (([trial], ""), ([trial, bound], AT_LEAST)):
-        (row,) = summary.rows_of(runs.run_of(trials))
+        (row,) = rows_of(runs.run_of(trials))
         assert milliseconds(row, "p99") == sign + number((row.median("latency_us.p99") or 0) / 1000)
         assert not milliseconds(row, "p50").startswith(AT_LEAST)
         assert not milliseconds(row, "p99", "latency_from_send_us").startswith(AT_LEAST)
@@ -106,9 +106,9 @@ def test_percentile_that_is_a_lower_bound_in_any_restart_says_at_least() -> None
 @pytest.mark.parametrize(("per_s", "is_bound"), [(100.0, True), (300.0, False)])
 def test_a_wait_longer_than_warm_up_and_window_is_at_least_what_was_seen(per_s: float, is_bound: bool) -> None:
     trial = replace(runs.trial_of(EVENT_LOOP, users=1000), throughput_per_s=per_s, warmup_s=3.0, duration_s=2.0)
-    (row,) = summary.rows_of(runs.run_of([trial]))
+    (row,) = rows_of(runs.run_of([trial]))
     assert milliseconds(row, "p50").startswith(AT_LEAST) is is_bound
-    (held,) = summary.rows_of(runs.run_of([replace(trial, rate_per_s=per_s)]))  # its users pause
+    (held,) = rows_of(runs.run_of([replace(trial, rate_per_s=per_s)]))  # its users pause
     assert not milliseconds(held, "p50").startswith(AT_LEAST)
 
 
@@ -169,7 +169,7 @@ def test_names_stay_in_their_cells_and_in_their_code_spans() -> None:
 
 def test_middleware_separates_rows_and_is_named() -> None:
     trials = [runs.trial_of(EVENT_LOOP, middleware=middleware) for middleware in ([], ["sync", "async"])]
-    headings = [group.heading for group in groups_of(summary.rows_of(runs.run_of(trials)))]
+    headings = [group.heading for group in groups_of(rows_of(runs.run_of(trials)))]
     assert [heading.split(" · ")[2] for heading in headings] == ["no middleware", "sync, async"]
 
 

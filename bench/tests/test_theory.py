@@ -9,7 +9,7 @@ from itertools import pairwise, product
 
 import pytest
 
-from bench.theory import Point, event_loop_curve, limit_per_s, limiter, thread_pool_curve
+from bench.analyse.queueing import Point, event_loop_curve, limit_per_s, predicted_bottleneck, thread_pool_curve
 
 USERS = [1, 2, 3, 7, 8, 9, 20, 64, 150, 400]
 GRID = [
@@ -41,13 +41,13 @@ def throughput(points: list[Point]) -> list[float]:
 )
 def test_the_limit_is_the_least_bound_and_has_its_name(arguments: dict, expected: float, name: str) -> None:
     assert limit_per_s(**arguments) == pytest.approx(expected)
-    assert limiter(**arguments) == name
+    assert predicted_bottleneck(**arguments) == name
 
 
 def test_equal_bounds_are_named_users_then_threads_then_server_cpu() -> None:
-    assert limiter(users=8, io_wait_s=0.1, cpu_s=0.01, threads=8) == "users"
-    assert limiter(users=1, io_wait_s=0.0, cpu_s=0.01, threads=1) == "users"
-    assert limiter(users=2, io_wait_s=0.0, cpu_s=0.01, threads=1) == "threads"
+    assert predicted_bottleneck(users=8, io_wait_s=0.1, cpu_s=0.01, threads=8) == "users"
+    assert predicted_bottleneck(users=1, io_wait_s=0.0, cpu_s=0.01, threads=1) == "users"
+    assert predicted_bottleneck(users=2, io_wait_s=0.0, cpu_s=0.01, threads=1) == "threads"
 
 
 def test_a_request_that_takes_no_time_has_no_limit() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench import connections, limits
+from bench import connections
+from bench.analyse import utilisation
+from bench.analyse.gates import judge
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import planned_trial
 from bench.model.trial_record import Trial
@@ -16,7 +18,6 @@ from bench.servers import serving_stack
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.windows import OPEN, assert_without_numbers, codes_of, other_stack, planned
 from bench.trial import run_trial
-from bench.verdict import judge
 
 HELD = {"rate_per_s": 40.0}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -89,7 +90,7 @@ def test_more_than_a_stack_has_threads_for_is_not_that_stack() -> None:
 )
 def test_timers_may_be_early_by_a_millisecond_and_no_more(request_text: str, stack: str, least_s: float) -> None:
     request = parse_request(request_text)
-    assert limits.least_s(request.io_wait_s(parse_stack(stack)), request.parameters) == pytest.approx(least_s)
+    assert utilisation.least_s(request.io_wait_s(parse_stack(stack)), request.parameters) == pytest.approx(least_s)
 
 
 def test_the_limit_without_any_cpu_holds_for_a_server_that_nobody_looks_into() -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from bench import experiment
+from bench.analyse.gates import MAX_OVER_LIMIT
 from bench.base.errors import ExitCode, SecondInterrupt
 from bench.cli import exit_code_of
 from bench.load.process import RunningLoad
@@ -19,7 +20,6 @@ from bench.model.workloads import parse_request
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.windows import OPEN, assert_without_numbers, codes_of, planned
 from bench.trial import run_trial
-from bench.verdict import MAX_OVER_LIMIT
 from bench.watch import Watch
 
 # DESIGN, "A trial in run.json ... has at least".

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from bench.analyse.gates import judge
 from bench.model.trial_record import Event, Latency, LoadUse, MachineUse, ServerUse, Trial
-from bench.verdict import judge
 
 SERVER = ServerUse(4, 50_000_000, 100, cpu_share=0.5, cpu_s=5.0, processes=1, cpus=[0])
 LOAD = LoadUse(cpu_share=0.2, processes=1, cpus=[1], busiest_share=0.2)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
-Limiter = Literal["users", "threads", "server CPU"]
+Bottleneck = Literal["users", "threads", "server CPU"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ def limit_per_s(
     return min(_bounds_per_s(users, io_wait_s, cpu_s, threads, cores, think_s).values())
 
 
-def limiter(
+def predicted_bottleneck(
     *, users: int, io_wait_s: float, cpu_s: float, threads: int | None, cores: int = 1, think_s: float = 0.0
-) -> Limiter:
+) -> Bottleneck:
     """Name the bound that gives `limit_per_s`; of equal bounds the first of users, threads, server CPU.
 
     The order says what a reader would change first: with as many users as threads, more threads alone gain
@@ -154,7 +154,7 @@ def _pool_times_s(users: int, io_wait_s: float, cpu_s: float, threads: int, core
 
 def _bounds_per_s(
     users: int, io_wait_s: float, cpu_s: float, threads: int | None, cores: int, think_s: float
-) -> dict[Limiter, float]:
+) -> dict[Bottleneck, float]:
     """Return every bound in requests/s, in the order in which `limiter` prefers them."""
     _check([users], io_wait_s, cpu_s, threads, cores, think_s)
     return {

@@ -1,6 +1,6 @@
 """From what a site's requests do to the stack that should serve them: a decision that can be read, and argued with.
 
-Pure. What a stack takes is read from three runs (`prices_of`), how it then behaves follows from `theory.py`
+Pure. What a stack takes is read from three runs (`prices_of`), how it then behaves follows from `queueing.py`
 (`option_of`), and one rule decides (`choose`). `plots_choosing.py` draws it, `choosing_words.py` says it,
 `choosing_steps.py` says what to do about it.
 """
@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, log
 
-from bench import theory
+from bench.analyse import queueing
+from bench.analyse.rows import Row, lab_of, rows_of
 from bench.model.run_record import Run
 from bench.model.stacks import LABS
-from bench.summary import Row, lab_of, rows_of
 
 LEAST_ASKED_FIRST = ("sync_wsgi", "sync_asgi", "async_asgi", "zero_hop")
 """The labs to choose from, the one that asks least of a sync project first."""
@@ -84,7 +84,7 @@ class Option:
     response_s: float
     threads: int
     memory_bytes: float
-    limiter: theory.Limiter
+    limiter: queueing.Bottleneck
     fits: bool
 
     @property
@@ -138,8 +138,8 @@ def option_of(case: Case, price: Price) -> Option:
     slots = _pool(case, price) if price.is_pool else None
     inside = min(case.users, slots) if slots else case.users
     cpu_s = between(price.cpu_s[case.with_seven], inside) + case.own_cpu_s
-    # With no think time a pool serves what a loop with as many users does: see theory.thread_pool_curve.
-    (point,) = theory.event_loop_curve([inside], io_wait_s=case.wait_s, cpu_s=cpu_s)
+    # With no think time a pool serves what a loop with as many users does: see queueing.thread_pool_curve.
+    (point,) = queueing.event_loop_curve([inside], io_wait_s=case.wait_s, cpu_s=cpu_s)
     memory_bytes = price.rest_bytes + inside * price.each_bytes
     return Option(
         price.lab,
@@ -149,7 +149,7 @@ def option_of(case: Case, price: Price) -> Option:
         response_s=case.users / point.throughput_per_s,
         threads=inside * price.threads_each,
         memory_bytes=memory_bytes,
-        limiter=theory.limiter(users=case.users, io_wait_s=case.wait_s, cpu_s=cpu_s, threads=slots),
+        limiter=queueing.predicted_bottleneck(users=case.users, io_wait_s=case.wait_s, cpu_s=cpu_s, threads=slots),
         fits=memory_bytes <= case.memory_bytes,
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bench import theory
+from bench.analyse import queueing
 from bench.model.servers import BACKLOG
 from bench.model.trial_record import Trial
 
@@ -52,7 +52,7 @@ def waiting_s(trial: Trial, cpu_s: float) -> float:
     return max(0.0, trial.io_wait_s - cpu_s) if trial.overlaps else trial.io_wait_s
 
 
-def limiter_of(utilisation: dict[str, float]) -> str | None:
+def observed_bottleneck(utilisation: dict[str, float]) -> str | None:
     """What is used most where that is nearly to the full; else the client, where it was too busy to ask more.
 
     None: nothing was, as where users march in step or a request waits for something that is not sampled.
@@ -73,4 +73,4 @@ def least_s(io_wait_s: float, parameters: Mapping[str, int]) -> float:
 def ceiling_per_s(trial: Trial) -> float:
     """The limit with S = 0, min(N/L, W/L), which holds for any server; infinite where nothing waits."""
     users = trial.users or UNBOUNDED
-    return theory.limit_per_s(users=users, io_wait_s=trial.io_wait_s, cpu_s=0.0, threads=trial.slots)
+    return queueing.limit_per_s(users=users, io_wait_s=trial.io_wait_s, cpu_s=0.0, threads=trial.slots)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-Finding = Literal["supported", "refuted", "cannot tell"]
+Outcome = Literal["supported", "refuted", "cannot tell"]
 
 MIN_RESTARTS = 3
 """Below this many restarts a side nothing is said about spread."""
@@ -94,21 +94,21 @@ def ratio_interval(
     return Interval(low, estimate, high)
 
 
-def finding_greater(interval: Interval | None, threshold: float = 1.0) -> Finding:
+def finding_greater(interval: Interval | None, threshold: float = 1.0) -> Outcome:
     """Judge "greater than `threshold`": only an interval wholly on one side decides, touching it does not."""
     if interval is None or interval.includes(threshold):
         return "cannot tell"
     return "supported" if interval.low > threshold else "refuted"
 
 
-def finding_less(interval: Interval | None, threshold: float = 1.0) -> Finding:
+def finding_less(interval: Interval | None, threshold: float = 1.0) -> Outcome:
     """Judge "less than `threshold`": only an interval wholly on one side decides, touching it does not."""
     if interval is None or interval.includes(threshold):
         return "cannot tell"
     return "supported" if interval.high < threshold else "refuted"
 
 
-def finding_between(interval: Interval | None, low: float, high: float) -> Finding:
+def finding_between(interval: Interval | None, low: float, high: float) -> Outcome:
     """Judge "between `low` and `high`, both included": supported wholly inside, refuted wholly outside."""
     if interval is None:
         return "cannot tell"
@@ -117,7 +117,7 @@ def finding_between(interval: Interval | None, low: float, high: float) -> Findi
     return "refuted" if interval.high < low or interval.low > high else "cannot tell"
 
 
-def finding_equal_within(interval: Interval | None, factor: float) -> Finding:
+def finding_equal_within(interval: Interval | None, factor: float) -> Outcome:
     """Judge "equal within `factor`": the ratio is in [1/factor, factor]. Raises ValueError below 1."""
     if not factor >= 1:
         raise ValueError(f"factor must be 1 or more, not {factor}.")

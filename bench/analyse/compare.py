@@ -1,6 +1,6 @@
 """Two runs row by row: the second over the first, with intervals; or why not. `sidebyside.py` shows it.
 
-Runs of unlike machines, versions or capabilities are refused unless asked for: see `likeness.py`.
+Runs of unlike machines, versions or capabilities are refused unless asked for: see `comparability.py`.
 """
 
 from collections import Counter
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench import stats
+from bench.analyse import stats
+from bench.analyse.comparability import differences, notes_of
+from bench.analyse.rows import Row, rows_of
 from bench.base.errors import UsageError
-from bench.likeness import differences, notes_of
 from bench.model.run_record import Run
-from bench.summary import Row, rows_of
 
-Outcome = Literal["better", "worse", "no difference", "cannot compare"]
+Change = Literal["better", "worse", "no difference", "cannot compare"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Ratio:
     text: str
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Change:
         """Of the second run, seen from the first."""
         if self.interval is None:
             return "cannot compare"
@@ -159,6 +159,6 @@ def _hindrance(first: Row, second: Row, path: str) -> str:
     return "; ".join(f"the {word} has {why}" for word, why in (("first", left), ("second", right)) if why)
 
 
-def counts_of(pairs: Sequence[Pair]) -> Counter[Outcome]:
+def counts_of(pairs: Sequence[Pair]) -> Counter[Change]:
     """How the pairs came out, each by its first measure: throughput, an open loop's p99, a delay of connections."""
     return Counter(pair.ratios[0].outcome for pair in pairs)

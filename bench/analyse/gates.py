@@ -5,10 +5,10 @@ Locust's exit status is not asked: it is 0 also when a worker was killed or ever
 
 from collections.abc import Iterator
 
-from bench.limits import CLIENT_FULL, ceiling_per_s, least_s
+from bench.analyse.stats import halves_differ, littles_law_error, littles_law_noise
+from bench.analyse.utilisation import CLIENT_FULL, ceiling_per_s, least_s
 from bench.model.trial_record import ASKED_FOR, Reason, Trial, Verdict
 from bench.model.workloads import WORKLOADS
-from bench.stats import halves_differ, littles_law_error, littles_law_noise
 
 MAX_ERROR_SHARE = 0.001  # above it there is no latency claim (checklist: errors apart)
 MAX_LATENESS_US, MAX_LATENESS_SHARE = 2000, 0.05
@@ -35,14 +35,14 @@ def judge(
 
     `lost`: requests missing from the books; `mean_latency_s` and `shortest_s`: of right answers.
     """
-    invalid = list(_invalid(trial, lost, shortest_s)) or list(_unseen(trial))
+    invalid = list(_invalidating(trial, lost, shortest_s)) or list(_unseen(trial))
     if invalid:
         return "invalid", invalid
-    degraded = [*_books(trial, mean_latency_s), *_load(trial), *_machine(trial)]
+    degraded = [*_answer_checks(trial, mean_latency_s), *_load_checks(trial), *_machine_checks(trial)]
     return ("degraded" if degraded else "ok"), degraded
 
 
-def _invalid(trial: Trial, lost: int, shortest_s: float | None) -> Iterator[Reason]:
+def _invalidating(trial: Trial, lost: int, shortest_s: float | None) -> Iterator[Reason]:
     answered = trial.completed + trial.failed
     wrong = trial.errors.get("wrong body", 0)
     yield from reasons_of(trial, "server-restarted")  # the CPU time of a process that has ended cannot be read any more
@@ -114,7 +114,7 @@ def _whose_fault(trial: Trial) -> str:
     return f"what answers at the target is not {trial.stack}, or does not do the work"
 
 
-def _books(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
+def _answer_checks(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
     answered = trial.completed + trial.failed
     if _has_errors(trial):
         yield Reason("errors", f"{trial.failed} of {answered} requests failed{_classes(trial)}: no latency is claimed.")
@@ -177,7 +177,7 @@ def _is_late(trial: Trial) -> bool:
     return trial.lateness_us.p99 > max(MAX_LATENESS_US, MAX_LATENESS_SHARE * median_us)
 
 
-def _load(trial: Trial) -> Iterator[Reason]:
+def _load_checks(trial: Trial) -> Iterator[Reason]:
     """What the load generator itself did to the numbers."""
     yield from reasons_of(trial, "client-gap")
     if trial.lateness_us and _is_late(trial):
@@ -194,7 +194,7 @@ def _load(trial: Trial) -> Iterator[Reason]:
         )
 
 
-def _machine(trial: Trial) -> Iterator[Reason]:
+def _machine_checks(trial: Trial) -> Iterator[Reason]:
     yield from reasons_of(trial, "lab-gap")
     yield from reasons_of(trial, "restarted-early")
     yield from reasons_of(trial, "server-gap")

@@ -1,6 +1,6 @@
 """Plateaus of a run: where more users bring no more throughput, and what was used to the full there.
 
-From the samples of each trial; `limits.py` says what counts as full.
+From the samples of each trial; `utilisation.py` says what counts as full.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench import stats
+from bench.analyse import stats
+from bench.analyse.rows import Row, rows_of
 from bench.model.run_record import Run
 from bench.model.trial_record import Trial
-from bench.summary import Row, rows_of
 
 WITHIN = 0.10
 """Throughputs that differ from the most by no more than this share are one plateau."""
