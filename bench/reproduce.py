@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from bench import unfinished, verify
+from bench import launch, unfinished, verify
 from bench.analyse.findings import ClaimFinding, finding_for, findings_of
 from bench.base import files
 from bench.base.console import guarded, shown
@@ -127,8 +127,7 @@ def lab_run(name: str, profile: str, folder: Path) -> int:
 
 def _bound_to_us(command: Sequence[str]) -> list[str]:
     """When we are killed it is told to end, as all that the lab starts."""
-    launch = Path(__file__).with_name("launch.py")
-    return [sys.executable, "-I", "-S", str(launch), str(os.getpid()), "-", *command]
+    return [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), "-", *command]
 
 
 def _stopped(popen: subprocess.Popen[bytes]) -> int:

@@ -5,13 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.model.histograms import encode_histogram, latency_of, new_histogram
 from bench.model.trial_record import column_s
-
-if TYPE_CHECKING:
-    from bench.load.open import Driver
 
 NS_PER_S = 1_000_000_000
 SILENCE_S = 0.2
@@ -52,18 +49,18 @@ class Requests:
 
 
 class Books:
-    """What the requests come to in the window."""
+    """What the requests come to in the window; at `drained_ns` waiting for answers ended, `duration_s` was planned."""
 
-    def __init__(self, driver: "Driver") -> None:
-        self.driver, self.requests = driver, driver.requests
-        self.start_ns, self.end_ns = driver.start_ns, driver.end_ns
+    def __init__(self, requests: Requests, start_ns: int, end_ns: int, drained_ns: int, duration_s: float) -> None:
+        self.requests, self.start_ns, self.end_ns, self.drained_ns = requests, start_ns, end_ns, drained_ns
+        self.every_ns = round(column_s(duration_s) * NS_PER_S)
         self.scheduled = [
             index for index, at_ns in enumerate(self.requests.intended_ns) if self.start_ns <= at_ns < self.end_ns
         ]
         self.counts = Counter(self.requests.outcome[index] for index in self.scheduled)
 
-    def recording(self) -> dict[str, Any]:
-        """All of it as JSON data."""
+    def recording(self, stalls: list[tuple[int, int]], cpu_s: float) -> dict[str, Any]:
+        """All of it as JSON data, with the stretches in which the driver was held up, and the CPU time that it used."""
         return {
             "duration_s": (self.end_ns - self.start_ns) / NS_PER_S,
             "waited_s": self.waited_ns() / NS_PER_S,
@@ -71,9 +68,9 @@ class Books:
             **self.account(),
             **self.answered(),
             **self.latencies(),
-            "stalls": self.in_window(self.driver.stalls),
+            "stalls": self.in_window(stalls),
             "silences": self.in_window(silences(self.flights(), self.start_ns, self.end_ns)),
-            "cpu_s": self.driver.cpu_s,
+            "cpu_s": cpu_s,
         }
 
     def account(self) -> dict[str, Any]:
@@ -91,7 +88,7 @@ class Books:
 
     def answered(self) -> dict[str, Any]:
         """Right answers that arrived in the window, whenever they were asked for: by half and over time."""
-        length_ns, every_ns = self.end_ns - self.start_ns, round(column_s(self.driver.options.duration) * NS_PER_S)
+        length_ns, every_ns = self.end_ns - self.start_ns, self.every_ns
         halves, columns = [0, 0], [0] * -(-length_ns // every_ns)
         for done_ns, outcome in zip(self.requests.done_ns, self.requests.outcome, strict=True):
             at_ns = done_ns - self.start_ns
@@ -126,7 +123,7 @@ class Books:
     def ages_us(self, outcome: str) -> list[int]:
         """From the intended send to where waiting ended: the timeout, or the end of the drain."""
         requests = self.requests
-        ends_ns = ((index, requests.done_ns[index] or self.driver.drained_ns) for index in self.with_outcome(outcome))
+        ends_ns = ((index, requests.done_ns[index] or self.drained_ns) for index in self.with_outcome(outcome))
         return [(end_ns - requests.intended_ns[index]) // 1000 for index, end_ns in ends_ns]
 
     @staticmethod
@@ -138,7 +135,7 @@ class Books:
         """When each request was sent, when it ended, and whether an answer ended it."""
         requests = self.requests
         columns = zip(requests.sent_ns, requests.done_ns, requests.status, strict=True)
-        return ((sent, done or self.driver.drained_ns, status > 0) for sent, done, status in columns if sent)
+        return ((sent, done or self.drained_ns, status > 0) for sent, done, status in columns if sent)
 
     def waited_ns(self) -> int:
         """How long requests were in flight in the window, all added up."""

@@ -297,9 +297,9 @@ async def drive(options: Options) -> None:
         window = {"start_s": driver.start_ns / NS_PER_S, "end_s": driver.end_ns / NS_PER_S}
         write_json(options.folder / "window.json", window)
         await driver.run()
-    books = Books(driver)
+    books = Books(driver.requests, driver.start_ns, driver.end_ns, driver.drained_ns, driver.options.duration)
     write_rows(options.folder / "requests.csv.gz", books.rows())
-    write_json(options.folder / f"recording-{os.getpid()}.json", books.recording())
+    write_json(options.folder / f"recording-{os.getpid()}.json", books.recording(driver.stalls, driver.cpu_s))
 
 
 def read_options() -> Options:
