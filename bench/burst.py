@@ -17,7 +17,7 @@ from bench.base import files
 from bench.base.console import console, guarded, print_json, shown
 from bench.base.errors import ExitCode
 from bench.base.options import Parser, whole, words
-from bench.load.burst import MAX_REQUESTS, Answer, Burst, burst
+from bench.measure.load.burst import MAX_REQUESTS, Answer, Burst, burst
 from bench.model import run_store
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request

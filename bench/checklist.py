@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench import cpus, environment
 from bench.analyse import queueing
+from bench.measure import cpu_placement, machine
 from bench.model import experiment
 from bench.model.stacks import parse_stack
 
@@ -57,7 +57,7 @@ class Item:
 
 def cores_apart() -> Seen:
     """2: server and load on cores of their own."""
-    where = cpus.plan(1)
+    where = cpu_placement.plan(1)
     return not where.shared, f"server on {where.server}, load on {where.load}"
 
 
@@ -135,7 +135,7 @@ def limit_bounds() -> Seen:
 
 def environment_told() -> Seen:
     """18: what a run will say about this machine."""
-    unknown = [name for name, value in environment.describe().items() if value is None]
+    unknown = [name for name, value in machine.describe_machine().items() if value is None]
     return len(unknown) < 4, f"not readable here: {', '.join(unknown)}" if unknown else "everything readable"
 
 
@@ -161,9 +161,9 @@ def _claims_no_rate(one: experiment.Experiment) -> bool:
 
 def client_headroom() -> Seen:
     """10: the generator's share of its core, above which a trial is client-limited."""
-    from bench.load.calibrate import calibrated
+    from bench.measure.calibrate import load_calibration
 
-    peak_per_s = calibrated().peak_per_s
+    peak_per_s = load_calibration().peak_per_s
     return peak_per_s > 0, f"Locust sustained {peak_per_s:,.0f} requests/s where the reference runs were made"
 
 
@@ -172,14 +172,14 @@ CHECKLIST = (
         1,
         "equal work",
         "Equal work: the same bytes from every stack, probed on the live server before timing.",
-        ("probe.check",),
+        ("measure.contract.check_answer",),
         ("test_contract.py::test_every_stack_answers_every_workload",),
     ),
     Item(
         2,
         "equal cores",
         "Equal processes and cores, read from the running process; server and load apart, or the run says so.",
-        ("cpus.plan", "analyse.gates._machine_checks"),
+        ("measure.cpu_placement.plan", "analyse.gates._machine_checks"),
         (
             "test_contract.py::test_as_many_processes_answer_as_the_budget_says",
             "test_contract.py::test_every_thread_of_the_server_is_bound_to_its_cores",
@@ -206,7 +206,7 @@ CHECKLIST = (
         5,
         "readiness",
         "Readiness is asked of our own instance, by a nonce, never slept for.",
-        ("servers._wait_until_ready",),
+        ("measure.readiness._wait_until_ready",),
         ("test_servers.py::test_a_stranger_who_came_between_is_told_by_the_nonce",),
     ),
     Item(
@@ -228,7 +228,7 @@ CHECKLIST = (
         8,
         "intended send",
         "Open-loop latency runs from the intended send; the uncorrected distribution stands beside it.",
-        ("load.open.schedule", "model.trial_record.Trial"),
+        ("measure.load.open_loop.schedule", "model.trial_record.Trial"),
         ("test_freeze.py::test_the_open_loop_sees_a_freeze_that_the_closed_loop_hides",),
     ),
     Item(
@@ -243,7 +243,7 @@ CHECKLIST = (
         10,
         "client headroom",
         "The generator stays below 70 % of its core; it was calibrated against a null server.",
-        ("analyse.gates._is_client_busy", "load.calibrate.calibrate"),
+        ("analyse.gates._is_client_busy", "measure.calibrate.calibrate"),
         ("test_closed.py::test_locust_and_wrk_agree_within_3_percent",),
         client_headroom,
     ),
@@ -251,28 +251,28 @@ CHECKLIST = (
         11,
         "accounting",
         "The books balance exactly: scheduled = completed + failed + timed out + dropped + in flight.",
-        ("load.process.Recording", "analyse.gates._invalidating"),
+        ("measure.load.recording.Recording", "analyse.gates._invalidating"),
         ("test_closed.py::test_several_load_processes_merge_exactly",),
     ),
     Item(
         12,
         "errors apart",
         "Errors never enter latencies; above 0.1 % of them no latency is claimed.",
-        ("analyse.gates._answer_checks", "load.closed.Recorder"),
+        ("analyse.gates._answer_checks", "measure.load.closed.Recorder"),
         ("test_closed.py::test_an_answer_that_is_not_right_is_counted_by_class_and_has_no_latency",),
     ),
     Item(
         13,
         "no survivorship",
         "No survivorship: what is unanswered after the drain is kept with its age, percentiles say at least.",
-        ("numbers.at_least",),
+        ("measure.trial_metrics.at_least",),
         ("test_numbers.py::test_what_was_not_answered_makes_percentiles_lower_bounds",),
     ),
     Item(
         14,
         "monotonic clocks",
         "Durations and rates come from monotonic clocks.",
-        ("watch.Watch",),
+        ("measure.monitor.WindowRunner",),
         ("test_faults_of_lab.py::test_a_wall_clock_that_steps_by_an_hour_changes_no_number",),
         clock_monotonic,
     ),
@@ -291,7 +291,7 @@ CHECKLIST = (
         16,
         "measured S",
         "S, the CPU per request, is the server's CPU time divided by its answers, never fitted.",
-        ("meter.cpu_time_s", "numbers._against_limit"),
+        ("measure.process_usage.cpu_time_s", "measure.trial_metrics._against_limit"),
         ("test_trial.py::test_a_good_trial_is_below_its_limit_with_a_measured_cpu_time",),
     ),
     Item(
@@ -305,7 +305,7 @@ CHECKLIST = (
         18,
         "environment kept",
         "The run says what it was made on: CPU, kernel, limits, load before, versions, commands, lock, git, seed.",
-        ("environment.describe",),
+        ("measure.machine.describe_machine",),
         ("test_checklist.py::test_what_needs_no_trial_holds",),
         environment_told,
     ),

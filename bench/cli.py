@@ -32,7 +32,7 @@ def list_(arguments: argparse.Namespace) -> int:
 def serve(arguments: argparse.Namespace) -> int:
     """Serve a stack until Ctrl-C. Raises UsageError for unknown names and for hosts that the user has not claimed."""
     from bench import serve as serving
-    from bench.servers import own_address
+    from bench.measure.ports import own_address
     from bench.wishes import check_cpus, check_middleware, check_owned
 
     stack = parse_stack(arguments.stack)
@@ -52,7 +52,7 @@ def serve(arguments: argparse.Namespace) -> int:
 
 def load_worker(arguments: argparse.Namespace) -> int:
     """Make load for a master on another machine until Ctrl-C."""
-    from bench.load.worker import Post, work
+    from bench.measure.load.worker import Post, work
     from bench.model.trial_plan import MASTER_PORT
     from bench.wishes import check_cpus
 
@@ -75,17 +75,17 @@ def diff(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure an experiment, save the run and show it; return what `exit_code_of` says."""
-    from bench import experiment, unfinished
     from bench.hops.counting import count_hops
+    from bench.measure import orphaned_runs, runner
     from bench.progress import RunProgress
     from bench.wishes import wishes_of
 
-    planned, ordered = experiment.new_run(arguments.experiment, arguments.profile, wishes_of(arguments))
-    folder = arguments.out or unfinished.new_folder(f"{planned.experiment}-{planned.profile}")
-    unfinished.require_unused(folder)
+    planned, ordered = runner.new_run(arguments.experiment, arguments.profile, wishes_of(arguments))
+    folder = arguments.out or orphaned_runs.new_folder(f"{planned.experiment}-{planned.profile}")
+    orphaned_runs.require_unused(folder)
     tell_before(folder)
     with RunProgress(len(ordered), console(stderr=True)) as progress:
-        finished = experiment.perform(
+        finished = runner.perform(
             planned, ordered, folder, before=progress.before, after=progress.after, count_hops=count_hops
         )
     if arguments.out is None:
@@ -96,10 +96,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def tell_before(folder: Path) -> None:
     """What a user should know before the first trial: runs whose `lab` was killed, and who else is busy here."""
-    from bench import doctor, servers, unfinished, variables
+    from bench import doctor
+    from bench.measure import orphaned_runs, processes, variables
 
-    servers.remove_work_of_the_dead()
-    notes = unfinished.abort_those_of_the_dead({run_store.LOCAL, folder.parent})
+    processes.remove_work_of_the_dead()
+    notes = orphaned_runs.abort_those_of_the_dead({run_store.LOCAL, folder.parent})
     notes.extend(variables.notes())
     load = doctor.other_load()
     if load.state != "fine":

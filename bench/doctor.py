@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench import environment, variables
 from bench.base.errors import LabError
 from bench.checklist import CHECKLIST
 from bench.claims.probes import programs
-from bench.databases import database
+from bench.measure import machine, variables
+from bench.measure.database import database
 from bench.model.redaction import VARIABLE
 from bench.model.servers import SERVERS
 
@@ -56,7 +56,7 @@ def _descriptors() -> Check:
 
 
 def _ports() -> Check:
-    text = environment.read_text("/proc/sys/net/ipv4/ip_local_port_range")
+    text = machine.read_text("/proc/sys/net/ipv4/ip_local_port_range")
     if text is None:
         return Check("ephemeral ports", "fine", "not readable on this system")
     low, high = map(int, text.split())
@@ -76,7 +76,7 @@ def other_load() -> Check:
 
 
 def _governor() -> Check:
-    governor = environment.read_text(environment.GOVERNOR)
+    governor = machine.read_text(machine.GOVERNOR)
     if governor not in (None, "performance"):
         remedy = "run `cpupower frequency-set -g performance` for steadier numbers"
         return Check("CPU governor", "warning", str(governor), remedy)
@@ -88,7 +88,7 @@ def _variables() -> Check:
 
 
 def _packages() -> Iterator[Check]:
-    found = environment.versions()
+    found = machine.versions()
     for package, version in found.items():
         if version is None:
             yield Check(package, "missing", "not installed", f"run `python -m pip install {package}`")
@@ -119,7 +119,7 @@ def _database() -> Check:
 
 
 def _python() -> Check:
-    return Check("python", "fine", environment.python_version())
+    return Check("python", "fine", machine.python_version())
 
 
 def _checklist() -> Iterator[Check]:

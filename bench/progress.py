@@ -14,7 +14,7 @@ ASSUMED_OVERHEAD_S = 1.5  # of the first trial; later the mean of what was seen 
 
 
 class RunProgress:
-    """A context manager whose `before` and `after` are given to `experiment.perform`."""
+    """A context manager whose `before` and `after` are given to `runner.perform`."""
 
     def __init__(self, trials: int, console: Console) -> None:
         self.console, self.trials, self.done = console, trials, 0

@@ -26,7 +26,7 @@ from bench.claims.judging import Judged
 from bench.claims.material import Kept
 from bench.faults import FAULTS
 from bench.hops import kept
-from bench.load.calibrate import WAIT, WAIT_USERS, calibrated
+from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
 from bench.model.servers import SERVERS
@@ -136,7 +136,7 @@ def machine() -> str:
 
 
 def _calibrated() -> str:
-    found = calibrated()
+    found = load_calibration()
     return (
         f"Against the bare ASGI callable Locust sustained {found.peak_per_s:,.0f} requests/s with recording on; with "
         f"{WAIT_USERS} users on `{WAIT}` its rate was {found.throughput_ratio:.3f} times wrk's and its median "

@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from bench import launch, unfinished, verify
+from bench import verify
 from bench.analyse.findings import ClaimFinding, finding_for, findings_of
 from bench.base import files
 from bench.base.console import guarded, shown
 from bench.base.errors import ExitCode, LabError
 from bench.base.options import Parser
+from bench.measure import launch, orphaned_runs
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
 from bench.tables.markdown import markdown_line
@@ -239,8 +240,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = list(dict.fromkeys(arguments.names)) or experiment.experiment_names()
     for name in names:
         experiment.profile_of(experiment.load_experiment(name), arguments.profile)
-    folder = (arguments.out or unfinished.new_folder("reproduce")).resolve()
-    with unfinished.claimed(folder, (SUMMARY, *names)):
+    folder = (arguments.out or orphaned_runs.new_folder("reproduce")).resolve()
+    with orphaned_runs.claimed(folder, (SUMMARY, *names)):
         done = reproduce_all(names, arguments.profile, folder)
         publish(to_markdown(done, arguments.profile), folder)
     return code_of(done)

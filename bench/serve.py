@@ -9,13 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import preflight
 from bench.base.errors import LabError
+from bench.measure import preflight
+from bench.measure.ports import require_free
+from bench.measure.readiness import serving, stack_environment
+from bench.measure.services import serving_all_services
 from bench.model.redaction import VARIABLES
 from bench.model.servers import HOST
 from bench.model.stacks import Stack
-from bench.needs import serving_all_needs
-from bench.servers import require_free, serving, stack_environment
 
 
 def serve(
@@ -33,7 +34,7 @@ def serve(
     require_free(port, host)
     preflight.raise_descriptor_limit()
     with ExitStack() as running:
-        needs = running.enter_context(serving_all_needs(stack))
+        needs = running.enter_context(serving_all_services(stack))
         environment = stack_environment(stack, middleware, needs.environment, host) | _redis()
         command = stack.command(port, host=host, reload=reload)
         print(copyable(command, environment, cpus), flush=True)

@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 
 from bench.base.errors import UsageError, nearest
 from bench.base.options import Address
-from bench.cpus import available
+from bench.measure.cpu_placement import available
+from bench.measure.ports import own_address
 from bench.model.servers import HOST, LOOPBACK
 from bench.model.stacks import parse_stack
 from bench.model.trial_matrix import Overrides
 from bench.model.trial_plan import MASTER_PORT, Engine
 from bench.model.workloads import parse_request
-from bench.servers import own_address
 from labs.common.middleware import NAMES
 
 

@@ -14,9 +14,9 @@ import django
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
 from bench.claims.probes import DOCUMENTS, PROBES
+from bench.measure.variables import clean_environment, ours
 from bench.model import run_store
 from bench.model.run_record import Run
-from bench.variables import clean_environment, ours
 
 PROBES_KEPT = "claims.json"
 Document = Any

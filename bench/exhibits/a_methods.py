@@ -27,8 +27,8 @@ from bench.base import files
 from bench.base.console import console, guarded, print_json
 from bench.base.errors import ExitCode, NotRun
 from bench.base.options import Parser
+from bench.measure.processes import work_folder
 from bench.model import run_store
-from bench.servers import work_folder
 
 FILE = run_store.REFERENCE / "a_methods.json"
 # 4.0 shows what was there before 4.1, which brought the ORM's.

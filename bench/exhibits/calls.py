@@ -33,10 +33,10 @@ from bench.base.console import console, guarded, print_json
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
 from bench.base.options import Parser
-from bench.databases.database import serving_database, source
+from bench.measure.database.database import serving_database, source
+from bench.measure.processes import work_folder
+from bench.measure.variables import clean_environment
 from bench.model import run_store
-from bench.servers import work_folder
-from bench.variables import clean_environment
 
 FILE = run_store.REFERENCE / "calls.json"
 CALLS_FILE = ROOT / "labs" / "traps" / "calls.py"

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from bench.servers import Server
+from bench.measure.readiness import RunningServer
 
 HANGS_AFTER_S = 1.5
 CALLERS, BLOCKED_MS, OTHER_AFTER_S, OTHER_BLOCKED_MS = 10, 250, 0.1, 500
@@ -25,7 +25,7 @@ Values = dict[str, Any]
 class Visitor:
     """A client of one server: keeps its cookies, gives up after a time limit, reads what the server logged."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: RunningServer) -> None:
         self.server = server
         self.client = httpx.Client(base_url=server.url, trust_env=False, timeout=30)
 

@@ -25,11 +25,12 @@ from bench.base.console import console, guarded, print_json
 from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.options import Parser
-from bench.databases.database import serving_database, source
 from bench.exhibits.trap_ways import WAYS, Values, Visitor
+from bench.measure.database.database import serving_database, source
+from bench.measure.ports import free_port
+from bench.measure.readiness import serving
 from bench.model import run_store
 from bench.model.stacks import parse_stack
-from bench.servers import free_port, serving
 from labs.traps.names import TRAPS
 
 FILE = run_store.REFERENCE / "traps.json"

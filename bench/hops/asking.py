@@ -16,10 +16,11 @@ from bench.hops.inside import bootstrap
 from bench.hops.inside.ask import Ask
 from bench.hops.inside.trace import Trace, from_json
 from bench.hops.interpreter import OURS, Interpreter
+from bench.measure.processes import Process, start, work_folder
+from bench.measure.readiness import stack_environment
+from bench.measure.services import serving_services
 from bench.model.stacks import Stack
 from bench.model.workloads import Request
-from bench.needs import serving_needs
-from bench.servers import Process, stack_environment, start, work_folder
 
 TIME_LIMIT_S = 30.0
 LOOK_EVERY_S = 0.005
@@ -47,7 +48,7 @@ def trace_of(
     stack: Stack, request: Request, middleware: Sequence[str] = (), within_s: float = TIME_LIMIT_S, **more: Any
 ) -> Trace:
     """A request of one of the lab's stacks, with the services that it asks; `more` are fields of Ask."""
-    with serving_needs(request) as needs:
+    with serving_services(request) as needs:
         environment = stack_environment(stack, middleware, needs.environment)
         return traced(Ask(stack.lab.application, request.path, **more), environment, ROOT, within_s)
 

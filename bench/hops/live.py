@@ -16,10 +16,12 @@ from bench.base.files import ROOT
 from bench.hops.asking import answer_of, hidden_from
 from bench.hops.inside import bootstrap
 from bench.hops.interpreter import OURS, Interpreter, choose
+from bench.measure.ports import require_free
+from bench.measure.processes import Process, start, work_folder
+from bench.measure.readiness import READY_WITHIN_S, listens_within, stack_environment
+from bench.measure.services import serving_all_services
 from bench.model.servers import HOST
 from bench.model.stacks import Stack, parse_stack
-from bench.needs import serving_all_needs
-from bench.servers import READY_WITHIN_S, Process, listens_within, require_free, stack_environment, start, work_folder
 
 WSGI_SERVER = "wsgiref"
 """In the standard library, so that every interpreter has it."""
@@ -72,7 +74,7 @@ def _plan_for_stack(arguments: argparse.Namespace, running: ExitStack) -> Plan:
         raise UsageError("Say what to serve: `lab trace --serve STACK`, or `lab trace --serve --app MODULE:NAME`.")
     stack = parse_stack(arguments.words[0])
     stack.require_installed()
-    needs = running.enter_context(serving_all_needs(stack))
+    needs = running.enter_context(serving_all_services(stack))
     environment = stack_environment(stack, arguments.middleware or (), needs.environment)
     return Plan(_served(OURS, stack.lab.application, ROOT, *_server_of(stack, arguments.port)), environment, ROOT)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.learn.exercise_visits import NotYet, Subject
+from bench.measure.processes import Process, start, work_folder
 from bench.model.servers import Interface
-from bench.servers import Process, start, work_folder
 
 IMPORT_WITHIN_S = 10.0
 

@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from bench.databases import database
 from bench.exhibits.trap_ways import Visitor
 from bench.learn.exercise_visits import EARLY, NotYet, Seen, Subject, ms_since, visiting
+from bench.measure.database import database
 
 HELD = json.dumps({"names": ["product 1"]})
 VISITORS, HOLD_MS, MOST_CONNECTIONS, LOOK_EVERY_S = 20, 200, 4, 0.01

@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench import cpus, meter
 from bench.analyse import queueing
 from bench.analyse.rows import Row, rows_of
 from bench.base.errors import NotRun
 from bench.learn.exercise_calls import called
 from bench.learn.exercise_visits import NotYet, Seen, Subject
-from bench.load.streams import Address
+from bench.measure import cpu_placement, process_usage
+from bench.measure.load.http_stream import Address
+from bench.measure.readiness import RunningServer, serving_stack
 from bench.model import run_store
 from bench.model.stacks import parse_stack
-from bench.servers import Server, serving_stack
 
 FUNCTION = "plateau_per_s"
 ALIKE = 0.01
@@ -83,19 +83,19 @@ class Window:
 
 def measured() -> Window:
     """USERS who ask again and again, for WINDOW_S. NotRun where the server no longer answers."""
-    with serving_stack(parse_stack(STACK), cpus=cpus.plan(1).server, grace_s=0) as server:
+    with serving_stack(parse_stack(STACK), cpus=cpu_placement.plan(1).server, grace_s=0) as server:
         return asyncio.run(_window(server))
 
 
-async def _window(server: Server) -> Window:
+async def _window(server: RunningServer) -> Window:
     answers: list[float] = []
     asking = [asyncio.ensure_future(_ask_on(Address(server.url), answers)) for _ in range(USERS)]
     try:
         await _stay(WARM_UP_S, asking)
         family = server.family()
-        before, began = meter.read(family), len(answers)
+        before, began = process_usage.read(family), len(answers)
         await _stay(WINDOW_S, asking)
-        after, completed = meter.read(family), len(answers) - began
+        after, completed = process_usage.read(family), len(answers) - began
     finally:
         for task in asking:
             task.cancel()

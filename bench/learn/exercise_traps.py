@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from bench.databases import database
 from bench.exhibits.trap_ways import Values, Visitor, look_signed_in, tell_answer, tell_signed_in
 from bench.learn.exercise_visits import CROWDS, EARLY, NotYet, Seen, Subject, visiting
+from bench.measure.database import database
 
 PRODUCTS, PRODUCT, ADA, ANONYMOUS = '"products": 100', "<li>product 1</li>", '"name": "ada"', '"name": ""'
 QUERIES, QUERY_MS = 4, 150  # no more than a pool of connections lends by its defaults

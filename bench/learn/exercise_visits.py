@@ -15,10 +15,10 @@ from typing import Literal
 import httpx
 
 from bench.exhibits.trap_ways import Visitor
+from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.redaction import hidden_here
 from bench.model.servers import SERVERS, Budget, Interface
 from bench.model.stacks import Lab, Stack
-from bench.servers import Server, serving_stack
 
 EXERCISE_VARIABLE = "LAB_EXERCISE"
 ANSWER_WITHIN_S = 5.0
@@ -119,7 +119,7 @@ def visiting(subject: Subject, stack: Stack = ASGI, /, **services: str) -> Itera
 
 
 @contextmanager
-def _failures_told(server: Server, subject: Subject) -> Iterator[None]:
+def _failures_told(server: RunningServer, subject: Subject) -> Iterator[None]:
     try:
         yield
     except NoEnd as error:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import unfinished
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
+from bench.measure import orphaned_runs
 from bench.model import run_store
 from bench.model.run_record import Run
 from labs.traps.names import TRAPS
@@ -33,7 +33,7 @@ def measure(experiment: str, *options: str, folder: Path | None = None) -> Run |
     if not os.environ.get(LIVE_VARIABLE):
         print(f"This cell measures on your machine, in {takes}: open the course with `lab notebooks --live`.")
         return None
-    folder = folder or unfinished.new_folder(f"{experiment}-live")
+    folder = folder or orphaned_runs.new_folder(f"{experiment}-live")
     command = [sys.executable, "-m", "bench", "run", experiment, *options, "--out", str(folder)]
     print(bar(0, 1, f"started, {takes}"), end="", flush=True)
     status, said = _heard(command)

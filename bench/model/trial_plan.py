@@ -60,7 +60,7 @@ class TrialPlan:
     The load: closed with `users`, open with `rate_per_s`, closed and held back with both. `capacity_share` stands for
     a rate that is known once the stack's capacity has been measured: see `trial_matrix.resolved`. `connections` are
     held or, after `leave_after_s`, left by all but `staying` of them, or they come in waves where the database allows
-    `max_connections` and no more: see connections.py. `outage`: when the database goes away, and for how long.
+    `max_connections` and no more: see connection_trial.py. `outage`: when the database goes away, and for how long.
     `target` is the address of a server that is there already; without it each trial starts its own. `count_hops`:
     trace one request of it before the server starts.
     """

@@ -16,7 +16,7 @@ from bench.base.options import Parser, seconds
 from bench.hops.asking import trace_of
 from bench.hops.inside.trace import Trace, hops_text, threads_text
 from bench.hops.swimlane import swimlane
-from bench.load.burst import Burst, burst
+from bench.measure.load.burst import Burst, burst
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
 

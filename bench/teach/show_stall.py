@@ -14,14 +14,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bench import cpus
 from bench.base.console import announce, console
 from bench.base.errors import ExitCode, NotRun, UsageError
 from bench.base.options import Parser, seconds
 from bench.base.signals import run
-from bench.load.streams import Address
+from bench.measure import cpu_placement
+from bench.measure.load.http_stream import Address
+from bench.measure.readiness import serving_stack
 from bench.model.stacks import parse_stack
-from bench.servers import serving_stack
 from bench.teach.show_screen import STOP, big, sparks, staged, tell
 
 STACK = "async_asgi@uvicorn"
@@ -223,7 +223,7 @@ def summary(seen: Sequence[Seen]) -> Table:
 
 def show(pace: Pace, screen: Console) -> list[Seen]:
     """Start the server, play, stop it."""
-    scene, core = scene_of(pace), cpus.plan(1).server
+    scene, core = scene_of(pace), cpu_placement.plan(1).server
     with serving_stack(parse_stack(STACK), cpus=core) as server, staged(partial(drawn, scene), screen):
         return run(perform(Address(server.url), scene, screen))
 

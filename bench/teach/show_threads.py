@@ -13,16 +13,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bench import cpus, meter
 from bench.analyse.rows import lab_of
 from bench.base.console import announce, console
 from bench.base.errors import ExitCode, NotRun
 from bench.base.options import Parser, seconds
 from bench.base.signals import run
 from bench.figures.looks import HUES
-from bench.load.streams import Address
+from bench.measure import cpu_placement, process_usage
+from bench.measure.load.http_stream import Address
+from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.stacks import parse_stack
-from bench.servers import Server, serving_stack
 from bench.teach.show_screen import STOP, big, staged, tell
 
 STACKS = {
@@ -64,7 +64,7 @@ class Column:
     """One stack on the screen: what it has now, and its levels so far."""
 
     stack: str
-    server: Server
+    server: RunningServer
     threads: int = 0
     rss_bytes: int = 0
     levels: list[Level] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Column:
         """Keep the most threads and memory since the level began, until cancelled."""
         family = self.server.family()
         while True:
-            reading = meter.read(family)
+            reading = process_usage.read(family)
             self.threads, self.rss_bytes = max(self.threads, reading.threads), max(self.rss_bytes, reading.rss_bytes)
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -184,7 +184,7 @@ def cell(level: Level) -> str:
 def serving_all(stacks: Mapping[str, str] | Sequence[str]) -> Iterator[list[Column]]:
     """A server of each stack, all on the same core: counts do not depend on it."""
     with ExitStack() as running:
-        core = cpus.plan(1).server
+        core = cpu_placement.plan(1).server
         yield [Column(name, running.enter_context(serving_stack(parse_stack(name), cpus=core))) for name in stacks]
 
 

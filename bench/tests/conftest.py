@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench import cpus
 from bench.base.signals import SIGNALS
-from bench.databases.database import Database, serving_database
-from bench.servers import Server, serving_upstream
+from bench.measure import cpu_placement
+from bench.measure.database.database import Database, serving_database
+from bench.measure.readiness import RunningServer
+from bench.measure.services import serving_upstream
 from bench.tests.processes import MARK
 from bench.tests.room import pytest_runtest_protocol as pytest_runtest_protocol
 
@@ -42,15 +43,15 @@ def _signals_as_before() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _unbound() -> Iterator[None]:
-    """`experiment.perform` binds the process it runs in to the load's cores; the next test starts unbound."""
-    everywhere = cpus.available()
+    """`runner.perform` binds the process it runs in to the load's cores; the next test starts unbound."""
+    everywhere = cpu_placement.available()
     yield
     if everywhere:
         os.sched_setaffinity(0, everywhere)
 
 
 @pytest.fixture(scope="session")
-def upstream() -> Iterator[Server]:
+def upstream() -> Iterator[RunningServer]:
     """The slow service, once for all tests."""
     with serving_upstream() as server:
         yield server

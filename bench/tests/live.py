@@ -9,7 +9,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from bench.servers import Server
+from bench.measure.readiness import RunningServer
 
 LIVE_STACKS = ("channels_live@uvicorn", "channels_live@daphne")
 WITHIN_S = 10.0
@@ -66,7 +66,7 @@ def publish(server: Address, text: str) -> httpx.Response:
     return httpx.post(f"{server.url}/publish", params={"text": text}, trust_env=False, timeout=30)
 
 
-def open_there(server: Server) -> dict[str, int]:
+def open_there(server: RunningServer) -> dict[str, int]:
     """Tasks, threads, descriptors, listeners to news and members of rooms in the server's process."""
     process, inside = server.family()[0], get(server, "/process")
     return {

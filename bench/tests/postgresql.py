@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.databases.database import source
+from bench.measure.database.database import source
 
 
 def require_postgresql() -> None:

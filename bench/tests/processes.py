@@ -19,8 +19,9 @@ import psutil
 from bench.base.files import ROOT
 from bench.base.markers import hold_marker
 from bench.base.polling import eventually
+from bench.measure.ports import require_free
+from bench.measure.processes import has_ended
 from bench.model.servers import HOST
-from bench.servers import has_ended, require_free
 
 MARK = "TEST_MARK_OF_BENCH"  # an environment variable that every process of one test inherits
 TIME_LIMIT_S = 60

@@ -12,8 +12,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from bench.base.polling import eventually
+from bench.measure.ports import free_port
+from bench.measure.processes import start, work_folder
 from bench.model.servers import HOST
-from bench.servers import free_port, start, work_folder
 
 REDIS = shutil.which("redis-server") or ""
 needs_redis = pytest.mark.skipif(not REDIS, reason="needs Redis: ./scripts/system-packages gets it")

@@ -14,8 +14,9 @@ from websockets.asyncio.client import ClientConnection
 
 from bench.base.errors import NotRun
 from bench.base.polling import eventually
+from bench.measure.ports import free_port
+from bench.measure.readiness import RunningServer, serving
 from bench.model.stacks import parse_stack
-from bench.servers import Server, free_port, serving
 from bench.tests.live import LIVE_STACKS, WITHIN_S, enter, get, heard, publish, refused_with, socket
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.redis_server import RedisServer, needs_redis, redis_that_is_down, running_redis
@@ -38,7 +39,7 @@ AWAY = b'{"error": "Nobody has heard this: Redis at LAB_REDIS_URL does not answe
 
 
 @contextmanager
-def serving_live(stack: str, url: str) -> Iterator[Server]:
+def serving_live(stack: str, url: str) -> Iterator[RunningServer]:
     """A live lab that is given this Redis."""
     port = free_port()
     with serving(parse_stack(stack).command(port), port, environment={"LAB_REDIS_URL": url}) as server:
@@ -46,7 +47,7 @@ def serving_live(stack: str, url: str) -> Iterator[Server]:
 
 
 @contextmanager
-def serving_plain_django(*protocols: str) -> Iterator[Server]:
+def serving_plain_django(*protocols: str) -> Iterator[RunningServer]:
     """Django as `get_asgi_application` makes it, on uvicorn with these options."""
     port = free_port()
     command = ["python", "-m", "uvicorn", "--log-level", "warning", *protocols, "--port", str(port)]
@@ -54,7 +55,7 @@ def serving_plain_django(*protocols: str) -> Iterator[Server]:
         yield server
 
 
-def lines(server: Server, start: str) -> list[str]:
+def lines(server: RunningServer, start: str) -> list[str]:
     return [line for line in server.log.read_text().splitlines() if line.startswith(start)]
 
 
@@ -207,21 +208,21 @@ def test_without_redis_a_process_tells_its_own_feeds_polls_and_sockets(stack: st
         assert server.log_tail() == ""
 
 
-async def all_hear_what_is_published(servers: list[Server]) -> None:
+async def all_hear_what_is_published(servers: list[RunningServer]) -> None:
     async with Listeners(servers) as listeners:
         answer = await asyncio.to_thread(publish, servers[0], "one")
         assert answer.json() == {"heard": 3}
         await listeners.all_hear("one")
 
 
-def three_listen(server: Server) -> bool:
+def three_listen(server: RunningServer) -> bool:
     return bool(get(server, "/process")["news_listeners"] == 3)
 
 
 class Listeners:
     """On each server an open feed, an open poll, and a socket for news."""
 
-    def __init__(self, servers: list[Server]) -> None:
+    def __init__(self, servers: list[RunningServer]) -> None:
         self.servers, self.open = servers, ExitStack()
         self.tasks = list[asyncio.Task[str]]()
         self.sockets = list[ClientConnection]()
@@ -234,7 +235,7 @@ class Listeners:
             assert await asyncio.to_thread(eventually, partial(three_listen, server), WITHIN_S)
         return self
 
-    async def fed(self, server: Server) -> str:
+    async def fed(self, server: RunningServer) -> str:
         """The first news in a feed of 20 s."""
         async with self.http.stream("GET", f"{server.url}/feed?n=100&ms=200") as feed:
             found = ""
@@ -244,7 +245,7 @@ class Listeners:
                     return news[1]
         return "the feed has ended"
 
-    async def polled(self, server: Server) -> str:
+    async def polled(self, server: RunningServer) -> str:
         return str((await self.http.get(f"{server.url}/poll?ms=10000")).json()["news"])
 
     async def all_hear(self, text: str) -> None:
@@ -273,7 +274,7 @@ def test_through_redis_every_process_hears_and_what_is_open_outlives_a_killed_re
     assert_nothing_is_left(mark, redis.port)
 
 
-async def outlive(redis: RedisServer, servers: list[Server]) -> None:
+async def outlive(redis: RedisServer, servers: list[RunningServer]) -> None:
     """Everything is opened before Redis is killed, and hears what is published after it is back."""
     rooms = [await enter(server, path) for server in servers for path in ("/ws/chat/a", "/ws/chat_sync/a")]
     await one_says_all_hear(rooms, "before")
@@ -294,12 +295,12 @@ async def one_says_all_hear(rooms: list[ClientConnection], text: str) -> None:
     assert [(await heard(room))["text"] for room in rooms] == [text] * len(rooms)
 
 
-def all_say(servers: list[Server], start: str) -> None:
+def all_say(servers: list[RunningServer], start: str) -> None:
     for server in servers:
         assert eventually(partial(lines, server, start), WITHIN_S), server.log_tail()
 
 
-async def nobody_is_told(servers: list[Server], rooms: list[ClientConnection]) -> None:
+async def nobody_is_told(servers: list[RunningServer], rooms: list[ClientConnection]) -> None:
     """While Redis is away whoever says something is told so, new sockets are refused, and those open stay."""
     for server in servers:
         answer = await asyncio.to_thread(publish, server, "lost")

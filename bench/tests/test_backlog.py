@@ -2,7 +2,7 @@
 
 import socket
 
-from bench.backlog import accept_queue
+from bench.measure.accept_queue import accept_queue
 
 
 def test_connections_that_nobody_has_accepted_are_counted_until_somebody_does() -> None:

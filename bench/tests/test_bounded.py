@@ -14,16 +14,17 @@ from typing import Any
 
 import pytest
 
-from bench import connections, watch
 from bench.base.bounded_http import MOST_BYTES, Unreadable, ask
 from bench.base.errors import NotRun
-from bench.databases import database as databases
-from bench.databases.database import Database
-from bench.load.streams import read_all
-from bench.servers import Process, serving
+from bench.measure import connection_trial, monitor
+from bench.measure.database import database as databases
+from bench.measure.database.database import Database
+from bench.measure.load.http_stream import read_all
+from bench.measure.processes import Process
+from bench.measure.readiness import serving
+from bench.measure.trial import deadline_s, run_trial
 from bench.tests.processes import assert_nothing_is_left, listening, running
 from bench.tests.windows import OPEN, assert_without_numbers, codes_of, planned
-from bench.trial import deadline_s, run_trial
 
 pytestmark = pytest.mark.timeout(60)
 SOON_S, LATE_S = 0.5, 10.0
@@ -137,7 +138,7 @@ def test_what_is_packed_stays_packed() -> None:
 def test_a_target_without_an_end_is_refused_by_the_probe(
     answer: Callable[[], Iterator[bytes]], mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.probe.PROBED_WITHIN_S", SOON_S)
+    monkeypatch.setattr("bench.measure.contract.PROBED_WITHIN_S", SOON_S)
     serve, sent = answering(answer)
     with listening(serve) as url:
         plan = planned(target=url)
@@ -161,8 +162,8 @@ def test_a_load_reads_no_answer_beyond_a_bound_and_unpacks_none(load: dict[str, 
 
 
 def test_a_stranger_that_drips_does_not_hold_a_start(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.servers.READY_WITHIN_S", SOON_S)
-    monkeypatch.setattr("bench.servers.require_free", lambda port, host: None)
+    monkeypatch.setattr("bench.measure.readiness.READY_WITHIN_S", SOON_S)
+    monkeypatch.setattr("bench.measure.readiness.require_free", lambda port, host: None)
     serve, _ = answering(drips_body)
     began_s = time.monotonic()
     command = ["python", "-c", "import time; time.sleep(60)"]
@@ -219,5 +220,5 @@ def test_a_deadline_counts_all_that_a_trial_starts_and_drives() -> None:
     assert deadline_s(planned(request="rows")) > deadline_s(plain) + databases.OF_OURS_WITHIN_S
     assert deadline_s(planned(request="wait?ms=9000")) > deadline_s(plain) + 8  # the probe waits for it
     gone = planned(users=None, connections=9, leave_after_s=0.1)
-    assert deadline_s(gone) > connections.DRIVEN_WITHIN_S + connections.LOOKED_AFTER_S["gone"]
-    assert deadline_s(plain) > watch.LOAD_WITHIN_S + watch.RECORDED_WITHIN_S
+    assert deadline_s(gone) > connection_trial.DRIVEN_WITHIN_S + connection_trial.LOOKED_AFTER_S["gone"]
+    assert deadline_s(plain) > monitor.LOAD_WITHIN_S + monitor.RECORDED_WITHIN_S

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.base.errors import LabError
-from bench.load import burst, calibrate
+from bench.measure import calibrate
+from bench.measure.load import burst
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
 from bench.plots import waves_of

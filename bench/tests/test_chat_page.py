@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from bench.measure.ports import free_port
+from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.stacks import parse_stack
-from bench.servers import Server, free_port, serving_stack
 from bench.tests.browser import chromium, needs_chromium
 from bench.tests.live import LIVE_STACKS
 
@@ -21,7 +22,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-def entered(browser: Browser, server: Server, room: str = "lobby") -> Page:
+def entered(browser: Browser, server: RunningServer, room: str = "lobby") -> Page:
     """The page in a browser of its own, connected."""
     page = browser.new_context().new_page()
     page.set_default_timeout(WITHIN_MS)

@@ -14,7 +14,7 @@ import pytest
 from bench.base.console import console
 from bench.base.errors import ExitCode
 from bench.cli import exit_code_of, main
-from bench.experiment import new_run
+from bench.measure.runner import new_run
 from bench.model import run_record, run_store
 from bench.model.servers import SERVERS
 from bench.model.stacks import LABS, STACKS
@@ -148,7 +148,7 @@ def test_lab_doctor_as_json_is_one_document_with_remedies(capsys: pytest.Capture
 def test_a_missing_package_is_a_doctors_finding_with_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bench.environment.PACKAGES", ("django", "no-such-package"))
+    monkeypatch.setattr("bench.measure.machine.PACKAGES", ("django", "no-such-package"))
     assert main(["doctor", "--json"]) == ExitCode.NOT_RUN
     checks = {row["name"]: row for row in json.loads(capsys.readouterr().out)["checks"]}
     assert checks["no-such-package"]["state"] == "missing"

@@ -10,24 +10,25 @@ from typing import Any
 
 import pytest
 
-from bench import cpus
 from bench.base.polling import eventually
-from bench.load.calibrate import Seen, middle_of, wrk_sees
-from bench.load.process import Ask, Recording, merge, running_load
+from bench.measure import cpu_placement
+from bench.measure.calibrate import Seen, middle_of, wrk_sees
+from bench.measure.load.launcher import LoadSpec, running_load
+from bench.measure.load.recording import Recording, merge
+from bench.measure.readiness import RunningServer, serving_stack
 from bench.model import histograms
 from bench.model.histograms import latency_of
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import Engine
-from bench.servers import Server, serving_stack
 
 SERVER = "bare_asgi@uvicorn"
-WHERE = cpus.plan(1)
+WHERE = cpu_placement.plan(1)
 MAX_DISAGREEMENT = 0.03
 WRK_WINDOW_S = 3.0
 RECORDER = """
 import time
-from bench.load import closed
-from bench.load.closed import Recorder, error_class
+from bench.measure.load import closed
+from bench.measure.load.closed import Recorder, error_class
 
 class Response:
     def __init__(self, status_code, content=b"right"):
@@ -59,11 +60,11 @@ assert error_class(Response(0), ConnectionRefusedError(), b"right") == "Connecti
 
 
 def recorded(
-    server: Server, folder: Path, path: str, body: bytes | None, processes: int = 1, **load: Any
+    server: RunningServer, folder: Path, path: str, body: bytes | None, processes: int = 1, **load: Any
 ) -> tuple[Recording, list[dict[str, Any]]]:
     """What the load recorded, merged and in parts."""
     window: dict[str, Any] = {"users": 10, "warmup_s": 0.3, "duration_s": 1.0} | load
-    ask = Ask(server.url, path, body, **window)
+    ask = LoadSpec(server.url, path, body, **window)
     with running_load(ask, folder, engine=Engine(processes), cpus=WHERE.load) as running:
         running.go()
         assert eventually(running.is_recorded, within_s=60), running.processes[0].log_tail()
@@ -104,7 +105,7 @@ def test_what_is_handed_in_early_is_a_window_cut_short(tmp_path: Path) -> None:
         folder = tmp_path / str(processes)
         folder.mkdir()
         with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
-            ask = Ask(server.url, "/hello", None, users=4, warmup_s=0.2, duration_s=30.0)
+            ask = LoadSpec(server.url, "/hello", None, users=4, warmup_s=0.2, duration_s=30.0)
             with running_load(ask, folder, engine=Engine(processes), cpus=WHERE.load) as running:
                 running.go()
                 assert eventually(running.window, within_s=60)
@@ -154,7 +155,7 @@ def test_connections_that_are_refused_are_failures_and_not_answers(tmp_path: Pat
     assert (seen.completed, seen.lost) == (0, 0)
 
 
-def locust_sees(server: Server, folder: Path) -> Seen:
+def locust_sees(server: RunningServer, folder: Path) -> Seen:
     """Rate and median out of our recording."""
     folder.mkdir()
     load: dict[str, Any] = {"users": 100, "warmup_s": 0.3, "duration_s": WRK_WINDOW_S, "spread_s": 0.1}
@@ -165,7 +166,7 @@ def locust_sees(server: Server, folder: Path) -> Seen:
     return Seen(seen.completed / seen.duration_s, latency_us.p50)
 
 
-def disagreement(server: Server, folder: Path) -> list[float]:
+def disagreement(server: RunningServer, folder: Path) -> list[float]:
     """How far apart the medians over three interleaved windows are: of the rates, and of the median latencies."""
     wrk, locust = [], []
     for turn in range(3):

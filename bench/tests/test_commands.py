@@ -9,14 +9,14 @@ import msgspec
 import pytest
 
 from bench.base.errors import DamagedRun
-from bench.load.process import Ask, commands
+from bench.measure.load.launcher import LoadSpec, commands
+from bench.measure.services import upstream_command
 from bench.model import run_json, run_record, run_store
 from bench.model.commands import Commands, normalise, share
 from bench.model.run_record import Run
 from bench.model.servers import SERVERS
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import Engine
-from bench.servers import upstream_command
 from bench.tests import runs
 
 STACKS = ("sync_wsgi@gthread:8", "async_asgi@uvicorn")
@@ -25,7 +25,7 @@ LOADS: dict[str, dict[str, Any]] = {"closed": {"users": 5}, "open": {"users": No
 
 def of_trial(stack: str, port: int, load: str = "closed", folder: str = "/tmp/lab-1", processes: int = 1) -> Commands:
     """What a trial runs whose server got this port, its upstream the next one."""
-    asked = Ask(
+    asked = LoadSpec(
         f"http://127.0.0.1:{port}", "/wait?ms=100", b'{"waited_ms": 100}', warmup_s=1, duration_s=2, **LOADS[load]
     )
     return {

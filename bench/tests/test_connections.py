@@ -11,23 +11,24 @@ from typing import Any
 
 import pytest
 
-from bench import connections, cpus, meter, plots, preflight
+from bench import plots
 from bench.analyse.findings import finding_for
 from bench.analyse.rows import rows_of
 from bench.analyse.usable_trials import is_usable
-from bench.load import gone, held
+from bench.measure import connection_trial, cpu_placement, preflight, process_usage
+from bench.measure.load import departures, held
+from bench.measure.readiness import RunningServer, serving_stack
+from bench.measure.trial import run_trial
 from bench.model import experiment, trial_matrix, trial_plan
 from bench.model.run_record import Assertion
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import TrialPlan, planned_trial
 from bench.model.trial_record import Held, Trial
 from bench.model.workloads import parse_request
-from bench.servers import Server, serving_stack
 from bench.tables.as_json import to_json_rows
 from bench.tables.columns import columns_of
 from bench.tests import runs
 from bench.tests.processes import assert_nothing_is_left
-from bench.trial import run_trial
 
 FEED = "feed?n=100&ms=10000"
 WAVES = ("first", "after_first", "second", "after_second", "asking")
@@ -36,7 +37,7 @@ WAVES = ("first", "after_first", "second", "after_second", "asking")
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a server is left with is looked at sooner."""
-    monkeypatch.setattr(connections, "LOOKED_AFTER_S", dict.fromkeys(trial_plan.ABOUT, 1.0))
+    monkeypatch.setattr(connection_trial, "LOOKED_AFTER_S", dict.fromkeys(trial_plan.ABOUT, 1.0))
 
 
 def planned(stack: str, count: int, request: str = FEED, leave_after_s: float | None = None) -> TrialPlan:
@@ -78,13 +79,13 @@ def test_stock_django_parks_a_thread_for_each_and_gives_them_all_back() -> None:
 @pytest.mark.parametrize(("since_s", "verdict"), [(1.0, "degraded"), (1.8, "invalid")])
 def test_a_lab_that_was_held_up_says_so_and_judges_nothing_by_an_old_reading(since_s: float, verdict: str) -> None:
     times_s = [0.0, *(step / 20 for step in range(1, 60) if not since_s < step / 20 < since_s + 0.5), 8.0]
-    readings = [meter.Reading(at_s, at_s / 2, at_s / 2, 0.0, 1, 1, 0) for at_s in times_s]
+    readings = [process_usage.Reading(at_s, at_s / 2, at_s / 2, 0.0, 1, 1, 0) for at_s in times_s]
     asked = {"began_s": 0.0, "ended_s": 0.2, "error": ""}
     wrote = {"waves": [[asked], [asked]], "phases": dict(zip(WAVES, (0.0, 1.0, 2.0, 2.5, 2.8), strict=True))}
-    seen = connections.Seen(readings, readings[:2], wrote | {"recovered_s": 0.1, "cpu_s": {"first": 0.1}})
+    seen = connection_trial.Seen(readings, readings[:2], wrote | {"recovered_s": 0.1, "cpu_s": {"first": 0.1}})
     plan = replace(planned("async_asgi@uvicorn", 1, "hold?ms=100"), max_connections=5)
-    trial = connections._with_numbers(planned_trial(plan), plan, seen, cpus.CpuPlan([0], [1]))
-    judged = connections._judged(trial, seen)
+    trial = connection_trial._with_numbers(planned_trial(plan), plan, seen, cpu_placement.CpuPlan([0], [1]))
+    judged = connection_trial._judged(trial, seen)
     assert (judged.verdict, [reason.code for reason in judged.reasons]) == (verdict, ["lab-gap"])
     assert (judged.waves is None) == (verdict == "invalid")
     assert judged.events[0].message.startswith("The lab itself was held up, and read nothing, for 0.5 s")
@@ -135,13 +136,13 @@ def test_a_waiting_view_is_cut_short_on_a_loop_and_ends_in_vain_in_a_thread() ->
 
 
 def test_a_server_that_dies_makes_the_trial_invalid(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = connections._watched
+    watched = connection_trial._watched
 
-    def dying(server: Server, *more: Any) -> connections.Seen:
+    def dying(server: RunningServer, *more: Any) -> connection_trial.Seen:
         threading.Timer(0.3, os.kill, (server.pid, signal.SIGKILL)).start()
         return watched(server, *more)
 
-    monkeypatch.setattr(connections, "_watched", dying)
+    monkeypatch.setattr(connection_trial, "_watched", dying)
     trial = run_trial(planned("zero_hop@uvicorn", 5))
     assert (trial.verdict, trial.reasons[0].code, trial.held) == ("invalid", "server-died", None)
     assert_nothing_is_left(mark)
@@ -151,7 +152,7 @@ def test_interrupted_it_is_aborted_and_leaves_nothing(mark: str, monkeypatch: py
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(connections, "_require_alive", interrupted)
+    monkeypatch.setattr(connection_trial, "_require_alive", interrupted)
     assert run_trial(planned("zero_hop@uvicorn", 5)).verdict == "aborted"
     assert_nothing_is_left(mark)
 
@@ -170,16 +171,16 @@ A_TRIAL = replace(
 
 
 def test_books_that_do_not_balance_give_no_numbers() -> None:
-    seen = connections.Seen([], [], {"cpu_s": {}, "all_delivered_s": []})
-    short = connections._judged(replace(A_TRIAL, held=replace(held_in(A_TRIAL), served=4)), seen)
+    seen = connection_trial.Seen([], [], {"cpu_s": {}, "all_delivered_s": []})
+    short = connection_trial._judged(replace(A_TRIAL, held=replace(held_in(A_TRIAL), served=4)), seen)
     assert (short.verdict, short.held) == ("invalid", None)
 
 
 def test_a_driver_out_of_breath_is_told_and_touches_delays_only() -> None:
     phases = {"opening": 0.0, "holding": 1.0, "publishing": 2.0, "closing": 3.0}
     busy = {"opening": 0.9, "holding": 0.0, "publishing": 0.1}
-    seen = connections.Seen([], [], {"cpu_s": busy, "all_delivered_s": [1.0], "phases": phases})
-    reasons = list(connections._of_the_driver(seen, A_TRIAL.held))
+    seen = connection_trial.Seen([], [], {"cpu_s": busy, "all_delivered_s": [1.0], "phases": phases})
+    reasons = list(connection_trial._of_the_driver(seen, A_TRIAL.held))
     assert [reason.code for reason in reasons] == ["client-limited"]
     assert "90%" in reasons[0].message
     limited = replace(A_TRIAL, verdict="degraded", reasons=reasons)
@@ -197,7 +198,7 @@ def test_each_profile_names_connections_and_no_users(name: str, profile: str) ->
 
 def test_nobody_is_asked_before_the_last_has_left(tmp_path: Path) -> None:
     with serving_stack(parse_stack("async_asgi@uvicorn"), grace_s=0) as server:
-        driver = gone.Driver(gone.Options(server.url, "/wait?ms=500", 4, 0.1, 0, tmp_path))
+        driver = departures.Driver(departures.Options(server.url, "/wait?ms=500", 4, 0.1, 0, tmp_path))
         began_s = time.monotonic()
         seen = asyncio.run(driver.run())
     assert seen["phases"]["left"] - began_s >= 0.1

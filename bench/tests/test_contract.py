@@ -9,13 +9,13 @@ import httpx
 import psutil
 import pytest
 
-from bench import cpus
-from bench.databases.database import Database
+from bench.measure import cpu_placement
+from bench.measure.contract import WHOAMI_KEYS
+from bench.measure.database.database import Database
+from bench.measure.readiness import RunningServer, serving_stack
+from bench.measure.services import Services
 from bench.model.stacks import STACKS, Stack, parse_stack
 from bench.model.workloads import WORKLOADS, parse_request
-from bench.needs import Needs
-from bench.probe import WHOAMI_KEYS
-from bench.servers import Server, serving_stack
 from bench.tests.processes import burst
 
 # Written out, not computed: this is what the bytes are, whatever the lab and the bench think of them.
@@ -77,7 +77,7 @@ class Served:
     """A stack, its running server, and a client of it."""
 
     stack: Stack
-    server: Server
+    server: RunningServer
     client: httpx.Client
 
     def processes(self) -> list[psutil.Process]:
@@ -87,16 +87,16 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def services(upstream: Server, database: Database) -> dict[str, str]:
+def services(upstream: RunningServer, database: Database) -> dict[str, str]:
     """Where the labs find what they ask."""
-    return Needs(upstream, database).environment
+    return Services(upstream, database).environment
 
 
 @pytest.fixture(scope="module", params=STACKS, ids=lambda stack: stack.name)
 def served(request: pytest.FixtureRequest, services: dict[str, str]) -> Iterator[Served]:
     """Each stack in turn, bound to the cores that a trial would give it."""
     stack: Stack = request.param
-    where = cpus.plan(stack.budget.processes)
+    where = cpu_placement.plan(stack.budget.processes)
     with (
         serving_stack(stack, services=services, cpus=where.server) as server,
         httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client,
@@ -161,7 +161,7 @@ def test_as_many_processes_answer_as_the_budget_says(served: Served) -> None:
         assert {answer.json()["pid"] for answer in answers} <= processes
 
 
-@pytest.mark.skipif(not cpus.available(), reason="this system has no CPU affinity")
+@pytest.mark.skipif(not cpu_placement.available(), reason="this system has no CPU affinity")
 def test_every_thread_of_the_server_is_bound_to_its_cores(served: Served) -> None:
     burst(served.server.url, ["/wait?ms=50"] * 4)  # so that pools have threads
     asked = set(served.server.cpus)

@@ -8,19 +8,19 @@ import httpx
 import psutil
 import pytest
 
+from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.stacks import parse_stack
-from bench.servers import Server, serving_stack
 from bench.tests.processes import burst
 
 CALLERS = 20
 
 
-def whoami(server: Server) -> dict[str, Any]:
+def whoami(server: RunningServer) -> dict[str, Any]:
     answer: dict[str, Any] = httpx.get(f"{server.url}/whoami", trust_env=False, timeout=30).json()
     return answer
 
 
-async def wait_and_look(server: Server, ms: int) -> list[dict[str, Any]]:
+async def wait_and_look(server: RunningServer, ms: int) -> list[dict[str, Any]]:
     """What `whoami` says while 20 callers wait, seen by three more in the middle of it."""
     async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as client:
         waits = [asyncio.create_task(client.get(f"/wait?ms={ms}")) for _ in range(CALLERS)]
@@ -100,7 +100,7 @@ def test_under_wsgi_no_more_are_inside_than_there_are_threads(stack: str, path: 
     assert waited.took_s >= CALLERS / inside * wait_s
 
 
-async def hello_behind(server: Server, path: str) -> tuple[bool, float]:
+async def hello_behind(server: RunningServer, path: str) -> tuple[bool, float]:
     """Ask `path` and a little later /hello: was `path` still waiting when hello had its answer, and after how long?"""
     async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as client:
         began_s = time.monotonic()

@@ -20,7 +20,7 @@ from bench.base.polling import eventually
 from bench.cli import main
 from bench.learn import course
 from bench.learn.live import LIVE_VARIABLE
-from bench.servers import free_port
+from bench.measure.ports import free_port
 from bench.tests.processes import assert_nothing_is_left, end, running
 
 

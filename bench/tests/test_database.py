@@ -17,16 +17,18 @@ import psutil
 import psycopg
 import pytest
 
-from bench import doctor, servers
+from bench import doctor
 from bench.base.errors import NotRun, UsageError
 from bench.base.files import ROOT
 from bench.base.polling import eventually
-from bench.databases import database, postgres, postgres_programs
-from bench.databases.database import COINS_EACH, Database, Source, serving_database, source
-from bench.databases.postgres_programs import Binaries, of_system, of_wheel
+from bench.measure import processes
+from bench.measure.database import database, postgres_binaries, postgres_cluster
+from bench.measure.database.database import COINS_EACH, Database, Source, serving_database, source
+from bench.measure.database.postgres_binaries import Binaries, of_system, of_wheel
+from bench.measure.ports import free_port, require_free
+from bench.measure.processes import Process, has_ended
 from bench.model.redaction import HIDDEN, VARIABLE, hidden
 from bench.model.servers import HOST
-from bench.servers import Process, free_port, has_ended, require_free
 from bench.tests.postgresql import require_postgresql
 from bench.tests.processes import TIME_LIMIT_S, end, running
 
@@ -36,7 +38,7 @@ QUOTED = "tell%3Aing%40pass%2Fword"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user: run pytest as root")
 SERVE_AND_TELL = """
 import time
-from bench.databases.database import serving_database
+from bench.measure.database.database import serving_database
 with serving_database() as database:
     print(database.kind, database.family()[0].username(), database.coins(), *(p.pid for p in database.family()))
     print(database._cluster.folder, database._cluster.port, flush=True)
@@ -124,9 +126,9 @@ def fake_server(folder: Path, version: str) -> None:
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Installs a version on a system that has none."""
-    monkeypatch.setattr(postgres_programs, "FOLDERS", (str(tmp_path / "*" / "bin"),))
-    monkeypatch.setattr("bench.databases.postgres_programs.shutil.which", lambda name: None)
-    monkeypatch.setattr(postgres_programs, "_account", lambda: None)
+    monkeypatch.setattr(postgres_binaries, "FOLDERS", (str(tmp_path / "*" / "bin"),))
+    monkeypatch.setattr("bench.measure.database.postgres_binaries.shutil.which", lambda name: None)
+    monkeypatch.setattr(postgres_binaries, "_account", lambda: None)
     return lambda version: fake_server(tmp_path / version / "bin", version)
 
 
@@ -146,13 +148,13 @@ def test_one_that_django_does_not_take_is_not_taken(installed: Callable[[str], N
 
 def test_root_who_may_not_become_another_gets_sqlite_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     require_postgresql()
-    postgres_programs._account.cache_clear()
-    monkeypatch.setattr("bench.databases.postgres_programs.os.geteuid", lambda: 0)
-    monkeypatch.setattr(postgres_programs, "_try", lambda command, account: "")
+    postgres_binaries._account.cache_clear()
+    monkeypatch.setattr("bench.measure.database.postgres_binaries.os.geteuid", lambda: 0)
+    monkeypatch.setattr(postgres_binaries, "_try", lambda command, account: "")
     try:
         found = source()
     finally:
-        postgres_programs._account.cache_clear()
+        postgres_binaries._account.cache_clear()
     assert found.kind == "sqlite"
     assert found.says.count("PostgreSQL refuses root, and root cannot become") == 1
 
@@ -254,7 +256,7 @@ def test_the_bench_gives_as_many_coins_as_the_labs(tmp_path: Path) -> None:
 
 
 def test_one_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch, served: Database) -> None:
-    monkeypatch.setattr(postgres, "SETTINGS", {**postgres.SETTINGS, "wal_level": "nonsense"})
+    monkeypatch.setattr(postgres_cluster, "SETTINGS", {**postgres_cluster.SETTINGS, "wal_level": "nonsense"})
     with pytest.raises(NotRun, match=r"(?s)did not start.*nonsense"), serving_database():
         pytest.fail("It started.")
 
@@ -288,7 +290,7 @@ def test_after_kill_9_of_the_bench_the_server_ends_by_itself_and_the_next_start_
     require_free(port)
     assert segment not in segments()
     assert folder.exists()
-    servers.remove_work_of_the_dead()
+    processes.remove_work_of_the_dead()
     assert not folder.exists()
 
 
@@ -307,7 +309,7 @@ def test_of_a_server_that_was_killed_no_shared_memory_is_left(served: Database) 
 
 @needs_root
 def test_as_root_it_belongs_to_somebody_else(served: Database) -> None:
-    account = postgres_programs._account()
+    account = postgres_binaries._account()
     assert account
     assert {process.uids().real for process in served.family()} == {account[0]}
     assert served._cluster
@@ -487,6 +489,6 @@ def test_user_and_password_are_hidden_in_every_form(address: str) -> None:
 def test_the_end_of_a_log_has_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a_given_one(monkeypatch, telling())
     log, command = tmp_path / "log", ["/bin/sh", "-c", f"echo 'FATAL: user {USER}, password {PASSWORD}'"]
-    popen = servers.start(command, environment={}, cpus=(), log=log)
+    popen = processes.start(command, environment={}, cpus=(), log=log)
     popen.wait()
     assert Process(command, popen, log, []).log_tail() == f"FATAL: user {HIDDEN}, password {HIDDEN}"

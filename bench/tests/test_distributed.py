@@ -18,20 +18,23 @@ from typing import Any
 import psutil
 import pytest
 
-from bench import cli, cpus, numbers, watch
-from bench.cpus import CpuPlan
-from bench.load.process import Ask, Recording, merge, running_load
+from bench import cli
+from bench.measure import cpu_placement, monitor, trial_metrics
+from bench.measure.cpu_placement import CpuPlan
+from bench.measure.load.launcher import LoadSpec, running_load
+from bench.measure.load.recording import Recording, merge
+from bench.measure.monitor import WindowRunner
+from bench.measure.ports import free_port
+from bench.measure.readiness import serving_stack
+from bench.measure.trial import run_trial
 from bench.model import histograms, run_store, trial_record
 from bench.model.servers import HOST
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import Engine, Freeze, TrialPlan
 from bench.model.trial_record import Trial
 from bench.model.workloads import parse_request
-from bench.servers import free_port, serving_stack
 from bench.tests.processes import assert_nothing_is_left, end, lab, running
 from bench.tests.windows import longest_s
-from bench.trial import run_trial
-from bench.watch import Watch
 
 STACK, DJANGO = "bare_asgi@uvicorn", "async_asgi@uvicorn"
 RUN = ("run", "first_look", "--stack", STACK, "--workload", "wait?ms=20", "--users", "6", "--duration", "0.6")
@@ -60,9 +63,9 @@ def assert_books_balance(trial: Trial, processes: int) -> None:
 
 
 def test_load_from_elsewhere_leaves_the_server_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpus, "available", lambda: [0, 1, 2, 3])
-    assert cpus.plan(3, load_processes=0) == CpuPlan(server=[0, 1, 2], load=[3])
-    assert cpus.plan(3, load_processes=2) == CpuPlan(server=[0, 1], load=[2, 3])
+    monkeypatch.setattr(cpu_placement, "available", lambda: [0, 1, 2, 3])
+    assert cpu_placement.plan(3, load_processes=0) == CpuPlan(server=[0, 1, 2], load=[3])
+    assert cpu_placement.plan(3, load_processes=2) == CpuPlan(server=[0, 1], load=[2, 3])
 
 
 @pytest.mark.parametrize(
@@ -72,7 +75,7 @@ def test_load_processes_on_one_core_are_as_busy_as_the_core(
     engine: Engine, busiest_share: float, on: list[int]
 ) -> None:
     seen = Recording(2.0, 0, 9, 9, [5, 4], [9], {}, 0, 0, None, cpu_s=[1.0, 0.8])
-    use = numbers._load_use(seen, CpuPlan([0], [1]), engine)
+    use = trial_metrics._load_use(seen, CpuPlan([0], [1]), engine)
     assert (use.cpu_share, use.busiest_share, use.cpus) == (0.9, busiest_share, on)
 
 
@@ -84,7 +87,7 @@ def test_recordings_of_three_processes_are_merged_exactly(mark: str, monkeypatch
         seen.extend(parts)
         return merge(parts)
 
-    monkeypatch.setattr(watch, "merge", noted)
+    monkeypatch.setattr(monitor, "merge", noted)
     trial = run_trial(planned(users=2, engine=Engine(processes=3)))  # one of them has no user
     assert_books_balance(trial, processes=3)
     assert len(seen) == 3
@@ -125,14 +128,14 @@ def test_two_of_three_load_workers_serve_one_trial_after_the_other(mark: str, tm
 
 
 def in_the_window(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None], after_s: float) -> None:
-    original = Watch._wait_for_window
+    original = WindowRunner._wait_for_window
 
-    def wait_for_window(watching: Watch) -> tuple[float, float]:
+    def wait_for_window(watching: WindowRunner) -> tuple[float, float]:
         window = original(watching)
         threading.Timer(window[0] + after_s - time.monotonic(), act).start()
         return window
 
-    monkeypatch.setattr(Watch, "_wait_for_window", wait_for_window)
+    monkeypatch.setattr(WindowRunner, "_wait_for_window", wait_for_window)
 
 
 @pytest.mark.timeout(40)
@@ -159,7 +162,7 @@ def test_a_worker_lost_in_the_window_makes_the_trial_invalid_soon(mark: str, mon
 @pytest.mark.timeout(30)
 def test_a_worker_that_never_arrives_is_a_trial_that_was_not_run(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
-    monkeypatch.setattr(watch, "LOAD_WITHIN_S", 2.0)
+    monkeypatch.setattr(monitor, "LOAD_WITHIN_S", 2.0)
     trial = run_trial(planned(engine=Engine(0, 1, HOST, port)))
     assert trial.verdict == "not-run"
     message = trial.reasons[0].message
@@ -171,7 +174,7 @@ def test_a_worker_that_never_arrives_is_a_trial_that_was_not_run(mark: str, monk
 @pytest.mark.timeout(40)
 def test_a_worker_refuses_a_target_that_is_not_said_to_be_its_users(mark: str, tmp_path: Path) -> None:
     port = free_port()
-    ask = Ask(f"http://{ELSEWHERE}:9", "/hello", None, users=1, warmup_s=0, duration_s=1)
+    ask = LoadSpec(f"http://{ELSEWHERE}:9", "/hello", None, users=1, warmup_s=0, duration_s=1)
     engine = Engine(0, 1, HOST, port)
     with load_worker(port) as worker, running_load(ask, tmp_path, engine=engine, cpus=(), allowed=True) as load:
         load.go()

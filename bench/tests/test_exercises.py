@@ -21,13 +21,13 @@ from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.polling import eventually
 from bench.cli import main
-from bench.databases import database
-from bench.databases.database import Database
 from bench.learn import exercise_calls, exercise_visits, exercises
 from bench.learn.exercise_connections import MOST_CONNECTIONS, VISITORS
 from bench.learn.exercise_traps import QUERIES, TRAPS
 from bench.learn.exercise_visits import CALLERS, Seen, Subject
 from bench.learn.exercise_ways import CALLS, WAYS
+from bench.measure.database import database
+from bench.measure.database.database import Database
 from bench.tests.exercise_attempts import RIGHT, WRONG
 from bench.tests.processes import assert_nothing_is_left, end, left_of, running
 from labs.exercises.project.names import EXERCISES

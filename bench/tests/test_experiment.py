@@ -7,7 +7,7 @@ import pytest
 
 from bench.analyse.findings import claims_about
 from bench.base.errors import NotRun, UsageError
-from bench.experiment import new_run
+from bench.measure.runner import new_run
 from bench.model import experiment
 from bench.model.experiment import PROFILES
 from bench.model.trial_matrix import Overrides, capacity_trials, in_random_order, resolved, trials_of

@@ -16,8 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
-from bench import cpus, watch
-from bench.load.process import RunningLoad
+from bench.measure import cpu_placement, monitor
+from bench.measure.load.launcher import RunningLoad
+from bench.measure.trial import deadline_s, run_trial
 from bench.model.servers import HOST
 from bench.model.trial_plan import Engine
 from bench.model.trial_record import Trial
@@ -36,7 +37,6 @@ from bench.tests.windows import (
     run_until,
     server_of,
 )
-from bench.trial import deadline_s, run_trial
 
 LOADS = pytest.mark.parametrize("load", [{}, OPEN], ids=["closed", "open"])
 CLASSES = {
@@ -136,7 +136,7 @@ def test_bad_settings_are_a_trial_that_was_not_run(mark: str) -> None:
 def test_a_port_that_is_taken_is_a_trial_that_was_not_run(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server((HOST, 0)) as stranger:
         port = stranger.getsockname()[1]
-        monkeypatch.setattr("bench.trial.free_port", lambda host: port)
+        monkeypatch.setattr("bench.measure.trial.free_port", lambda host: port)
         trial = run_trial(planned())
     assert trial.verdict == "not-run"
     own = psutil.Process().pid
@@ -205,12 +205,12 @@ def test_a_pause_of_the_client_is_told_from_one_of_the_server(
 def test_a_server_that_hangs_for_good_does_not_hold_the_trial(
     load: dict[str, Any], mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.load.process.DRAIN_S", 0.5)
+    monkeypatch.setattr("bench.measure.load.launcher.DRAIN_S", 0.5)
     in_the_window(monkeypatch, lambda seen: pause(server_of(seen), None), after_s=0.4)
     plan = planned("sync_wsgi@gthread:8", **load)
     began_s = time.monotonic()
     trial = run_trial(plan)
-    assert time.monotonic() - began_s < plan.duration_s + watch.RECORDED_WITHIN_S < deadline_s(plan)
+    assert time.monotonic() - began_s < plan.duration_s + monitor.RECORDED_WITHIN_S < deadline_s(plan)
     assert trial.verdict == "degraded"
     gap = events_of(trial, "server-gap")[-1]
     assert gap.at_s + gap.for_s >= 1.0 - 0.1
@@ -219,7 +219,7 @@ def test_a_server_that_hangs_for_good_does_not_hold_the_trial(
 
 
 def test_a_load_that_hangs_for_good_is_lost_at_its_deadline(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "RECORDED_WITHIN_S", 1.0)
+    monkeypatch.setattr(monitor, "RECORDED_WITHIN_S", 1.0)
     in_the_window(monkeypatch, lambda seen: pause(load_of(seen), None), after_s=0.4)
     plan = planned("bare_asgi@uvicorn")
     began_s = time.monotonic()
@@ -230,7 +230,7 @@ def test_a_load_that_hangs_for_good_is_lost_at_its_deadline(mark: str, monkeypat
 
 
 def test_a_load_that_never_gets_going_was_not_run(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "LOAD_WITHIN_S", 1.0)
+    monkeypatch.setattr(monitor, "LOAD_WITHIN_S", 1.0)
     monkeypatch.setattr(RunningLoad, "go", lambda load: None)
     trial = run_trial(planned("bare_asgi@uvicorn"))
     assert (trial.verdict, trial.throughput_per_s) == ("not-run", None)
@@ -239,11 +239,11 @@ def test_a_load_that_never_gets_going_was_not_run(mark: str, monkeypatch: pytest
 
 
 def test_overload_that_never_drains_is_bounded_in_time_and_told(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.load.process.DRAIN_S", 0.5)
+    monkeypatch.setattr("bench.measure.load.launcher.DRAIN_S", 0.5)
     plan = planned("sync_wsgi@gthread:1", "wait?ms=100", duration_s=2.0, **OPEN)
     began_s = time.monotonic()
     trial = run_trial(plan)
-    assert time.monotonic() - began_s < plan.duration_s + watch.RECORDED_WITHIN_S + 5
+    assert time.monotonic() - began_s < plan.duration_s + monitor.RECORDED_WITHIN_S + 5
     assert (trial.verdict, trial.is_measured) == ("degraded", True)
     assert trial.issued == trial.completed + trial.failed + trial.timed_out + trial.dropped + trial.in_flight
     assert trial.in_flight > 100  # of about 200, at most 10 are answered in a second
@@ -292,7 +292,7 @@ def test_wrong_bodies_leave_no_number_and_other_failures_no_latency(
         assert trial.throughput_per_s
 
 
-def few_files(seen: watch.Watch) -> None:
+def few_files(seen: monitor.WindowRunner) -> None:
     """For a while leave the load process no room for another connection; it needs a file for its recording."""
     process = load_of(seen)[0]
     soft, hard = process.rlimit(resource.RLIMIT_NOFILE)
@@ -328,7 +328,7 @@ def test_connections_that_find_no_file_descriptor_are_counted_by_class(
 def test_too_few_descriptors_are_told_of_what_was_asked_for(
     load: dict[str, Any], allowed: int, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.preflight.descriptors", lambda: allowed)
+    monkeypatch.setattr("bench.measure.preflight.descriptors", lambda: allowed)
     trial = run_trial(planned(**load))
     assert trial.verdict == "not-run"
     assert trial.reasons[0].message.startswith(f"{sentence} descriptors in a process, {allowed} are allowed: ")
@@ -337,9 +337,9 @@ def test_too_few_descriptors_are_told_of_what_was_asked_for(
 BUSY = "import os; os.sched_setaffinity(0, {%d})\nwhile True: pass"
 
 
-@pytest.mark.skipif(not cpus.available(), reason="cores cannot be chosen here")
+@pytest.mark.skipif(not cpu_placement.available(), reason="cores cannot be chosen here")
 def test_another_busy_program_is_a_reservation(mark: str) -> None:
-    with running(sys.executable, "-c", BUSY % cpus.plan(1).server[0]):
+    with running(sys.executable, "-c", BUSY % cpu_placement.plan(1).server[0]):
         # Of a machine that was read too late nothing is said.
         trial = run_until(planned("bare_asgi@uvicorn", users=1), lambda trial: trial.machine is not None)
     assert trial.verdict == "degraded"
@@ -352,6 +352,6 @@ def test_another_busy_program_is_a_reservation(mark: str) -> None:
 
 def test_a_trial_has_a_deadline_that_knows_all_its_phases() -> None:
     plan = planned()
-    assert deadline_s(plan) > plan.full_warmup_s + plan.duration_s + watch.LOAD_WITHIN_S + watch.RECORDED_WITHIN_S
+    assert deadline_s(plan) > plan.full_warmup_s + plan.duration_s + monitor.LOAD_WITHIN_S + monitor.RECORDED_WITHIN_S
     assert deadline_s(planned(request="fan_out?n=2")) > deadline_s(plan)  # one more server to boot
     assert deadline_s(planned(duration_s=11.0)) == pytest.approx(deadline_s(plan) + 10)

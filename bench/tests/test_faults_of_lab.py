@@ -17,11 +17,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import cli, unfinished
+from bench import cli
 from bench.base import files
 from bench.base.errors import DamagedRun, SecondInterrupt, UsageError
 from bench.base.polling import eventually
 from bench.base.signals import interruptible
+from bench.measure import orphaned_runs
 from bench.model import run_store
 from bench.tests import runs
 from bench.tests.processes import abandon, assert_nothing_is_left, end, lab, running
@@ -114,7 +115,7 @@ def test_an_interrupted_run_keeps_what_was_measured_and_counts_of_the_rest(
     assert last.throughput_per_s is last.latency_us is None
     assert (folder / "report.html").stat().st_size > 0
     assert run.trials[0].stack in out
-    assert not (folder / unfinished.MARKER).exists()
+    assert not (folder / orphaned_runs.MARKER).exists()
     assert_nothing_is_left(mark)
     assert os.listdir(temporary) == []
 
@@ -343,22 +344,22 @@ def test_a_wall_clock_that_steps_by_an_hour_changes_no_number(
 
 def test_a_run_that_somebody_is_at_is_left_alone(tmp_path: Path) -> None:
     running_run = runs.run_of([runs.trial_of("async_asgi@uvicorn")], status="running")
-    with unfinished.claimed(tmp_path / "run"):
+    with orphaned_runs.claimed(tmp_path / "run"):
         run_store.save_run(running_run, tmp_path / "run")
-        assert unfinished.abort_those_of_the_dead([tmp_path]) == []
+        assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
         assert run_store.load_run(tmp_path / "run").status == "running"
-    (sentence,) = unfinished.abort_those_of_the_dead([tmp_path])
+    (sentence,) = orphaned_runs.abort_those_of_the_dead([tmp_path])
     assert sentence.startswith(f"{tmp_path}/run was not finished: 1 of 1 trials are kept")
-    assert unfinished.abort_those_of_the_dead([tmp_path]) == []
+    assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
 
 
 def test_what_cannot_be_read_is_named_and_what_holds_no_trial_is_not_told_of(tmp_path: Path) -> None:
     for name in ("damaged", "empty", "whole"):
         (tmp_path / name).mkdir()
     (tmp_path / "damaged" / "run.json").write_text('{"schema":2,"status":"running", broken')
-    abandon(tmp_path / "empty", unfinished.MARKER)
+    abandon(tmp_path / "empty", orphaned_runs.MARKER)
     whole = run_store.save_run(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), tmp_path / "whole").read_bytes()
-    (sentence,) = unfinished.abort_those_of_the_dead([tmp_path, tmp_path / "nowhere"])
+    (sentence,) = orphaned_runs.abort_those_of_the_dead([tmp_path, tmp_path / "nowhere"])
     assert sentence.startswith(f"Skipped: {tmp_path}/damaged/run.json is damaged")
     assert not (tmp_path / "empty").exists()
     assert (tmp_path / "whole" / "run.json").read_bytes() == whole

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.stacks import parse_stack
-from bench.servers import Server, serving_stack
 
 STREAMS = ("sync_wsgi@gthread:8", "async_asgi@uvicorn", "zero_hop@uvicorn")
 BUFFERS = ("sync_asgi@uvicorn", "async_wsgi@gthread:8")
@@ -19,12 +19,12 @@ LASTS_S = (N - 1) * PAUSE_MS / 1000
 
 
 @pytest.fixture(scope="module", params=[*STREAMS, *BUFFERS])
-def cell(request: pytest.FixtureRequest) -> Iterator[tuple[str, Server]]:
+def cell(request: pytest.FixtureRequest) -> Iterator[tuple[str, RunningServer]]:
     with serving_stack(parse_stack(request.param), grace_s=0) as server:
         yield request.param, server
 
 
-def first_byte_and_end_s(server: Server) -> tuple[float, float]:
+def first_byte_and_end_s(server: RunningServer) -> tuple[float, float]:
     began_s = time.monotonic()
     with httpx.stream("GET", f"{server.url}/feed?n={N}&ms={PAUSE_MS}", timeout=30, trust_env=False) as answer:
         parts = answer.iter_raw()
@@ -35,7 +35,7 @@ def first_byte_and_end_s(server: Server) -> tuple[float, float]:
     return first_s, time.monotonic() - began_s
 
 
-def test_the_first_byte_comes_at_once_or_with_the_last(cell: tuple[str, Server]) -> None:
+def test_the_first_byte_comes_at_once_or_with_the_last(cell: tuple[str, RunningServer]) -> None:
     stack, server = cell
     first_s, end_s = first_byte_and_end_s(server)
     assert end_s >= LASTS_S
@@ -45,13 +45,13 @@ def test_the_first_byte_comes_at_once_or_with_the_last(cell: tuple[str, Server])
         assert first_s >= LASTS_S
 
 
-def publish(server: Server, text: str) -> int:
+def publish(server: RunningServer, text: str) -> int:
     request = urllib.request.Request(f"{server.url}/publish?text={text}", data=b"", method="POST")
     with urllib.request.urlopen(request, timeout=10) as answer:
         return int(json.load(answer)["heard"])
 
 
-def test_a_poll_answers_when_something_is_published_and_else_at_its_end(cell: tuple[str, Server]) -> None:
+def test_a_poll_answers_when_something_is_published_and_else_at_its_end(cell: tuple[str, RunningServer]) -> None:
     _, server = cell
     quiet = httpx.get(f"{server.url}/poll?ms=50", trust_env=False).json()
     assert quiet == {"news": None}
@@ -69,7 +69,7 @@ def test_a_poll_answers_when_something_is_published_and_else_at_its_end(cell: tu
     assert heard == ["now"]
 
 
-def test_a_feed_that_is_left_frees_its_listener(cell: tuple[str, Server]) -> None:
+def test_a_feed_that_is_left_frees_its_listener(cell: tuple[str, RunningServer]) -> None:
     """A thread notices when it writes: at the next tick."""
     stack, server = cell
     if stack in BUFFERS:

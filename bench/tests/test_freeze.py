@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from bench.measure.trial import run_trial
 from bench.model import experiment, trial_matrix
 from bench.model.trial_record import Trial
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.windows import longest_s
-from bench.trial import run_trial
 
 FREEZE_S, SEEN_S, HIDDEN_S = 3.0, 2.5, 0.3
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from bench.base.polling import eventually
+from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.servers import GRACEFUL_STOP_S
 from bench.model.stacks import parse_stack
-from bench.servers import Server, serving_stack
 
 CLIENTS = 4
 LEAVE_AFTER_S = WITHIN_S = 0.3
@@ -18,12 +18,12 @@ SHORT_MS, LONG_MS = 400, 1000 * (GRACEFUL_STOP_S + 2)
 SERVERS = ["sync_wsgi@gthread:8", "sync_asgi@uvicorn", "async_asgi@uvicorn", "zero_hop@uvicorn"]
 
 
-def inside(server: Server) -> int:
+def inside(server: RunningServer) -> int:
     """Callers that are in the work of a view now."""
     return int(httpx.get(f"{server.url}/whoami", trust_env=False).json()["inside_now"])
 
 
-def ask_and_leave(server: Server, ms: int) -> int:
+def ask_and_leave(server: RunningServer, ms: int) -> int:
     """Ask CLIENTS times, look who is inside, hang up, and count who is still inside after that."""
 
     async def ask() -> int:
@@ -59,7 +59,7 @@ def test_a_client_that_leaves_cancels_an_async_view_and_nothing_else(
         assert ask_and_leave(server, ms=5000) == wasted
 
 
-def outcomes_of_sigterm(server: Server, ms: int) -> Counter[str]:
+def outcomes_of_sigterm(server: RunningServer, ms: int) -> Counter[str]:
     """CLIENTS requests, SIGTERM while they are inside, and what each of them got."""
 
     async def one(client: httpx.AsyncClient) -> str:

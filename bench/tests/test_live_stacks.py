@@ -10,9 +10,10 @@ import pytest
 
 from bench.base.errors import NotRun, UsageError
 from bench.base.polling import eventually
+from bench.measure.ports import free_port
+from bench.measure.readiness import RunningServer, serving, serving_stack
 from bench.model.servers import BACKLOG, HOST, KEEP_ALIVE_S
 from bench.model.stacks import LIVE, STACKS, parse_stack
-from bench.servers import Server, free_port, serving, serving_stack
 from bench.tests.live import LIVE_STACKS, WITHIN_S, Elsewhere, enter, get, heard
 from bench.tests.processes import assert_nothing_is_left, end, running
 
@@ -76,7 +77,7 @@ def test_daphne_that_does_not_boot_is_told_with_the_end_of_its_log(mark: str) ->
     assert_nothing_is_left(mark, port)
 
 
-def outcomes_of_sigterm(server: Server) -> Counter[str]:
+def outcomes_of_sigterm(server: RunningServer) -> Counter[str]:
     """What CLIENTS requests get that are inside when the server is told to end, though they need only a moment more."""
 
     async def one(client: httpx.AsyncClient) -> str:

@@ -13,14 +13,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import cli, servers, unfinished
+from bench import cli
 from bench.base import files
 from bench.base.errors import UsageError
 from bench.base.markers import is_abandoned
 from bench.base.polling import eventually
-from bench.databases import postgres
+from bench.measure import orphaned_runs, processes
+from bench.measure.database import postgres_cluster
+from bench.measure.processes import WORK_MARKER, Process, work_folder
 from bench.model import run_store
-from bench.servers import WORK_MARKER, Process, work_folder
 from bench.tests import runs
 from bench.tests.processes import abandon, lab
 
@@ -51,14 +52,14 @@ def test_a_folder_of_the_user_s_stays_whatever_its_name(temporary: Path) -> None
         (temporary / name).mkdir()
         (temporary / name / "notes.txt").write_text("precious")
     before = sorted(os.listdir(temporary))
-    servers.remove_work_of_the_dead()
+    processes.remove_work_of_the_dead()
     assert sorted(os.listdir(temporary)) == before
 
 
 def test_work_goes_on_also_where_its_pid_is_nobody_s_here(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getpid", lambda: NO_PID)  # as of a process in another container that shares the folder
     with work_folder("load") as folder:
-        servers.remove_work_of_the_dead()
+        processes.remove_work_of_the_dead()
         assert folder.exists()
     assert os.listdir(temporary) == []
 
@@ -106,7 +107,7 @@ def somebody_else_s(folder: Path) -> Path:
 )
 def test_what_only_looks_like_our_work_stays(made: Callable[[Path], Path], temporary: Path) -> None:
     kept = made(killed_work(temporary))
-    servers.remove_work_of_the_dead()
+    processes.remove_work_of_the_dead()
     assert (kept / "server.log").read_text() == "a log"
 
 
@@ -148,7 +149,7 @@ def test_what_a_server_that_has_ended_left_in_its_group_is_stopped(tmp_path: Pat
     process.popen.wait()
     left = psutil.Process(int(log.read_text()))
     process.stop()
-    assert eventually(lambda: servers.has_ended(left), within_s=10)
+    assert eventually(lambda: processes.has_ended(left), within_s=10)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/sysvipc")
@@ -158,7 +159,7 @@ def test_shared_memory_that_only_has_the_number_of_ours_stays(tmp_path: Path) ->
     assert segment >= 0
     try:
         (tmp_path / "postmaster.pid").write_text("\n" * 6 + f"  12345  {segment}\n")
-        postgres._remove_segment(tmp_path / "postmaster.pid")
+        postgres_cluster._remove_segment(tmp_path / "postmaster.pid")
         rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
         assert str(segment) in {row.split()[1] for row in rows}
     finally:
@@ -172,21 +173,21 @@ def dead_run(folder: Path) -> bytes:
 
 def test_a_neighbour_of_the_run_keeps_a_file_that_is_named_as_our_marker(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
-    (tmp_path / "app" / unfinished.MARKER).write_text('{"pid": 1}')
-    assert unfinished.abort_those_of_the_dead([tmp_path]) == []
-    assert (tmp_path / "app" / unfinished.MARKER).read_text() == '{"pid": 1}'
+    (tmp_path / "app" / orphaned_runs.MARKER).write_text('{"pid": 1}')
+    assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
+    assert (tmp_path / "app" / orphaned_runs.MARKER).read_text() == '{"pid": 1}'
 
 
 def test_a_run_elsewhere_that_a_link_in_results_leads_to_stays_as_it_is(tmp_path: Path) -> None:
     results, elsewhere = tmp_path / "results", tmp_path / "elsewhere"
     kept = [dead_run(elsewhere / "whole"), dead_run(elsewhere / "file")]
-    abandon(elsewhere / "whole", unfinished.MARKER)
+    abandon(elsewhere / "whole", orphaned_runs.MARKER)
     (results / "file").mkdir(parents=True)
     (results / "whole").symlink_to(elsewhere / "whole")
     (results / "file" / "run.json").symlink_to(elsewhere / "file" / "run.json")
-    assert unfinished.abort_those_of_the_dead([results]) == []
+    assert orphaned_runs.abort_those_of_the_dead([results]) == []
     assert [(elsewhere / name / "run.json").read_bytes() for name in ("whole", "file")] == kept
-    assert (elsewhere / "whole" / unfinished.MARKER).exists()
+    assert (elsewhere / "whole" / orphaned_runs.MARKER).exists()
     assert (results / "file" / "run.json").is_symlink()
 
 
@@ -194,7 +195,7 @@ def test_a_run_elsewhere_that_a_link_in_results_leads_to_stays_as_it_is(tmp_path
 def test_a_dead_run_of_another_user_stays_as_it_is(tmp_path: Path) -> None:
     content = dead_run(tmp_path / "theirs")
     os.chown(tmp_path / "theirs" / "run.json", 65534, 65534)
-    assert unfinished.abort_those_of_the_dead([tmp_path]) == []
+    assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
     assert (tmp_path / "theirs" / "run.json").read_bytes() == content
 
 

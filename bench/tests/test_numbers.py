@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from bench.cpus import CpuPlan
-from bench.gaps import gap_events
-from bench.load.process import Recording, in_all, merge
-from bench.meter import Reading
+from bench.measure.cpu_placement import CpuPlan
+from bench.measure.load.recording import Recording, in_all, merge
+from bench.measure.monitor import Evidence, within
+from bench.measure.process_usage import Reading
+from bench.measure.stalls import gap_events
+from bench.measure.trial_metrics import at_least, metrics_of
 from bench.model import histograms
 from bench.model.trial_record import Event, Samples, Trial
-from bench.numbers import at_least, numbers_of
-from bench.watch import Evidence, within
 
 TRIAL = Trial("async_asgi@uvicorn", "wait", {"ms": 100}, [], 10, 0, io_wait_s=0.1, duration_s=5.0, answered=[20] * 25)
 
@@ -81,7 +81,7 @@ def use_of(*server: Reading, all_there: bool = True) -> Trial:
     """Numbers of a window of 5 s that began at 100 s, from these readings of the server."""
     edges = [server[0], server[-1]]
     evidence = Evidence(books(), list(server), edges, edges, [], 100.0, database=edges, all_there=all_there)
-    return numbers_of(replace(TRIAL, users=20), evidence, CpuPlan([0], [1]), cores=1)
+    return metrics_of(replace(TRIAL, users=20), evidence, CpuPlan([0], [1]), cores=1)
 
 
 @pytest.mark.parametrize(

@@ -8,25 +8,25 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench import connections
 from bench.analyse.gates import judge
 from bench.analyse.rows import Row, rows_of
 from bench.base.errors import UsageError
 from bench.cli import main
-from bench.databases.database import Database, serving_database
-from bench.databases.payments import Books, errors_in
+from bench.measure import connection_trial
+from bench.measure.database.database import Database, serving_database
+from bench.measure.database.payment_audit import PaymentAudit, errors_in
+from bench.measure.readiness import serving_stack
+from bench.measure.trial import run_trial
+from bench.measure.wave_metrics import wave_metrics_of
 from bench.model import experiment, trial_matrix, trial_plan
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import Outage, TrialPlan
 from bench.model.trial_record import DatabaseUse, Trial, Waves
 from bench.model.workloads import parse_request
-from bench.servers import serving_stack
 from bench.tables.groups import groups_of
 from bench.tests import runs
 from bench.tests.postgresql import require_postgresql
 from bench.tests.processes import burst
-from bench.trial import run_trial
-from bench.waves import waves_of
 
 ALL = ("sync_wsgi@gthread:64", "sync_asgi@uvicorn", "async_asgi@uvicorn", "async_wsgi@gthread:64")
 BEYOND = ("zero_hop@uvicorn", "pinned_pool@uvicorn")
@@ -34,7 +34,7 @@ BEYOND = ("zero_hop@uvicorn", "pinned_pool@uvicorn")
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "LOOKED_AFTER_S", dict.fromkeys(trial_plan.ABOUT, 0.4))
+    monkeypatch.setattr(connection_trial, "LOOKED_AFTER_S", dict.fromkeys(trial_plan.ABOUT, 0.4))
 
 
 def planned(stack: str, request: str, users: int | None = None, duration_s: float = 1.0, **more: object) -> TrialPlan:
@@ -84,7 +84,7 @@ def test_waves_are_put_together_from_what_the_driver_and_the_bench_saw() -> None
     second = [{"began_s": 20.0, "ended_s": 21.5, "error": ""}]
     began_s = {"first": 10.0, "after_first": 12.0, "second": 20.0, "after_second": 21.5, "asking": 23.0}
     wrote = {"waves": [first, second], "phases": began_s, "recovered_s": None}
-    seen = waves_of(wrote, [(9.0, 7), (10.5, 1), (11.05, 2), (13.0, 1), (20.5, 2), (22.0, 0), (24.0, 9)])
+    seen = wave_metrics_of(wrote, [(9.0, 7), (10.5, 1), (11.05, 2), (13.0, 1), (20.5, 2), (22.0, 0), (24.0, 9)])
     assert (seen.first.answered, seen.first.failed, seen.first.first_failed) == (1, 1, 2)
     assert (seen.first.slowest_us, seen.first.open_max, seen.first.open_left) == (2_000_000, 2, 1)
     assert (seen.second.first_failed, seen.second.open_max, seen.second.open_left) == (None, 2, 0)
@@ -122,7 +122,7 @@ def test_a_transaction_across_hops_holds_where_each_request_has_its_thread() -> 
 @pytest.mark.parametrize("stack", ["sync_wsgi@gthread:64", "async_asgi@uvicorn", "pinned_pool@uvicorn"])
 def test_a_server_that_is_killed_amid_payments_leaves_none_half_done(stack: str) -> None:
     with serving_database() as database:
-        books = Books(database)
+        books = PaymentAudit(database)
         with serving_stack(parse_stack(stack), services=database.environment, grace_s=0) as server:
             assert httpx.get(f"{server.url}/checkout", trust_env=False).status_code == 200
             with httpx.Client(base_url=server.url, timeout=0.2, trust_env=False) as client:

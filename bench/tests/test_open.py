@@ -18,18 +18,19 @@ from typing import Any
 import psutil
 import pytest
 
-from bench import cpus
 from bench.base.polling import eventually
-from bench.load.books import COLUMNS, silences
-from bench.load.open import schedule
+from bench.measure import cpu_placement
+from bench.measure.load.open_accounting import COLUMNS, silences
+from bench.measure.load.open_loop import schedule
+from bench.measure.processes import Process, start
+from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.histograms import decode_histogram, latency_of
 from bench.model.servers import HOST
 from bench.model.stacks import parse_stack
 from bench.model.trial_record import Latency
-from bench.servers import Process, Server, serving_stack, start
 from bench.tests.processes import listening
 
-WHERE = cpus.plan(1)
+WHERE = cpu_placement.plan(1)
 HELLO = '{"message": "hello"}'
 NS_PER_S = 1_000_000_000
 DEFAULTS = {"body": HELLO, "rate": 100, "schedule": "poisson", "seed": 1, "warmup": 0.1, "duration": 0.4}
@@ -64,7 +65,18 @@ def driver(folder: Path, url: str, path: str, **changes: Any) -> Iterator[Proces
     """A driver that has been let go; killed on the way out."""
     options = DEFAULTS | changes
     flags = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    command = ["python", "-m", "bench.load.open", "--url", url, "--path", path, *flags, "--folder", str(folder)]
+    command = [
+        "python",
+        "-m",
+        "bench.measure.load.open_loop",
+        "--url",
+        url,
+        "--path",
+        path,
+        *flags,
+        "--folder",
+        str(folder),
+    ]
     log = folder / "log"
     process = Process(command, start(command, environment={}, cpus=WHERE.load, log=log), log, WHERE.load)
     try:
@@ -134,7 +146,7 @@ def freeze(processes: list[psutil.Process], folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server() -> Iterator[RunningServer]:
     with serving_stack(parse_stack("bare_asgi@uvicorn"), cpus=WHERE.server, grace_s=0) as server:
         yield server
 
@@ -175,7 +187,7 @@ def test_a_silence_is_a_stretch_in_which_requests_were_open_and_none_was_answere
     assert found((12, 15, True)) == []
 
 
-def test_right_answers_are_completed_and_their_latency_includes_the_wait(server: Server, tmp_path: Path) -> None:
+def test_right_answers_are_completed_and_their_latency_includes_the_wait(server: RunningServer, tmp_path: Path) -> None:
     seen = asked(tmp_path, server.url, "/wait?ms=100", body='{"waited_ms": 100}', duration=0.9)
     offsets_ns = schedule("poisson", 100, 1, 1.0)
     assert seen.outcomes == {"ok": len(offsets_ns)}
@@ -190,7 +202,9 @@ def test_right_answers_are_completed_and_their_latency_includes_the_wait(server:
 
 
 @pytest.mark.parametrize(("path", "error"), [("/hello", "wrong body"), ("/nothing", "status 404")])
-def test_an_answer_that_is_not_right_is_counted_by_class(path: str, error: str, server: Server, tmp_path: Path) -> None:
+def test_an_answer_that_is_not_right_is_counted_by_class(
+    path: str, error: str, server: RunningServer, tmp_path: Path
+) -> None:
     seen = asked(tmp_path, server.url, path, body="hullo")
     assert seen.outcomes.keys() == {error}
     assert seen.recording["errors"] == {error: seen.recording["issued"]}
@@ -204,14 +218,14 @@ def test_refused_connections_are_counted_with_their_errno(tmp_path: Path) -> Non
     assert seen.recording["lateness_us"]["p50"] > 0
 
 
-def test_a_request_without_an_answer_in_time_is_timed_out(server: Server, tmp_path: Path) -> None:
+def test_a_request_without_an_answer_in_time_is_timed_out(server: RunningServer, tmp_path: Path) -> None:
     seen = asked(tmp_path, server.url, "/wait?ms=3000", timeout=0.25)
     assert seen.outcomes.keys() == {"timed out"}
     assert seen.latency_us("histogram_censored").p50 >= 245_000  # timers count whole milliseconds
     assert seen.recording["silences"]
 
 
-def test_what_is_open_after_the_drain_is_censored_with_its_age(server: Server, tmp_path: Path) -> None:
+def test_what_is_open_after_the_drain_is_censored_with_its_age(server: RunningServer, tmp_path: Path) -> None:
     seen = asked(tmp_path, server.url, "/wait?ms=5000", drain=0.3)
     assert seen.outcomes.keys() == {"in flight"}
     assert {(row["done_us"], row["status"], row["bytes"]) for row in seen.rows} == {("", "", "")}
@@ -220,7 +234,7 @@ def test_what_is_open_after_the_drain_is_censored_with_its_age(server: Server, t
     assert seen.latency_us("histogram_censored").p50 >= 300_000
 
 
-def test_a_request_beyond_the_bound_is_dropped_and_never_delayed(server: Server, tmp_path: Path) -> None:
+def test_a_request_beyond_the_bound_is_dropped_and_never_delayed(server: RunningServer, tmp_path: Path) -> None:
     seen = asked(tmp_path, server.url, "/wait?ms=1000", body="", max_in_flight=5)
     assert seen.outcomes == {"ok": 5, "dropped": len(seen.rows) - 5}
     assert {row["sent_us"] for row in seen.rows if row["outcome"] == "dropped"} == {""}
@@ -242,7 +256,7 @@ def test_a_kept_connection_that_closes_is_a_failure_and_is_not_asked_again(tmp_p
     assert len([request for request in received if request]) == len(seen.rows) == 20
 
 
-def test_a_frozen_server_shows_in_the_latencies_and_as_a_silence(server: Server, tmp_path: Path) -> None:
+def test_a_frozen_server_shows_in_the_latencies_and_as_a_silence(server: RunningServer, tmp_path: Path) -> None:
     with driver(tmp_path, server.url, "/hello", schedule="constant", duration=4) as process:
         freeze(server.family(), tmp_path)
         seen = ended(process, tmp_path)
@@ -253,7 +267,7 @@ def test_a_frozen_server_shows_in_the_latencies_and_as_a_silence(server: Server,
     assert sum(to_s - at_s for at_s, to_s in seen.recording["stalls"]) < FREEZE_FOR_S / 2
 
 
-def test_a_frozen_driver_says_that_it_was_its_own_pause(server: Server, tmp_path: Path) -> None:
+def test_a_frozen_driver_says_that_it_was_its_own_pause(server: RunningServer, tmp_path: Path) -> None:
     with driver(tmp_path, server.url, "/hello", schedule="constant", duration=3) as process:
         freeze([psutil.Process(process.pid)], tmp_path)
         seen = ended(process, tmp_path)
@@ -267,7 +281,7 @@ def test_a_frozen_driver_says_that_it_was_its_own_pause(server: Server, tmp_path
 
 @pytest.mark.parametrize("warmup_s", [0.1, 20])
 def test_a_stop_cuts_the_window_short_and_the_books_still_balance(
-    warmup_s: float, server: Server, tmp_path: Path
+    warmup_s: float, server: RunningServer, tmp_path: Path
 ) -> None:
     with driver(tmp_path, server.url, "/wait?ms=5000", warmup=warmup_s, duration=20) as process:
         sleep_until(window_of(tmp_path)[0] - warmup_s + 0.7)

@@ -12,9 +12,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from bench.base.polling import eventually
+from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.servers import HOST, LARGEST_MESSAGE_BYTES
 from bench.model.stacks import parse_stack
-from bench.servers import Server, serving_stack
 from bench.tests.browser import chromium, needs_chromium
 from labs.live_preview.drafts import MOST_CHARACTERS
 from labs.live_preview.streams import SILENT_AT_MOST_S
@@ -31,14 +31,14 @@ ATTACK = "</textarea><script>window.ran = true</script><img src=x onerror='windo
 
 
 @contextmanager
-def serving_live_preview(door: str, threads: int = THREADS) -> Iterator[Server]:
+def serving_live_preview(door: str, threads: int = THREADS) -> Iterator[RunningServer]:
     name = "live_preview_asgi@uvicorn" if door == "asgi" else f"live_preview_wsgi@gthread:{threads}"
     with serving_stack(parse_stack(name), grace_s=0) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, Server]]:
+def servers() -> Iterator[dict[str, RunningServer]]:
     """The same project behind each door, and at the end both are what they were at the start."""
     with ExitStack() as stack:
         servers = {door: stack.enter_context(serving_live_preview(door)) for door in ("asgi", "wsgi")}
@@ -71,7 +71,7 @@ def page(context: BrowserContext) -> Page:
     return context.new_page()
 
 
-def open_draft(page: Page, server: Server, name: str, way: str) -> None:
+def open_draft(page: Page, server: RunningServer, name: str, way: str) -> None:
     page.goto(f"{server.url}/drafts/{name}/{way}")
     if way != "post":
         expect(page.locator("#status")).to_have_text(re.compile("open"))
@@ -83,7 +83,7 @@ def expect_preview(page: Page, html: str) -> None:
 
 @needs_chromium
 @pytest.mark.parametrize(("door", "way"), DOORS_AND_WAYS)
-def test_typing_updates_the_preview(servers: dict[str, Server], page: Page, door: str, way: str) -> None:
+def test_typing_updates_the_preview(servers: dict[str, RunningServer], page: Page, door: str, way: str) -> None:
     open_draft(page, servers[door], f"typing-{way}", way)
     page.get_by_label("Draft").press_sequentially(TEXT)
     expect_preview(page, PREVIEW)
@@ -95,7 +95,7 @@ def test_typing_updates_the_preview(servers: dict[str, Server], page: Page, door
 @needs_chromium
 @pytest.mark.parametrize(("door", "way"), DOORS_AND_WAYS)
 def test_every_window_on_a_draft_that_listens_sees_what_one_types(
-    servers: dict[str, Server], context: BrowserContext, door: str, way: str
+    servers: dict[str, RunningServer], context: BrowserContext, door: str, way: str
 ) -> None:
     watchers = {each: context.new_page() for each in WAYS if (door, each) in DOORS_AND_WAYS and each != "post"}
     for each, watcher in watchers.items():
@@ -110,7 +110,9 @@ def test_every_window_on_a_draft_that_listens_sees_what_one_types(
 
 @needs_chromium
 @pytest.mark.parametrize(("door", "way"), DOORS_AND_WAYS)
-def test_a_typed_script_is_shown_and_does_not_run(servers: dict[str, Server], page: Page, door: str, way: str) -> None:
+def test_a_typed_script_is_shown_and_does_not_run(
+    servers: dict[str, RunningServer], page: Page, door: str, way: str
+) -> None:
     open_draft(page, servers[door], f"script-{way}", way)
     page.get_by_label("Draft").fill(ATTACK)
     preview = page.locator("#preview")
@@ -126,7 +128,7 @@ def test_a_typed_script_is_shown_and_does_not_run(servers: dict[str, Server], pa
 @needs_chromium
 @pytest.mark.parametrize(("door", "way"), DOORS_AND_WAYS)
 def test_a_draft_that_is_too_long_is_refused_with_a_sentence_until_it_is_shorter(
-    servers: dict[str, Server], page: Page, door: str, way: str
+    servers: dict[str, RunningServer], page: Page, door: str, way: str
 ) -> None:
     open_draft(page, servers[door], f"long-{way}", way)
     for text in (TOO_LONG, FAR_TOO_LONG):
@@ -138,7 +140,7 @@ def test_a_draft_that_is_too_long_is_refused_with_a_sentence_until_it_is_shorter
 
 @needs_chromium
 def test_under_wsgi_the_page_says_that_a_socket_cannot_work_and_shows_it(
-    servers: dict[str, Server], page: Page
+    servers: dict[str, RunningServer], page: Page
 ) -> None:
     page.goto(f"{servers['wsgi'].url}/drafts/no-socket/socket")
     expect(page.locator("#note.cannot")).to_have_text(UNDER_WSGI["socket"].sentence)
@@ -151,14 +153,14 @@ def test_under_wsgi_the_page_says_that_a_socket_cannot_work_and_shows_it(
 
 
 @needs_chromium
-def test_where_a_stream_waits_is_written_below_it(servers: dict[str, Server], page: Page) -> None:
+def test_where_a_stream_waits_is_written_below_it(servers: dict[str, RunningServer], page: Page) -> None:
     for door, place in (("wsgi", "in its thread"), ("asgi", "on its event loop")):
         open_draft(page, servers[door], "where", "stream")
         expect(page.locator("#where")).to_contain_text(place)
 
 
 @needs_chromium
-def test_without_javascript_a_button_shows_the_preview(servers: dict[str, Server], browser: Browser) -> None:
+def test_without_javascript_a_button_shows_the_preview(servers: dict[str, RunningServer], browser: Browser) -> None:
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto(servers["wsgi"].url)
@@ -188,12 +190,12 @@ def test_with_as_many_streams_as_threads_wsgi_answers_nobody_until_one_of_them_e
         assert answer.result(timeout=2 * 2 * SILENT_AT_MOST_S).status_code == 200
 
 
-def inside(server: Server) -> int:
+def inside(server: RunningServer) -> int:
     """Open streams and sockets of the server's process."""
     return int(httpx.get(f"{server.url}/whoami", trust_env=False).json()["inside_now"])
 
 
-def test_streams_and_sockets_that_are_left_hold_nothing(servers: dict[str, Server]) -> None:
+def test_streams_and_sockets_that_are_left_hold_nothing(servers: dict[str, RunningServer]) -> None:
     server = servers["asgi"]
     assert eventually(lambda: inside(server) == 0, within_s=5)
     streams: list[Iterator[str]] = []  # one that is forgotten closes its connection
@@ -206,7 +208,7 @@ def test_streams_and_sockets_that_are_left_hold_nothing(servers: dict[str, Serve
     assert eventually(lambda: inside(server) == 0, within_s=5)
 
 
-def socket_to(server: Server, origin: str | None) -> ClientConnection:
+def socket_to(server: RunningServer, origin: str | None) -> ClientConnection:
     where = f"ws://{HOST}:{server.port}/drafts/raw/socket"
     return connect(where, origin=origin, proxy=None, open_timeout=10, close_timeout=10)  # type: ignore[arg-type]
 
@@ -217,13 +219,13 @@ def wait_for(text: str, socket: ClientConnection) -> None:
 
 
 @pytest.mark.parametrize("origin", ["http://elsewhere.example", "null", None, "http://127.0.0.1:1"])
-def test_a_socket_of_another_site_is_refused(servers: dict[str, Server], origin: str | None) -> None:
+def test_a_socket_of_another_site_is_refused(servers: dict[str, RunningServer], origin: str | None) -> None:
     with pytest.raises(InvalidStatus) as refused:
         socket_to(servers["asgi"], origin)
     assert refused.value.response.status_code == 403
 
 
-def test_a_socket_that_says_nonsense_is_told_so_and_stays(servers: dict[str, Server]) -> None:
+def test_a_socket_that_says_nonsense_is_told_so_and_stays(servers: dict[str, RunningServer]) -> None:
     with socket_to(servers["asgi"], servers["asgi"].url) as socket:
         for message in ("no json", "{}", b"\x00\xff"):
             socket.send(message)
@@ -232,7 +234,7 @@ def test_a_socket_that_says_nonsense_is_told_so_and_stays(servers: dict[str, Ser
         assert "<h3>sense</h3>" in str(socket.recv(timeout=10))
 
 
-def test_a_message_beyond_the_server_s_limit_ends_its_socket_and_no_other(servers: dict[str, Server]) -> None:
+def test_a_message_beyond_the_server_s_limit_ends_its_socket_and_no_other(servers: dict[str, RunningServer]) -> None:
     server = servers["asgi"]
     with socket_to(server, server.url) as other, socket_to(server, server.url) as socket:
         socket.send("x" * (LARGEST_MESSAGE_BYTES + 1))
@@ -246,7 +248,7 @@ CONTACT_STACKS = ["sync_wsgi@gthread:8", "async_asgi@uvicorn"]
 
 
 @pytest.fixture(scope="module")
-def contact_servers() -> Iterator[list[Server]]:
+def contact_servers() -> Iterator[list[RunningServer]]:
     with ExitStack() as stack:
         yield [stack.enter_context(serving_stack(parse_stack(name), grace_s=0)) for name in CONTACT_STACKS]
 
@@ -264,7 +266,7 @@ def fill(page: Page, email: str) -> None:
     page.get_by_label("Message").fill("Hello")
 
 
-def filled_in(page: Page, server: Server) -> list[str]:
+def filled_in(page: Page, server: RunningServer) -> list[str]:
     """The form as it comes, with errors, and what stands in its place when it is sent."""
     page.goto(f"{server.url}/contact")
     parts = [part_of(page)]
@@ -285,7 +287,7 @@ def filled_in(page: Page, server: Server) -> list[str]:
 
 @needs_chromium
 def test_a_visitor_to_the_form_sees_no_difference_between_wsgi_and_asgi(
-    contact_servers: list[Server], context: BrowserContext
+    contact_servers: list[RunningServer], context: BrowserContext
 ) -> None:
     loads: list[str] = []
     page = context.new_page()
@@ -296,7 +298,7 @@ def test_a_visitor_to_the_form_sees_no_difference_between_wsgi_and_asgi(
 
 
 @needs_chromium
-def test_the_form_works_without_javascript(contact_servers: list[Server], browser: Browser) -> None:
+def test_the_form_works_without_javascript(contact_servers: list[RunningServer], browser: Browser) -> None:
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         sync, in_async = (filled_in(page, server) for server in contact_servers)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import experiment
 from bench.base.errors import DamagedRun, LabError, UsageError
+from bench.measure import runner
 from bench.model import histograms, run_json, run_record, run_store, trial_matrix
 from bench.model.run_record import Run
 from bench.model.trial_plan import planned_trial
@@ -21,7 +21,7 @@ from bench.tests.processes import lab
 def run() -> Run:
     """A run with three trials: measured, invalid, and not run."""
     wishes = trial_matrix.Overrides(users=(10,), repeats=1, seed=5)
-    planned, ordered = experiment.new_run("first_look", "quick", wishes)
+    planned, ordered = runner.new_run("first_look", "quick", wishes)
     histogram = histograms.new_histogram()
     for latency_us in (101_234, 102_345, 1, 599_999_999):
         histogram.record_value(latency_us)

@@ -17,8 +17,8 @@ import pytest
 
 from bench.base.files import ROOT
 from bench.base.polling import eventually
+from bench.measure.ports import free_port
 from bench.model.servers import HOST
-from bench.servers import free_port
 from bench.tests.processes import assert_nothing_is_left, end, lab, running
 
 WATCHED = ROOT / "labs" / "common" / "gauge.py"

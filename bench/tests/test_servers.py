@@ -17,15 +17,17 @@ import pytest
 
 from bench.base.errors import MissingDependency, NotRun
 from bench.base.polling import eventually
+from bench.measure.ports import free_port
+from bench.measure.processes import has_ended
+from bench.measure.readiness import serving, serving_stack
+from bench.measure.variables import clean_environment
 from bench.model.servers import HOST, SERVERS
 from bench.model.stacks import parse_stack
-from bench.servers import free_port, has_ended, serving, serving_stack
 from bench.tests.processes import assert_nothing_is_left, running
-from bench.variables import clean_environment
 
 SERVE_AND_TELL = """
 import sys, time
-from bench.servers import serving_stack
+from bench.measure.readiness import serving_stack
 from bench.model.stacks import parse_stack
 with serving_stack(parse_stack(sys.argv[1])) as server:
     print(server.port, *(process.pid for process in server.family()), flush=True)
@@ -77,8 +79,8 @@ def test_a_port_that_is_taken_is_refused_with_the_pid_of_its_owner(stack: str, s
 
 
 def test_a_stranger_who_came_between_is_told_by_the_nonce(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.servers.READY_WITHIN_S", 0.5)
-    monkeypatch.setattr("bench.servers.require_free", lambda port, host: None)
+    monkeypatch.setattr("bench.measure.readiness.READY_WITHIN_S", 0.5)
+    monkeypatch.setattr("bench.measure.readiness.require_free", lambda port, host: None)
     with answering_stranger() as port:
         command = ["python", "-c", "import time; time.sleep(60)"]
         with pytest.raises(NotRun) as refusal, serving(command, port, environment={}):
@@ -122,7 +124,7 @@ def test_after_an_interruption_no_process_and_no_socket_is_left(mark: str) -> No
 
 
 def test_a_server_that_ignores_sigterm_is_killed(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.servers.STOP_WITHIN_S", 0.3)
+    monkeypatch.setattr("bench.measure.processes.STOP_WITHIN_S", 0.3)
     with serving_stack(parse_stack("bare_wsgi@gthread:4")) as server:
         for process in server.family():
             process.suspend()

@@ -11,11 +11,11 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from bench import preflight
 from bench.base.polling import eventually
+from bench.measure import preflight
+from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.servers import LARGEST_MESSAGE_BYTES
 from bench.model.stacks import parse_stack
-from bench.servers import Server, serving_stack
 from bench.tests.live import LIVE_STACKS, WITHIN_S, enter, get, heard, open_there, publish, refused_with, socket
 from labs.channels_live.sockets import robust
 
@@ -38,7 +38,7 @@ RUDE_FRAMES = {
 
 
 @pytest.fixture(scope="module", params=LIVE_STACKS)
-def live(request: pytest.FixtureRequest) -> Iterator[Server]:
+def live(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     """Each live stack in turn, without Redis, once for all tests; they use rooms of their own."""
     preflight.raise_descriptor_limit()
     with serving_stack(parse_stack(request.param)) as server:
@@ -49,7 +49,7 @@ async def texts(client: ClientConnection, count: int) -> list[str]:
     return [(await heard(client))["text"] for _ in range(count)]
 
 
-def test_what_one_says_is_heard_by_all_in_the_room_and_by_nobody_else(live: Server) -> None:
+def test_what_one_says_is_heard_by_all_in_the_room_and_by_nobody_else(live: RunningServer) -> None:
     async def talk() -> None:
         a, b, elsewhere = [await enter(live, f"/ws/{path}") for path in ("chat/one", "chat_sync/one", "chat/other")]
         for client, text in ((a, "from async"), (b, "from sync"), (elsewhere, "elsewhere")):
@@ -61,7 +61,7 @@ def test_what_one_says_is_heard_by_all_in_the_room_and_by_nobody_else(live: Serv
     asyncio.run(talk())
 
 
-async def order_heard(server: Server, waiting: str, talking: str, listening: str) -> list[str]:
+async def order_heard(server: RunningServer, waiting: str, talking: str, listening: str) -> list[str]:
     """One socket waits before it speaks, others say hello after it; what a listener in their room hears, in order."""
     async with await enter(server, listening) as listener, await enter(server, waiting) as waiter:
         talkers = [await enter(server, talking) for _ in range(3)]
@@ -77,23 +77,23 @@ async def order_heard(server: Server, waiting: str, talking: str, listening: str
 WAITED, HELLOS = [f"/wait {WAIT_MS}"], ["hello"] * 3
 
 
-def test_an_async_consumer_that_waits_holds_up_nobody(live: Server) -> None:
+def test_an_async_consumer_that_waits_holds_up_nobody(live: RunningServer) -> None:
     rooms = ("/ws/chat/wait", "/ws/chat/wait", "/ws/chat/wait")
     assert asyncio.run(order_heard(live, *rooms)) == HELLOS + WAITED
 
 
-def test_a_sync_consumer_that_waits_holds_up_every_other_sync_socket(live: Server) -> None:
+def test_a_sync_consumer_that_waits_holds_up_every_other_sync_socket(live: RunningServer) -> None:
     rooms = ("/ws/chat_sync/stall", "/ws/chat_sync/stall", "/ws/chat_sync/stall")
     assert asyncio.run(order_heard(live, *rooms)) == WAITED + HELLOS
 
 
-def test_a_sync_consumer_that_waits_holds_up_the_async_sockets_too(live: Server) -> None:
+def test_a_sync_consumer_that_waits_holds_up_the_async_sockets_too(live: RunningServer) -> None:
     """Before each message an async consumer looks after old database connections, on that same one thread."""
     rooms = ("/ws/chat_sync/both", "/ws/chat/both", "/ws/chat/both")
     assert asyncio.run(order_heard(live, *rooms)) == WAITED + HELLOS
 
 
-def test_http_is_answered_while_a_sync_consumer_waits(live: Server) -> None:
+def test_http_is_answered_while_a_sync_consumer_waits(live: RunningServer) -> None:
     async def ask() -> None:
         async with await enter(live, "/ws/chat_sync/http") as waiter:
             await waiter.send(f"/wait {WAIT_MS}")
@@ -106,7 +106,7 @@ def test_http_is_answered_while_a_sync_consumer_waits(live: Server) -> None:
 
 
 @pytest.mark.parametrize(("path", "is_the_loop_s"), [("/ws/chat/thread", True), ("/ws/chat_sync/thread", False)])
-def test_all_sockets_are_handled_on_one_thread(live: Server, path: str, is_the_loop_s: bool) -> None:
+def test_all_sockets_are_handled_on_one_thread(live: RunningServer, path: str, is_the_loop_s: bool) -> None:
     async def threads() -> set[int]:
         clients = [await enter(live, path) for _ in range(10)]
         await asyncio.gather(*(client.send("hello") for client in clients))
@@ -118,7 +118,7 @@ def test_all_sockets_are_handled_on_one_thread(live: Server, path: str, is_the_l
     assert (thread == get(live, "/whoami")["thread_id"]) is is_the_loop_s
 
 
-def test_a_thousand_sockets_closed_without_a_goodbye_leave_nothing_behind(live: Server) -> None:
+def test_a_thousand_sockets_closed_without_a_goodbye_leave_nothing_behind(live: RunningServer) -> None:
     asyncio.run(come_and_go(live, 6))  # whatever is made once is there now
     before, log = at_rest(live), live.log.read_bytes()
     most = asyncio.run(come_and_go(live, SOCKETS))
@@ -128,7 +128,7 @@ def test_a_thousand_sockets_closed_without_a_goodbye_leave_nothing_behind(live: 
     assert live.log.read_text() == log.decode()
 
 
-def at_rest(server: Server) -> dict[str, int]:
+def at_rest(server: RunningServer) -> dict[str, int]:
     """What is open in the server once two looks in a row agree."""
     looks = [open_there(server)]
 
@@ -144,7 +144,7 @@ def is_as_before(before: dict[str, int], now: dict[str, int]) -> bool:
     return all(now[what] <= count for what, count in before.items())
 
 
-async def come_and_go(server: Server, count: int) -> dict[str, int]:
+async def come_and_go(server: RunningServer, count: int) -> dict[str, int]:
     """Open so many sockets of three kinds, look, and reset all while they are told something; gives what was open."""
     paths = ["/ws/news", "/ws/chat/many", "/ws/chat_sync/many"]
     room = asyncio.Semaphore(AT_ONCE)
@@ -163,7 +163,7 @@ async def come_and_go(server: Server, count: int) -> dict[str, int]:
     return most
 
 
-async def told_and_closed(server: Server, message: str | bytes) -> tuple[str, int | None]:
+async def told_and_closed(server: RunningServer, message: str | bytes) -> tuple[str, int | None]:
     """The sentence that the message is answered with, and the code with which the socket is closed after it."""
     async with await enter(server, "/ws/chat/rude") as client:
         await client.send(message)
@@ -181,7 +181,7 @@ async def told_and_closed(server: Server, message: str | bytes) -> tuple[str, in
     ],
 )
 def test_a_message_that_is_too_long_or_not_text_is_told_so_and_the_socket_closed(
-    live: Server, message: str | bytes, sentence: str, code: int
+    live: RunningServer, message: str | bytes, sentence: str, code: int
 ) -> None:
     with unharmed(live):
         assert asyncio.run(told_and_closed(live, message)) == (sentence, code)
@@ -202,7 +202,7 @@ def test_what_a_room_says_after_a_socket_was_refused_is_not_sent_to_it() -> None
     assert sent == ["websocket.send", "websocket.close"]
 
 
-def test_a_wait_that_is_no_number_is_told_so_and_the_socket_stays(live: Server) -> None:
+def test_a_wait_that_is_no_number_is_told_so_and_the_socket_stays(live: RunningServer) -> None:
     async def say() -> None:
         for path in ("/ws/chat/wait", "/ws/chat_sync/wait"):
             async with await enter(live, path) as client:
@@ -215,7 +215,7 @@ def test_a_wait_that_is_no_number_is_told_so_and_the_socket_stays(live: Server) 
 
 
 @contextmanager
-def unharmed(server: Server) -> Iterator[None]:
+def unharmed(server: RunningServer) -> Iterator[None]:
     """Afterwards the server answers, and has had nothing to say."""
     log = server.log.read_text()
     yield
@@ -223,7 +223,7 @@ def unharmed(server: Server) -> Iterator[None]:
     assert server.log.read_text() == log
 
 
-async def closed_after(server: Server, frame: bytes, path: str = "/ws/chat/rude") -> None:
+async def closed_after(server: RunningServer, frame: bytes, path: str = "/ws/chat/rude") -> None:
     """Send the bytes over an open socket as they are, and wait until the server has closed it; others stay."""
     async with await enter(server, path) as polite:
         rude = await enter(server, path)
@@ -234,12 +234,12 @@ async def closed_after(server: Server, frame: bytes, path: str = "/ws/chat/rude"
 
 
 @pytest.mark.parametrize("frame", RUDE_FRAMES)
-def test_a_malformed_frame_ends_its_own_socket_and_nothing_else(live: Server, frame: str) -> None:
+def test_a_malformed_frame_ends_its_own_socket_and_nothing_else(live: RunningServer, frame: str) -> None:
     asyncio.run(closed_after(live, RUDE_FRAMES[frame]))
     assert get(live, "/hello") == {"message": "hello"}
 
 
-def test_the_server_itself_refuses_what_is_larger_than_its_limit(live: Server) -> None:
+def test_the_server_itself_refuses_what_is_larger_than_its_limit(live: RunningServer) -> None:
     """The application would have answered with a sentence; nothing comes but the end."""
 
     async def send() -> list[Any]:
@@ -254,18 +254,18 @@ def test_the_server_itself_refuses_what_is_larger_than_its_limit(live: Server) -
 @pytest.mark.parametrize(
     "origin", [None, "http://example.org", "null", "http://127.0.0.1.example.org", "http://127.0.0.1:1"]
 )
-def test_another_origin_or_none_is_refused(live: Server, origin: str | None) -> None:
+def test_another_origin_or_none_is_refused(live: RunningServer, origin: str | None) -> None:
     with unharmed(live):
         assert asyncio.run(refused_with(live, "/ws/chat/one", origin=origin)) == 403
 
 
 @pytest.mark.parametrize("path", ["/", "/ws/chat/", "/ws/chat/a b", "/ws/chat/" + "x" * 51, "/ws/nothing"])
-def test_a_socket_to_an_unknown_path_is_refused_without_a_trace(live: Server, path: str) -> None:
+def test_a_socket_to_an_unknown_path_is_refused_without_a_trace(live: RunningServer, path: str) -> None:
     with unharmed(live):
         assert asyncio.run(refused_with(live, path.replace(" ", "%20"))) == 403
 
 
-def test_news_comes_over_a_socket_in_the_order_published(live: Server) -> None:
+def test_news_comes_over_a_socket_in_the_order_published(live: RunningServer) -> None:
     async def listen() -> list[Any]:
         async with socket(live, "/ws/news") as news:
             assert await asyncio.to_thread(eventually, lambda: get(live, "/process")["news_listeners"], WITHIN_S)

@@ -26,8 +26,9 @@ PROGRAM = """
 import json, sys, time
 from pathlib import Path
 import psutil
-from bench import record, report, verify
-run = record.load(Path(sys.argv[1]))
+from bench import report, verify
+from bench.model import run_store
+run = run_store.load_run(Path(sys.argv[1]))
 findings = verify.judged(run)
 page = report.write_report(run, Path(sys.argv[2]))
 def peak_bytes():

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from bench import connections
 from bench.analyse import utilisation
 from bench.analyse.gates import judge
+from bench.measure import connection_trial
+from bench.measure.readiness import serving_stack
+from bench.measure.trial import run_trial
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import planned_trial
 from bench.model.trial_record import Trial
 from bench.model.workloads import parse_request
-from bench.servers import serving_stack
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.windows import OPEN, assert_without_numbers, codes_of, other_stack, planned
-from bench.trial import run_trial
 
 HELD = {"rate_per_s": 40.0}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -109,6 +109,8 @@ def test_an_answer_in_a_wave_has_to_wait_too(first_ms: int, verdict: str) -> Non
     plan = planned(request="hold?ms=100", users=None, connections=2)
     asked = [{"began_s": 1.0, "ended_s": 1.0 + ms / 1000, "error": ""} for ms in (first_ms, 130)]
     failed = {"began_s": 1.0, "ended_s": 1.01, "error": "status 500"}
-    trial = connections._judged(planned_trial(plan), connections.Seen([], [], {"waves": [[*asked, failed], []]}))
+    trial = connection_trial._judged(
+        planned_trial(plan), connection_trial.Seen([], [], {"waves": [[*asked, failed], []]})
+    )
     assert trial.verdict == verdict
     assert verdict == "ok" or "too-early" in codes_of(trial)

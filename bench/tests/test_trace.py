@@ -17,9 +17,9 @@ from bench.base.files import ROOT
 from bench.base.polling import eventually
 from bench.hops.asking import trace_of
 from bench.hops.inside.trace import Trace
+from bench.measure.ports import free_port
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
-from bench.servers import free_port
 from bench.tests.processes import assert_nothing_is_left
 
 LAB = (sys.executable, "-m", "bench")

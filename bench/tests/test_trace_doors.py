@@ -25,7 +25,7 @@ from bench.hops.inside.ask_asgi import scope_of
 from bench.hops.inside.ask_wsgi import environ_of
 from bench.hops.inside.collect import Collector
 from bench.hops.inside.traced import TracedWSGI
-from bench.servers import free_port
+from bench.measure.ports import free_port
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.test_trace import LAB, answers, from_anywhere
 from bench.tests.traced_project import ask, notes, write_application, write_project

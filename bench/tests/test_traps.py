@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from bench.base.files import ROOT
-from bench.databases.database import Database
 from bench.exhibits import traps
 from bench.exhibits.trap_ways import OTHER_AFTER_S, WAYS
 from bench.exhibits.traps import Seen
 from bench.learn import live
-from bench.variables import clean_environment
+from bench.measure.database.database import Database
+from bench.measure.variables import clean_environment
 from labs.tests.ask import ask
 from labs.traps.names import TRAPS
 

@@ -8,19 +8,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench import experiment
 from bench.analyse.gates import MAX_OVER_LIMIT
 from bench.base.errors import ExitCode, SecondInterrupt
 from bench.cli import exit_code_of
-from bench.load.process import RunningLoad
+from bench.measure import runner
+from bench.measure.load.launcher import RunningLoad
+from bench.measure.monitor import WindowRunner
+from bench.measure.trial import run_trial
 from bench.model import histograms, run_store, trial_matrix
 from bench.model.servers import SERVERS
 from bench.model.trial_record import Trial
 from bench.model.workloads import parse_request
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.windows import OPEN, assert_without_numbers, codes_of, planned
-from bench.trial import run_trial
-from bench.watch import Watch
 
 # DESIGN, "A trial in run.json ... has at least".
 CONTRACT = {
@@ -106,14 +106,14 @@ def test_a_wrong_answer_makes_the_trial_invalid_before_anything_is_timed(mark: s
 
 def interrupted_in_the_window(monkeypatch: pytest.MonkeyPatch, after_s: float) -> None:
     """As by Ctrl-C; not by a signal, which would hit psutil with a file open, and pytest minds."""
-    original = Watch._look
+    original = WindowRunner._look
 
-    def look(watch: Watch) -> None:
+    def look(watch: WindowRunner) -> None:
         if watch.start_s and time.monotonic() > watch.start_s + after_s:
             raise KeyboardInterrupt
         original(watch)
 
-    monkeypatch.setattr(Watch, "_look", look)
+    monkeypatch.setattr(WindowRunner, "_look", look)
 
 
 @pytest.mark.parametrize("load", [{}, OPEN], ids=["closed", "open"])
@@ -135,7 +135,7 @@ def test_an_interruption_before_the_window_has_nothing_to_count(mark: str, monke
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bench.trial.probe", interrupted)
+    monkeypatch.setattr("bench.measure.trial.check_contract", interrupted)
     trial = run_trial(planned("sync_wsgi@gthread:8"))
     assert (trial.verdict, trial.issued) == ("aborted", 0)
     assert_nothing_is_left(mark)
@@ -160,8 +160,8 @@ def test_a_missing_package_is_a_hole_and_the_rest_of_the_run_goes_on(
     wishes = trial_matrix.Overrides(
         stacks=("bare_asgi@absent", "bare_asgi@uvicorn"), requests=("hello",), users=(2,), repeats=1, duration_s=0.5
     )
-    run, ordered = experiment.new_run("first_look", "quick", wishes)
-    finished = experiment.perform(run, sorted(ordered, key=lambda plan: plan.stack.name), tmp_path)
+    run, ordered = runner.new_run("first_look", "quick", wishes)
+    finished = runner.perform(run, sorted(ordered, key=lambda plan: plan.stack.name), tmp_path)
     absent, present = finished.trials
     assert (absent.stack, absent.verdict) == ("bare_asgi@absent", "not-run")
     assert "python -m pip install no-such-package" in absent.reasons[0].message

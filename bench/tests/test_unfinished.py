@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from bench import experiment, reproduce, unfinished
+from bench import reproduce
 from bench.base import files
 from bench.base.errors import ExitCode, LabError, UsageError
 from bench.base.polling import eventually
 from bench.cli import main
 from bench.learn import live
+from bench.measure import orphaned_runs, runner
 from bench.model import run_store
 from bench.model.trial_plan import TrialPlan, planned_trial
 from bench.model.trial_record import Reason, Trial
@@ -45,7 +46,7 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     def run_trial(plan: TrialPlan, keep: Path) -> Trial:
         return replace(planned_trial(plan), verdict="not-run", reasons=[Reason("not-run", "Nothing is measured here.")])
 
-    monkeypatch.setattr(experiment, "run_trial", run_trial)
+    monkeypatch.setattr(runner, "run_trial", run_trial)
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -55,7 +56,7 @@ def test_runs_of_the_same_second_have_two_folders(results: Path, monkeypatch: py
         def now(cls, tz: Any = None) -> "Stopped":
             return cls(2031, 5, 6, 7, 8, 9)
 
-    monkeypatch.setattr(unfinished, "datetime", Stopped)
+    monkeypatch.setattr(orphaned_runs, "datetime", Stopped)
     assert [main(RUN), main(RUN)] == [ExitCode.NOT_RUN] * 2
     name = "first_look-quick-20310506-070809"
     assert sorted(os.listdir(results)) == [name, f"{name}-2", "latest"]
@@ -87,7 +88,7 @@ def test_of_many_that_claim_a_folder_at_once_one_has_it(tmp_path: Path) -> None:
         with ExitStack() as held:
             together.wait(30)
             try:
-                held.enter_context(unfinished.claimed(tmp_path / "run"))
+                held.enter_context(orphaned_runs.claimed(tmp_path / "run"))
                 won.append(1)
             except UsageError as error:
                 refused.append(str(error))
@@ -109,7 +110,7 @@ def test_a_folder_that_another_process_writes_a_run_to_is_refused(
     folder = tmp_path / "run"
     monkeypatch.setenv("LAB_RESULTS_DIR", str(results))
     with running(sys.executable, "-m", "bench", *RUN, "--duration", "30", "--out", str(folder)) as other:
-        assert eventually((folder / unfinished.MARKER).exists, within_s=40)
+        assert eventually((folder / orphaned_runs.MARKER).exists, within_s=40)
         assert main([*RUN, "--out", str(folder)]) == ExitCode.USAGE
         status, _, err = end(other, signal.SIGTERM)
     assert (status, run_store.load_run(folder).status) == (ExitCode.INTERRUPTED, "aborted"), err
@@ -118,7 +119,7 @@ def test_a_folder_that_another_process_writes_a_run_to_is_refused(
     assert_nothing_is_left(mark)
 
 
-@pytest.mark.parametrize("name", ["report.html", "requests", unfinished.MARKER])
+@pytest.mark.parametrize("name", ["report.html", "requests", orphaned_runs.MARKER])
 def test_a_folder_with_files_of_the_user_s_that_a_run_would_write_over_is_refused(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,7 +132,7 @@ def test_a_folder_with_files_of_the_user_s_that_a_run_would_write_over_is_refuse
 @pytest.mark.usefixtures("unmeasured")
 def test_a_folder_of_a_run_that_was_killed_before_its_first_trial_is_used_again(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    abandon(tmp_path / "run", unfinished.MARKER)
+    abandon(tmp_path / "run", orphaned_runs.MARKER)
     assert main([*RUN, "--out", str(tmp_path / "run")]) == ExitCode.NOT_RUN
     assert run_store.load_run(tmp_path / "run").status == "complete"
 
@@ -165,11 +166,11 @@ def test_a_run_whose_first_trial_is_interrupted_gives_its_folder_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(plan: TrialPlan, keep: Path) -> Trial:
-        assert unfinished.abort_those_of_the_dead([tmp_path]) == []
+        assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
         signal.raise_signal(signal.SIGHUP)
         raise AssertionError
 
-    monkeypatch.setattr(experiment, "run_trial", interrupted)
+    monkeypatch.setattr(runner, "run_trial", interrupted)
     assert main([*RUN, "--out", str(tmp_path / "run")]) == ExitCode.INTERRUPTED
     assert run_store.load_run(tmp_path / "run").status == "aborted"
     assert sorted(os.listdir(tmp_path / "run")) == ["report.html", "run.json"]

@@ -9,14 +9,16 @@ from pathlib import Path
 import django
 import pytest
 
-from bench import environment, variables
 from bench.cli import main
-from bench.load.process import running_load
+from bench.measure import machine, variables
+from bench.measure.load.launcher import running_load
+from bench.measure.processes import Process, start
+from bench.measure.readiness import serving_stack
+from bench.measure.services import serving_upstream
+from bench.measure.trial import ask_of
+from bench.measure.variables import clean_environment
 from bench.model.trial_plan import Engine
-from bench.servers import Process, serving_stack, serving_upstream, start
 from bench.tests.windows import OPEN, planned
-from bench.trial import ask_of
-from bench.variables import clean_environment
 
 CHANGING = {
     "an interpreter": (
@@ -55,7 +57,7 @@ def test_what_changes_a_measured_process_is_cleared_and_named(what: str, monkeyp
     for name in CHANGING[what]:
         monkeypatch.setenv(name, "1")
     assert not clean_environment({}).keys() & set(CHANGING[what])
-    assert environment.describe()["variables"] == {"cleared": sorted(CHANGING[what]), "kept": []}
+    assert machine.describe_machine()["variables"] == {"cleared": sorted(CHANGING[what]), "kept": []}
 
 
 def test_server_load_and_upstream_do_not_see_what_would_slow_them(
@@ -90,7 +92,7 @@ def test_what_an_interpreter_may_need_is_kept_and_told(
     monkeypatch.setenv("PYTHONDEVMODE", "1")
     assert clean_environment({})["LD_LIBRARY_PATH"] == "/opt/python/lib"
     assert clean_environment({})["PYTHONPATH"] == packages
-    assert environment.describe()["variables"] == {
+    assert machine.describe_machine()["variables"] == {
         "cleared": ["PYTHONDEVMODE"],
         "kept": ["LD_LIBRARY_PATH", "PYTHONPATH"],
     }
@@ -110,7 +112,7 @@ def test_variables_of_libpq_lead_to_a_database_of_the_users_and_not_to_ours(monk
 
 def test_values_are_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DD_API_KEY", "a secret")
-    assert "a secret" not in json.dumps(environment.describe())
+    assert "a secret" not in json.dumps(machine.describe_machine())
 
 
 def test_an_application_of_the_users_has_the_environment_of_the_user(

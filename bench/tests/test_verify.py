@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import experiment as runner
 from bench import verify
 from bench.base.errors import ExitCode
 from bench.cli import main
+from bench.measure import runner
 from bench.model import experiment, run_store, trial_matrix
 from bench.model.run_record import Assertion, Run
 from bench.tests import runs

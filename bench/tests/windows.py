@@ -9,13 +9,13 @@ from typing import Any
 import psutil
 import pytest
 
+from bench.measure.monitor import WindowRunner
+from bench.measure.trial import run_trial
 from bench.model.servers import SERVERS, Budget, Interface
 from bench.model.stacks import Lab, Stack, parse_stack
 from bench.model.trial_plan import TrialPlan
 from bench.model.trial_record import Event, Trial
 from bench.model.workloads import parse_request
-from bench.trial import run_trial
-from bench.watch import Watch
 
 OPEN: dict[str, Any] = {"users": None, "rate_per_s": 100.0}
 MADE_AGAIN = 5
@@ -29,24 +29,24 @@ def planned(stack: str = "async_asgi@uvicorn", request: str = "wait?ms=20", **ch
     return replace(plan, **changes)
 
 
-def in_the_window(monkeypatch: pytest.MonkeyPatch, act: Callable[[Watch], None], after_s: float = 0.5) -> None:
+def in_the_window(monkeypatch: pytest.MonkeyPatch, act: Callable[[WindowRunner], None], after_s: float = 0.5) -> None:
     """Have something happen to the next trial so long after its window has begun."""
-    original = Watch._wait_for_window
+    original = WindowRunner._wait_for_window
 
-    def wait_for_window(watch: Watch) -> tuple[float, float]:
+    def wait_for_window(watch: WindowRunner) -> tuple[float, float]:
         window = original(watch)
         threading.Timer(window[0] + after_s - time.monotonic(), act, [watch]).start()
         return window
 
-    monkeypatch.setattr(Watch, "_wait_for_window", wait_for_window)
+    monkeypatch.setattr(WindowRunner, "_wait_for_window", wait_for_window)
 
 
-def server_of(watch: Watch) -> list[psutil.Process]:
+def server_of(watch: WindowRunner) -> list[psutil.Process]:
     assert watch.server
     return watch.server.family()
 
 
-def load_of(watch: Watch) -> list[psutil.Process]:
+def load_of(watch: WindowRunner) -> list[psutil.Process]:
     return [member for process in watch.load.processes for member in process.family()]
 
 

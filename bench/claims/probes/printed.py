@@ -16,8 +16,10 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import httpx
 
 from bench.base.errors import LabError
+from bench.measure.ports import free_port
+from bench.measure.processes import Process, start, work_folder
+from bench.measure.readiness import listens_within
 from bench.model.servers import HOST
-from bench.servers import Process, free_port, listens_within, start, work_folder
 
 HELLO = "Hello, World!\n"
 LISTENS_WITHIN_S = 10.0

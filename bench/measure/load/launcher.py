@@ -1,0 +1,203 @@
+"""The load from the outside: start its processes, give the go, gather and merge what they recorded.
+
+A closed loop is Locust (`closed.py`), alone or as a master with workers here or on other machines; an open loop is
+`open_loop.py`. Both speak through files in one folder: see the head of `closed.py`.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.measure.load.recording import Recording, Stretch, merge
+from bench.measure.ports import free_port, require_free
+from bench.measure.processes import Process, start
+from bench.model.servers import OWN_HOST_VARIABLE
+from bench.model.trial_plan import Engine
+
+LOCUST = ("python", "-m", "locust", "-f", "bench/measure/load/closed.py", "--headless", "--only-summary")
+OPEN_LOOP = ("python", "-m", "bench.measure.load.open_loop")
+QUIET = ("--loglevel", "WARNING", "--stop-timeout", "0")
+TIMEOUT_S = 30.0  # of a request of the open loop
+DRAIN_S = 3.0  # after an open loop's window; what is unanswered then is censored
+POLL_S = 0.01
+FAREWELL_S = 1.5
+
+
+@dataclass(frozen=True)
+class LoadSpec:
+    """What the load does. `body` is the one right answer, None for any.
+
+    With `users` the loop is closed, held back to `rate_per_s` where that is given too; without it is open. Users start
+    at random within `spread_s`, so that they do not march in step through the window.
+    """
+
+    url: str
+    path: str
+    body: bytes | None
+    users: int | None
+    warmup_s: float
+    duration_s: float
+    spread_s: float = 0.0
+    rate_per_s: float | None = None
+    schedule: str = "poisson"
+    seed: int = 0
+    max_in_flight: int = 1000
+
+
+class RunningLoad:
+    """Running load processes: one on its own, or a master and its workers."""
+
+    def __init__(self, folder: Path, processes: list[Process], engine: Engine) -> None:
+        self.folder, self.processes, self.engine = folder, processes, engine
+        self.expected = engine.recordings
+
+    @property
+    def command(self) -> list[str]:
+        """Return the command of the first process, as it is written in `run.json`."""
+        return self.processes[0].command
+
+    @property
+    def requests_file(self) -> Path:
+        """Every single request of an open loop, as gzipped CSV; absent for a closed one."""
+        return self.folder / "requests.csv.gz"
+
+    def go(self) -> None:
+        """The server is ready: let the load in."""
+        (self.folder / "go").touch()
+
+    def hand_in(self, within_s: float) -> Recording | None:
+        """End the window now and merge what was recorded; None where not all is there in time."""
+        (self.folder / "stop").touch()
+        return merge(self.parts()) if self._settled(within_s) else None
+
+    def stop(self) -> None:
+        """End the load at once: what it had to say is in its recordings."""
+        for process in self.processes:
+            process.stop(within_s=0)
+
+    def window(self) -> Stretch | None:
+        """Start and end of the window in monotonic seconds, once all users are there."""
+        path = self.folder / "window.json"
+        if not path.exists():
+            return None
+        window = json.loads(path.read_text())
+        return window["start_s"], window["end_s"]
+
+    def missing(self) -> str | None:
+        """A sentence about workers that have not found the master, if there are any."""
+        arrived = len(list(self.folder.glob("worker-*")))
+        if not self.engine.is_distributed or arrived == self.expected:
+            return None
+        there = f"only {arrived} of {self.expected} load processes had arrived"
+        if not self.engine.expect_workers:
+            return f"{there}. The end of the last one's log:\n{self.processes[-1].log_tail()}".rstrip()
+        master = f"{self.engine.bind}:{self.engine.port}"
+        return f"{there}: start `lab load-worker --master {master}` where the others are to run."
+
+    def refusal(self) -> str | None:
+        """The sentence of a worker that does not load our host, if there is one."""
+        path = self.folder / "refused"
+        return json.loads(path.read_text())["sentence"] if path.exists() else None
+
+    def parts(self) -> list[dict[str, Any]]:
+        """The recordings that have been written so far."""
+        return [json.loads(path.read_text()) for path in sorted(self.folder.glob("recording-*.json"))]
+
+    def is_recorded(self) -> bool:
+        """Return whether every load process has handed in its recording."""
+        return len(list(self.folder.glob("recording-*.json"))) == self.expected
+
+    def lost_process(self) -> str | None:
+        """A sentence about a load process that ended, or left the master, without having recorded, if there is one."""
+        lost = len(list(self.folder.glob("lost-*")))
+        if lost and not self._settled(0.0):
+            return f"{lost} of {self.expected} load processes went silent or left before the window was recorded."
+        for process in self.processes:
+            if process.exit_status is not None and not self._settled(0.5):
+                return (
+                    f"a load process ended with status {process.exit_status} before it had recorded "
+                    f"({len(self.parts())} of {self.expected} recordings are here). "
+                    f"The end of its log:\n{process.log_tail()}"
+                )
+        return None
+
+    def _settled(self, within_s: float) -> bool:
+        """True when all recordings are there; a file may appear just after its process was seen to end."""
+        deadline = time.monotonic() + within_s
+        while not self.is_recorded() and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        return self.is_recorded()
+
+
+def commands(ask: LoadSpec, folder: Path, engine: Engine) -> list[list[str]]:
+    """The load's command lines: one alone, or the Locust master's first and then one for each worker here."""
+    if ask.users is None:
+        return [[*OPEN_LOOP, *_open_arguments(ask, folder)]]
+    if not engine.is_distributed:
+        return [[*LOCUST, *_closed_arguments(ask, folder)]]
+    port = str(engine.port if engine.expect_workers else free_port(engine.bind))
+    master = ["--master", "--master-bind-host", engine.bind, "--master-bind-port", port]
+    worker = worker_command(engine.bind, port)
+    return [
+        [*LOCUST, *_closed_arguments(ask, folder), *master, "--expect-workers", str(engine.recordings)],
+        *(worker for _ in range(engine.processes)),
+    ]
+
+
+def worker_command(master: str, port: int | str) -> list[str]:
+    """A Locust worker, who learns everything else from its master."""
+    return [*LOCUST, *QUIET, "--worker", "--master-host", master, "--master-port", str(port)]
+
+
+def _closed_arguments(ask: LoadSpec, folder: Path) -> list[str]:
+    users = ask.users or 1
+    return [
+        *(*QUIET, "--host", ask.url, "--users", str(users), "--spawn-rate", str(users)),
+        *_arguments(ask, folder, "--lab-"),
+        *("--lab-spread", str(ask.spread_s)),
+        *(("--lab-rate-each", str(ask.rate_per_s / users)) if ask.rate_per_s else ()),
+    ]
+
+
+def _open_arguments(ask: LoadSpec, folder: Path) -> list[str]:
+    return [
+        *("--url", ask.url, "--rate", str(ask.rate_per_s), "--schedule", ask.schedule, "--seed", str(ask.seed)),
+        *_arguments(ask, folder, "--"),
+        *("--timeout", str(TIMEOUT_S), "--drain", str(DRAIN_S), "--max-in-flight", str(ask.max_in_flight)),
+    ]
+
+
+def _arguments(ask: LoadSpec, folder: Path, prefix: str) -> list[str]:
+    return [
+        *(f"{prefix}path", ask.path, f"{prefix}body", (ask.body or b"").decode()),
+        *(f"{prefix}warmup", str(ask.warmup_s), f"{prefix}duration", str(ask.duration_s)),
+        *(f"{prefix}folder", str(folder)),
+    ]
+
+
+@contextmanager
+def running_load(
+    ask: LoadSpec, folder: Path, *, engine: Engine, cpus: Sequence[int], allowed: bool = False
+) -> Iterator[RunningLoad]:
+    """Load processes that boot and then wait for `go`; stopped on the way out, whatever happened.
+
+    `allowed`: the user said that a target beyond loopback is theirs.
+    """
+    engine = engine if ask.users is not None else Engine()
+    if engine.expect_workers:
+        require_free(engine.port, engine.bind, option="--bind ADDRESS:PORT")
+    environment = {OWN_HOST_VARIABLE: "1"} if allowed else {}
+    with ExitStack() as stack:
+        running = []
+        for index, command in enumerate(commands(ask, folder, engine)):
+            log = folder / f"load-{index}.log"
+            popen = start(command, environment=environment, cpus=cpus, log=log)
+            process = Process(command, popen, log, list(cpus))
+            # A master that is asked to end tells workers elsewhere, who would find out by themselves seconds later.
+            stack.callback(process.stop, within_s=FAREWELL_S if engine.expect_workers else 0)
+            running.append(process)
+        yield RunningLoad(folder, running, engine)
