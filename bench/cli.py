@@ -75,9 +75,9 @@ def diff(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure an experiment, save the run and show it; return what `exit_code_of` says."""
-    from bench.hops.counting import count_hops
     from bench.measure import orphaned_runs, runner
     from bench.progress import RunProgress
+    from bench.trace.hop_counting import count_hops
     from bench.wishes import wishes_of
 
     planned, ordered = runner.new_run(arguments.experiment, arguments.profile, wishes_of(arguments))
@@ -190,7 +190,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def trace(arguments: argparse.Namespace) -> int:
     """Trace one request of a stack or of the user's own application."""
-    from bench.hops import command
+    from bench.trace import command
 
     return command.trace(arguments)
 

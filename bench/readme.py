@@ -25,7 +25,6 @@ from bench.claims.entries import entry
 from bench.claims.judging import Judged
 from bench.claims.material import Kept
 from bench.faults import FAULTS
-from bench.hops import kept
 from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
@@ -33,6 +32,7 @@ from bench.model.servers import SERVERS
 from bench.model.stacks import LABS
 from bench.model.workloads import BOUNDS, WORKLOADS
 from bench.tables.texts import AT_LEAST, HOLLOW, milliseconds, number, percent, span, whole
+from bench.trace import reference_traces
 
 FILES = ("README.md", "bench/README.md", "results/reference/README.md")
 SHOWN = {"experiment": "io_wait", "request": "wait?ms=100", "users": 200}
@@ -268,9 +268,9 @@ def _throughput() -> str:
 
 
 def _poster() -> str:
-    from bench.hops.picture import picture
+    from bench.trace.picture import picture
 
-    return picture(kept.load("poster")).svg()
+    return picture(reference_traces.load_trace("poster")).svg()
 
 
 def _held() -> str:
@@ -291,7 +291,7 @@ PICTURES = {
     "throughput.svg": Picture(lambda: reference(str(SHOWN["experiment"])).sha256, _throughput),
     "held.svg": Picture(lambda: reference("held").sha256, _held),
     "waves.svg": Picture(lambda: reference("connections").sha256, _waves),
-    "hops.svg": Picture(lambda: hashlib.sha256(kept.FILE.read_bytes()).hexdigest(), _poster),
+    "hops.svg": Picture(lambda: hashlib.sha256(reference_traces.FILE.read_bytes()).hexdigest(), _poster),
 }
 
 

@@ -25,11 +25,11 @@ from bench import labdiff, plots
 from bench.analyse import findings, queueing
 from bench.claims import show
 from bench.exhibits import traps
-from bench.hops import kept
-from bench.hops.inside.trace import hops_text
-from bench.hops.picture import picture
 from bench.learn import lessons, live
 from bench.tables import markdown, texts
+from bench.trace import reference_traces
+from bench.trace.inside.model import hops_text
+from bench.trace.picture import picture
 
 run = lessons.run_to_show("first_look")
 request, at = run.plan.requests[0], lessons.Rows(run)
@@ -75,7 +75,7 @@ print(lessons.difference(*doors))
 # One request through it, from top to bottom, under the seven middlewares of a new project:
 
 # %%
-trace = kept.load("sync inside")
+trace = reference_traces.load_trace("sync inside")
 picture(trace)
 
 # %%
@@ -89,7 +89,7 @@ display(Markdown(f"Getting from thread to thread took {spent}: {hops_text(trace.
 # Both doors serve both kinds of view. What a request crosses in each of the four, here for a short stream without any middleware:
 
 # %%
-four = {stack: kept.load(stack) for stack in kept.FEEDS if "zero_hop" not in stack}
+four = {stack: reference_traces.load_trace(stack) for stack in reference_traces.FEEDS if "zero_hop" not in stack}
 lines = [(f"`{stack}`", hops_text(seen.hops), ", ".join(seen.lanes)) for stack, seen in four.items()]
 display(Markdown(lessons.table("stack | crossings | runs on", lines)))
 

@@ -20,15 +20,15 @@ from IPython.display import Markdown, display
 from bench import plots
 from bench.claims import show
 from bench.figures import plots_ladder
-from bench.hops import kept
-from bench.hops.inside.trace import hops_text
-from bench.hops.picture import picture
 from bench.learn import lessons, live
 from bench.tables import markdown
+from bench.trace import reference_traces
+from bench.trace.inside.model import hops_text
+from bench.trace.picture import picture
 
 run = lessons.run_to_show("middleware_ladder")
 request = run.plan.requests[0]
-trace = kept.load("poster")
+trace = reference_traces.load_trace("poster")
 
 # %% [markdown]
 # ## Predict
@@ -83,7 +83,7 @@ for sentence in trace.advice:
 # So the number could have been told beforehand, from the two and the hooks of each middleware in turn:
 
 # %%
-always, hooks = kept.load("alone").hops["sync_to_async"], [layer.hops for layer in trace.middleware]
+always, hooks = reference_traces.load_trace("alone").hops["sync_to_async"], [layer.hops for layer in trace.middleware]
 summed = f"{' + '.join(map(str, (always, *hooks)))} = **{always + sum(hooks)}**"
 display(Markdown(f"{summed}; the tracer counted {trace.hops['sync_to_async']}."))
 
@@ -93,7 +93,9 @@ display(Markdown(f"{summed}; the tracer counted {trace.hops['sync_to_async']}.")
 # %%
 lines = [
     (f"`{of.stack}`", ", ".join(of.middleware) or "none", hops_text(seen.hops), len(seen.lanes))
-    for of, seen in ((kept.KEPT[name], kept.load(name)) for name in kept.KEPT)
+    for of, seen in (
+        (reference_traces.TRACES[name], reference_traces.load_trace(name)) for name in reference_traces.TRACES
+    )
 ]
 display(Markdown(lessons.table("stack | middleware, outermost first | hops | threads:", lines)))
 

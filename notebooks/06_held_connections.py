@@ -20,9 +20,9 @@ from IPython.display import Markdown, display
 
 from bench.claims import show
 from bench.figures import plots_connections
-from bench.hops import kept
 from bench.learn import lessons, live
 from bench.tables import markdown, texts
+from bench.trace import reference_traces
 
 run, left = lessons.run_to_show("held"), lessons.reference("gone")
 request = run.plan.requests[0]
@@ -80,12 +80,16 @@ display(Markdown(lessons.findings(run)))
 # Some stacks served none. A short feed of four events, which does come to its end, shows why: when does its first byte leave?
 
 # %%
-traces = {stack: kept.load(stack) for stack in kept.FEEDS}
+traces = {stack: reference_traces.load_trace(stack) for stack in reference_traces.FEEDS}
 lines = [
     (f"`{stack}`", f"{trace.first_byte_us / 1000:.0f} ms", f"{trace.took_us / 1000:.0f} ms")
     for stack, trace in traces.items()
 ]
-display(Markdown(f"`lab trace STACK '{kept.FEED}'`\n\n" + lessons.table("stack | first byte: | all of it:", lines)))
+display(
+    Markdown(
+        f"`lab trace STACK '{reference_traces.FEED}'`\n\n" + lessons.table("stack | first byte: | all of it:", lines)
+    )
+)
 
 # %% [markdown]
 # ### When they leave

@@ -78,7 +78,7 @@ class OfFacts(Evidence, frozen=True, kw_only=True):
 
 
 class OfTrace(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="trace"):
-    """The hops of one request: a name of `hops.kept`."""
+    """The hops of one request: a name of `reference_traces.TRACES`."""
 
     trace: str
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.claims.entries import AnyFacts, OfCalls, OfMethods, OfProbe, OfTrace, OfTraps
 from bench.claims.material import Absent, Kept
-from bench.hops.inside import trace as traces
+from bench.trace.inside import model as traces
 
 Found = dict[str, Any]
 DOORS = ("wsgi", "asgi")
@@ -37,7 +37,7 @@ def _there(kept: Mapping[str, Any], name: str, what: str, command: str) -> Any:
 
 def of_trace(kept: Mapping[str, Any], evidence: OfTrace) -> Found:
     """Hops by kind, threads, middlewares and how many of them hop."""
-    trace = traces.from_json(_there(kept, evidence.trace, "the trace", "python -m bench.hops.kept"))
+    trace = traces.from_json(_there(kept, evidence.trace, "the trace", "python -m bench.trace.reference_traces"))
     hopping = [layer for layer in trace.middleware if layer.hops]
     return {
         **{str(kind): count for kind, count in trace.hops.items()},

@@ -28,8 +28,8 @@ from bench.claims.entries import (
 from bench.claims.judging import Judged, Part, judged
 from bench.claims.material import PROBES_KEPT, Absent, Again, Kept
 from bench.claims.probes import PROBES
-from bench.hops.kept import FEEDS, KEPT
 from bench.model import run_store
+from bench.trace.reference_traces import FEEDS, TRACES
 
 FILE = run_store.REFERENCE / PROBES_KEPT
 FINDINGS: tuple[Outcome, ...] = ("supported", "refuted", "cannot tell")
@@ -145,7 +145,7 @@ def place_of(evidence: AnyEvidence, material: Kept) -> str:
         case OfRun(experiment=name):
             return f"{kept}/{name}/README.md"
         case OfTrace(trace=name):
-            stack, middleware, request = {**KEPT, **FEEDS}[name]
+            stack, middleware, request = {**TRACES, **FEEDS}[name]
             return f"lab trace {stack} {shlex.quote(request)}" + (
                 f" --middleware {','.join(middleware)}" if middleware else ""
             )

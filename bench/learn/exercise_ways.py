@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from bench.base.errors import LabError
 from bench.base.files import ROOT
 from bench.exhibits.trap_ways import Values, Visitor, comes_late, look_at_stream, tell_streams
-from bench.hops.asking import traced
-from bench.hops.inside.ask import Ask
 from bench.learn.exercise_connections import bounded_connections
 from bench.learn.exercise_plateau import FUNCTION, plateau
 from bench.learn.exercise_service import SlowService, slow_service
@@ -37,6 +35,8 @@ from bench.learn.exercise_visits import (
     visiting,
 )
 from bench.model.stacks import Stack
+from bench.trace.inside.request_spec import RequestSpec
+from bench.trace.tracer import trace_application
 
 WAIT_MS, CROWD_WAIT_MS = 50, 300
 LONG_MS, OVERTAKEN_AFTER_S = 300, 0.1
@@ -89,7 +89,9 @@ def middleware_hops(subject: Subject) -> Seen:
     for stack in (ASGI, WSGI):
         _require_took(subject, stack)
     try:
-        trace = traced(Ask(ASGI.lab.application, "/?ms=0"), subject.environment, ROOT, 2 * ANSWER_WITHIN_S)
+        trace = trace_application(
+            RequestSpec(ASGI.lab.application, "/?ms=0"), subject.environment, ROOT, 2 * ANSWER_WITHIN_S
+        )
     except LabError as error:
         raise NotYet(str(error), "Look at what `Took` does when it is asked once more.") from None
     hops = len(trace.crossings)

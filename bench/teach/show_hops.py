@@ -13,12 +13,12 @@ from rich.text import Text
 from bench.base.console import announce, console
 from bench.base.errors import ExitCode
 from bench.base.options import Parser, seconds
-from bench.hops.asking import trace_of
-from bench.hops.inside.trace import Trace, hops_text, threads_text
-from bench.hops.swimlane import swimlane
 from bench.measure.load.burst import Burst, burst
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
+from bench.trace.inside.model import Trace, hops_text, threads_text
+from bench.trace.swimlane import swimlane
+from bench.trace.tracer import trace_stack
 
 STACKS = {
     "sync_wsgi@gthread:100": "a thread per request",
@@ -41,7 +41,9 @@ def show_lanes(screen: Console, pause_s: float | None) -> None:
     names = list(STACKS)
     for first in range(0, len(names), together):
         shown = names[first : first + together]
-        screen.print(beside([(name, trace_of(parse_stack(name), request)) for name in shown], screen.width // together))
+        screen.print(
+            beside([(name, trace_stack(parse_stack(name), request)) for name in shown], screen.width // together)
+        )
         pause(screen, pause_s)
 
 

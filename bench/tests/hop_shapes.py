@@ -21,13 +21,13 @@ from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync, sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
-from bench.hops.inside import ask_asgi, ask_wsgi
-from bench.hops.inside.ask import Ask
-from bench.hops.inside.collect import Collector
-from bench.hops.inside.layers import Layers
-from bench.hops.inside.observe import OBSERVERS, Observer, observing
-from bench.hops.inside.traced import TracedASGI, TracedWSGI
 from bench.tests.one_file_project import SHARED_PATHS, set_up
+from bench.trace.inside import asgi_client, wsgi_client
+from bench.trace.inside.asgiref_hooks import OBSERVERS, Observer, observing
+from bench.trace.inside.collector import Collector
+from bench.trace.inside.middleware import Layers
+from bench.trace.inside.request_spec import RequestSpec
+from bench.trace.inside.wrappers import TracedASGI, TracedWSGI
 from labs.common.middleware import STARTPROJECT
 
 SYNC_ONLY, ASYNC_ONLY, BOTH = (f"labs.common.middleware.{name}" for name in ("sync_only", "async_only", "both"))
@@ -151,11 +151,11 @@ def handler_for(shape: Shape) -> Any:
 def traced(shape: Shape) -> dict[str, Any]:
     """One request of that shape through a handler of its own."""
     seen: list[Collector] = []
-    ask = Ask("", shape.path, **shape.ask)
+    ask = RequestSpec("", shape.path, **shape.ask)
     if shape.interface == "asgi":
-        ask_asgi.ask_in_turn([TracedASGI(handler_for(shape), seen.append)], ask)
+        asgi_client.ask_in_turn([TracedASGI(handler_for(shape), seen.append)], ask)
     else:
-        ask_wsgi.ask_in_turn([TracedWSGI(handler_for(shape), seen.append)], ask)
+        wsgi_client.ask_in_turn([TracedWSGI(handler_for(shape), seen.append)], ask)
     return seen[0].trace("shapes", Layers(), "").to_json()
 
 
@@ -163,7 +163,9 @@ async def interleaved(count: int) -> list[dict[str, Any]]:
     """So many requests at once through one handler."""
     seen: list[Collector] = []
     handler = TracedASGI(handler_for(SHAPES["async view"]), seen.append)
-    await asyncio.gather(*(ask_asgi.request(handler, Ask("", f"/tagged/{number}")) for number in range(count)))
+    await asyncio.gather(
+        *(asgi_client.request(handler, RequestSpec("", f"/tagged/{number}")) for number in range(count))
+    )
     return [collector.trace("shapes", Layers(), "").to_json() for collector in seen]
 
 

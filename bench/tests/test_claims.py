@@ -37,11 +37,11 @@ from bench.claims.material import Absent, Again, Kept, asked
 from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment, programs
 from bench.cli import main
 from bench.exhibits import a_methods, calls
-from bench.hops.kept import FEEDS, KEPT
 from bench.model import experiment, run_store, trial_matrix
 from bench.model.trial_matrix import Overrides
 from bench.model.trial_plan import planned_trial
 from bench.model.trial_record import Trial
+from bench.trace.reference_traces import FEEDS, TRACES
 from bench.wishes import wishes_of
 from labs.traps.names import TRAPS
 
@@ -146,7 +146,7 @@ def test_what_a_claim_compares_is_measured_by_its_experiment() -> None:
 
 
 def test_every_trace_trap_call_and_method_that_is_named_is_there() -> None:
-    assert {piece.trace for piece in of_kind(OfTrace)} <= {*KEPT, *FEEDS}
+    assert {piece.trace for piece in of_kind(OfTrace)} <= {*TRACES, *FEEDS}
     assert {name for piece in of_kind(OfTraps) for name in piece.traps} <= set(TRAPS)
     assert {name for piece in of_kind(OfCalls) for name in piece.calls} <= {call.name for call in calls.load()}
     assert {name for piece in of_kind(OfCalls) for name in piece.things} <= set(calls.without_twin())

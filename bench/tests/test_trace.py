@@ -15,12 +15,12 @@ import pytest
 
 from bench.base.files import ROOT
 from bench.base.polling import eventually
-from bench.hops.asking import trace_of
-from bench.hops.inside.trace import Trace
 from bench.measure.ports import free_port
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
 from bench.tests.processes import assert_nothing_is_left
+from bench.trace.inside.model import Trace
+from bench.trace.tracer import trace_stack
 
 LAB = (sys.executable, "-m", "bench")
 SITE = """
@@ -105,7 +105,7 @@ def test_each_middleware_is_told_with_what_it_can_be_and_the_hops_it_caused() ->
 
 
 def traced(stack: str, *middleware: str, request: str = "hello") -> Trace:
-    return trace_of(parse_stack(stack), parse_request(request), middleware)
+    return trace_stack(parse_stack(stack), parse_request(request), middleware)
 
 
 def test_the_advice_is_what_happens_when_it_is_taken() -> None:

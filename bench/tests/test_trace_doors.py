@@ -19,16 +19,16 @@ from websockets.asyncio.client import connect
 
 from bench.base.errors import LabError
 from bench.base.polling import eventually
-from bench.hops.inside.apps import Refused, interface_of
-from bench.hops.inside.ask import Ask
-from bench.hops.inside.ask_asgi import scope_of
-from bench.hops.inside.ask_wsgi import environ_of
-from bench.hops.inside.collect import Collector
-from bench.hops.inside.traced import TracedWSGI
 from bench.measure.ports import free_port
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.test_trace import LAB, answers, from_anywhere
 from bench.tests.traced_project import ask, notes, write_application, write_project
+from bench.trace.inside.app_loader import Refused, interface_of
+from bench.trace.inside.asgi_client import scope_of
+from bench.trace.inside.collector import Collector
+from bench.trace.inside.request_spec import RequestSpec
+from bench.trace.inside.wrappers import TracedWSGI
+from bench.trace.inside.wsgi_client import environ_of
 
 
 async def asgi(scope: Any, receive: Any, send: Any) -> None:
@@ -109,14 +109,17 @@ def test_what_is_no_application_is_refused(application: Any) -> None:
 
 @pytest.mark.parametrize("path", ["/café/", "/caf%C3%A9/", "/日本/x", "/a b", "/100%25", "/semi;colon=1/é"])
 def test_a_path_is_the_same_behind_both_doors(path: str) -> None:
-    scope, environ = scope_of(Ask("", f"{path}?q=é&r=%C3%A9")), environ_of(Ask("", f"{path}?q=é&r=%C3%A9"))
+    scope, environ = (
+        scope_of(RequestSpec("", f"{path}?q=é&r=%C3%A9")),
+        environ_of(RequestSpec("", f"{path}?q=é&r=%C3%A9")),
+    )
     assert environ["PATH_INFO"].encode("latin-1").decode() == scope["path"]
     assert scope["raw_path"].isascii()
     assert environ["QUERY_STRING"] == "q=%C3%A9&r=%C3%A9" == scope["query_string"].decode()
 
 
 def test_of_headers_of_one_name_the_last_one_wins_whatever_its_case() -> None:
-    ask_ = Ask("", "/", headers=[("HOST", "first"), ("host", "second"), ("X-Word", "é")])
+    ask_ = RequestSpec("", "/", headers=[("HOST", "first"), ("host", "second"), ("X-Word", "é")])
     headers = scope_of(ask_)["headers"]
     assert [value for name, value in headers if name == b"host"] == [b"second"]
     assert environ_of(ask_)["HTTP_HOST"] == "second"
@@ -268,7 +271,7 @@ class Answer:
 def test_a_wsgi_answer_is_taken_and_closed_by_the_server_alone() -> None:
     answer, seen = Answer(b"one", b"two"), list[Collector]()
     application = TracedWSGI(lambda environ, start: (start("200 OK", []) and None) or answer, seen.append)
-    parts = application(environ_of(Ask("", "/")), lambda *said: None)
+    parts = application(environ_of(RequestSpec("", "/")), lambda *said: None)
     assert (len(parts), list(parts)) == (2, [b"one", b"two"])
     assert (answer.closed, seen) == (0, [])
     with pytest.raises(RuntimeError, match="cannot be closed"):
@@ -279,12 +282,12 @@ def test_a_wsgi_answer_is_taken_and_closed_by_the_server_alone() -> None:
 
 def test_an_answer_without_a_length_or_without_an_end_is_as_it_was() -> None:
     application = TracedWSGI(lambda environ, start: iter([b"a"]), lambda collector: None)
-    parts = application(environ_of(Ask("", "/")), None)
+    parts = application(environ_of(RequestSpec("", "/")), None)
     with pytest.raises(TypeError):
         len(parts)
     assert list(parts) == [b"a"]
     with pytest.raises(TypeError, match="not iterable"):
-        TracedWSGI(lambda environ, start: None, lambda collector: None)(environ_of(Ask("", "/")), None)
+        TracedWSGI(lambda environ, start: None, lambda collector: None)(environ_of(RequestSpec("", "/")), None)
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.hops.inside.trace import DJANGO, VIEW, Trace
 from bench.tests.traced_project import ask, write_project
+from bench.trace.inside.model import DJANGO, VIEW, Trace
 
 MIDDLEWARES = '''
 from django.core.exceptions import MiddlewareNotUsed

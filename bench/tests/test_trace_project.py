@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from bench.base.errors import LabError, NotRun, UsageError
-from bench.hops.inside import bootstrap
-from bench.hops.interpreter import Interpreter, choose
 from bench.tests.test_trace import lab
 from bench.tests.traced_project import ask, notes, write_application, write_project
+from bench.trace.inside import bootstrap
+from bench.trace.interpreter import Interpreter, choose
 
 INSIDE = Path(bootstrap.__file__).parent
 COUNTING = """

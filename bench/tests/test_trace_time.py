@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from bench.hops.inside.collect import Collector
-from bench.hops.inside.sink import REQUEST
-from bench.hops.inside.trace import Hop, from_json, with_queues
-from bench.hops.inside.traced import server_timing
-from bench.hops.perfetto import to_chrome
-from bench.hops.swimlane import totals
 from bench.tests.test_trace import lab
 from bench.tests.traced_project import ask, notes, write_project
+from bench.trace.inside.collector import Collector
+from bench.trace.inside.model import Hop, from_json, with_queues
+from bench.trace.inside.sink import REQUEST
+from bench.trace.inside.wrappers import server_timing
+from bench.trace.perfetto import to_chrome
+from bench.trace.swimlane import totals
 
 VIEWS = """
 configure()

@@ -7,10 +7,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from bench.hops.asking import traced
-from bench.hops.inside.ask import Ask
-from bench.hops.inside.trace import Trace
-from bench.hops.interpreter import OURS, Interpreter
+from bench.trace.inside.model import Trace
+from bench.trace.inside.request_spec import RequestSpec
+from bench.trace.interpreter import OURS, Interpreter
+from bench.trace.tracer import trace_application
 
 BEGIN = """
 import asyncio, os, sys, threading, time
@@ -63,7 +63,7 @@ def ask(
     **more: Any,
 ) -> Trace:
     """The trace of one request; `more` are fields of Ask."""
-    return traced(Ask(app, path, **more), os.environ, folder, within_s, interpreter)
+    return trace_application(RequestSpec(app, path, **more), os.environ, folder, within_s, interpreter)
 
 
 def notes(folder: Path) -> list[str]:

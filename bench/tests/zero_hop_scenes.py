@@ -24,13 +24,13 @@ from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpRe
 from django.test import override_settings
 from django.urls import path
 
-from bench.hops.inside.ask import Ask
-from bench.hops.inside.ask_asgi import scope_of
-from bench.hops.inside.collect import Collector
-from bench.hops.inside.layers import Layers
-from bench.hops.inside.observe import observing
-from bench.hops.inside.traced import TracedASGI
 from bench.tests.one_file_project import SHARED_PATHS, set_up
+from bench.trace.inside.asgi_client import scope_of
+from bench.trace.inside.asgiref_hooks import observing
+from bench.trace.inside.collector import Collector
+from bench.trace.inside.middleware import Layers
+from bench.trace.inside.request_spec import RequestSpec
+from bench.trace.inside.wrappers import TracedASGI
 from labs.common.middleware import STARTPROJECT
 
 HOP_FREE = [
@@ -267,7 +267,7 @@ def watching(listens: str) -> Iterator[None]:
             signal.disconnect(receiver)
 
 
-async def asked(application: Any, ask: Ask) -> list[dict[str, Any]]:
+async def asked(application: Any, ask: RequestSpec) -> list[dict[str, Any]]:
     """The messages that the application sent."""
     sent, asked_for = list[dict[str, Any]](), list[bool]()
 
@@ -308,7 +308,7 @@ def seen_of(handler_class: type[ASGIHandler], middleware: list[str], scene: Scen
     collected: list[Collector] = []
     with override_settings(MIDDLEWARE=middleware), watching(scene.listens):
         handler = handler_class()
-        messages = asyncio.run(asked(TracedASGI(handler, collected.append), Ask("", scene.path, **scene.ask)))
+        messages = asyncio.run(asked(TracedASGI(handler, collected.append), RequestSpec("", scene.path, **scene.ask)))
     trace = collected[0].trace("", Layers(), "")
     return {"messages": plain(messages), "log": sorted(LOG), "hops": sum(trace.hops.values())}
 
@@ -318,7 +318,7 @@ def ended_by_the_server(handler_class: type[ASGIHandler]) -> list[str]:
     LOG.clear()
 
     async def started_and_cancelled() -> None:
-        request = asyncio.create_task(asked(handler_class(), Ask("", "/slow")))
+        request = asyncio.create_task(asked(handler_class(), RequestSpec("", "/slow")))
         await asyncio.sleep(0.05)
         request.cancel()
         try:
@@ -337,7 +337,7 @@ def called_from_sync_code(handler_class: type[ASGIHandler]) -> list[str]:
     connection.ensure_connection()
     LOG.clear()
     with watching(""):
-        async_to_sync(asked)(handler_class(), Ask("", "/async"))
+        async_to_sync(asked)(handler_class(), RequestSpec("", "/async"))
     return sorted(LOG)
 
 
@@ -353,7 +353,7 @@ def in_a_shared_thread(handler_class: type[ASGIHandler]) -> list[str]:
             async with ThreadSensitiveContext(executor=executor):
                 await sync_to_async(lambda: connection.ensure_connection())()  # of that thread, not of this one
                 LOG.clear()
-                await asked(handler_class(), Ask("", "/async"))
+                await asked(handler_class(), RequestSpec("", "/async"))
 
     with watching(""):
         asyncio.run(both())

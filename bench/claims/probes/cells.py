@@ -14,12 +14,12 @@ import httpx
 
 from bench.base.errors import LabError
 from bench.base.files import ROOT
-from bench.hops.asking import trace_of
 from bench.measure.process_usage import read
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.measure.variables import clean_environment
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
+from bench.trace.tracer import trace_stack
 
 LOOKS, CALLERS, THREADS = 3, 20, 4
 CELLS = (f"sync_wsgi@gthread:{THREADS}", "sync_asgi@uvicorn", "async_asgi@uvicorn", f"async_wsgi@gthread:{THREADS}")
@@ -148,4 +148,4 @@ def query_hops() -> dict[str, Any]:
 
 
 def _hops(stack: str, request: str) -> int:
-    return trace_of(parse_stack(stack), parse_request(request)).hops["sync_to_async"]
+    return trace_stack(parse_stack(stack), parse_request(request)).hops["sync_to_async"]

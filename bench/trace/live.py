@@ -13,15 +13,15 @@ from typing import Any
 from bench.base.console import announce, console
 from bench.base.errors import LabError, NotRun, UsageError
 from bench.base.files import ROOT
-from bench.hops.asking import answer_of, hidden_from
-from bench.hops.inside import bootstrap
-from bench.hops.interpreter import OURS, Interpreter, choose
 from bench.measure.ports import require_free
 from bench.measure.processes import Process, start, work_folder
 from bench.measure.readiness import READY_WITHIN_S, listens_within, stack_environment
 from bench.measure.services import serving_all_services
 from bench.model.servers import HOST
 from bench.model.stacks import Stack, parse_stack
+from bench.trace.inside import bootstrap
+from bench.trace.interpreter import OURS, Interpreter, choose
+from bench.trace.tracer import hidden_from, run_child
 
 WSGI_SERVER = "wsgiref"
 """In the standard library, so that every interpreter has it."""
@@ -86,7 +86,7 @@ def _server_of(stack: Stack, port: int) -> Sequence[str]:
 
 
 def _served(interpreter: Interpreter, app: str, folder: Path, *server: str) -> Sequence[str]:
-    return bootstrap.command(interpreter.program, "serving", app, hidden_from(folder), *server)
+    return bootstrap.command(interpreter.program, "traced_app", app, hidden_from(folder), *server)
 
 
 def _plan_for_app(arguments: argparse.Namespace, work: Path) -> Plan:
@@ -113,8 +113,8 @@ def _first_of(servers: Sequence[str], interpreter: Interpreter) -> str:
 
 def _described(interpreter: Interpreter, app: str, folder: Path, answer: Path) -> dict[str, Any]:
     """The application's interface, and the ASGI servers that its interpreter has."""
-    command = bootstrap.command(interpreter.program, "describe", app, hidden_from(folder), str(answer))
-    found = answer_of(command, answer, app, os.environ, folder, READY_WITHIN_S)
+    command = bootstrap.command(interpreter.program, "app_description", app, hidden_from(folder), str(answer))
+    found = run_child(command, answer, app, os.environ, folder, READY_WITHIN_S)
     if found is None:
         raise NotRun(f"Importing {app} did not end within {READY_WITHIN_S:.0f} s.")
     return found

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from .trace import DJANGO, HOOKS, VIEW, Hop, Layer, Trace
+from .model import DJANGO, HOOKS, VIEW, Hop, Layer, Trace
 
 ORM = "django/db/"
 HANDLERS = "django/core/handlers/"

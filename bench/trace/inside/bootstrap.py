@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 NAME = "_django_asgi_lab_tracer"
-TRACED = f"{NAME}.serving:application"
+TRACED = f"{NAME}.traced_app:application"
 """What a server is given in the application's place."""
 OLDEST = (3, 10)
 TOO_OLD = "lab: too old: "

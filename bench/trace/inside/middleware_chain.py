@@ -15,9 +15,9 @@ from inspect import CO_COROUTINE, iscoroutinefunction
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from .names import innermost
+from .callable_names import innermost
+from .model import HOOKS, Layer, Runs
 from .sink import LAYER_CODES
-from .trace import HOOKS, Layer, Runs
 
 DEEPEST, MOST = 8, 10_000
 """How far to look for the next function: references from a middleware to it, and objects on the way."""

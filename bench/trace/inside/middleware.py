@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from .chain import Link, handlers, is_end, layers_of, links_of, mode_of
-from .names import innermost
+from .callable_names import innermost
+from .middleware_chain import Link, handlers, is_end, layers_of, links_of, mode_of
+from .model import DJANGO, VIEW, Hop, Layer
 from .sink import LAYER_CODES, OpenHop
-from .trace import DJANGO, VIEW, Hop, Layer
 
 PYTHON = {"python": platform.python_version()}
 HANDLERS = ("django/core/handlers/", "django/dispatch/", "django/http/response.py")

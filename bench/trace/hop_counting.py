@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 from bench.base.errors import LabError, NotRun
-from bench.hops.asking import trace_of
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import TrialPlan
 from bench.model.trial_record import Hops
 from bench.model.workloads import parse_request
+from bench.trace.tracer import trace_stack
 
 
 def count_hops(plan: TrialPlan) -> Hops | None:
@@ -23,6 +23,6 @@ def count_hops(plan: TrialPlan) -> Hops | None:
 def _count(stack: str, request: str, middleware: tuple[str, ...]) -> Hops:
     """The count depends on no load and no time, so one a run is enough."""
     try:
-        return Hops(**trace_of(parse_stack(stack), parse_request(request), middleware).hops)
+        return Hops(**trace_stack(parse_stack(stack), parse_request(request), middleware).hops)
     except LabError as error:
         raise NotRun(f"The hops of {stack} could not be counted: {error}") from None

@@ -14,7 +14,7 @@ URL_CHARACTERS = "/%?:@!$&'()*+,;=~-._"
 
 
 @dataclass(frozen=True)
-class Ask:
+class RequestSpec:
     """One request of an application.
 
     `warm_up`: ask once before, untraced, because a first request imports and connects; done for safe methods only.
@@ -66,7 +66,7 @@ class Ask:
         path.write_text(json.dumps(asdict(self)))
 
 
-def read(path: Path) -> Ask:
+def read_request_spec(path: Path) -> RequestSpec:
     """What `Ask.write` wrote."""
     plain = json.loads(path.read_text())
-    return Ask(**{**plain, "headers": [tuple(pair) for pair in plain["headers"]]})
+    return RequestSpec(**{**plain, "headers": [tuple(pair) for pair in plain["headers"]]})

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
 
-from .apps import Refused
-from .ask import Ask
+from .app_loader import Refused
+from .request_spec import RequestSpec
 from .sink import make_task
 
 CLIENT, SERVER = ("127.0.0.1", 50_000), ("127.0.0.1", 8000)
@@ -18,7 +18,7 @@ ENDS_WITHIN_S = 1.0
 """How long tasks that a request has left behind may take to be cancelled."""
 
 
-def ask_in_turn(applications: Sequence[Any], ask: Ask, lifespan: Any = None) -> bool | None:
+def ask_in_turn(applications: Sequence[Any], ask: RequestSpec, lifespan: Any = None) -> bool | None:
     """The same request to one after the other, on one event loop; what they raise is theirs.
 
     `lifespan` is started before them and ended after them. Returns whether it has one; None where none was named.
@@ -33,7 +33,7 @@ def ask_in_turn(applications: Sequence[Any], ask: Ask, lifespan: Any = None) -> 
         _end(loop)
 
 
-async def _in_turn(applications: Sequence[Any], ask: Ask, lifespan: Any) -> bool | None:
+async def _in_turn(applications: Sequence[Any], ask: RequestSpec, lifespan: Any) -> bool | None:
     async with running_lifespan(lifespan) as state:
         for application in applications:
             with suppress(BaseException):
@@ -52,7 +52,7 @@ def _end(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(loop.shutdown_asyncgens())
 
 
-async def request(application: Any, ask: Ask, state: dict[str, Any] | None = None) -> None:
+async def request(application: Any, ask: RequestSpec, state: dict[str, Any] | None = None) -> None:
     """Ask it once, and wait until it returns or raises."""
     asked, answered = asyncio.Event(), asyncio.Event()
 
@@ -73,7 +73,7 @@ async def request(application: Any, ask: Ask, state: dict[str, Any] | None = Non
     await application(scope_of(ask, state), receive, send)
 
 
-def scope_of(ask: Ask, state: dict[str, Any] | None = None) -> dict[str, Any]:
+def scope_of(ask: RequestSpec, state: dict[str, Any] | None = None) -> dict[str, Any]:
     """The connection scope of the request; `state` is what the lifespan left."""
     path, query = ask.target
     return {

@@ -16,13 +16,13 @@ from time import perf_counter_ns
 from types import CodeType, FrameType
 from typing import Any, Protocol
 
-from .trace import Kind
+from .model import Kind
 
 OURS = str(Path(__file__).parent)
 ASYNCIO = str(Path(asyncio.__file__).parent)
 ASGIREF = str(Path("asgiref", "sync.py"))
 LAYER_CODES: set[int] = set()
-"""Ids of the functions that Django puts around each middleware and around the view: see `chain.py`."""
+"""Ids of the functions that Django puts around each middleware and around the view: see `middleware_chain.py`."""
 Place = tuple[CodeType, int]
 """Code and line."""
 

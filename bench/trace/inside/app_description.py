@@ -9,7 +9,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from .apps import load
+from .app_loader import load
 from .child import answering
 
 SERVERS = ("uvicorn", "daphne", "hypercorn")

@@ -15,8 +15,8 @@ from typing import Any
 
 from asgiref.sync import AsyncToSync, SyncToAsync
 
+from .model import Kind
 from .sink import INSIDE, REQUEST, FarSide, OpenHop, Sink, open_hop
-from .trace import Kind
 
 if {SyncToAsync.__module__, AsyncToSync.__module__} != {"asgiref.sync"}:
     raise ImportError("The project has put other adapters in the place of asgiref's.")

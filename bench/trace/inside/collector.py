@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
 from typing import Any
 
-from .apps import Interface, error_text
-from .layers import Layers
-from .names import innermost, name_of, short_path
+from .app_loader import Interface, error_text
+from .callable_names import innermost, name_of, short_path
+from .middleware import Layers
+from .model import LOOP, REQUEST_THREAD, THREAD, Hop, Trace, with_queues
 from .sink import OpenHop, Place
-from .trace import LOOP, REQUEST_THREAD, THREAD, Hop, Trace, with_queues
 
 KEPT_BYTES = 1000
 """Of an answer's first part."""

@@ -18,8 +18,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from .apps import FAILED, INVALID, Application, Refused, error_text, load
-from .ask import Ask, read
+from .app_loader import FAILED, INVALID, Application, Refused, error_text, load
+from .request_spec import RequestSpec, read_request_spec
 
 AFTER_LEAVING_S = 2.0
 """How long a request may go on when its client has left."""
@@ -30,7 +30,7 @@ NO_OBSERVER = "none"
 class Asking:
     """One request of one application, and what is known of it so far."""
 
-    def __init__(self, ask: Ask, write: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, ask: RequestSpec, write: Callable[[dict[str, Any]], None]) -> None:
         self.ask, self.write = ask, write
         self.application: Application | None = None
         self.begun: list[Any] = []
@@ -42,9 +42,9 @@ class Asking:
         self.application = application = load(self.ask.app, self.ask.hides)
         give_up_after(self.ask.time_limit_s, self)  # not before: gevent replaces threads, and none may run then
         # Only now: what the project imports first, it finds as it would without us.
-        from . import ask_asgi, ask_wsgi
-        from .chain import mark_layers
+        from . import asgi_client, wsgi_client
         from .failures import noting_failures
+        from .middleware_chain import mark_layers
         from .threads import counting_threads
 
         mark_layers()
@@ -52,13 +52,13 @@ class Asking:
             self.observer = watching.enter_context(observing(self.ask.observer))
             watching.enter_context(counting_threads())
             self.noted = watching.enter_context(noting_failures())
-            asks: Any = ask_asgi if application.interface == "asgi" else ask_wsgi
+            asks: Any = asgi_client if application.interface == "asgi" else wsgi_client
             self.has_lifespan = asks.ask_in_turn([self.traced()] * (1 + self.ask.is_warmed), self.ask, application.call)
         self.write({"trace": self.trace().to_json()})
 
     def traced(self) -> Any:
         """Return the application, wrapped so that its requests are collected. Needs `run` to have loaded it."""
-        from .traced import TracedASGI, TracedWSGI
+        from .wrappers import TracedASGI, TracedWSGI
 
         assert self.application
         kind = TracedASGI if self.application.interface == "asgi" else TracedWSGI
@@ -76,7 +76,7 @@ class Asking:
         """The trace of the request that began last, as far as it has come."""
         from .advice import advice_on
         from .failures import places_of, problem_of
-        from .layers import layers_of_django
+        from .middleware import layers_of_django
 
         assert self.application
         collector, error = self.begun[-1], self.begun[-1].error
@@ -109,11 +109,11 @@ class Asking:
 def observing(name: str) -> Iterator[str]:
     """Watch asgiref in that way; yields what to call it."""
     try:
-        from . import observe
+        from . import asgiref_hooks
     except ImportError:
         yield NO_OBSERVER
         return
-    with observe.observing(observe.OBSERVERS[name]()) as observer:
+    with asgiref_hooks.observing(asgiref_hooks.OBSERVERS[name]()) as observer:
         yield observer.name
 
 
@@ -156,7 +156,7 @@ def answering(app: str, path: Path) -> Iterator[Once]:
 def main() -> None:
     """ASK.json ANSWER.json"""
     question, answer = map(Path, sys.argv[1:3])
-    ask = read(question)
+    ask = read_request_spec(question)
     with answering(ask.app, answer) as write:
         Asking(ask, write).run()
 

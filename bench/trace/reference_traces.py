@@ -1,6 +1,6 @@
 """The traces that are kept in `results/reference/traces.json`, from which the README's poster and lessons are drawn.
 
-    python -m bench.hops.kept
+    python -m bench.trace.reference_traces
 
 makes them again, as `scripts/reference` does.
 """
@@ -14,16 +14,16 @@ from typing import NamedTuple
 from bench.base import files
 from bench.base.console import guarded
 from bench.base.errors import ExitCode
-from bench.hops.asking import trace_of
-from bench.hops.inside.trace import Trace, from_json
 from bench.model import run_store
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
+from bench.trace.inside.model import Trace, from_json
+from bench.trace.tracer import trace_stack
 
 FILE = run_store.REFERENCE / "traces.json"
 
 
-class Kept(NamedTuple):
+class TraceSpec(NamedTuple):
     """A stack with its middlewares, and what it is asked."""
 
     stack: str
@@ -31,17 +31,17 @@ class Kept(NamedTuple):
     request: str = "hello"
 
 
-KEPT = {
-    "poster": Kept("async_asgi@uvicorn", ("startproject",)),
-    "alone": Kept("async_asgi@uvicorn"),
-    "sync inside": Kept("sync_asgi@uvicorn", ("startproject",)),
-    "sync-only outermost": Kept("async_asgi@uvicorn", ("sync_only", "startproject")),
-    "folded": Kept("folded@uvicorn", ("startproject", "sync_only")),
-    "zero hops": Kept("zero_hop@uvicorn", ("startproject",)),
+TRACES = {
+    "poster": TraceSpec("async_asgi@uvicorn", ("startproject",)),
+    "alone": TraceSpec("async_asgi@uvicorn"),
+    "sync inside": TraceSpec("sync_asgi@uvicorn", ("startproject",)),
+    "sync-only outermost": TraceSpec("async_asgi@uvicorn", ("sync_only", "startproject")),
+    "folded": TraceSpec("folded@uvicorn", ("startproject", "sync_only")),
+    "zero hops": TraceSpec("zero_hop@uvicorn", ("startproject",)),
 }
 FEED = "feed?n=4&ms=100"
 FEEDS = {
-    stack: Kept(stack, request=FEED)
+    stack: TraceSpec(stack, request=FEED)
     for stack in (
         "sync_wsgi@gthread:8",
         "async_wsgi@gthread:8",
@@ -53,7 +53,7 @@ FEEDS = {
 """The four cells and the one without hops, each asked for a short feed."""
 
 
-def load(name: str) -> Trace:
+def load_trace(name: str) -> Trace:
     """One of the kept traces."""
     return from_json(json.loads(FILE.read_text())[name])
 
@@ -61,8 +61,8 @@ def load(name: str) -> Trace:
 def main() -> int:
     """Trace every request of KEPT and FEEDS and write `traces.json`."""
     found = {
-        name: trace_of(parse_stack(it.stack), parse_request(it.request), it.middleware).to_json()
-        for name, it in {**KEPT, **FEEDS}.items()
+        name: trace_stack(parse_stack(it.stack), parse_request(it.request), it.middleware).to_json()
+        for name, it in {**TRACES, **FEEDS}.items()
     }
     files.write_atomically(FILE, (json.dumps(found, indent=1) + "\n").encode())
     return ExitCode.FINE

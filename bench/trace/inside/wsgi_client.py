@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 from wsgiref.util import setup_testing_defaults
 
-from .ask import Ask
+from .request_spec import RequestSpec
 
 CLIENT = "127.0.0.1"
 
 
-def ask_in_turn(applications: Sequence[Any], ask: Ask, lifespan: Any = None) -> None:
+def ask_in_turn(applications: Sequence[Any], ask: RequestSpec, lifespan: Any = None) -> None:
     """The same request to one after the other, in this thread; what they raise is theirs. WSGI has no lifespan."""
     for application in applications:
         with suppress(BaseException):
@@ -38,7 +38,7 @@ def _take(parts: Any, for_s: float | None) -> None:
             parts.close()
 
 
-def environ_of(ask: Ask) -> dict[str, Any]:
+def environ_of(ask: RequestSpec) -> dict[str, Any]:
     """The request's environment: PATH_INFO holds the path's bytes read as latin-1 (PEP 3333)."""
     path, query = ask.target
     body = ask.body.encode()

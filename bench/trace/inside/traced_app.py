@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 from wsgiref import simple_server
 
-from .apps import Refused, load
+from .app_loader import Refused, load
 from .child import observing
 from .sink import OpenHop
 
@@ -56,7 +56,7 @@ def traced_application() -> Any:
     except Refused as error:
         sys.exit(f"lab: {error}")
     from .threads import counting_threads
-    from .traced import TracedASGI, TracedWSGI
+    from .wrappers import TracedASGI, TracedWSGI
 
     _WATCHING.enter_context(observing("best"))
     _WATCHING.enter_context(counting_threads())
@@ -95,8 +95,8 @@ def say(line: str) -> None:
 
 def request_line(collector: Any) -> str:
     """What was asked, what was answered, hops, threads, and the parts of its time."""
-    from .layers import Layers
-    from .trace import hops_text, threads_text
+    from .middleware import Layers
+    from .model import hops_text, threads_text
 
     trace = collector.trace("", Layers(), "")
     parts = [f"{trace.method} {trace.path}", str(trace.status or trace.error or "no answer")]
@@ -109,7 +109,7 @@ def request_line(collector: Any) -> str:
 
 def consumer_thread(hops: list[OpenHop]) -> str:
     """Where a socket's consumer runs: a sync one of Channels on the thread that its `dispatch` goes to."""
-    from .names import name_of
+    from .callable_names import name_of
 
     threads = (hop.to_thread for hop in hops if name_of(hop.target).endswith("Consumer.dispatch"))
     thread = next(filter(None, threads), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bench.hops.inside.trace import Hop, Trace, hops_text, threads_text
+from bench.trace.inside.model import Hop, Trace, hops_text, threads_text
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,15 +12,15 @@ from typing import Any
 
 from bench.base.errors import ExitCode, LabError, NotRun, nearest
 from bench.base.files import ROOT
-from bench.hops.inside import bootstrap
-from bench.hops.inside.ask import Ask
-from bench.hops.inside.trace import Trace, from_json
-from bench.hops.interpreter import OURS, Interpreter
 from bench.measure.processes import Process, start, work_folder
 from bench.measure.readiness import stack_environment
 from bench.measure.services import serving_services
 from bench.model.stacks import Stack
 from bench.model.workloads import Request
+from bench.trace.inside import bootstrap
+from bench.trace.inside.model import Trace, from_json
+from bench.trace.inside.request_spec import RequestSpec
+from bench.trace.interpreter import OURS, Interpreter
 
 TIME_LIMIT_S = 30.0
 LOOK_EVERY_S = 0.005
@@ -36,7 +36,7 @@ class NeverEnded(LabError):
     exit_code = ExitCode.INVALID
 
 
-class Child(LabError):
+class ChildFailed(LabError):
     """What the process that asks says of its end."""
 
     def __init__(self, sentence: str, exit_code: int) -> None:
@@ -44,24 +44,24 @@ class Child(LabError):
         self.exit_code = ExitCode(exit_code)
 
 
-def trace_of(
+def trace_stack(
     stack: Stack, request: Request, middleware: Sequence[str] = (), within_s: float = TIME_LIMIT_S, **more: Any
 ) -> Trace:
     """A request of one of the lab's stacks, with the services that it asks; `more` are fields of Ask."""
     with serving_services(request) as needs:
         environment = stack_environment(stack, middleware, needs.environment)
-        return traced(Ask(stack.lab.application, request.path, **more), environment, ROOT, within_s)
+        return trace_application(RequestSpec(stack.lab.application, request.path, **more), environment, ROOT, within_s)
 
 
-def traced(
-    ask: Ask, environment: Mapping[str, str], folder: Path, within_s: float, interpreter: Interpreter = OURS
+def trace_application(
+    ask: RequestSpec, environment: Mapping[str, str], folder: Path, within_s: float, interpreter: Interpreter = OURS
 ) -> Trace:
     """Ask in a process of its own, started in `folder`. LabError says in a sentence what went wrong there."""
     with work_folder("trace") as work:
         question, answer = (work / name for name in ("ask.json", "answer.json"))
         replace(ask, time_limit_s=within_s, hides=hidden_from(folder)).write(question)
         words = bootstrap.command(interpreter.program, "child", str(question), str(answer))
-        found = answer_of(words, answer, ask.app, environment, folder, within_s + WRITES_WITHIN_S)
+        found = run_child(words, answer, ask.app, environment, folder, within_s + WRITES_WITHIN_S)
     if found is None:
         raise NeverEnded(
             f"{ask.method} {ask.path} of {ask.app} did not end within {within_s:g} s: give it longer with --time-limit"
@@ -78,7 +78,7 @@ def hidden_from(folder: Path) -> str:
     return "" if folder == ROOT else str(ROOT)
 
 
-def answer_of(
+def run_child(
     command: Sequence[str], answer: Path, app: str, environment: Mapping[str, str], folder: Path, within_s: float
 ) -> dict[str, Any] | None:
     """What a process of the tracer writes; None where it writes nothing in time. Nothing of it goes on running."""
@@ -100,7 +100,7 @@ def answer_of(
     found["log"] = process.log_tail()
     if "error" in found:
         hint = f": {nearest(found['word'], found['known'])}" if found.get("word") else ""
-        raise Child(found["error"] + hint, found["exit_code"])
+        raise ChildFailed(found["error"] + hint, found["exit_code"])
     return found
 
 

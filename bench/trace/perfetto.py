@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.hops.inside.trace import Hop, Trace
+from bench.trace.inside.model import Hop, Trace
 
 PID = 1
 

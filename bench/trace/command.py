@@ -11,25 +11,25 @@ from typing import Any
 from bench.base.console import announce, console, print_json, shown
 from bench.base.errors import ExitCode, LabError, UsageError
 from bench.base.files import require_replaceable
-from bench.hops.asking import NeverEnded, trace_of, traced
-from bench.hops.inside.ask import Ask
-from bench.hops.inside.trace import Trace
-from bench.hops.interpreter import choose
 from bench.model.stacks import Stack, parse_stack
 from bench.model.workloads import Request, parse_request
+from bench.trace.inside.model import Trace
+from bench.trace.inside.request_spec import RequestSpec
+from bench.trace.interpreter import choose
+from bench.trace.tracer import NeverEnded, trace_application, trace_stack
 
 
 def trace(arguments: argparse.Namespace) -> int:
     """Ask once and show it, or serve. 1 where the request raised, though its trace is shown."""
     if arguments.serve:
-        from bench.hops.live import serve
+        from bench.trace.live import serve
 
         return serve(arguments)
     seen = asked(arguments)
     if arguments.json:
         print_json(seen.to_json())
     else:
-        from bench.hops.swimlane import show
+        from bench.trace.swimlane import show
 
         show(seen, console())
     for path in _drawn(seen, arguments):
@@ -47,11 +47,11 @@ def trace(arguments: argparse.Namespace) -> int:
 def _drawn(seen: Trace, arguments: argparse.Namespace) -> list[Path]:
     """The files that were asked for."""
     if arguments.perfetto:
-        from bench.hops.perfetto import to_chrome
+        from bench.trace.perfetto import to_chrome
 
         _write(arguments.perfetto, json.dumps(to_chrome(seen)).encode())
     if arguments.svg:
-        from bench.hops.picture import picture
+        from bench.trace.picture import picture
 
         _write(arguments.svg, picture(seen).svg().encode())
     return [path for path in (arguments.perfetto, arguments.svg) if path]
@@ -68,14 +68,14 @@ def _write(path: Path, content: bytes) -> None:
 def asked(arguments: argparse.Namespace) -> Trace:
     """The trace of what the command line names."""
     if arguments.app:
-        ask = Ask(arguments.app, path_of(arguments), **asked_how(arguments))
+        ask = RequestSpec(arguments.app, path_of(arguments), **asked_how(arguments))
         interpreter = choose(arguments.python, Path.cwd())
         announce(f"{arguments.app} in {interpreter.program} ({interpreter.whose})")
-        return traced(ask, os.environ, Path.cwd(), arguments.time_limit, interpreter)
+        return trace_application(ask, os.environ, Path.cwd(), arguments.time_limit, interpreter)
     if arguments.python:
         raise UsageError("--python is for an application of yours, named with --app: a stack runs in the lab's own.")
     stack, request = stack_and_request(arguments)
-    return trace_of(stack, request, arguments.middleware or (), arguments.time_limit, **asked_how(arguments))
+    return trace_stack(stack, request, arguments.middleware or (), arguments.time_limit, **asked_how(arguments))
 
 
 def path_of(arguments: argparse.Namespace) -> str:

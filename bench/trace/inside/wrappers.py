@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .collect import Collector
-from .layers import Layers
+from .collector import Collector
+from .middleware import Layers
+from .model import hops_text
 from .sink import REQUEST
-from .trace import hops_text
 
 Notice = Callable[[Collector], None]
 SWITCHING_PROTOCOLS = 101

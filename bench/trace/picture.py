@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from bench.figures.looks import GREY, INK, PALE, styled
 from bench.figures.page import Picture, new_page
-from bench.hops.inside.trace import Hop, Kind, Trace, hops_text, threads_text
+from bench.trace.inside.model import Hop, Kind, Trace, hops_text, threads_text
 
 ROW_IN = 0.235
 LANES_SHARE = 0.36

@@ -16,9 +16,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from .apps import error_text
-from .ask import Ask
-from .names import short_path
+from .app_loader import error_text
+from .callable_names import short_path
+from .request_spec import RequestSpec
 from .sink import OURS
 
 NOT_PROJECT = ("site-packages", "dist-packages")
@@ -85,7 +85,7 @@ def _is_project(file: str) -> bool:
     return not is_installed and not file.startswith((OURS, "<", *LIBRARY))
 
 
-def problem_of(ask: Ask, status: int, headers: Mapping[str, str], body: bytes, noted: Noted) -> str:
+def problem_of(ask: RequestSpec, status: int, headers: Mapping[str, str], body: bytes, noted: Noted) -> str:
     """One or two sentences on a status of 300 or more: its cause, and how to ask otherwise."""
     said = f"{status} {_phrase(status)}".rstrip()
     error = noted.raised[-1] if noted.raised else None
@@ -123,7 +123,7 @@ def _setting(name: str) -> Any:
     return getattr(settings, name, None)
 
 
-def _host(ask: Ask) -> str:
+def _host(ask: RequestSpec) -> str:
     allowed = [str(host).lstrip(".") for host in _setting("ALLOWED_HOSTS") or ()]
     host = ask.all_headers["host"]
     cure = f"Ask with --header 'Host: {allowed[0]}'." if allowed else "ALLOWED_HOSTS is empty: name a host there."
@@ -140,7 +140,7 @@ def _csrf(reason: str) -> str:
     )
 
 
-def _redirect(ask: Ask, location: str) -> str:
+def _redirect(ask: RequestSpec, location: str) -> str:
     there, path = urlsplit(location), urlsplit(ask.path).path
     if not location:
         return "there is nothing new to send."
