@@ -21,7 +21,7 @@ from bench.measure.load.burst import MAX_REQUESTS, Answer, Burst, burst
 from bench.model import run_store
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
-from bench.plots import burst_timeline, waves_of
+from bench.show.figures.burst_timeline import burst_timeline, waves_of
 
 BAR_COLUMNS = 60
 

@@ -198,7 +198,7 @@ CHECKLIST = (
         4,
         "sync inside shown",
         "Sync views behind ASGI are an arm of their own; threads are sampled and stand beside every throughput.",
-        ("checklist.sync_in_asgi_shown", "tables.columns.COLUMNS"),
+        ("checklist.sync_in_asgi_shown", "show.tables.columns.COLUMNS"),
         ("test_checklist.py::test_what_needs_no_trial_holds",),
         sync_in_asgi_shown,
     ),

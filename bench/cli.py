@@ -114,7 +114,7 @@ def report(arguments: argparse.Namespace) -> int:
     folder = run_store.find_run(arguments.run)
     loaded = run_store.load_run(folder)
     if arguments.markdown:
-        from bench.tables.markdown import to_markdown
+        from bench.show.tables.markdown import to_markdown
 
         print_text(to_markdown(loaded))
         return ExitCode.FINE
@@ -124,17 +124,17 @@ def report(arguments: argparse.Namespace) -> int:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print two saved runs side by side: a table, Markdown, or JSON."""
-    from bench import sidebyside
     from bench.analyse import compare as comparing
+    from bench.show import comparison
 
     first, second = (run_store.load_run(run_store.find_run(name)) for name in (arguments.first, arguments.second))
     found = comparing.compare(first, second, anyway=arguments.anyway)
     if arguments.json:
-        return print_json(sidebyside.to_json(found))
+        return print_json(comparison.to_json(found))
     if arguments.markdown:
-        print_text(sidebyside.to_markdown(found))
+        print_text(comparison.to_markdown(found))
     else:
-        sidebyside.show(found, console())
+        comparison.show(found, console())
     return ExitCode.FINE
 
 
@@ -153,9 +153,9 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def show(finished: run_record.Run, folder: Path, *, as_json: bool) -> None:
     """The table on stdout (as JSON with the whole run), and the report beside the run."""
-    from bench.report import write_report
-    from bench.tables.as_json import to_json
-    from bench.tables.terminal import print_run
+    from bench.show.report import write_report
+    from bench.show.tables.json_rows import to_json
+    from bench.show.tables.terminal import print_run
 
     if as_json:
         print_json(to_json(finished))

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from bench import run_page
 from bench.analyse.findings import findings_of
 from bench.analyse.rows import Row, lab_of, rows_of
 from bench.base import files
@@ -31,7 +30,8 @@ from bench.model.run_record import Run
 from bench.model.servers import SERVERS
 from bench.model.stacks import LABS
 from bench.model.workloads import BOUNDS, WORKLOADS
-from bench.tables.texts import AT_LEAST, HOLLOW, milliseconds, number, percent, span, whole
+from bench.show import run_page
+from bench.show.tables.formatting import AT_LEAST, HOLLOW, milliseconds, number, percent, span, whole
 from bench.trace import reference_traces
 
 FILES = ("README.md", "bench/README.md", "results/reference/README.md")
@@ -262,26 +262,26 @@ class Picture(NamedTuple):
 
 
 def _throughput() -> str:
-    from bench.plots import throughput_vs_users
+    from bench.show.figures.throughput import throughput_vs_users
 
     return throughput_vs_users(reference(str(SHOWN["experiment"])), str(SHOWN["request"])).svg()
 
 
 def _poster() -> str:
-    from bench.trace.picture import picture
+    from bench.show.trace_svg import picture
 
     return picture(reference_traces.load_trace("poster")).svg()
 
 
 def _held() -> str:
-    from bench.figures.plots_connections import held
+    from bench.show.figures.connections import held
 
     run = reference("held")
     return held(run, run.plan.requests[0]).svg()
 
 
 def _waves() -> str:
-    from bench.figures.plots_database import waves
+    from bench.show.figures.database import waves
 
     run = reference("connections")
     return waves(run, run.plan.requests[0], 100).svg()

@@ -24,8 +24,8 @@ from bench.base.options import Parser
 from bench.measure import launch, orphaned_runs
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
-from bench.tables.markdown import markdown_line
-from bench.tables.texts import HOLE, one_line, verbatim
+from bench.show.tables.formatting import HOLE, one_line, verbatim
+from bench.show.tables.markdown import markdown_line
 
 Agreement = Literal["agrees", "differs", "cannot tell", "no reference"]
 

@@ -13,8 +13,8 @@ from bench.analyse.findings import ClaimFinding, findings_of
 from bench.analyse.rows import between_windows_s
 from bench.base.errors import ExitCode, UsageError
 from bench.model.run_record import Run
-from bench.tables.as_json import to_json_findings
-from bench.tables.terminal import print_findings
+from bench.show.tables.json_rows import to_json_findings
+from bench.show.tables.terminal import print_findings
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -24,9 +24,9 @@ from IPython.display import Markdown, display
 
 from bench.analyse import rows
 from bench.claims.entries import OfRun, entries
-from bench.figures import plots_open
 from bench.learn import lessons, live
-from bench.tables import markdown, texts
+from bench.show.figures import open_loop
+from bench.show.tables import formatting, markdown
 
 run = lessons.run_to_show("freeze")
 opened, closed = lessons.both_loops(run)
@@ -69,7 +69,7 @@ for name, mine, row in (("closed", my_prediction_closed_ms, closed), ("open", my
 
 # %%
 if freeze_s:
-    display(plots_open.timeline([opened.measured[0], closed.measured[0]]))
+    display(open_loop.timeline([opened.measured[0], closed.measured[0]]))
 else:
     print(f"The server did not stand still in this run: its window of {window_s:g} s was over before.")
 
@@ -78,7 +78,7 @@ else:
 # have left and from when it really left. The two lie on each other as long as the generator keeps its schedule; only one that falls behind needs the first.
 
 # %%
-plots_open.both_distributions(run, opened.request)
+open_loop.both_distributions(run, opened.request)
 
 # %% [markdown]
 # ## Explain
@@ -120,7 +120,7 @@ display(Markdown(lessons.findings(run)))
 
 # %%
 loaded = lessons.reference("latency_under_load")
-plots_open.latency_against_load(loaded, loaded.plan.requests[0])
+open_loop.latency_against_load(loaded, loaded.plan.requests[0])
 
 # %%
 display(Markdown(lessons.findings(loaded)))
@@ -137,7 +137,7 @@ lines = [
     (
         *(f"`{row.stack}`", row.load_text, f"{row.load.rate_per_s:,.0f}"),
         f"{row.median('lateness_us.p99') / 1000:.2f} ms",
-        *(texts.percent(row.median("load.busiest_share")), row.verdict_text),
+        *(formatting.percent(row.median("load.busiest_share")), row.verdict_text),
     )
     for row in rows.rows_of(loaded)
     if row.load.capacity_share in (0.1, 0.9, 1.2) and row.measured

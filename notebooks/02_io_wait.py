@@ -23,11 +23,11 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import plots
 from bench.analyse import queueing
 from bench.claims import show
 from bench.learn import lessons, live
-from bench.tables import markdown, texts
+from bench.show.figures import resources, throughput
+from bench.show.tables import formatting, markdown
 
 run = lessons.run_to_show("io_wait")
 request = run.plan.requests[0]
@@ -68,7 +68,7 @@ for mine, row in ((my_prediction_400_threads, pool), (my_prediction_event_loop, 
 # what N users could reach if nothing but the wait took time. Hollow points carry a reservation, which the report spells out.
 
 # %%
-plots.throughput_vs_users(run, request)
+throughput.throughput_vs_users(run, request)
 
 # %% [markdown]
 # The view itself, first sync and then async. This is the whole difference between the two labs for this workload.
@@ -92,10 +92,10 @@ print(lessons.difference_in("wait", "sync_wsgi", "async_asgi"))
 def arithmetic(row):
     """The three ceilings of a row, and what was measured, in requests/s."""
     wait_s, cpu_s = row.io_wait_s, row.median("cpu_us_per_request") / 1e6
-    by_users = texts.whole(row.users / (wait_s + cpu_s))
-    by_threads = texts.whole(row.slots / (wait_s + cpu_s)) if row.slots else "no bound"
-    measured = texts.number(row.median("throughput_per_s"))
-    return f"`{row.stack}`", by_users, by_threads, texts.whole(1 / cpu_s), measured, row.ceiling
+    by_users = formatting.whole(row.users / (wait_s + cpu_s))
+    by_threads = formatting.whole(row.slots / (wait_s + cpu_s)) if row.slots else "no bound"
+    measured = formatting.number(row.median("throughput_per_s"))
+    return f"`{row.stack}`", by_users, by_threads, formatting.whole(1 / cpu_s), measured, row.ceiling
 
 
 crowd = [row for row in at.values() if (row.request, row.users) == (request, users) and row.measured]
@@ -117,7 +117,7 @@ display(Markdown(lessons.findings(run)))
 # works, and both are counted; uvicorn is one.)
 
 # %%
-plots.threads_and_memory(run, request)
+resources.threads_and_memory(run, request)
 
 # %% [markdown]
 # A queueing model knows more than the three ceilings: it predicts the whole curve from L, S and W (exact mean value analysis,
@@ -129,7 +129,7 @@ def as_predicted(row):
     """Measured throughput over the model's, which knows the row's own S."""
     measured, cpu_us = row.median("throughput_per_s"), row.median("cpu_us_per_request")
     if not (measured and cpu_us):
-        return texts.HOLE
+        return formatting.HOLE
     known = {"io_wait_s": row.io_wait_s, "cpu_s": cpu_us / 1e6, "threads": row.slots}
     (point,) = queueing.thread_pool_curve([row.users], **known)
     return f"{measured / point.throughput_per_s:.2f}"
@@ -185,7 +185,7 @@ for stack, mine in my_factors.items():
 
 # %%
 if shorter in run.plan.requests:
-    display(plots.throughput_vs_users(run, shorter))
+    display(throughput.throughput_vs_users(run, shorter))
 
 # %% [markdown]
 # ## Live

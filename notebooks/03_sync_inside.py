@@ -21,15 +21,16 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import labdiff, plots
+from bench import labdiff
 from bench.analyse import findings, queueing
 from bench.claims import show
 from bench.exhibits import traps
 from bench.learn import lessons, live
-from bench.tables import markdown, texts
+from bench.show.figures import resources
+from bench.show.tables import formatting, markdown
+from bench.show.trace_svg import picture
 from bench.trace import reference_traces
 from bench.trace.inside.model import hops_text
-from bench.trace.picture import picture
 
 run = lessons.run_to_show("first_look")
 request, at = run.plan.requests[0], lessons.Rows(run)
@@ -98,7 +99,7 @@ display(Markdown(lessons.table("stack | crossings | runs on", lines)))
 # memory is that of two processes, the one that manages and the one that works.
 
 # %%
-plots.threads_and_memory(run, request)
+resources.threads_and_memory(run, request)
 
 # %% [markdown]
 # ## Explain
@@ -115,8 +116,8 @@ def line(row):
     """One stack: what a request costs, against the pool that has a thread for everybody."""
     ratio = findings.ratio_of(row, pool, "cpu_us_per_request")
     times = "" if row is pool else f"{ratio.estimate:.1f}" if ratio else "cannot tell"
-    cpu = f"{texts.whole(row.median('cpu_us_per_request'))} µs"
-    served = texts.number(row.median("throughput_per_s")), texts.whole(row.median("server.threads_max"))
+    cpu = f"{formatting.whole(row.median('cpu_us_per_request'))} µs"
+    served = formatting.number(row.median("throughput_per_s")), formatting.whole(row.median("server.threads_max"))
     return f"`{row.stack}`", *served, cpu, times, row.verdict_text
 
 
@@ -143,7 +144,7 @@ display(Markdown(lessons.table("an async view waits by | behind uvicorn", lines)
 # %%
 most = 1000 / blocked["blocked_ms"]
 told = f"An async view that blocks for {blocked['blocked_ms']} ms answers at most **{most:.0f} requests/s** a process"
-answered = texts.number(inside.median("throughput_per_s"))
+answered = formatting.number(inside.median("throughput_per_s"))
 display(Markdown(f"{told}; with the same line in a sync view `{inside.stack}` answered {answered}."))
 
 # %% [markdown]

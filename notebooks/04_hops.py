@@ -17,14 +17,13 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import plots
 from bench.claims import show
-from bench.figures import plots_ladder
 from bench.learn import lessons, live
-from bench.tables import markdown
+from bench.show.figures import middleware_ladder, resources
+from bench.show.tables import markdown
+from bench.show.trace_svg import picture
 from bench.trace import reference_traces
 from bench.trace.inside.model import hops_text
-from bench.trace.picture import picture
 
 run = lessons.run_to_show("middleware_ladder")
 request = run.plan.requests[0]
@@ -107,13 +106,13 @@ display(Markdown(lessons.table("stack | middleware, outermost first | hops | thr
 
 # %%
 display(Markdown(lessons.told(run)))
-plots_ladder.ladder(run, request)
+middleware_ladder.ladder(run, request)
 
 # %% [markdown]
 # And one more middleware, sync-only, async-only or capable of both, at each place among the seven:
 
 # %%
-plots_ladder.positions(run, request)
+middleware_ladder.positions(run, request)
 
 # %%
 display(Markdown(lessons.findings(run)))
@@ -126,7 +125,7 @@ display(Markdown(lessons.findings(run)))
 
 # %%
 without = lessons.reference("without_hops")
-plots.cpu_per_request(without, without.plan.requests[0])
+resources.cpu_per_request(without, without.plan.requests[0])
 
 # %%
 display(Markdown(lessons.findings(without)))

@@ -19,9 +19,9 @@
 from IPython.display import Markdown, display
 
 from bench.claims import show
-from bench.figures import plots_connections
 from bench.learn import lessons, live
-from bench.tables import markdown, texts
+from bench.show.figures import connections
+from bench.show.tables import formatting, markdown
 from bench.trace import reference_traces
 
 run, left = lessons.run_to_show("held"), lessons.reference("gone")
@@ -69,7 +69,7 @@ print(lessons.difference_in("feed", "sync_wsgi", "async_asgi"))
 # All of it against the number of open connections: feeds that hear anything, threads, memory, and how soon the last one has what was published.
 
 # %%
-plots_connections.held(run, request)
+connections.held(run, request)
 
 # %%
 display(Markdown(lessons.findings(run)))
@@ -99,13 +99,13 @@ display(
 
 # %%
 waiting, computing = left.plan.requests
-plots_connections.gone(left, waiting)
+connections.gone(left, waiting)
 
 # %% [markdown]
 # Then one that computes:
 
 # %%
-plots_connections.gone(left, computing)
+connections.gone(left, computing)
 
 # %%
 display(Markdown(lessons.findings(left)))
@@ -130,9 +130,9 @@ lines = [
         f"`{row.stack}`",
         f"{row.load.connections:,}",
         f"{min(row.load.connections, row.slots or row.load.connections):,}",
-        texts.whole(row.median("held.served")),
-        texts.whole(row.median("held.threads_held")),
-        texts.number(plots_connections.PER_FEED.of(row)),
+        formatting.whole(row.median("held.served")),
+        formatting.whole(row.median("held.threads_held")),
+        formatting.number(connections.PER_FEED.of(row)),
     )
     for row in at.values()
     if row.measured and row.load.connections

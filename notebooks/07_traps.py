@@ -19,8 +19,8 @@ from IPython.display import Markdown, display
 
 from bench.claims import show
 from bench.exhibits import a_methods, calls, traps
-from bench.figures import plots_traps
 from bench.learn import lessons, live
+from bench.show.figures import blocking_calls
 
 seen = traps.load()
 asked = calls.load()
@@ -91,7 +91,7 @@ for name in ("conn_max_age_leak", "sync_stream_under_asgi", "context_token_acros
 # Calls of `labs/traps/calls.py` that take their time, each made on a loop beside a task that ticks every millisecond. Where the ticks stop, everybody stands still.
 
 # %%
-plots_traps.gaps(asked)
+blocking_calls.gaps(asked)
 
 # %% [markdown]
 # The red ones as they are written; `slow` is a web server, a mail server, a file and a lock that take their time:

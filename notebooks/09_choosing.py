@@ -26,8 +26,9 @@ from IPython.display import Markdown, display
 
 from bench.analyse import stack_choice
 from bench.claims import show
-from bench.figures import plots_choosing
-from bench.learn import choosing_words, lessons, live, sliders
+from bench.learn import lessons, live, sliders
+from bench.show import choice_text
+from bench.show.figures import choice
 
 run = lessons.run_to_show("io_wait")
 crowd, ladder, held = (lessons.reference(name) for name in ("without_hops", "middleware_ladder", "held"))
@@ -72,8 +73,8 @@ for mine, stack in ((my_prediction_threads, "sync_wsgi@gthread:400"), (my_predic
 # %%
 def decide(case):
     """One case: its picture, its decision, what speaks for either side, what to do."""
-    display(plots_choosing.curves(case, prices, [run, crowd]))
-    display(Markdown(choosing_words.told(case, prices)))
+    display(choice.curves(case, prices, [run, crowd]))
+    display(Markdown(choice_text.told(case, prices)))
 
 
 sliders.explore(decide, start)
@@ -100,14 +101,14 @@ decide(replace(start, wait_s=5.0, users=2000, threads=64))
 # The prices: what Django itself takes of the CPU for a request, few at once and in a crowd, and what one more request in flight takes of memory.
 
 # %%
-display(Markdown(choosing_words.price_table(prices)))
+display(Markdown(choice_text.price_table(prices)))
 
 # %% [markdown]
 # From these the lines follow by mean value analysis: users circulate between a wait of L and one CPU that needs S for each, and a pool lets only so many circulate at once. How good is
 # that? The model's number beside the measured one; the two come from different runs:
 
 # %%
-display(Markdown(choosing_words.astray(prices, run)))
+display(Markdown(choice_text.astray(prices, run)))
 
 # %% [markdown]
 # Where the ratio is near 1, the five numbers told what would be measured. Where it is not, the model leaves something out, and mostly it is this: the CPU a request takes is no constant. It
@@ -162,7 +163,7 @@ else:
 stacks = ("--stack", "sync_wsgi@gthread:8,sync_wsgi@gthread:400,async_asgi@uvicorn", "--users", "200")
 mine = live.measure("io_wait", "--profile", "quick", *stacks, "--repeats", "1")
 if mine:
-    display(Markdown(choosing_words.beside(prices, mine)))
+    display(Markdown(choice_text.beside(prices, mine)))
 
 # %% [markdown]
 # ## In practice

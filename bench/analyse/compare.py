@@ -1,4 +1,4 @@
-"""Two runs row by row: the second over the first, with intervals; or why not. `sidebyside.py` shows it.
+"""Two runs row by row: the second over the first, with intervals; or why not. `comparison.py` shows it.
 
 Runs of unlike machines, versions or capabilities are refused unless asked for: see `comparability.py`.
 """

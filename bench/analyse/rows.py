@@ -1,6 +1,6 @@
 """A run as rows (one per stack x request x users, over restarts), and its claims judged: findings.
 
-Writes and draws nothing; `tables`, `plots.py` and `report.py` all start from these rows.
+Writes and draws nothing; `tables`, `catalogue.py` and `report.py` all start from these rows.
 """
 
 from __future__ import annotations

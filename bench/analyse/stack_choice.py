@@ -1,8 +1,8 @@
 """From what a site's requests do to the stack that should serve them: a decision that can be read, and argued with.
 
 Pure. What a stack takes is read from three runs (`prices_of`), how it then behaves follows from `queueing.py`
-(`option_of`), and one rule decides (`choose`). `plots_choosing.py` draws it, `choosing_words.py` says it,
-`choosing_steps.py` says what to do about it.
+(`option_of`), and one rule decides (`choose`). `choice.py` draws it, `choice_text.py` says it,
+`choice_steps.py` says what to do about it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import pairwise
 from textwrap import dedent
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from rich.markup import escape
@@ -37,14 +37,12 @@ from bench.measure.database.database import serving_database, source
 from bench.measure.processes import work_folder
 from bench.measure.variables import clean_environment
 from bench.model import run_store
+from bench.model.call_outcome import LONG_MS, CallOutcome, Outcome
 
 FILE = run_store.REFERENCE / "calls.json"
 CALLS_FILE = ROOT / "labs" / "traps" / "calls.py"
 TICK_S = 0.001
-LONG_MS = 50
 ASK_WITHIN_S = 60
-
-Outcome = Literal["caught", "other error", "swallowed", "blocks", "waits", "short"]
 SAYS: dict[Outcome, str] = {
     "caught": "Django refuses it: SynchronousOnlyOperation",
     "other error": "fails with another error",
@@ -53,21 +51,6 @@ SAYS: dict[Outcome, str] = {
     "waits": "fine: the loop goes on while it waits",
     "short": f"fine while it is short: done in less than {LONG_MS} ms here",
 }
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One call on a loop. `gap_ms` is the longest time between two ticks while it ran."""
-
-    name: str
-    code: str
-    outcome: Outcome
-    caught: bool
-    blocked: bool
-    ticked: bool
-    lasted_ms: int
-    gap_ms: int
-    error: str = ""
 
 
 class Ticker:
@@ -129,11 +112,11 @@ class Made:
         return "waits" if self.ticked else "blocks"
 
 
-async def ask(call: Callable[..., Any], slow: Any) -> Asked:
+async def ask(call: Callable[..., Any], slow: Any) -> CallOutcome:
     """The second of two times: the first one also imports, compiles and connects."""
     await make(call, slow)
     made = await make(call, slow)
-    return Asked(
+    return CallOutcome(
         name=call.__name__,
         code=code_of(call.__name__),
         outcome=made.outcome,
@@ -181,7 +164,7 @@ def note_refusals() -> None:
     SynchronousOnlyOperation.__init__ = noting
 
 
-async def ask_all(slow: Any) -> list[Asked]:
+async def ask_all(slow: Any) -> list[CallOutcome]:
     """Make every call of the list in turn, on this event loop; return them in the list's order."""
     from asgiref.sync import ThreadSensitiveContext
 
@@ -273,12 +256,12 @@ def without_twin() -> dict[str, list[str]]:
     return msgspec.convert(json.loads(FILE.read_text())["refused_without_twin"], dict[str, list[str]])
 
 
-def load() -> list[Asked]:
+def load() -> list[CallOutcome]:
     """What is kept."""
-    return msgspec.convert(json.loads(FILE.read_text())["calls"], list[Asked])
+    return msgspec.convert(json.loads(FILE.read_text())["calls"], list[CallOutcome])
 
 
-def to_markdown(calls: Sequence[Asked], outcome: Outcome) -> str:
+def to_markdown(calls: Sequence[CallOutcome], outcome: Outcome) -> str:
     """The calls with one outcome, each with its code; with the error, or with the longest gap of the loop."""
     told = [call for call in calls if call.outcome == outcome]
     raises = outcome in ("caught", "other error")
@@ -286,13 +269,13 @@ def to_markdown(calls: Sequence[Asked], outcome: Outcome) -> str:
     return "\n".join([f"| call | {'raises' if raises else 'the loop stood still'} |", "|---|--:|", *rows])
 
 
-def _seen(call: Asked) -> str:
+def _seen(call: CallOutcome) -> str:
     if call.error:
         return f"`{call.error}`"
     return f"{call.gap_ms:,} of {call.lasted_ms:,} ms" if call.lasted_ms >= LONG_MS else f"less than {LONG_MS} ms"
 
 
-def told_beside(prediction: int | None, calls: Sequence[Asked]) -> str:
+def told_beside(prediction: int | None, calls: Sequence[CallOutcome]) -> str:
     """How many calls blocked the loop, how many Django noticed, and what the learner said, who is asked first."""
     if prediction is None:
         return "No prediction yet: put a number into the cell above and run both again."
@@ -302,7 +285,7 @@ def told_beside(prediction: int | None, calls: Sequence[Asked]) -> str:
     return f"{told} You said {prediction}."
 
 
-def table(calls: Sequence[Asked]) -> Table:
+def table(calls: Sequence[CallOutcome]) -> Table:
     """Return a table with a row for each call."""
     shown = Table("call", "outcome", "lasted, ms", "longest gap, ms", title="Calls on an event loop")
     for call in calls:

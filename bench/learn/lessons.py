@@ -14,7 +14,7 @@ from bench.model.run_record import Run
 from bench.model.stacks import parse_stack
 from bench.model.trial_record import Reason, Trial
 from bench.model.workloads import parse_request
-from bench.tables.markdown import finding_point, markdown_line
+from bench.show.tables.markdown import finding_point, markdown_line
 
 RESULTS_VARIABLE = "LAB_RESULTS"
 NOT_MEASURED = "not measured in this run; `--profile standard` measures all that this lesson shows"

@@ -16,8 +16,8 @@ from bench.base.options import Parser, seconds
 from bench.measure.load.burst import Burst, burst
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
+from bench.show.trace_terminal import swimlane
 from bench.trace.inside.model import Trace, hops_text, threads_text
-from bench.trace.swimlane import swimlane
 from bench.trace.tracer import trace_stack
 
 STACKS = {

@@ -18,11 +18,11 @@ from bench.base.console import announce, console
 from bench.base.errors import ExitCode, NotRun
 from bench.base.options import Parser, seconds
 from bench.base.signals import run
-from bench.figures.looks import HUES
 from bench.measure import cpu_placement, process_usage
 from bench.measure.load.http_stream import Address
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.stacks import parse_stack
+from bench.show.figures.stack_style import HUES
 from bench.teach.show_screen import STOP, big, staged, tell
 
 STACKS = {

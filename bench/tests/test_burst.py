@@ -12,7 +12,7 @@ from bench.measure import calibrate
 from bench.measure.load import burst
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
-from bench.plots import waves_of
+from bench.show.figures.burst_timeline import waves_of
 
 
 def test_a_pool_of_four_serves_twelve_in_three_waves() -> None:

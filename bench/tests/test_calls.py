@@ -6,8 +6,10 @@ import django
 import pytest
 
 from bench.exhibits import calls
-from bench.exhibits.calls import Asked, Made
-from bench.figures import plots_traps
+from bench.exhibits.calls import Made
+from bench.model import call_outcome
+from bench.model.call_outcome import CallOutcome
+from bench.show.figures import blocking_calls
 
 REFUSED = {"queryset_count", "queryset_iterated", "cursor", "atomic", "user_of_session", "cache_in_database"}
 SILENT = {"sleep", "http_client", "mail", "program", "slow_file", "lock_of_threads", "password_hashed", "large_json"}
@@ -31,7 +33,7 @@ def test_what_asks_no_database_blocks_the_loop_and_nothing_says_so(found: dict[s
     silent = {call["name"]: call for call in found["calls"] if call["outcome"] == "blocks"}
     assert set(silent) >= SILENT
     assert not any(call["caught"] or call["error"] or call["ticked"] for call in silent.values())
-    assert min(call["gap_ms"] for call in silent.values()) >= calls.LONG_MS
+    assert min(call["gap_ms"] for call in silent.values()) >= call_outcome.LONG_MS
 
 
 def test_the_loop_ticks_while_async_calls_wait(found: dict[str, Any]) -> None:
@@ -85,13 +87,13 @@ def test_the_outcome_follows_from_error_refusals_and_ticks(made: Made, outcome: 
 def test_the_figure_has_a_bar_for_each_long_call_and_its_finding_above() -> None:
     kept = calls.load()
     long = [call for call in kept if call.outcome in ("blocks", "waits")]
-    figure = plots_traps.gaps(kept)
+    figure = blocking_calls.gaps(kept)
     assert len(figure.axes[0].patches) == len(long)
     assert figure.finding.startswith(f"{sum(call.blocked for call in long)} of {len(long)} long calls")
 
 
 def test_a_prediction_is_set_beside_what_blocked() -> None:
-    call = Asked("sleep", "time.sleep(1)", "blocks", False, True, False, 80, 80)
+    call = CallOutcome("sleep", "time.sleep(1)", "blocks", False, True, False, 80, 80)
     assert calls.told_beside(3, [call]).startswith(
         "Calls that blocked the loop: 1; Django said a word about none of them."
     )
@@ -100,6 +102,6 @@ def test_a_prediction_is_set_beside_what_blocked() -> None:
 
 
 def test_a_table_of_one_outcome_has_its_calls_alone() -> None:
-    call = Asked("sleep", "time.sleep(1)", "blocks", False, True, False, 80, 80)
+    call = CallOutcome("sleep", "time.sleep(1)", "blocks", False, True, False, 80, 80)
     assert calls.to_markdown([call], "blocks").endswith("| `time.sleep(1)` | 80 of 80 ms |")
     assert "sleep" not in calls.to_markdown([call], "waits")

@@ -9,9 +9,10 @@ from bench import arguments
 from bench.analyse import queueing, stack_choice
 from bench.analyse.rows import rows_of
 from bench.analyse.stack_choice import MOST_USERS, Case, Price
-from bench.figures import plots_choosing
-from bench.learn import choosing_steps, choosing_words, sliders
+from bench.learn import sliders
 from bench.model import run_store
+from bench.show import choice_steps, choice_text
+from bench.show.figures import choice
 from bench.tests import runs
 
 CPU_S = {"sync_wsgi": 0.0005, "sync_asgi": 0.0012, "async_asgi": 0.001, "zero_hop": 0.0003}
@@ -63,7 +64,7 @@ def test_what_does_not_fit_into_the_memory_is_not_taken() -> None:
     assert option(small, "zero_hop").memory_bytes == 50e6 + 2000 * 10e3
     assert lab_chosen(small) == "sync_wsgi"
     assert lab_chosen(replace(small, memory_bytes=10e6)) is None
-    assert choosing_words.headline(stack_choice.options_of(replace(small, memory_bytes=10e6), PRICES)).startswith(
+    assert choice_text.headline(stack_choice.options_of(replace(small, memory_bytes=10e6), PRICES)).startswith(
         "Nothing"
     )
 
@@ -92,7 +93,7 @@ def test_a_crowd_that_only_the_loop_could_serve_is_told_how_much_memory_that_tak
         "sync_asgi",
         "async_asgi",
     }
-    assert "with 550 MB `async_asgi@uvicorn` would answer" in choosing_steps.steps(huge, PRICES)
+    assert "with 550 MB `async_asgi@uvicorn` would answer" in choice_steps.steps(huge, PRICES)
     assert lab_chosen(replace(huge, memory_bytes=600e6)) == "async_asgi"
     assert stack_choice.kept_out(stack_choice.options_of(CASE, PRICES)) == []
 
@@ -100,21 +101,21 @@ def test_a_crowd_that_only_the_loop_could_serve_is_told_how_much_memory_that_tak
 def test_where_nothing_fits_what_would_is_told_and_neither_side_is_praised() -> None:
     small = replace(CASE, memory_bytes=55e6, with_seven=False)
     lean = [replace(price, rest_bytes=60e6) if price.lab == "sync_wsgi" else price for price in PRICES]
-    told = choosing_words.told(small, lean)
+    told = choice_text.told(small, lean)
     assert "**Nothing fits: the smallest, sync_wsgi@gthread:1, takes 60 MB.**" in told
     assert "**Give the process 60 MB**" in told
     assert "100 at once fit with `sync_asgi`" in told
     assert "For WSGI" not in told
-    assert "at rest `sync_wsgi` takes 50 MB already" in choosing_steps.steps(replace(CASE, memory_bytes=10e6), PRICES)
+    assert "at rest `sync_wsgi` takes 50 MB already" in choice_steps.steps(replace(CASE, memory_bytes=10e6), PRICES)
     assert stack_choice.turning_point(replace(CASE, memory_bytes=10e6), PRICES) is None
 
 
 def test_monday_begins_with_the_server_and_its_budget() -> None:
-    pool = choosing_steps.steps(CASE, PRICES)
+    pool = choice_steps.steps(CASE, PRICES)
     assert "`gunicorn --worker-class gthread --threads 400 mysite.wsgi:application`" in pool
     assert "`CONN_MAX_AGE = 60`" in pool
     assert "no crowd up to 10,000 at once would" in pool
-    loop = choosing_steps.steps(replace(CASE, wait_s=5.0, users=2000, threads=64), PRICES)
+    loop = choice_steps.steps(replace(CASE, wait_s=5.0, users=2000, threads=64), PRICES)
     assert "the sync views as they are: `uvicorn --limit-concurrency 9240 mysite.asgi:application`" in loop
     assert "`CONN_MAX_AGE = 0` and a pool" in loop
     assert "lab trace" not in loop
@@ -122,13 +123,13 @@ def test_monday_begins_with_the_server_and_its_budget() -> None:
 
 
 def test_async_views_under_the_seven_are_to_be_traced_first() -> None:
-    steps = choosing_steps.steps(replace(CASE, wait_s=5.0, users=2000, threads=64, with_seven=True), PRICES)
+    steps = choice_steps.steps(replace(CASE, wait_s=5.0, users=2000, threads=64, with_seven=True), PRICES)
     assert "**Serve** async views for what waits: `uvicorn" in steps
     assert "lab trace --app mysite.asgi:application /" in steps
 
 
 def test_a_worker_is_told_of_more_connections_where_its_own_number_is_too_small_for_its_threads() -> None:
-    wide = choosing_steps.steps(replace(CASE, wait_s=5.0, users=1000, threads=1000), PRICES)
+    wide = choice_steps.steps(replace(CASE, wait_s=5.0, users=1000, threads=1000), PRICES)
     assert "--threads 1000 --worker-connections 2000 " in wide
 
 
@@ -136,16 +137,16 @@ def test_a_worker_is_told_of_more_connections_where_its_own_number_is_too_small_
     "case", [CASE, replace(CASE, wait_s=0.0), replace(CASE, with_seven=True, users=MOST_USERS, own_cpu_s=0.01)]
 )
 def test_the_command_to_measure_is_one_that_lab_takes(case: Case) -> None:
-    command = choosing_steps.command_to_measure(case, stack_choice.options_of(case, PRICES))
+    command = choice_steps.command_to_measure(case, stack_choice.options_of(case, PRICES))
     parsed = arguments.build_parser().parse_args(shlex.split(command)[1:])
     assert parsed.experiment == "io_wait"
-    assert parsed.users == [choosing_steps.MEASURED_USERS]
+    assert parsed.users == [choice_steps.MEASURED_USERS]
 
 
 def test_a_handler_that_is_not_django_s_is_shown_and_never_taken() -> None:
     options = stack_choice.options_of(CASE, PRICES)
     assert max(options, key=lambda it: it.throughput_per_s).lab == "zero_hop"
-    assert "zero_hop" in choosing_words.table(options)
+    assert "zero_hop" in choice_text.table(options)
     assert lab_chosen(CASE) != "zero_hop"
 
 
@@ -187,7 +188,7 @@ def test_the_turning_point_is_where_the_rule_leaves_the_pool() -> None:
 
 
 def test_both_sides_are_told_with_the_numbers_of_the_case() -> None:
-    told = choosing_words.told(replace(CASE, threads=64, users=100), PRICES)
+    told = choice_text.told(replace(CASE, threads=64, users=100), PRICES)
     assert "**For WSGI:** a request takes 0.50 of the CPU" in told
     assert "and 36 wait for a place" in told
     assert "**For ASGI:** there is no pool to size, nor one" in told
@@ -208,7 +209,7 @@ def test_prices_of_the_reference_runs_are_whole() -> None:
 
 def test_the_model_is_set_beside_every_measured_row() -> None:
     run = runs.run_of([runs.trial_of(stack, users=users) for stack in runs.STACKS for users in (8, 200)])
-    lines = choosing_words.beside(PRICES, run).splitlines()[2:]
+    lines = choice_text.beside(PRICES, run).splitlines()[2:]
     assert len(lines) == len(rows_of(run))
     assert lines[0].startswith("| `sync_wsgi@gthread:8` | 100 ms | 8 | ")
 
@@ -216,21 +217,21 @@ def test_the_model_is_set_beside_every_measured_row() -> None:
 def test_only_predictions_that_are_off_are_listed() -> None:
     run = runs.run_of([runs.trial_of(stack, users=8) for stack in runs.STACKS])
     right, dear = PRICES, [replace(price, cpu_s={False: {8: 0.1}}) for price in PRICES]
-    assert "The others" not in choosing_words.astray(right, run)
-    assert choosing_words.astray(dear, run).count("\n| `") == len(rows_of(run))
+    assert "The others" not in choice_text.astray(right, run)
+    assert choice_text.astray(dear, run).count("\n| `") == len(rows_of(run))
 
 
 def test_what_stands_for_something_else_is_said_below_the_prices() -> None:
     single = [replace(price, cpu_s={False: {400: 1.0}, True: {400: 1.0}}) for price in PRICES]
-    table = choosing_words.price_table([*PRICES[:3], single[3]])
+    table = choice_text.price_table([*PRICES[:3], single[3]])
     assert table.count("\n| `") == 2 * len(PRICES)
     assert "`sync_asgi` serves no feed: its memory is that of `async_asgi@uvicorn`." in table
     assert "`zero_hop` was measured at 400 users alone" in table
-    assert "alone" not in choosing_words.price_table(PRICES)
+    assert "alone" not in choice_text.price_table(PRICES)
 
 
 def test_a_line_that_fits_at_no_number_of_users_is_named_instead_of_drawn() -> None:
-    picture = plots_choosing.curves(replace(CASE, memory_bytes=50.02e6), PRICES)
+    picture = choice.curves(replace(CASE, memory_bytes=50.02e6), PRICES)
     labels = {line.get_label() for line in picture.axes[0].lines}
     assert "predicted-zero_hop@uvicorn" in labels
     assert not any("sync" in str(label) for label in labels)
@@ -240,23 +241,23 @@ def test_a_line_that_fits_at_no_number_of_users_is_named_instead_of_drawn() -> N
 def test_points_of_a_pool_are_shown_where_it_lets_in_as_many_as_the_case_would() -> None:
     stacks = ("sync_wsgi@gthread:64", "sync_wsgi@gthread:400")
     run = runs.run_of([runs.trial_of(stack, users=users) for stack in stacks for users in (50, 400)])
-    shown = plots_choosing.measured_of(replace(CASE, threads=64), PRICES, [run])
+    shown = choice.measured_of(replace(CASE, threads=64), PRICES, [run])
     assert {(row.stack, row.users) for row in shown} == {(stacks[0], 50), (stacks[1], 50), (stacks[0], 400)}
 
 
 def test_the_figure_tells_the_decision_and_shows_points_of_this_case_alone() -> None:
     run = runs.run_of([runs.trial_of(stack, users=users) for stack in runs.STACKS for users in (8, 200, 400)])
-    picture = plots_choosing.curves(CASE, PRICES, [run])
+    picture = choice.curves(CASE, PRICES, [run])
     assert picture.finding.startswith("Take sync_wsgi@gthread:400: ")
-    shown = {(row.stack, row.users) for row in plots_choosing.measured_of(CASE, PRICES, [run])}
+    shown = {(row.stack, row.users) for row in choice.measured_of(CASE, PRICES, [run])}
     assert {stack for stack, users in shown if users > 64} == {
         "sync_wsgi@gthread:400",
         "sync_asgi@uvicorn",
         "async_asgi@uvicorn",
     }
     for other in ({"wait_s": 0.2}, {"own_cpu_s": 0.01}, {"with_seven": True}):
-        assert plots_choosing.measured_of(replace(CASE, **other), PRICES, [run]) == []
-    assert picture.png() == plots_choosing.curves(CASE, PRICES, [run]).png()
+        assert choice.measured_of(replace(CASE, **other), PRICES, [run]) == []
+    assert picture.png() == choice.curves(CASE, PRICES, [run]).png()
 
 
 def test_without_a_front_end_a_case_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:

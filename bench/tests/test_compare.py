@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench import sidebyside
 from bench.analyse.compare import Comparison, Ratio, compare
 from bench.base.errors import ExitCode, UsageError
 from bench.cli import main
 from bench.model import run_store
 from bench.model.run_record import Run
 from bench.model.trial_record import Trial
+from bench.show.comparison import show, to_markdown
 from bench.tests import runs
 
 LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"
@@ -110,7 +110,7 @@ def test_rows_of_one_run_only_are_listed() -> None:
     comparison = compared(closed(1, 2, 3), [*closed(1, 2, 3), *closed(1, 2, 3, stack=THREADS)])
     assert (len(comparison.pairs), comparison.only_first) == (1, [])
     assert [row.stack for row in comparison.only_second] == [THREADS]
-    assert f"only in the second run: {THREADS}" in sidebyside.to_markdown(comparison)
+    assert f"only in the second run: {THREADS}" in to_markdown(comparison)
 
 
 def test_unlike_schedules_leave_open_loops_uncompared() -> None:
@@ -178,7 +178,7 @@ def three() -> Comparison:
 
 
 def test_markdown_begins_with_a_count_of_pairs_and_shows_what_changed() -> None:
-    text = sidebyside.to_markdown(three())
+    text = to_markdown(three())
     assert "3 pairs by throughput, p99 or delay: 1 faster, 1 slower, 1 no difference detected, 0 not comparable" in text
     shown, folded = text.split("<details>")
     assert "10 users" in shown
@@ -189,7 +189,7 @@ def test_markdown_begins_with_a_count_of_pairs_and_shows_what_changed() -> None:
 def test_names_are_shown_in_markdown_as_they_are() -> None:
     run = runs.run_of(closed(1, 2, 3), experiment="*e*", started_at="[now](http://x)")
     named = replace(run, trials=[replace(trial, stack="`s`<b>", middleware=["_m_"]) for trial in run.trials])
-    text = sidebyside.to_markdown(compare(named, named))
+    text = to_markdown(compare(named, named))
     assert text.startswith(r"**\*e\***: [now]\(http://x) (")
     assert r"| \_m\_ | `` `s`&lt;b> `` |" in text
 
@@ -197,7 +197,7 @@ def test_names_are_shown_in_markdown_as_they_are() -> None:
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_the_terminal_shows_every_ratio_at_any_width(width: int) -> None:
     out = StringIO()
-    sidebyside.show(three(), Console(width=width, emoji=False, file=out))
+    show(three(), Console(width=width, emoji=False, file=out))
     text = out.getvalue()
     assert text.count("req/s") == 3
     assert "2.00×" in text

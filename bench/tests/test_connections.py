@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from bench import plots
 from bench.analyse.findings import finding_for
 from bench.analyse.rows import rows_of
 from bench.analyse.usable_trials import is_usable
@@ -25,8 +24,9 @@ from bench.model.stacks import parse_stack
 from bench.model.trial_plan import TrialPlan, planned_trial
 from bench.model.trial_record import Held, Trial
 from bench.model.workloads import parse_request
-from bench.tables.as_json import to_json_rows
-from bench.tables.columns import columns_of
+from bench.show.figures import catalogue
+from bench.show.tables.columns import columns_of
+from bench.show.tables.json_rows import to_json_rows
 from bench.tests import runs
 from bench.tests.processes import assert_nothing_is_left
 
@@ -212,7 +212,7 @@ def test_the_table_of_connections_shows_what_they_are_about_and_no_rates() -> No
     assert not {"req/s", "of limit", "p99 ms", "in vain"} & set(headings)
     (row,) = to_json_rows(run)
     assert (row["connections"], row["held_served"], row["held_threads"]) == (5, 5, 5)
-    assert "feed" in plots.figures_for(run)[0].slug
+    assert "feed" in catalogue.figures_for(run)[0].slug
 
 
 def test_a_count_of_nothing_can_be_claimed() -> None:

@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from bench.figures.looks import colour_of, look_of
 from bench.model.stacks import STACKS
+from bench.show.figures.stack_style import colour_of, look_of
 
 
 def test_looks_of_all_stacks_differ_and_do_not_move() -> None:

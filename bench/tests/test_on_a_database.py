@@ -23,7 +23,7 @@ from bench.model.stacks import parse_stack
 from bench.model.trial_plan import Outage, TrialPlan
 from bench.model.trial_record import DatabaseUse, Trial, Waves
 from bench.model.workloads import parse_request
-from bench.tables.groups import groups_of
+from bench.show.tables.groups import groups_of
 from bench.tests import runs
 from bench.tests.postgresql import require_postgresql
 from bench.tests.processes import burst

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from matplotlib.text import Annotation, Text
 
-from bench import plots
-from bench.figures.page import spread
+from bench.show.figures import throughput
+from bench.show.figures.axes import spread
 from bench.tests import runs
 
 WAIT = "wait?ms=100"
 
 
 def test_svg_is_named_for_those_who_cannot_see_it_and_its_ids_can_be_kept_apart() -> None:
-    figure = plots.throughput_vs_users(runs.sweep(), WAIT)
+    figure = throughput.throughput_vs_users(runs.sweep(), WAIT)
     assert 'role="img"' in figure.svg()
     assert f'aria-label="{figure.finding}"' in figure.svg()
     ids = set(re.findall(r'id="([^"]+)"', figure.svg("a-")))
@@ -39,7 +39,7 @@ def test_spread_leaves_alone_what_has_room_and_shrinks_the_gap_where_there_is_no
 
 def test_labels_at_line_ends_do_not_overlap() -> None:
     stacks = [f"sync_wsgi@gthread:{threads}" for threads in (400, 401, 402, 403, 404, 405, 406, 407)]
-    figure = plots.throughput_vs_users(runs.sweep(stacks), WAIT)
+    figure = throughput.throughput_vs_users(runs.sweep(stacks), WAIT)
     found = [text for text in figure.findobj(Annotation) if "gthread" in text.get_text()]
     figure.draw_without_rendering()
     boxes = [Text.get_window_extent(text) for text in found]  # without its leader

@@ -9,13 +9,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from bench import plots
 from bench.analyse import rows
-from bench.figures.looks import colour_of
-from bench.figures.page import Picture
 from bench.model.run_record import Run
-from bench.tables.columns import cells, columns_of
-from bench.tables.texts import number, percent
+from bench.show.figures import burst_timeline, catalogue, resources, throughput
+from bench.show.figures.layout import Picture
+from bench.show.figures.stack_style import colour_of
+from bench.show.tables.columns import cells, columns_of
+from bench.show.tables.formatting import number, percent
 from bench.tests import runs
 
 WAIT = "wait?ms=100"
@@ -39,7 +39,7 @@ def labels(figure: Picture) -> set[object]:
 
 
 def pictures(run: Run) -> dict[str, Picture]:
-    return {re.sub(r"-.*", "", drawn.slug): drawn.figure for drawn in plots.figures_for(run)}
+    return {re.sub(r"-.*", "", drawn.slug): drawn.figure for drawn in catalogue.figures_for(run)}
 
 
 def swapped(run: Run, left: str, right: str) -> Run:
@@ -100,12 +100,12 @@ def test_every_stack_is_in_every_figure(users: tuple[int, ...]) -> None:
 
 
 def test_throughput_in_proportion_to_users_is_a_straight_line() -> None:
-    (ax,) = plots.throughput_vs_users(runs.sweep(("async_asgi@uvicorn",), users=(10, 100)), WAIT).axes
+    (ax,) = throughput.throughput_vs_users(runs.sweep(("async_asgi@uvicorn",), users=(10, 100)), WAIT).axes
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
 
 
 def test_degraded_points_are_hollow_and_others_full() -> None:
-    figure = plots.throughput_vs_users(runs.flawed(), WAIT)
+    figure = throughput.throughput_vs_users(runs.flawed(), WAIT)
     marks = {line.get_label(): line for line in figure.findobj(Line2D)}
     assert marks["hollow-async_asgi@uvicorn-200"].get_markerfacecolor() == "white"
     assert marks["full-async_asgi@uvicorn-400"].get_markerfacecolor() == colour_of("async_asgi@uvicorn")
@@ -123,24 +123,24 @@ def test_invalid_and_unmade_trials_are_holes_that_are_told() -> None:
 def test_bars_say_the_verdict_where_there_is_no_number() -> None:
     run = runs.flawed()
     run = replace(run, trials=[trial for trial in run.trials if trial.users == 400])
-    assert {"invalid", "not-run"} <= set(texts(plots.cpu_per_request(run, WAIT)).split())
+    assert {"invalid", "not-run"} <= set(texts(resources.cpu_per_request(run, WAIT)).split())
 
 
 def test_limits_are_drawn_for_users_and_for_each_bounded_stack() -> None:
-    drawn = labels(plots.throughput_vs_users(runs.sweep(), WAIT))
+    drawn = labels(throughput.throughput_vs_users(runs.sweep(), WAIT))
     assert {"limit", "ceiling-sync_wsgi@gthread:8", "ceiling-async_asgi@uvicorn"} <= drawn
     assert {f"predicted-{stack}" for stack in runs.STACKS} <= drawn
 
 
 def test_each_wait_has_a_limit_of_its_own() -> None:
     request = "fan_out?n=5&ms=100"
-    figure = plots.throughput_vs_users(runs.sweep(requests=(request,)), request)
+    figure = throughput.throughput_vs_users(runs.sweep(requests=(request,)), request)
     assert "L = 100 ms" in texts(figure)
     assert "L = 500 ms" in texts(figure)
 
 
 def test_plateau_s_limiter_stands_beside_its_line() -> None:
-    drawn = texts(plots.throughput_vs_users(runs.sweep(), WAIT))
+    drawn = texts(throughput.throughput_vs_users(runs.sweep(), WAIT))
     assert re.search(r"sync_wsgi@gthread:8  [\d.,]+, threads", drawn)
     assert re.search(r"async_asgi@uvicorn  [\d.,]+, server CPU", drawn)
 
@@ -149,21 +149,21 @@ def test_figures_over_users_know_closed_loops_only() -> None:
     run = runs.open_sweep()
     held = [replace(trial, users=7, rate_per_s=50.0) for trial in runs.sweep(users=(200,)).trials]
     both = replace(run, trials=[*run.trials, *held])
-    for draw in (plots.throughput_vs_users, plots.threads_and_memory, plots.cpu_per_request):
+    for draw in (throughput.throughput_vs_users, resources.threads_and_memory, resources.cpu_per_request):
         assert not re.search(r"\b7 users|capacity", texts(draw(both, WAIT)))
         assert draw(both, WAIT).finding == draw(runs.run_of(run.trials[:9]), WAIT).finding
 
 
 def test_closed_loop_s_latency_is_said_to_be_the_closed_loop_s() -> None:
-    drawn = next(drawn for drawn in plots.figures_for(runs.sweep()) if drawn.slug.startswith("latency"))
+    drawn = next(drawn for drawn in catalogue.figures_for(runs.sweep()) if drawn.slug.startswith("latency"))
     assert "closed loop" in drawn.caption
     assert "closed loop, 400 users" in texts(drawn.figure)
 
 
 def test_one_level_of_users_is_drawn_as_bars() -> None:
     run = runs.sweep(users=(50,), requests=("hello",), repeats=1)
-    assert [drawn.slug for drawn in plots.figures_for(run)] == ["cpu-hello", "latency-hello", "threads-hello"]
-    figure = plots.throughput_vs_users(run, "hello")
+    assert [drawn.slug for drawn in catalogue.figures_for(run)] == ["cpu-hello", "latency-hello", "threads-hello"]
+    figure = throughput.throughput_vs_users(run, "hello")
     bars = figure.findobj(Rectangle)
     widths = {round(bar.get_width(), 6) for bar in bars}
     assert {round(row.values("throughput_per_s")[0], 6) for row in rows.rows_of(run)} <= widths
@@ -171,7 +171,7 @@ def test_one_level_of_users_is_drawn_as_bars() -> None:
 
 
 def test_every_request_has_its_own_figures() -> None:
-    slugs = [drawn.slug for drawn in plots.figures_for(runs.sweep(requests=(WAIT, "hello"), users=(1, 10)))]
+    slugs = [drawn.slug for drawn in catalogue.figures_for(runs.sweep(requests=(WAIT, "hello"), users=(1, 10)))]
     assert slugs == [
         *("throughput-wait-ms-100", "latency-wait-ms-100", "threads-wait-ms-100"),
         *("throughput-hello", "cpu-hello", "latency-hello", "threads-hello"),
@@ -180,14 +180,14 @@ def test_every_request_has_its_own_figures() -> None:
 
 def test_run_without_numbers_has_no_figures() -> None:
     only_failed = [trial for trial in runs.flawed().trials if trial.stack == "async_asgi@gunicorn_asgi"]
-    assert plots.figures_for(runs.run_of(only_failed)) == []
-    assert plots.figures_for(runs.run_of([])) == []
+    assert catalogue.figures_for(runs.run_of(only_failed)) == []
+    assert catalogue.figures_for(runs.run_of([])) == []
 
 
 def test_one_restart_and_one_stack_are_enough() -> None:
     for users in ((1,), (1, 2), (100, 400)):
         run = runs.sweep(("async_asgi@uvicorn",), users=users, repeats=1)
-        assert all(drawn.figure.png() for drawn in plots.figures_for(run))
+        assert all(drawn.figure.png() for drawn in catalogue.figures_for(run))
 
 
 def test_same_run_gives_the_same_bytes() -> None:
@@ -208,9 +208,9 @@ def burst(threads: int, n: int = 40) -> list[Answer]:
 
 
 def test_burst_counts_the_waves_of_a_pool_and_the_one_of_a_loop() -> None:
-    assert plots.waves_of(burst(8)) == 5
-    assert plots.waves_of(burst(40)) == 1
-    figure = plots.burst_timeline({"sync_wsgi@gthread:8": burst(8), "async_asgi@uvicorn": burst(40)})
+    assert burst_timeline.waves_of(burst(8)) == 5
+    assert burst_timeline.waves_of(burst(40)) == 1
+    figure = burst_timeline.burst_timeline({"sync_wsgi@gthread:8": burst(8), "async_asgi@uvicorn": burst(40)})
     assert "sync_wsgi@gthread:8 answers in 5 waves" in figure.finding
     assert "async_asgi@uvicorn answers in 1 wave," in figure.finding
     assert len({ax.get_xlim() for ax in figure.axes}) == 1
@@ -219,6 +219,6 @@ def test_burst_counts_the_waves_of_a_pool_and_the_one_of_a_loop() -> None:
 
 def test_burst_shows_failed_requests_apart() -> None:
     answers = [replace(answer, ok=False) for answer in burst(8, 4)]
-    figure = plots.burst_timeline({"sync_wsgi@gthread:8": answers})
+    figure = burst_timeline.burst_timeline({"sync_wsgi@gthread:8": answers})
     assert "none rightly" in figure.finding
     assert "Red: no right answer." in texts(figure)

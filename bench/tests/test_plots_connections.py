@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from bench.analyse.rows import rows_of
-from bench.figures import plots_connections
 from bench.model import run_store
+from bench.show.figures import connections
 from bench.tests import runs
 
 
@@ -12,7 +12,7 @@ def test_where_nothing_was_measured_every_stack_says_so() -> None:
     run = run_store.load_run(run_store.REFERENCE / "held")
     request = run.plan.requests[0]
     bare = replace(run, trials=[runs.without_numbers(trial, "not-run", runs.NO_BOOT) for trial in run.trials])
-    picture = plots_connections.held(bare, request)
+    picture = connections.held(bare, request)
     assert picture.finding == "No feed was served"
     assert len(picture.axes[0].texts) == len(rows_of(bare))
     assert {text.get_text() for text in picture.axes[0].texts} == {"not-run"}
@@ -21,6 +21,6 @@ def test_where_nothing_was_measured_every_stack_says_so() -> None:
 def test_where_no_iterator_fits_its_door_nobody_is_served_and_that_is_shown() -> None:
     run = run_store.load_run(run_store.REFERENCE / "held")
     wrong = replace(run, trials=[trial for trial in run.trials if trial.stack == "sync_asgi@uvicorn"])
-    picture = plots_connections.held(wrong, run.plan.requests[0])
+    picture = connections.held(wrong, run.plan.requests[0])
     assert picture.finding == "No feed was served"
     assert [text.get_text() for text in picture.axes[0].texts] == ["0"]

@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from bench import plots
-from bench.figures import plots_ladder
-from bench.figures.page import rows_for
 from bench.model.experiment import load_experiment
 from bench.model.run_record import Run
 from bench.model.trial_matrix import Overrides, trials_of
 from bench.model.trial_record import Hops, Trial
+from bench.show.figures import catalogue, middleware_ladder
+from bench.show.figures.series import rows_for
 from bench.tests import runs
 
 STACKS = ("sync_wsgi@gthread:8", "async_asgi@uvicorn")
@@ -41,21 +40,21 @@ def run() -> Run:
 
 
 def test_rungs_are_in_order_and_hold_no_special_middleware(run: Run) -> None:
-    rungs = [row for row in plots_ladder.rungs(rows_for(run, "hello")) if row.stack == STACKS[1]]
-    assert [plots_ladder.stock_layers(row) for row in rungs] == list(range(8))
+    rungs = [row for row in middleware_ladder.rungs(rows_for(run, "hello")) if row.stack == STACKS[1]]
+    assert [middleware_ladder.stock_layers(row) for row in rungs] == list(range(8))
 
 
 def test_a_special_middleware_is_placed_by_those_outside_of_it(run: Run) -> None:
-    placed = [row for row in plots_ladder.placed(rows_for(run, "hello"), "sync_only") if row.stack == STACKS[1]]
-    assert [plots_ladder.place_of_special(row) for row in placed] == list(range(8))
+    placed = [row for row in middleware_ladder.placed(rows_for(run, "hello"), "sync_only") if row.stack == STACKS[1]]
+    assert [middleware_ladder.place_of_special(row) for row in placed] == list(range(8))
 
 
 def test_titles_tell_hops_and_cpu_of_the_ends(run: Run) -> None:
-    assert plots_ladder.ladder(run, "hello").finding == (
+    assert middleware_ladder.ladder(run, "hello").finding == (
         "From no middleware to 7: async_asgi@uvicorn 2 to 16 hops, CPU 4.49× (4.48 to 4.50); "
         "sync_wsgi@gthread:8 0 hops, CPU no difference detected (0.990 to 1.010)"
     )
-    assert plots_ladder.positions(run, "hello").finding.startswith(
+    assert middleware_ladder.positions(run, "hello").finding.startswith(
         "The place of one sync-only middleware: outermost 18 hops, innermost 4, and CPU per request 0.3003×"
     )
 
@@ -63,10 +62,10 @@ def test_titles_tell_hops_and_cpu_of_the_ends(run: Run) -> None:
 def test_a_run_of_its_ends_alone_tells_their_hops(run: Run) -> None:
     ends = ((), SEVEN, ("sync_only", *SEVEN), (*SEVEN, "sync_only"))
     once = runs.run_of([trial for trial in run.trials if trial.repeat == 0 and tuple(trial.middleware) in ends])
-    assert plots_ladder.ladder(once, "hello").finding == (
+    assert middleware_ladder.ladder(once, "hello").finding == (
         "From no middleware to 7: async_asgi@uvicorn 2 to 16 hops; sync_wsgi@gthread:8 0 hops"
     )
-    assert plots_ladder.positions(once, "hello").finding == (
+    assert middleware_ladder.positions(once, "hello").finding == (
         "The place of one sync-only middleware: outermost 18 hops, innermost 4 (async_asgi@uvicorn)"
     )
 
@@ -74,9 +73,9 @@ def test_a_run_of_its_ends_alone_tells_their_hops(run: Run) -> None:
 @pytest.mark.parametrize("trials", [[], [runs.trial_of(STACKS[1], "hello", 8)]], ids=["nothing", "no hops"])
 def test_a_run_that_is_no_ladder_is_drawn_all_the_same_and_says_so(trials: list[Trial]) -> None:
     run = runs.run_of(trials)
-    assert "not climbed" in plots_ladder.ladder(run, "hello").finding
-    assert "not measured" in plots_ladder.positions(run, "hello").finding
-    assert plots_ladder.positions(run, "hello").png()
+    assert "not climbed" in middleware_ladder.ladder(run, "hello").finding
+    assert "not measured" in middleware_ladder.positions(run, "hello").finding
+    assert middleware_ladder.positions(run, "hello").png()
 
 
 def test_columns_of_places_are_drawn_to_one_scale(run: Run) -> None:
@@ -87,20 +86,20 @@ def test_columns_of_places_are_drawn_to_one_scale(run: Run) -> None:
         for trial in run.trials
         if "sync_only" in trial.middleware
     ]
-    axes = plots_ladder.positions(replace(run, trials=[*run.trials, *doubled]), "hello").axes
+    axes = middleware_ladder.positions(replace(run, trials=[*run.trials, *doubled]), "hello").axes
     assert len(axes) == 4
     assert axes[0].get_ylim() == axes[1].get_ylim()
     assert axes[2].get_ylim() == axes[3].get_ylim()
 
 
 def test_axes_count_middlewares_and_hops_in_whole_numbers(run: Run) -> None:
-    for figure in (plots_ladder.ladder(run, "hello"), plots_ladder.positions(run, "hello")):
+    for figure in (middleware_ladder.ladder(run, "hello"), middleware_ladder.positions(run, "hello")):
         hops = figure.axes[0]
         assert [tick for tick in (*hops.get_xticks(), *hops.get_yticks()) if tick % 1] == []
 
 
 def test_a_run_of_the_ladder_is_drawn_as_one(run: Run) -> None:
-    assert [drawn.slug for drawn in plots.figures_for(run)][:2] == ["ladder-hello", "places-hello"]
+    assert [drawn.slug for drawn in catalogue.figures_for(run)][:2] == ["ladder-hello", "places-hello"]
 
 
 def test_the_experiment_has_every_rung_and_every_place() -> None:
@@ -110,11 +109,11 @@ def test_the_experiment_has_every_rung_and_every_place() -> None:
     rows = rows_for(runs.run_of([blank_of(plan.stack.name, plan.middleware) for plan in plans]), "hello")
     for stack in stacks:
         mine = [row for row in rows if row.stack == stack]
-        assert [plots_ladder.stock_layers(row) for row in plots_ladder.rungs(mine)] == list(range(8))
-        for name in plots_ladder.SPECIAL if not stack.startswith("async_wsgi") else ():
-            placed = plots_ladder.placed(mine, name)
-            assert [plots_ladder.place_of_special(row) for row in placed] == list(range(8))
-            assert {plots_ladder.stock_layers(row) for row in placed} == {7}
+        assert [middleware_ladder.stock_layers(row) for row in middleware_ladder.rungs(mine)] == list(range(8))
+        for name in middleware_ladder.SPECIAL if not stack.startswith("async_wsgi") else ():
+            placed = middleware_ladder.placed(mine, name)
+            assert [middleware_ladder.place_of_special(row) for row in placed] == list(range(8))
+            assert {middleware_ladder.stock_layers(row) for row in placed} == {7}
 
 
 def blank_of(stack: str, middleware: tuple[str, ...]) -> Trial:

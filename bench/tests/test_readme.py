@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import plots, readme
+from bench import readme
 from bench.analyse import findings
 from bench.base.errors import LabError
 from bench.base.files import ROOT
 from bench.model import experiment, run_store, trial_matrix
+from bench.show.figures import catalogue
 from bench.tests.prose import tracked
 
 READMES = sorted(path for path in tracked() if path.name == "README.md")
@@ -48,7 +49,7 @@ def test_a_run_has_a_page_with_its_question_its_answer_and_the_figures_that_carr
     told = [finding for finding in findings.findings_of(run) if finding.value != "cannot tell"]
     assert len(re.findall(r"^- \*\*(Supported|Refuted)\*\*: .+\)\.$", text, re.MULTILINE)) == min(3, len(told))
     pictures = re.findall(r"^!\[.+\]\((.+\.svg)\)$", text, re.MULTILINE)
-    assert min(2, len(plots.figures_for(run))) <= len(pictures) <= 3
+    assert min(2, len(catalogue.figures_for(run))) <= len(pictures) <= 3
     assert {path.name for path in page.parent.glob("*.svg")} == set(pictures)
     assert "<h1" not in text
 

@@ -10,15 +10,15 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from bench import report
 from bench.analyse import findings
 from bench.analyse.rows import rows_of
 from bench.model import trial_record
 from bench.model.run_record import Run
 from bench.model.trial_record import Reason
-from bench.tables.below import notes_of
-from bench.tables.columns import COLUMNS, cells, columns_of
-from bench.tables.texts import number
+from bench.show import report
+from bench.show.tables.columns import COLUMNS, cells, columns_of
+from bench.show.tables.footnotes import notes_of
+from bench.show.tables.formatting import number
 from bench.tests import runs
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}

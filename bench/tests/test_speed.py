@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench import report, verify
+from bench import verify
 from bench.analyse import rows
 from bench.base.files import ROOT
 from bench.model import histograms, run_store
 from bench.model.trial_record import Trial
-from bench.tables.terminal import print_run
+from bench.show import report
+from bench.show.tables.terminal import print_run
 from bench.tests import big, runs
 
 WITHIN_S, WITHIN_BYTES, TRIAL_BYTES = 10.0, 500_000_000, 12_000
@@ -26,7 +27,7 @@ PROGRAM = """
 import json, sys, time
 from pathlib import Path
 import psutil
-from bench import report, verify
+from bench.show import report; from bench import verify
 from bench.model import run_store
 run = run_store.load_run(Path(sys.argv[1]))
 findings = verify.judged(run)

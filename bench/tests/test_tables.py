@@ -13,13 +13,13 @@ from bench.analyse.rows import rows_of
 from bench.learn import lessons
 from bench.model.run_record import Run
 from bench.model.trial_record import Reason
-from bench.tables.as_json import to_json_rows
-from bench.tables.below import notes_of, plateau_lines
-from bench.tables.columns import COLUMNS, cells, columns_of
-from bench.tables.groups import groups_of
-from bench.tables.markdown import to_markdown
-from bench.tables.terminal import print_run
-from bench.tables.texts import AT_LEAST, milliseconds, number
+from bench.show.tables.columns import COLUMNS, cells, columns_of
+from bench.show.tables.footnotes import notes_of, plateau_lines
+from bench.show.tables.formatting import AT_LEAST, milliseconds, number
+from bench.show.tables.groups import groups_of
+from bench.show.tables.json_rows import to_json_rows
+from bench.show.tables.markdown import to_markdown
+from bench.show.tables.terminal import print_run
 from bench.tests import runs
 
 EVENT_LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"

@@ -5,9 +5,9 @@ from dataclasses import replace
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.text import Annotation, Text
 
-from bench.figures import timeline
-from bench.figures.page import Picture
 from bench.model.trial_record import Event, Trial
+from bench.show.figures import timeline
+from bench.show.figures.layout import Picture
 from bench.tests import runs
 from bench.tests.test_plots import labels, texts
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.show.trace_terminal import totals
 from bench.tests.test_trace import lab
 from bench.tests.traced_project import ask, notes, write_project
 from bench.trace.inside.collector import Collector
@@ -13,7 +14,6 @@ from bench.trace.inside.model import Hop, from_json, with_queues
 from bench.trace.inside.sink import REQUEST
 from bench.trace.inside.wrappers import server_timing
 from bench.trace.perfetto import to_chrome
-from bench.trace.swimlane import totals
 
 VIEWS = """
 configure()

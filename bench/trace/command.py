@@ -29,7 +29,7 @@ def trace(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(seen.to_json())
     else:
-        from bench.trace.swimlane import show
+        from bench.show.trace_terminal import show
 
         show(seen, console())
     for path in _drawn(seen, arguments):
@@ -51,7 +51,7 @@ def _drawn(seen: Trace, arguments: argparse.Namespace) -> list[Path]:
 
         _write(arguments.perfetto, json.dumps(to_chrome(seen)).encode())
     if arguments.svg:
-        from bench.trace.picture import picture
+        from bench.show.trace_svg import picture
 
         _write(arguments.svg, picture(seen).svg().encode())
     return [path for path in (arguments.perfetto, arguments.svg) if path]

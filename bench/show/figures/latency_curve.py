@@ -11,22 +11,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy import linspace
 
 from bench.analyse.rows import Row
-from bench.figures.looks import look_of, styled
-from bench.figures.page import (
-    End,
-    Measure,
-    Picture,
-    at_load,
-    draw_markers,
-    extremes_of,
-    holes_in,
-    label_ends,
-    name_of,
-    new_page,
-    scale_values,
-)
 from bench.model.histograms import decode_histogram, new_histogram
-from bench.tables.texts import milliseconds, number
+from bench.show.figures.axes import End, label_ends, scale_values
+from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.series import Measure, at_load, draw_markers, extremes_of, holes_in, name_of
+from bench.show.figures.stack_style import look_of, styled
+from bench.show.tables.formatting import milliseconds, number
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 NAMES = {50.0: "p50", 90.0: "p90", 99.0: "p99", 99.9: "p999"}

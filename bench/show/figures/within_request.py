@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analyse.rows import Row, rows_of
-from bench.figures.bars import bars
-from bench.figures.looks import styled
-from bench.figures.page import CPU, THREADS, Picture, extremes_of, is_plainly_closed
-from bench.figures.plots_database import P50
 from bench.model.run_record import Run
-from bench.tables.texts import number, whole
+from bench.show.figures.bars import bars
+from bench.show.figures.database import P50
+from bench.show.figures.layout import Picture
+from bench.show.figures.series import CPU, THREADS, extremes_of, is_plainly_closed
+from bench.show.figures.stack_style import styled
+from bench.show.tables.formatting import number, whole
 
 
 def within_rows(run: Run, users: int) -> list[Row]:

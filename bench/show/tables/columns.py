@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.rows import Row
-from bench.tables.concerns import always, counts_requests, fails, holds, leaves, leaves_work, pays, waves
-from bench.tables.texts import HOLE, HOLLOW, milliseconds, number, percent, span, whole
+from bench.show.tables.column_filters import always, counts_requests, fails, holds, leaves, leaves_work, pays, waves
+from bench.show.tables.formatting import HOLE, HOLLOW, milliseconds, number, percent, span, whole
 
 
 @dataclass(frozen=True)

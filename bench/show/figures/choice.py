@@ -11,20 +11,12 @@ from matplotlib.axes import Axes
 
 from bench.analyse.rows import Row, rows_of
 from bench.analyse.stack_choice import MOST_USERS, SEVEN, Case, Option, Price, option_of, options_of
-from bench.figures.looks import GREY, look_of, styled
-from bench.figures.page import (
-    THROUGHPUT,
-    End,
-    Picture,
-    draw_markers,
-    is_plainly_closed,
-    label_ends,
-    new_page,
-    scale_users,
-    scale_values,
-)
-from bench.learn.choosing_words import described, headline
 from bench.model.run_record import Run
+from bench.show.choice_text import described, headline
+from bench.show.figures.axes import End, label_ends, scale_users, scale_values
+from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.series import THROUGHPUT, draw_markers, is_plainly_closed
+from bench.show.figures.stack_style import GREY, look_of, styled
 
 POINTS = 120
 WIDTHS = (100, 200, 500, 1_000, 2_000, 5_000, MOST_USERS)

@@ -8,8 +8,9 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from bench.analyse.rows import Row
-from bench.figures.looks import GREY, INK, look_of
-from bench.figures.page import THROUGHPUT, Measure, Picture, holes_in, name_of, new_page, subtitle_of
+from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.series import THROUGHPUT, Measure, holes_in, name_of, subtitle_of
+from bench.show.figures.stack_style import GREY, INK, look_of
 
 BAR_IN = 0.34
 

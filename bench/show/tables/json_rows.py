@@ -12,7 +12,7 @@ from bench.analyse.plateaus import Plateau, plateaus_of
 from bench.analyse.rows import Row, rows_of
 from bench.model import run_json
 from bench.model.run_record import Run
-from bench.tables.below import account_of
+from bench.show.tables.footnotes import account_of
 
 MEASURES = {
     "limit_per_s": "limit_per_s",

@@ -18,9 +18,9 @@ from bench.analyse.stack_choice import (
     options_of,
     turning_point,
 )
-from bench.learn.choosing_steps import steps
 from bench.model.run_record import Run
-from bench.tables.texts import number, percent, whole
+from bench.show.choice_steps import steps
+from bench.show.tables.formatting import number, percent, whole
 
 ASKS = {
     "sync_wsgi": "nothing: the project as it is",

@@ -7,26 +7,22 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from bench.analyse.rows import Row, rows_of
-from bench.figures.bars import bars
-from bench.figures.looks import styled
-from bench.figures.page import (
-    End,
+from bench.model.run_record import Run
+from bench.show.figures.axes import End, label_ends, scale_users, scale_values
+from bench.show.figures.bars import bars
+from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.series import (
     Measure,
-    Picture,
     Series,
     draw_curve,
     extremes_of,
     holes_in,
-    label_ends,
-    new_page,
     rows_with,
-    scale_users,
-    scale_values,
     series_of,
     subtitle_of,
 )
-from bench.model.run_record import Run
-from bench.tables.texts import number, whole
+from bench.show.figures.stack_style import styled
+from bench.show.tables.formatting import number, whole
 
 SERVED = Measure("held.served", 1, "feeds served at once", whole, log=True)
 HELD_THREADS = Measure("held.threads_held", 1, "threads while they are held", whole, log=True)

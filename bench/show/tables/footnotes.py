@@ -9,7 +9,7 @@ from bench.analyse.plateaus import Plateau, plateaus_of
 from bench.analyse.rows import Row
 from bench.model.run_record import Run
 from bench.model.trial_record import Trial
-from bench.tables.texts import number
+from bench.show.tables.formatting import number
 
 
 def notes_of(rows: Sequence[Row]) -> dict[str, int]:

@@ -10,8 +10,8 @@ from bench.analyse.comparability import commit_of
 from bench.analyse.compare import CPU, Change, Comparison, Pair, Ratio, counts_of
 from bench.analyse.rows import Row
 from bench.model.run_record import Run
-from bench.tables.markdown import markdown_line
-from bench.tables.texts import code, number, verbatim
+from bench.show.tables.formatting import code, number, verbatim
+from bench.show.tables.markdown import markdown_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from bench.analyse.findings import ClaimFinding, findings_of
 from bench.analyse.rows import Row, rows_of
 from bench.model.run_record import Run
-from bench.tables.below import notes_of, plateau_lines, refusal_lines
-from bench.tables.columns import cells, columns_of
-from bench.tables.texts import HOLE, code, one_line, verbatim
+from bench.show.tables.columns import cells, columns_of
+from bench.show.tables.footnotes import notes_of, plateau_lines, refusal_lines
+from bench.show.tables.formatting import HOLE, code, one_line, verbatim
 
 
 def to_markdown(run: Run) -> str:

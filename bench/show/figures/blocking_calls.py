@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import FuncFormatter
 
-from bench.exhibits.calls import LONG_MS, Asked
-from bench.figures.looks import FAILED, HUES, INK, styled
-from bench.figures.page import Picture, new_page
+from bench.model.call_outcome import LONG_MS, CallOutcome
+from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.stack_style import FAILED, HUES, INK, styled
 
 BAR_IN = 0.24
 BLOCKS, WAITS = FAILED, HUES["async_asgi"]
@@ -19,7 +19,7 @@ NOTE = (
 
 
 @styled
-def gaps(asked: Sequence[Asked]) -> Picture:
+def gaps(asked: Sequence[CallOutcome]) -> Picture:
     """One bar for each long call."""
     calls = sorted((call for call in asked if call.outcome in ("blocks", "waits")), key=lambda call: -call.gap_ms)
     figure, (ax,) = new_page(
@@ -45,7 +45,7 @@ def gaps(asked: Sequence[Asked]) -> Picture:
     return figure
 
 
-def finding(calls: Sequence[Asked]) -> str:
+def finding(calls: Sequence[CallOutcome]) -> str:
     """Return the title: how many long calls stopped the loop, and how many of them Django refused."""
     blocked = [call for call in calls if call.blocked]
     said = sum(call.caught for call in blocked)

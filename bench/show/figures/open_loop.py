@@ -14,26 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.analyse.rows import Row, rows_of
-from bench.figures.looks import PALE, look_of, styled
-from bench.figures.page import (
-    End,
-    Measure,
-    Picture,
-    Series,
-    apart,
-    draw_curve,
-    extremes_of,
-    holes_in,
-    label_ends,
-    new_page,
-    scale_values,
-    series_of,
-    subtitle_of,
-)
-from bench.figures.timeline import timeline as timeline  # the third figure of open loops, which also draws other trials
 from bench.model.run_record import Run
 from bench.model.trial_record import users_text
-from bench.percentiles import (
+from bench.show.figures.axes import End, apart, label_ends, scale_values
+from bench.show.figures.latency_curve import (
     P99,
     Curve,
     curve_of,
@@ -44,7 +28,13 @@ from bench.percentiles import (
     odds,
     scale_percentiles,
 )
-from bench.tables.texts import is_lower_bound, milliseconds, number
+from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.series import Measure, Series, draw_curve, extremes_of, holes_in, series_of, subtitle_of
+from bench.show.figures.stack_style import PALE, look_of, styled
+from bench.show.figures.timeline import (
+    timeline as timeline,  # the third figure of open loops, which also draws other trials
+)
+from bench.show.tables.formatting import is_lower_bound, milliseconds, number
 
 P50 = Measure("latency_us.p50", 1e-3, "p50, ms", number)
 UNCORRECTED = Measure("latency_from_send_us.p99", 1e-3, "p99 from the actual send, ms", number)

@@ -9,9 +9,9 @@ from bench.analyse.findings import ClaimFinding, findings_of
 from bench.analyse.rows import Row, between_windows_s, rows_of, stacks_without_trials
 from bench.model.run_record import Run
 from bench.model.trial_record import Verdict
-from bench.tables.below import notes_of, plateau_lines, refusal_lines
-from bench.tables.columns import Column, cells, columns_of
-from bench.tables.groups import groups_of
+from bench.show.tables.columns import Column, cells, columns_of
+from bench.show.tables.footnotes import notes_of, plateau_lines, refusal_lines
+from bench.show.tables.groups import groups_of
 
 if TYPE_CHECKING:
     from rich.console import Console

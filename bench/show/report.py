@@ -12,7 +12,6 @@ from typing import Any, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench import plots
 from bench.analyse import stats
 from bench.analyse.findings import compared_text, findings_of
 from bench.analyse.plateaus import plateaus_of
@@ -22,10 +21,11 @@ from bench.base.files import write_atomically
 from bench.model.run_record import Run
 from bench.model.stacks import parse_stack
 from bench.model.trial_record import Trial
-from bench.tables.below import ACCOUNT, account_of, notes_of, plateau_name, refusals_of
-from bench.tables.columns import COLUMNS, cells, columns_of
-from bench.tables.groups import groups_of
-from bench.tables.texts import milliseconds, number
+from bench.show.figures import catalogue
+from bench.show.tables.columns import COLUMNS, cells, columns_of
+from bench.show.tables.footnotes import ACCOUNT, account_of, notes_of, plateau_name, refusals_of
+from bench.show.tables.formatting import milliseconds, number
+from bench.show.tables.groups import groups_of
 
 EVENTS_SHOWN = 5
 HOW_TO_READ = {
@@ -81,7 +81,7 @@ def to_html(run: Run) -> str:
         findings=findings,
         said={value: [one for one in findings if one.value == value] for value in get_args(stats.Outcome)},
         compared_text=compared_text,
-        figures=plots.figures_for(run),
+        figures=catalogue.figures_for(run),
         groups=groups_of(rows),
         columns=columns_of(rows),
         notes=notes_of(rows),

@@ -16,7 +16,7 @@ from bench.analyse.stack_choice import (
     options_of,
     turning_point,
 )
-from bench.tables.texts import number, whole
+from bench.show.tables.formatting import number, whole
 
 GUNICORN_CONNECTIONS = 1000
 """What a gthread worker accepts at once unless it is told otherwise: it has to be more than its threads."""

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from bench.analyse.rows import Row, rows_of
-from bench.figures.bars import bars
-from bench.figures.looks import FAILED, GREY, PALE, look_of, styled
-from bench.figures.page import THREADS, Measure, Picture, extremes_of, new_page, rows_with
 from bench.model.run_record import Run
 from bench.model.trial_record import Waves
-from bench.tables.texts import number, whole
+from bench.show.figures.bars import bars
+from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.series import THREADS, Measure, extremes_of, rows_with
+from bench.show.figures.stack_style import FAILED, GREY, PALE, look_of, styled
+from bench.show.tables.formatting import number, whole
 
 P50 = Measure("latency_us.p50", 1e-3, "half answered within, ms", number)
 OPEN = Measure("database.connections_max", 1, "connections open", whole)

@@ -10,22 +10,12 @@ from matplotlib.ticker import MaxNLocator
 from bench.analyse.findings import ratio_of
 from bench.analyse.rows import Row
 from bench.analyse.stats import describe_ratio
-from bench.figures.looks import INK, look_of, styled
-from bench.figures.page import (
-    CPU,
-    End,
-    Measure,
-    Picture,
-    Series,
-    draw_curve,
-    holes_in,
-    label_ends,
-    new_page,
-    rows_for,
-    subtitle_of,
-)
 from bench.model.run_record import Run
-from bench.tables.texts import whole
+from bench.show.figures.axes import End, label_ends
+from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.series import CPU, Measure, Series, draw_curve, holes_in, rows_for, subtitle_of
+from bench.show.figures.stack_style import INK, look_of, styled
+from bench.show.tables.formatting import whole
 from labs.common.middleware import NAMES, STARTPROJECT
 
 HOPS = Measure("hops.both", 1, "hops, both ways", whole, log=False)

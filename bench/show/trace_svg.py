@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from bench.figures.looks import GREY, INK, PALE, styled
-from bench.figures.page import Picture, new_page
+from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.stack_style import GREY, INK, PALE, styled
 from bench.trace.inside.model import Hop, Kind, Trace, hops_text, threads_text
 
 ROW_IN = 0.235

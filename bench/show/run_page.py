@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench import plots
 from bench.analyse import findings
 from bench.model.run_record import Run
-from bench.tables.markdown import to_markdown
-from bench.tables.texts import verbatim
+from bench.show.figures import catalogue
+from bench.show.tables.formatting import verbatim
+from bench.show.tables.markdown import to_markdown
 
 SENTENCES = 3
 FIGURES = (2, 3)
@@ -21,9 +21,9 @@ THEN = ("throughput-", "cpu-", "timeline-1", "timeline-outage-1")
 """Slugs of figures that answer a question; all others say more about the same rows."""
 
 
-def figures_of(run: Run) -> list[plots.Drawn]:
+def figures_of(run: Run) -> list[catalogue.Drawn]:
     """The two or three figures that carry the answer, in the order of the report."""
-    drawn = plots.figures_for(run)
+    drawn = catalogue.figures_for(run)
     carrying = [one for one in drawn if one.slug.startswith(LEAD)] + [one for one in drawn if one.slug.startswith(THEN)]
     others = [one for one in drawn if one not in carrying]
     least, most = FIGURES
@@ -31,7 +31,7 @@ def figures_of(run: Run) -> list[plots.Drawn]:
     return [one for one in drawn if one in chosen]
 
 
-def to_readme(run: Run, figures: Sequence[plots.Drawn]) -> str:
+def to_readme(run: Run, figures: Sequence[catalogue.Drawn]) -> str:
     """The page as Markdown; figures are SVG files beside it, named by their slugs."""
     pictures = [f"![{verbatim(one.figure.finding)}]({one.slug}.svg)\n\n{verbatim(one.caption)}" for one in figures]
     parts = [
