@@ -173,10 +173,10 @@ def show(finished: run_record.Run, folder: Path, *, as_json: bool) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Check exercises on real servers and print what was seen; return FAILED if one does not pass yet."""
-    from bench.learn import exercises
+    from bench.learn.exercises import catalogue
 
     told = console(stderr=True)
-    found = exercises.check(
+    found = catalogue.check(
         arguments.exercise,
         solution=arguments.solution,
         before=lambda name: told.print(f"checking {name}", style="dim", highlight=False),
@@ -184,8 +184,8 @@ def check(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"exercises": [each.to_json() for each in found]})
     else:
-        exercises.show(found, console())
-    return exercises.code_of(found)
+        catalogue.show(found, console())
+    return catalogue.code_of(found)
 
 
 def trace(arguments: argparse.Namespace) -> int:
@@ -197,9 +197,9 @@ def trace(arguments: argparse.Namespace) -> int:
 
 def notebooks(arguments: argparse.Namespace) -> int:
     """Open the lessons in Jupyter; the process becomes Jupyter and does not return."""
-    from bench.learn import course
+    from bench.learn import jupyter
 
-    course.open_(arguments.port, browser=not arguments.no_browser, live=arguments.live)
+    jupyter.open_(arguments.port, browser=not arguments.no_browser, live=arguments.live)
 
 
 def claims(arguments: argparse.Namespace) -> int:

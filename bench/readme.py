@@ -19,10 +19,10 @@ from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
 from bench.base.options import Parser
 from bench.checklist import CHECKLIST
-from bench.claims import ledger, show
-from bench.claims.entries import entry
+from bench.claims import claim_table, ledger
+from bench.claims.evidence import ReferenceMaterial
 from bench.claims.judging import Judged
-from bench.claims.material import Kept
+from bench.claims.schema import load_claim
 from bench.faults import FAULTS
 from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
 from bench.model import experiment, run_store
@@ -215,21 +215,23 @@ def experiments() -> str:
 
 def claims() -> str:
     """What people say and what happens here, by what is kept."""
-    return table(["id", "claim", "finding", "what happens here"], show.to_rows(ledger.all_judged(Kept())))
+    return table(
+        ["id", "claim", "finding", "what happens here"], claim_table.to_rows(ledger.judge_all(ReferenceMaterial()))
+    )
 
 
 def claims_shown() -> str:
     """Some claims that people begin with."""
-    return table(["id", "claim", "finding", "what happens here"], show.to_rows(_judged(SHOWN_CLAIMS)))
+    return table(["id", "claim", "finding", "what happens here"], claim_table.to_rows(_judged(SHOWN_CLAIMS)))
 
 
 def _judged(names: Sequence[str]) -> list[Judged]:
-    return ledger.all_judged(Kept(), [entry(name) for name in names])
+    return ledger.judge_all(ReferenceMaterial(), [load_claim(name) for name in names])
 
 
 def claims_counted() -> str:
     """How many claims came to what, in a sentence."""
-    found = ledger.all_judged(Kept())
+    found = ledger.judge_all(ReferenceMaterial())
     return f"Of {len(found)} claims that people make about Django, WSGI and ASGI: {ledger.counts_text(found)}."
 
 

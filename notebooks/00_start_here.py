@@ -23,8 +23,8 @@
 from IPython.display import Markdown, display
 
 from bench.base.files import ROOT
-from bench.claims import show
-from bench.learn import lessons, live
+from bench.claims import claim_table
+from bench.learn import lessons, live_cell
 from bench.show.figures import throughput
 from bench.show.tables import formatting, markdown
 
@@ -166,7 +166,7 @@ display(Markdown("\n".join(line for line in course if line.startswith("- ["))))
 # These are about the two doors and the four cells:
 
 # %%
-display(Markdown(show.settled_in("00_start_here")))
+display(Markdown(claim_table.settled_in("00_start_here")))
 
 # %% [markdown]
 # `lab claims` shows all of them, `lab claims F4` one with its evidence and the command that shows it again.
@@ -205,7 +205,7 @@ if my_threads:
 # The crowd of 100 on this machine, each stack once, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.measure("first_look", "--users", "100", "--repeats", "1")
+mine = live_cell.measure("first_look", "--users", "100", "--repeats", "1")
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

@@ -23,8 +23,8 @@
 from IPython.display import Markdown, display
 
 from bench.analyse import rows
-from bench.claims.entries import OfRun, entries
-from bench.learn import lessons, live
+from bench.claims.schema import OfRun, load_claims
+from bench.learn import lessons, live_cell
 from bench.show.figures import open_loop
 from bench.show.tables import formatting, markdown
 
@@ -152,13 +152,13 @@ display(Markdown(lessons.table(head, lines)))
 
 # %%
 resting = {}
-for claim in entries():
+for claim in load_claims():
     for piece in claim.evidence:
         if isinstance(piece, OfRun):
             resting.setdefault(piece.experiment, {})[claim.id] = None
 display(Markdown(lessons.table("run | claims", [(f"`{name}`", ", ".join(ids)) for name, ids in resting.items()])))
 count = len({name for ids in resting.values() for name in ids})
-told = f"**{count} of {len(entries())} claims** of the ledger rest on runs that were measured in this way"
+told = f"**{count} of {len(load_claims())} claims** of the ledger rest on runs that were measured in this way"
 display(Markdown(f"So {told}."))
 
 # %% [markdown]
@@ -199,7 +199,7 @@ print(lessons.check(my_freeze_s, window_s - users * 100 / rate, "s"))
 # The freeze, once for each loop, on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.measure("freeze", "--repeats", "1", "--duration", "16")
+mine = live_cell.measure("freeze", "--repeats", "1", "--duration", "16")
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

@@ -24,8 +24,8 @@
 from IPython.display import Markdown, display
 
 from bench.analyse import queueing
-from bench.claims import show
-from bench.learn import lessons, live
+from bench.claims import claim_table
+from bench.learn import lessons, live_cell
 from bench.show.figures import resources, throughput
 from bench.show.tables import formatting, markdown
 
@@ -149,7 +149,7 @@ display(Markdown(lessons.table(f"stack | {' | '.join(f'{n} users:' for n in leve
 # Who serves more, and how many at once: the sentences on that leave out how many threads the other side has, and whether there is anything to wait for.
 
 # %%
-display(Markdown(show.settled_in("02_io_wait")))
+display(Markdown(claim_table.settled_in("02_io_wait")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -193,7 +193,7 @@ if shorter in run.plan.requests:
 # The same question, small and on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.measure("io_wait", "--users", "100", "--repeats", "3", "--duration", "1")
+mine = live_cell.measure("io_wait", "--users", "100", "--repeats", "3", "--duration", "1")
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

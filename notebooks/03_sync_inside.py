@@ -23,9 +23,9 @@ from IPython.display import Markdown, display
 
 from bench import labdiff
 from bench.analyse import findings, queueing
-from bench.claims import show
-from bench.exhibits import traps
-from bench.learn import lessons, live
+from bench.claims import claim_table
+from bench.claims.exhibits import traps
+from bench.learn import lessons, live_cell
 from bench.show.figures import resources
 from bench.show.tables import formatting, markdown
 from bench.show.trace_svg import picture
@@ -153,7 +153,7 @@ display(Markdown(f"{told}; with the same line in a sync view `{inside.stack}` an
 # Who is async here, who is sync, and which way the adapter between them turns:
 
 # %%
-display(Markdown(show.settled_in("03_sync_inside")))
+display(Markdown(claim_table.settled_in("03_sync_inside")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -187,7 +187,7 @@ print(lessons.check(my_most, limit, "requests/s", within=0.05))
 
 # %%
 stacks = ("--stack", "sync_asgi@uvicorn,async_asgi@uvicorn", "--workload", "blocking_wait?ms=100")
-mine = live.measure("first_look", *stacks, "--users", "10", "--repeats", "1", "--duration", "4")
+mine = live_cell.measure("first_look", *stacks, "--users", "10", "--repeats", "1", "--duration", "4")
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

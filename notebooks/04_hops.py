@@ -17,8 +17,8 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench.claims import show
-from bench.learn import lessons, live
+from bench.claims import claim_table
+from bench.learn import lessons, live_cell
 from bench.show.figures import middleware_ladder, resources
 from bench.show.tables import markdown
 from bench.show.trace_svg import picture
@@ -136,7 +136,7 @@ display(Markdown(lessons.findings(without)))
 # What a switch is, who makes one, and what it costs:
 
 # %%
-display(Markdown(show.settled_in("04_hops")))
+display(Markdown(claim_table.settled_in("04_hops")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -171,7 +171,7 @@ print(lessons.check(my_hops, always + sum(remaining), "hops", within=0))
 # The ladder's ends on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.measure("middleware_ladder", "--repeats", "1")
+mine = live_cell.measure("middleware_ladder", "--repeats", "1")
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

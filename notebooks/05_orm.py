@@ -19,8 +19,8 @@ from math import ceil
 
 from IPython.display import Markdown, display
 
-from bench.claims import show
-from bench.learn import lessons, live
+from bench.claims import claim_table
+from bench.learn import lessons, live_cell
 from bench.show.figures import database, resources
 from bench.show.tables import formatting, markdown
 
@@ -194,7 +194,7 @@ display(Markdown(lessons.table("what | arithmetic | predicted: | measured:", lin
 # What this lesson and its probes have to say to sentences that are heard about the async ORM:
 
 # %%
-display(Markdown(show.settled_in("05_orm")))
+display(Markdown(claim_table.settled_in("05_orm")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -228,7 +228,7 @@ print(lessons.check(my_connections, 50 * 0.8, "connections"))
 # One query behind four stacks on this machine: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.measure("orm_cost", "--profile", "quick", "--workload", "rows?n=20", "--repeats", "2")
+mine = live_cell.measure("orm_cost", "--profile", "quick", "--workload", "rows?n=20", "--repeats", "2")
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

@@ -18,8 +18,8 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench.claims import show
-from bench.learn import lessons, live
+from bench.claims import claim_table
+from bench.learn import lessons, live_cell
 from bench.show.figures import connections
 from bench.show.tables import formatting, markdown
 from bench.trace import reference_traces
@@ -148,7 +148,7 @@ display(Markdown(lessons.table("stack | N: | min(N, T): | served: | threads: | k
 # What this lesson and its probes have to say to sentences that are heard about streams, sockets and long polls:
 
 # %%
-display(Markdown(show.settled_in("06_held_connections")))
+display(Markdown(claim_table.settled_in("06_held_connections")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -182,7 +182,7 @@ print(lessons.check(my_answer, None if served is None else 1000 - 2 * served, "r
 
 # %%
 stacks = ("--stack", "async_asgi@uvicorn,zero_hop@uvicorn", "--connections", "1000")
-mine = live.measure("held", "--profile", "quick", *stacks, "--repeats", "1")
+mine = live_cell.measure("held", "--profile", "quick", *stacks, "--repeats", "1")
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

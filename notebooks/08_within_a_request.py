@@ -22,9 +22,9 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench.claims import show
-from bench.exhibits import traps
-from bench.learn import lessons, live
+from bench.claims import claim_table
+from bench.claims.exhibits import traps
+from bench.learn import lessons, live_cell
 from bench.show.figures import within_request
 from bench.show.figures.database import P50
 from bench.show.tables import formatting, markdown
@@ -125,7 +125,7 @@ display(Markdown(lessons.table(head, lines)))
 # What this lesson and its probes have to say to sentences that are heard about `sync_to_async` and its threads:
 
 # %%
-display(Markdown(show.settled_in("08_within_a_request")))
+display(Markdown(claim_table.settled_in("08_within_a_request")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -158,7 +158,7 @@ for count, mine in my_factors.items():
 # All three ways on this machine, with eight users: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.measure("fan_out", "--profile", "quick", "--users", "8", "--repeats", "1")
+mine = live_cell.measure("fan_out", "--profile", "quick", "--users", "8", "--repeats", "1")
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

@@ -25,8 +25,8 @@ from dataclasses import replace
 from IPython.display import Markdown, display
 
 from bench.analyse import stack_choice
-from bench.claims import show
-from bench.learn import lessons, live, sliders
+from bench.claims import claim_table
+from bench.learn import lessons, live_cell, sliders
 from bench.show import choice_text
 from bench.show.figures import choice
 
@@ -120,7 +120,7 @@ display(Markdown(choice_text.astray(prices, run)))
 # What the runs and probes have to say to sentences that are heard when a stack is to be chosen:
 
 # %%
-display(Markdown(show.settled_in("09_choosing")))
+display(Markdown(claim_table.settled_in("09_choosing")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -161,7 +161,7 @@ else:
 
 # %%
 stacks = ("--stack", "sync_wsgi@gthread:8,sync_wsgi@gthread:400,async_asgi@uvicorn", "--users", "200")
-mine = live.measure("io_wait", "--profile", "quick", *stacks, "--repeats", "1")
+mine = live_cell.measure("io_wait", "--profile", "quick", *stacks, "--repeats", "1")
 if mine:
     display(Markdown(choice_text.beside(prices, mine)))
 

@@ -11,11 +11,11 @@ import django
 from bench.base.console import announce, console, print_json
 from bench.base.errors import ExitCode, UsageError, nearest
 from bench.base.printable import printable
-from bench.claims import ledger, show
-from bench.claims.entries import Entry, OfRun, entries, entry
+from bench.claims import claim_table, ledger
+from bench.claims.evidence import LiveMaterial, ReferenceMaterial
 from bench.claims.judging import Judged
-from bench.claims.material import Again, Kept
 from bench.claims.probes import DOCUMENTS, PROBES
+from bench.claims.schema import OfRun, PublicClaim, load_claim, load_claims
 
 ALONE = tuple(name for name in PROBES if name not in DOCUMENTS)
 
@@ -27,8 +27,8 @@ def claims(arguments: argparse.Namespace) -> int:
     chosen = _chosen(arguments)
     if arguments.check:
         return _check(chosen, as_json=arguments.json, alone=bool(arguments.id))
-    material = Again(ALONE, tell=_tell) if arguments.id else Kept()
-    found = ledger.all_judged(material, chosen)
+    material = LiveMaterial(ALONE, tell=_tell) if arguments.id else ReferenceMaterial()
+    found = ledger.judge_all(material, chosen)
     if arguments.json:
         told = [ledger.to_json(each, material) for each in found]
         return print_json(told[0] if arguments.id else {"django": material.django, "claims": told})
@@ -36,13 +36,13 @@ def claims(arguments: argparse.Namespace) -> int:
     return ExitCode.FINE
 
 
-def _chosen(arguments: argparse.Namespace) -> Sequence[Entry]:
+def _chosen(arguments: argparse.Namespace) -> Sequence[PublicClaim]:
     """The one with the id, or those of a lesson and with a finding, as it is kept. UsageError where there is none."""
     if arguments.id and (arguments.finding or arguments.lesson):
         raise UsageError("An id is one claim: leave --finding and --lesson out.")
     if arguments.id:
-        return [entry(arguments.id)]
-    chosen = [each for each in entries() if arguments.lesson in (None, *_names_of(each.lesson))]
+        return [load_claim(arguments.id)]
+    chosen = [each for each in load_claims() if arguments.lesson in (None, *_names_of(each.lesson))]
     if not chosen:
         raise UsageError(f"No claim is settled in lesson {arguments.lesson!r}: {_nearest_lesson(arguments.lesson)}")
     if not arguments.finding:
@@ -50,7 +50,7 @@ def _chosen(arguments: argparse.Namespace) -> Sequence[Entry]:
     wanted = arguments.finding.replace("-", " ")
     if wanted not in ledger.FINDINGS:
         raise UsageError(f"Unknown finding {wanted!r}: {nearest(wanted, ledger.FINDINGS)}")
-    found = [each.entry for each in ledger.all_judged(Kept(), chosen) if each.finding == wanted]
+    found = [each.entry for each in ledger.judge_all(ReferenceMaterial(), chosen) if each.finding == wanted]
     if not found:
         raise UsageError(f"None of {len(chosen)} claims is kept as {wanted}: leave --finding out.")
     return found
@@ -62,14 +62,14 @@ def _names_of(lesson: str) -> tuple[str, str]:
 
 
 def _nearest_lesson(name: str) -> str:
-    return nearest(name, sorted({each.lesson for each in entries()}))
+    return nearest(name, sorted({each.lesson for each in load_claims()}))
 
 
-def _show(found: Sequence[Judged], material: Kept, *, alone: bool) -> None:
+def _show(found: Sequence[Judged], material: ReferenceMaterial, *, alone: bool) -> None:
     if alone:
-        show.show_one(found[0], material, console())
+        claim_table.show_one(found[0], material, console())
         return
-    show.show_all(found, material, console())
+    claim_table.show_all(found, material, console())
     if material.django != django.get_version():
         console(stderr=True).print(
             f"Installed is Django {django.get_version()}: `lab claims --check` asks again what needs no load.",
@@ -85,8 +85,8 @@ def _write(arguments: argparse.Namespace) -> int:
     """3 where some evidence could not be had here, and is kept so."""
     if arguments.id or arguments.finding or arguments.lesson or arguments.json:
         raise UsageError("--write keeps all claims in results/reference/claims.json: leave everything else out.")
-    material = Again(ALONE, tell=_tell)
-    found = ledger.all_judged(material)
+    material = LiveMaterial(ALONE, tell=_tell)
+    found = ledger.judge_all(material)
     ledger.write(found, material)
     absent = [each for each in found if each.is_absent]
     for each in absent:
@@ -96,17 +96,17 @@ def _write(arguments: argparse.Namespace) -> int:
     return ExitCode.NOT_RUN if absent else ExitCode.FINE
 
 
-def _check(chosen: Sequence[Entry], *, as_json: bool, alone: bool) -> int:
+def _check(chosen: Sequence[PublicClaim], *, as_json: bool, alone: bool) -> int:
     """1 where a finding has changed; 3 where none has but some evidence could not be had here."""
-    material, kept = Again(tell=_tell), ledger.kept(Kept())
-    found = ledger.all_judged(material, chosen)
+    material, kept = LiveMaterial(tell=_tell), ledger.kept(ReferenceMaterial())
+    found = ledger.judge_all(material, chosen)
     changed = ledger.changes(found, kept["findings"])
     if as_json:
         print_json([ledger.change_to_json(change) for change in changed])
     else:
         if alone:
-            show.show_one(found[0], material, console())
-        show.show_changes(changed, len(found), console())
+            claim_table.show_one(found[0], material, console())
+        claim_table.show_changes(changed, len(found), console())
         _tell_versions(found, kept["django"])
     if any(change.counts for change in changed):
         return ExitCode.FAILED

@@ -11,8 +11,8 @@ from bench.analyse import findings, stats
 from bench.analyse.stats import Interval, Outcome
 from bench.base.errors import LabError
 from bench.claims import facts
-from bench.claims.entries import AnyEvidence, AnyFacts, Entry, Evidence, Nothing, OfFacts, OfRun, Step
-from bench.claims.material import Absent, Kept
+from bench.claims.evidence import Absent, ReferenceMaterial
+from bench.claims.schema import AnyEvidence, AnyFacts, Evidence, Nothing, OfFacts, OfRun, PublicClaim, Step
 from bench.model import experiment
 from bench.model.run_record import Assertion, Run
 
@@ -35,7 +35,7 @@ class Part:
 class Judged:
     """A claim with its finding, the parts that it comes from, and one sentence of what was measured."""
 
-    entry: Entry
+    entry: PublicClaim
     parts: tuple[Part, ...]
 
     @property
@@ -60,12 +60,12 @@ class Judged:
         return any(part.is_absent and part.finding for part in self.parts)
 
 
-def judged(entry: Entry, material: Kept) -> Judged:
+def judge_claim(entry: PublicClaim, material: ReferenceMaterial) -> Judged:
     """The claim, by this material."""
-    return Judged(entry, tuple(part_of(evidence, material) for evidence in entry.evidence))
+    return Judged(entry, tuple(judge_evidence(evidence, material) for evidence in entry.evidence))
 
 
-def part_of(evidence: AnyEvidence, material: Kept) -> Part:
+def judge_evidence(evidence: AnyEvidence, material: ReferenceMaterial) -> Part:
     """Judge one piece of evidence. It comes to `cannot tell` where the material is absent.
 
     Raises LabError if `claims.toml` expects a fact that the evidence does not have."""
@@ -78,11 +78,11 @@ def part_of(evidence: AnyEvidence, material: Kept) -> Part:
         return Part(evidence, finding, f"cannot tell: {absence}", absence.is_of_this_place)
 
 
-def _of_facts(evidence: AnyFacts, material: Kept) -> Part:
+def _of_facts(evidence: AnyFacts, material: ReferenceMaterial) -> Part:
     found = facts.of(evidence, material)
     missing = [name for name in evidence.expected if name not in found]
     if missing:
-        raise LabError(f"bench/claims.toml expects {missing} of evidence that has {sorted(found)}.")
+        raise LabError(f"bench/claims/claims.toml expects {missing} of evidence that has {sorted(found)}.")
     return Part(evidence, finding_of(evidence, found), told(evidence, found))
 
 
@@ -113,7 +113,7 @@ def told(evidence: Evidence, found: Mapping[str, Any]) -> str:
     try:
         return evidence.shows.format_map({name: Fact(value) for name, value in found.items()})
     except KeyError as error:
-        raise LabError(f"bench/claims.toml shows {error} of evidence that has {sorted(found)}.") from None
+        raise LabError(f"bench/claims/claims.toml shows {error} of evidence that has {sorted(found)}.") from None
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def shown(value: Any) -> str:
     return str(value)
 
 
-def _of_run(evidence: OfRun, material: Kept) -> Part:
+def _of_run(evidence: OfRun, material: ReferenceMaterial) -> Part:
     run = material.run(evidence.experiment)
     claim = claim_of(evidence)
     if not evidence.steps:
@@ -216,4 +216,4 @@ def claim_in(name: str, says: str) -> Assertion:
     for claim in experiment.load_experiment(name).claims:
         if claim.says == says:
             return claim
-    raise LabError(f"bench/claims.toml asks {name} for a claim that it has not: {says!r}.")
+    raise LabError(f"bench/claims/claims.toml asks {name} for a claim that it has not: {says!r}.")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jupytext
 
 from bench.base.files import ROOT
-from bench.learn import notebooks
+from bench.learn import build_notebooks
 
 FENCE = re.compile(r"^```.*?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
@@ -47,7 +47,7 @@ def tracked() -> tuple[Path, ...]:
 def pages() -> dict[Path, str]:
     """Markdown by its file: READMEs, plans, and the prose of the lessons."""
     written = {path: path.read_text() for path in tracked() if path.suffix == ".md"}
-    return written | {source: _prose_of(source) for source in notebooks.sources()}
+    return written | {source: _prose_of(source) for source in build_notebooks.sources()}
 
 
 def _prose_of(source: Path) -> str:

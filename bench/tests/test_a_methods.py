@@ -19,8 +19,8 @@ import django
 import pytest
 
 from bench.base.files import ROOT
-from bench.exhibits import a_methods
-from bench.exhibits.a_methods import Method
+from bench.claims.exhibits import a_methods
+from bench.claims.exhibits.a_methods import Method
 
 ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 

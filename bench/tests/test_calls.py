@@ -5,11 +5,11 @@ from typing import Any
 import django
 import pytest
 
-from bench.exhibits import calls
-from bench.exhibits.calls import Made
+from bench.claims.exhibits import blocking_calls
+from bench.claims.exhibits.blocking_calls import Made
 from bench.model import call_outcome
 from bench.model.call_outcome import CallOutcome
-from bench.show.figures import blocking_calls
+from bench.show.figures import loop_gaps
 
 REFUSED = {"queryset_count", "queryset_iterated", "cursor", "atomic", "user_of_session", "cache_in_database"}
 SILENT = {"sleep", "http_client", "mail", "program", "slow_file", "lock_of_threads", "password_hashed", "large_json"}
@@ -18,7 +18,7 @@ WAITING = {"queryset_aget", "queryset_async_for", "sleep_async", "http_client_as
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    return calls.ask_in_subprocess()
+    return blocking_calls.ask_in_subprocess()
 
 
 def outcomes(found: dict[str, Any]) -> dict[str, str]:
@@ -57,16 +57,16 @@ def test_a_transaction_has_no_async_form(found: dict[str, Any]) -> None:
 
 
 def test_the_kept_calls_are_refused_and_block_as_they_do_here(found: dict[str, Any]) -> None:
-    kept = calls.load()
+    kept = blocking_calls.load()
     assert [call.name for call in kept] == list(outcomes(found))
-    if calls.django_version() == django.get_version():
+    if blocking_calls.django_version() == django.get_version():
         here = {call["name"]: (call["caught"], call["blocked"]) for call in found["calls"]}
         assert {call.name: (call.caught, call.blocked) for call in kept} == here
 
 
 def test_a_call_is_shown_as_it_stands_in_its_file() -> None:
-    assert calls.code_of("queryset_count") == "Product.objects.count()"
-    assert calls.code_of("atomic") == 'with transaction.atomic():\n    "inside"'
+    assert blocking_calls.code_of("queryset_count") == "Product.objects.count()"
+    assert blocking_calls.code_of("atomic") == 'with transaction.atomic():\n    "inside"'
 
 
 @pytest.mark.parametrize(
@@ -85,23 +85,23 @@ def test_the_outcome_follows_from_error_refusals_and_ticks(made: Made, outcome: 
 
 
 def test_the_figure_has_a_bar_for_each_long_call_and_its_finding_above() -> None:
-    kept = calls.load()
+    kept = blocking_calls.load()
     long = [call for call in kept if call.outcome in ("blocks", "waits")]
-    figure = blocking_calls.gaps(kept)
+    figure = loop_gaps.gaps(kept)
     assert len(figure.axes[0].patches) == len(long)
     assert figure.finding.startswith(f"{sum(call.blocked for call in long)} of {len(long)} long calls")
 
 
 def test_a_prediction_is_set_beside_what_blocked() -> None:
     call = CallOutcome("sleep", "time.sleep(1)", "blocks", False, True, False, 80, 80)
-    assert calls.told_beside(3, [call]).startswith(
+    assert blocking_calls.told_beside(3, [call]).startswith(
         "Calls that blocked the loop: 1; Django said a word about none of them."
     )
-    assert calls.told_beside(None, [call]).startswith("No prediction yet")
-    assert "none" not in calls.told_beside(None, [call])
+    assert blocking_calls.told_beside(None, [call]).startswith("No prediction yet")
+    assert "none" not in blocking_calls.told_beside(None, [call])
 
 
 def test_a_table_of_one_outcome_has_its_calls_alone() -> None:
     call = CallOutcome("sleep", "time.sleep(1)", "blocks", False, True, False, 80, 80)
-    assert calls.to_markdown([call], "blocks").endswith("| `time.sleep(1)` | 80 of 80 ms |")
-    assert "sleep" not in calls.to_markdown([call], "waits")
+    assert blocking_calls.to_markdown([call], "blocks").endswith("| `time.sleep(1)` | 80 of 80 ms |")
+    assert "sleep" not in blocking_calls.to_markdown([call], "waits")

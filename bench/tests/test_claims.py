@@ -16,9 +16,12 @@ from bench.analyse.findings import claims_about
 from bench.arguments import build_parser
 from bench.base.errors import ExitCode, NotRun
 from bench.base.files import ROOT
-from bench.claims import command, facts, ledger, show
-from bench.claims.entries import (
-    Entry,
+from bench.claims import claim_table, command, facts, ledger
+from bench.claims.evidence import Absent, LiveMaterial, ReferenceMaterial, run_probe
+from bench.claims.exhibits import a_methods, blocking_calls
+from bench.claims.judging import Seen, claim_of, finding_of, judge_claim, judge_evidence, shown, told, turn
+from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment, programs
+from bench.claims.schema import (
     Evidence,
     OfCalls,
     OfFacts,
@@ -27,16 +30,13 @@ from bench.claims.entries import (
     OfRun,
     OfTrace,
     OfTraps,
+    PublicClaim,
     Step,
-    entries,
-    entry,
-    sources,
+    load_claim,
+    load_claims,
+    load_sources,
 )
-from bench.claims.judging import Seen, claim_of, finding_of, judged, part_of, shown, told, turn
-from bench.claims.material import Absent, Again, Kept, asked
-from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment, programs
 from bench.cli import main
-from bench.exhibits import a_methods, calls
 from bench.model import experiment, run_store, trial_matrix
 from bench.model.trial_matrix import Overrides
 from bench.model.trial_plan import planned_trial
@@ -46,16 +46,16 @@ from bench.wishes import wishes_of
 from labs.traps.names import TRAPS
 
 FINDINGS = ("supported", "refuted", "cannot tell")
-IDS = [each.id for each in entries()]
+IDS = [each.id for each in load_claims()]
 
 
 @pytest.fixture(scope="module")
-def kept() -> Kept:
-    return Kept()
+def kept() -> ReferenceMaterial:
+    return ReferenceMaterial()
 
 
-def evidence() -> Iterator[tuple[Entry, Any]]:
-    return ((each, piece) for each in entries() for piece in each.evidence)
+def evidence() -> Iterator[tuple[PublicClaim, Any]]:
+    return ((each, piece) for each in load_claims() for piece in each.evidence)
 
 
 def of_kind(kind: type) -> list[Any]:
@@ -63,27 +63,27 @@ def of_kind(kind: type) -> list[Any]:
 
 
 def test_ids_count_up_from_1_within_each_source() -> None:
-    for letter in sources():
+    for letter in load_sources():
         numbers = [int(name[1:]) for name in IDS if name[0] == letter]
         assert numbers == list(range(1, len(numbers) + 1)), letter
     assert all(re.fullmatch(r"[A-Z][1-9][0-9]*", name) for name in IDS)
     assert len(set(IDS)) == len(IDS)
 
 
-@pytest.mark.parametrize("each", entries(), ids=IDS)
-def test_a_claim_is_settled_in_a_lesson_that_says_so(each: Entry) -> None:
+@pytest.mark.parametrize("each", load_claims(), ids=IDS)
+def test_a_claim_is_settled_in_a_lesson_that_says_so(each: PublicClaim) -> None:
     source = ROOT / "notebooks" / f"{each.lesson}.py"
     assert f'show.settled_in("{each.lesson}")' in source.read_text()
 
 
 def test_every_claim_has_a_source_and_every_source_a_claim() -> None:
-    assert {each.source for each in entries()} == set(sources())
-    assert all(each.id.startswith(each.source) for each in entries())
+    assert {each.source for each in load_claims()} == set(load_sources())
+    assert all(each.id.startswith(each.source) for each in load_claims())
 
 
 @pytest.mark.parametrize("name", IDS)
 def test_a_claim_says_something_and_is_decided_by_something_and_no_finding_is_written(name: str) -> None:
-    each = entry(name)
+    each = load_claim(name)
     assert each.says
     assert each.turns_on
     assert any(not isinstance(piece, OfFacts) or piece.decides for piece in each.evidence)
@@ -93,7 +93,7 @@ def test_a_claim_says_something_and_is_decided_by_something_and_no_finding_is_wr
 
 @pytest.mark.parametrize("name", IDS)
 def test_the_command_that_shows_it_again_can_be_typed(name: str) -> None:
-    words = shlex.split(entry(name).again)
+    words = shlex.split(load_claim(name).again)
     if words[0] == "lab":
         assert build_parser().parse_args(words[1:])
     elif words[:2] == ["python", "-m"]:
@@ -116,7 +116,7 @@ def steps_of(piece: OfRun) -> Sequence[Step | None]:
 
 @pytest.mark.parametrize("name", IDS)
 def test_the_run_that_shows_it_again_has_what_is_compared(name: str) -> None:
-    each = entry(name)
+    each = load_claim(name)
     arguments = build_parser().parse_args(shlex.split(each.again)[1:]) if each.again.startswith("lab run") else None
     if arguments is None:
         assert " --profile " not in each.again
@@ -148,8 +148,8 @@ def test_what_a_claim_compares_is_measured_by_its_experiment() -> None:
 def test_every_trace_trap_call_and_method_that_is_named_is_there() -> None:
     assert {piece.trace for piece in of_kind(OfTrace)} <= {*TRACES, *FEEDS}
     assert {name for piece in of_kind(OfTraps) for name in piece.traps} <= set(TRAPS)
-    assert {name for piece in of_kind(OfCalls) for name in piece.calls} <= {call.name for call in calls.load()}
-    assert {name for piece in of_kind(OfCalls) for name in piece.things} <= set(calls.without_twin())
+    assert {name for piece in of_kind(OfCalls) for name in piece.calls} <= {call.name for call in blocking_calls.load()}
+    assert {name for piece in of_kind(OfCalls) for name in piece.things} <= set(blocking_calls.without_twin())
     known = {f"{method['place']}.{method['name']}" for method in a_methods.load()["methods"]}
     assert {name for piece in of_kind(OfMethods) for name in piece.methods} <= known
 
@@ -160,52 +160,52 @@ def test_every_probe_is_a_function_and_asked_by_a_claim() -> None:
         assert callable(getattr(importlib.import_module(f"bench.claims.probes.{probe.module}"), name))
 
 
-def test_what_is_kept_is_what_follows_from_the_evidence_that_is_kept(kept: Kept) -> None:
-    found = {each.entry.id: each for each in ledger.all_judged(kept)}
+def test_what_is_kept_is_what_follows_from_the_evidence_that_is_kept(kept: ReferenceMaterial) -> None:
+    found = {each.entry.id: each for each in ledger.judge_all(kept)}
     assert {name: each.finding for name, each in found.items()} == findings_kept()
     sentences = {name: each["sentence"] for name, each in ledger.kept(kept)["findings"].items()}
     assert {name: each.sentence for name, each in found.items()} == sentences
 
 
 def findings_kept() -> dict[str, str]:
-    return {name: each["finding"] for name, each in ledger.kept(Kept())["findings"].items()}
+    return {name: each["finding"] for name, each in ledger.kept(ReferenceMaterial())["findings"].items()}
 
 
 @pytest.mark.parametrize("name", IDS)
-def test_a_sentence_tells_what_was_measured_or_why_nothing_can_be_told(name: str, kept: Kept) -> None:
-    sentence = judged(entry(name), kept).sentence
+def test_a_sentence_tells_what_was_measured_or_why_nothing_can_be_told(name: str, kept: ReferenceMaterial) -> None:
+    sentence = judge_claim(load_claim(name), kept).sentence
     assert sentence.endswith(".")
     assert not re.search(r"[{}|]|(?<!=)\b(yes|True|False)\b", sentence)
 
 
 @pytest.mark.parametrize("name", IDS)
 def test_every_piece_of_evidence_tells_something_that_was_measured(name: str) -> None:
-    told = [piece.shows for piece in entry(name).evidence if isinstance(piece, Evidence)]
+    told = [piece.shows for piece in load_claim(name).evidence if isinstance(piece, Evidence)]
     assert all(re.search(r"\{\w", shows) for shows in told)
 
 
 @pytest.mark.parametrize(
     "piece", [piece for piece in of_kind(OfFacts) if piece.is_], ids=lambda piece: piece.shows[:40]
 )
-def test_a_yes_that_becomes_a_no_is_told_otherwise(piece: Any, kept: Kept) -> None:
+def test_a_yes_that_becomes_a_no_is_told_otherwise(piece: Any, kept: ReferenceMaterial) -> None:
     found = facts.of(piece, kept)
     flipped = {name: not value for name, value in found.items() if f"{{{name}:" in piece.shows}
     assert not flipped or told(piece, found) != told(piece, found | flipped)
 
 
 def test_without_any_evidence_nothing_can_be_told_and_nothing_crashes(tmp_path: Path) -> None:
-    found = ledger.all_judged(Kept(tmp_path))
+    found = ledger.judge_all(ReferenceMaterial(tmp_path))
     assert {each.finding for each in found} == {"cannot tell"}
     assert all("annot tell: " in each.sentence for each in found)
 
 
-def test_a_number_changed_in_a_run_changes_the_finding(tmp_path: Path, kept: Kept) -> None:
-    assert judged(entry("P10"), kept).finding == "supported"
+def test_a_number_changed_in_a_run_changes_the_finding(tmp_path: Path, kept: ReferenceMaterial) -> None:
+    assert judge_claim(load_claim("P10"), kept).finding == "supported"
     run = kept.run("no_wait")
     run_store.save_run(replace(run, trials=[cheap(trial) for trial in run.trials]), tmp_path / "no_wait")
-    changed = judged(entry("P10"), Kept(tmp_path))
+    changed = judge_claim(load_claim("P10"), ReferenceMaterial(tmp_path))
     assert changed.finding == "refuted"
-    assert changed.sentence != judged(entry("P10"), kept).sentence
+    assert changed.sentence != judge_claim(load_claim("P10"), kept).sentence
 
 
 def cheap(trial: Trial) -> Trial:
@@ -269,24 +269,24 @@ def test_a_fact_chooses_between_two_wordings(measured: dict[str, Any], sentence:
     assert told(OfProbe(probe="alist", shows=shows), measured) == sentence
 
 
-def test_a_run_of_which_nothing_is_expected_only_tells(kept: Kept) -> None:
-    *_, telling = entry("P12").evidence
+def test_a_run_of_which_nothing_is_expected_only_tells(kept: ReferenceMaterial) -> None:
+    *_, telling = load_claim("P12").evidence
     assert isinstance(telling, OfRun)
-    part = part_of(telling, kept)
+    part = judge_evidence(telling, kept)
     assert (part.finding, "×" in part.text) == (None, True)
 
 
 def test_a_probe_ends_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PROBES, "alist", Probe("orm", 0.01))
     with pytest.raises(Absent, match=r"did not end within 0\.01 s") as absence:
-        asked("alist")
+        run_probe("alist")
     assert not absence.value.is_of_this_place
 
 
 def test_what_is_not_installed_says_nothing_of_django(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    material = Again(["background_coroutine"])
-    found = judged(entry("A3"), material)
+    material = LiveMaterial(["background_coroutine"])
+    found = judge_claim(load_claim("A3"), material)
     assert (found.finding, found.is_absent) == ("cannot tell", True)
     assert "redis-server is not installed: ./scripts/system-packages gets it" in found.sentence
     (change,) = ledger.changes([found], {"A3": {"finding": "supported"}})
@@ -348,16 +348,16 @@ def test_claims_can_be_chosen_by_lesson_and_finding(capsys: pytest.CaptureFixtur
     told = json.loads(capsys.readouterr().out)["claims"]
     assert {each["lesson"] for each in told} == {"05_orm"}
     assert {each["finding"] for each in told} == {"refuted"}
-    theirs = [each.id for each in entries() if each.lesson == "05_orm"]
+    theirs = [each.id for each in load_claims() if each.lesson == "05_orm"]
     assert [each["id"] for each in told] == [name for name in theirs if findings_kept()[name] == "refuted"]
 
 
 def test_what_is_written_is_what_is_judged_by_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PROBES, "exceptions", Probe("adapters", 0.01))
-    material = Again(["alist", "exceptions"], tmp_path)
-    found = ledger.all_judged(material, [entry("N5"), entry("P8")])
+    material = LiveMaterial(["alist", "exceptions"], tmp_path)
+    found = ledger.judge_all(material, [load_claim("N5"), load_claim("P8")])
     ledger.write(found, material)
-    again = ledger.all_judged(Kept(tmp_path), [entry("N5"), entry("P8")])
+    again = ledger.judge_all(ReferenceMaterial(tmp_path), [load_claim("N5"), load_claim("P8")])
     assert [(each.finding, each.sentence) for each in again] == [(each.finding, each.sentence) for each in found]
     assert [each.finding for each in again] == ["refuted", "cannot tell"]
 
@@ -365,8 +365,8 @@ def test_what_is_written_is_what_is_judged_by_afterwards(tmp_path: Path, monkeyp
 def test_what_could_not_be_had_is_kept_so_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "Again", lambda *names, **more: Again(["background_coroutine"], tmp_path))
-    monkeypatch.setattr(ledger, "entries", lambda: [entry("A3")])
+    monkeypatch.setattr(command, "Again", lambda *names, **more: LiveMaterial(["background_coroutine"], tmp_path))
+    monkeypatch.setattr(ledger, "entries", lambda: [load_claim("A3")])
     monkeypatch.setenv("PATH", "")
     assert main(["claims", "--write"]) == ExitCode.NOT_RUN
     assert "A3 is kept without what could not be had here" in capsys.readouterr().err
@@ -377,8 +377,8 @@ def test_a_finding_that_is_changed_in_the_kept_file_is_found(tmp_path: Path) -> 
     document = json.loads(ledger.FILE.read_text())
     document["findings"]["F6"]["finding"] = "supported"
     (tmp_path / "claims.json").write_text(json.dumps(document))
-    found = ledger.all_judged(Kept())
-    (change,) = ledger.changes(found, ledger.kept(Kept(tmp_path))["findings"])
+    found = ledger.judge_all(ReferenceMaterial())
+    (change,) = ledger.changes(found, ledger.kept(ReferenceMaterial(tmp_path))["findings"])
     assert (change.now.entry.id, change.was, change.now.finding, change.counts) == ("F6", "supported", "refuted", True)
 
 
@@ -397,11 +397,18 @@ def test_one_claim_shows_what_people_say_what_happens_and_how_to_see_it_again(
     assert main(["claims", "N5"]) == ExitCode.FINE
     out = capsys.readouterr().out
     place = "bench/claims/probes/orm.py"
-    for part in (entry("N5").says, sources()["N"], findings_kept()["N5"], "probe alist", place, entry("N5").again):
+    for part in (
+        load_claim("N5").says,
+        load_sources()["N"],
+        findings_kept()["N5"],
+        "probe alist",
+        place,
+        load_claim("N5").again,
+    ):
         assert part in out
 
 
-def test_every_piece_of_evidence_has_a_place_that_is_there(kept: Kept) -> None:
+def test_every_piece_of_evidence_has_a_place_that_is_there(kept: ReferenceMaterial) -> None:
     for _, piece in evidence():
         place = ledger.place_of(piece, kept)
         if place.startswith("lab trace "):
@@ -422,7 +429,7 @@ def test_without_nginx_its_claim_cannot_be_told_and_says_what_gets_it(
 
 @pytest.mark.skipif(not programs.found("nginx"), reason="needs nginx: ./scripts/system-packages gets it")
 def test_nginx_holds_a_stream_back_that_is_not_in_chunks_and_is_told_not_to() -> None:
-    found = asked("behind_nginx")
+    found = run_probe("behind_nginx")
     assert found["rows"] == deployment.ROWS
     assert (found["httptools_streams"], found["h11_streams"]) == (True, False)
     assert found["h11_ms"] >= found["lasts_ms"]
@@ -432,6 +439,6 @@ def test_nginx_holds_a_stream_back_that_is_not_in_chunks_and_is_told_not_to() ->
 
 
 def test_a_lesson_tells_the_claims_that_it_settles() -> None:
-    told = show.to_markdown("N5", "n14").splitlines()
+    told = claim_table.to_markdown("N5", "n14").splitlines()
     assert [line[:7] for line in told] == ["- **N5*", "- **N14"]
     assert f"**{findings_kept()['N14']}**" in told[1]

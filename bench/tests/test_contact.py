@@ -24,7 +24,7 @@ class Told(NamedTuple):
 
 @cache
 def visits(door: str, middleware: str = "") -> dict[str, Told]:
-    done = run_python("-m", "bench.exhibits.contact_visits", door, LAB_MIDDLEWARE=middleware)
+    done = run_python("-m", "bench.claims.exhibits.contact_visits", door, LAB_MIDDLEWARE=middleware)
     assert (done.returncode, done.stderr) == (0, "")
     return {name: Told(*told) for name, told in json.loads(done.stdout).items()}
 

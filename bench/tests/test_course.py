@@ -18,8 +18,8 @@ from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.polling import eventually
 from bench.cli import main
-from bench.learn import course
-from bench.learn.live import LIVE_VARIABLE
+from bench.learn import jupyter
+from bench.learn.live_cell import LIVE_VARIABLE
 from bench.measure.ports import free_port
 from bench.tests.processes import assert_nothing_is_left, end, running
 
@@ -36,14 +36,14 @@ def test_without_jupyterlab_a_sentence_names_the_command_that_helps(
 
 
 def test_the_course_begins_at_its_first_lesson() -> None:
-    assert (ROOT / course.FIRST).exists()
-    assert course.FIRST in " ".join(course.command(8888, browser=True))
-    assert "--no-browser" not in course.command(8888, browser=True)
+    assert (ROOT / jupyter.FIRST).exists()
+    assert jupyter.FIRST in " ".join(jupyter.command(8888, browser=True))
+    assert "--no-browser" not in jupyter.command(8888, browser=True)
 
 
 def test_live_cells_measure_only_where_that_is_asked_for() -> None:
-    assert LIVE_VARIABLE not in course.environment(live=False)
-    assert course.environment(live=True)[LIVE_VARIABLE] == "1"
+    assert LIVE_VARIABLE not in jupyter.environment(live=False)
+    assert jupyter.environment(live=True)[LIVE_VARIABLE] == "1"
 
 
 def asked(port: int, path: str, token: str = "", data: dict[str, str] | None = None) -> Any:
@@ -80,14 +80,14 @@ def test_jupyterlab_opens_the_first_lesson_in_this_python_until_ctrl_c(
     with running(sys.executable, "-m", "bench", "notebooks", "--no-browser", "--port", str(port)) as popen:
         assert eventually(lambda: asked(port, "api"), 40)
         token = json.loads((tmp_path / f"jpserver-{popen.pid}.json").read_text())["token"]
-        assert asked(port, f"api/contents/{course.FIRST}?content=0", token)["type"] == "notebook"
+        assert asked(port, f"api/contents/{jupyter.FIRST}?content=0", token)["type"] == "notebook"
         assert "@jupyterlab/apputils-extension:announcements" in disabled_at(port, token)
-        asked(port, "api/kernels", token, {"name": "python3", "path": str(Path(course.FIRST).parent)})
+        asked(port, "api/kernels", token, {"name": "python3", "path": str(Path(jupyter.FIRST).parent)})
         children = [child.cmdline() for child in psutil.Process(popen.pid).children()]
         began_s = time.monotonic()
         _, out, err = end(popen, signal.SIGINT)
     assert [words[0] for words in children if "ipykernel_launcher" in words] == [sys.executable]
-    assert f":{port}/lab/tree/{course.FIRST}" in out + err
+    assert f":{port}/lab/tree/{jupyter.FIRST}" in out + err
     assert "(y/[n])" not in out + err
     assert time.monotonic() - began_s < 20
     assert_nothing_is_left(mark, port)

@@ -21,11 +21,11 @@ from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.polling import eventually
 from bench.cli import main
-from bench.learn import exercise_calls, exercise_visits, exercises
-from bench.learn.exercise_connections import MOST_CONNECTIONS, VISITORS
-from bench.learn.exercise_traps import QUERIES, TRAPS
-from bench.learn.exercise_visits import CALLERS, Seen, Subject
-from bench.learn.exercise_ways import CALLS, WAYS
+from bench.learn.exercises import catalogue, learner_code, visits
+from bench.learn.exercises.checks import CALLS, WAYS
+from bench.learn.exercises.connections import MOST_CONNECTIONS, VISITORS
+from bench.learn.exercises.traps import QUERIES, TRAPS
+from bench.learn.exercises.visits import CALLERS, Seen, Subject
 from bench.measure.database import database
 from bench.measure.database.database import Database
 from bench.tests.exercise_attempts import RIGHT, WRONG
@@ -80,7 +80,7 @@ class Checks:
         (place / f"{name}.py").write_text(text)
         subject = Subject(name, f"{place.name}.{name}", place / f"{name}.py")
         pool = self.one if name in ASK_DATABASE else self.two
-        self.seen[key] = pool.submit(exercises.seen_of, subject)
+        self.seen[key] = pool.submit(catalogue.seen_of, subject)
 
     def __getitem__(self, key: str) -> Seen:
         return self.seen[key].result()
@@ -92,8 +92,8 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checks]:
     learner = tmp_path_factory.mktemp("learner")
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(2) as two:
         patch.setenv("PYTHONPATH", str(learner))
-        patch.setattr(exercise_calls, "IMPORT_WITHIN_S", 5.0)
-        patch.setattr(exercise_visits, "ANSWER_WITHIN_S", 4.0)
+        patch.setattr(learner_code, "IMPORT_WITHIN_S", 5.0)
+        patch.setattr(visits, "ANSWER_WITHIN_S", 4.0)
         checks = Checks(learner, one, two)
         for folder in FOLDERS:
             for name in EXERCISES:
@@ -256,7 +256,7 @@ def test_a_check_leaves_nothing_running_whatever_the_file_does(mark: str, tmp_pa
     file.write_text(f"import subprocess, sys\nsubprocess.Popen(['sleep', '60'])\n{text_of('exercises', 'stream')}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(tmp_path))
-        assert exercises.seen_of(Subject("stream", "learner.stream", file)).state == "not yet"
+        assert catalogue.seen_of(Subject("stream", "learner.stream", file)).state == "not yet"
     assert_nothing_is_left(mark)
 
 
@@ -270,7 +270,7 @@ def test_an_interrupted_check_leaves_nothing_running_and_says_so_in_a_sentence(m
 
 
 def test_a_file_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
-    seen = exercises.seen_of(Subject("stream", "learner.stream", tmp_path / "stream.py"))
+    seen = catalogue.seen_of(Subject("stream", "learner.stream", tmp_path / "stream.py"))
     assert (seen.state, "There is no file" in seen.seen) == ("not yet", True)
 
 
@@ -284,7 +284,7 @@ def test_an_unknown_exercise_is_one_sentence_with_the_nearest_names(capsys: pyte
 def test_one_check_is_told_on_stdout_and_by_the_exit_code(
     words: list[str], code: int, state: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exercises, "seen_of", lambda subject: Seen(state, "1 of 2.", "Look."))
+    monkeypatch.setattr(catalogue, "seen_of", lambda subject: Seen(state, "1 of 2.", "Look."))
     assert main(["check", "plateau", *words]) == code
     seen = capsys.readouterr()
     assert seen.out == f"{state}  labs/{FOLDERS[bool(words)]}/plateau.py\n1 of 2.\nLook.\n"
@@ -295,7 +295,7 @@ def test_one_check_is_told_on_stdout_and_by_the_exit_code(
 def test_as_json_it_is_one_document(
     asked: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exercises, "seen_of", lambda subject: Seen("pass", "All is well.", numbers={"n": 1}))
+    monkeypatch.setattr(catalogue, "seen_of", lambda subject: Seen("pass", "All is well.", numbers={"n": 1}))
     assert main(["check", *asked, "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["exercises"]
     assert [row["name"] for row in listed] == (asked or list(EXERCISES))
@@ -308,7 +308,7 @@ def test_without_a_name_all_are_listed_with_their_state(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = {"plateau": Seen("not yet", "1 of 2.", "Look."), "stream": Seen("skipped", "No server.")}
-    monkeypatch.setattr(exercises, "seen_of", lambda subject: states.get(subject.name, Seen("pass", "Fine.")))
+    monkeypatch.setattr(catalogue, "seen_of", lambda subject: states.get(subject.name, Seen("pass", "Fine.")))
     assert main(["check"]) == ExitCode.FAILED
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split()[0]: line for line in lines if line.startswith(EXERCISES)}

@@ -17,11 +17,11 @@ import pytest
 from bench.base import files
 from bench.base.errors import LabError, UsageError
 from bench.base.files import ROOT
-from bench.learn import lessons, live, notebooks
+from bench.learn import build_notebooks, lessons, live_cell
 from bench.model import experiment, run_store
 from labs.exercises.project.names import EXERCISES
 
-SOURCES = notebooks.sources()
+SOURCES = build_notebooks.sources()
 GRAMMAR = (
     *("Question", "Predict", "Run", "See", "Explain", "What people say"),
     *("What this cannot tell", "Exercise", "Check", "Live", "In practice"),
@@ -56,7 +56,7 @@ class Executed(NamedTuple):
 @cache
 def executed(source: Path) -> Executed:
     before_s = cpu_of_children_s()
-    notebook = notebooks.executed(source)
+    notebook = build_notebooks.executed(source)
     return Executed(notebook, cpu_of_children_s() - before_s)
 
 
@@ -70,7 +70,7 @@ def committed(source: Path) -> Any:
 
 
 def texts_of(notebook: Any) -> str:
-    return "\n".join(text for _, outputs in notebooks.text_of(notebook) for text in outputs)
+    return "\n".join(text for _, outputs in build_notebooks.text_of(notebook) for text in outputs)
 
 
 def pictures_of(cell: Any) -> list[str]:
@@ -83,7 +83,7 @@ def test_there_are_lessons() -> None:
 
 @lesson
 def test_the_committed_notebook_is_what_its_source_says_now(source: Path) -> None:
-    assert notebooks.is_fresh(source, lambda source: executed(source).notebook)
+    assert build_notebooks.is_fresh(source, lambda source: executed(source).notebook)
 
 
 @lesson
@@ -147,7 +147,7 @@ def test_a_lesson_shows_a_run_measured_now_however_small(
     source: Path, small_run: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(lessons.RESULTS_VARIABLE, str(small_run(SHOWN[source])))
-    mine, kept = notebooks.executed(source), committed(source)
+    mine, kept = build_notebooks.executed(source), committed(source)
     (name,) = re.findall(r"(\w+)(?:, \w+)* = .*run_to_show", source.read_text())
     of_run = [pair for pair in zip(mine.cells, kept.cells, strict=True) if re.search(rf"\b{name}\b", pair[0].source)]
     drawn = [(pictures_of(one), pictures_of(other)) for one, other in of_run if pictures_of(other)]
@@ -167,7 +167,7 @@ def test_a_lesson_can_show_the_reader_s_own_run(monkeypatch: pytest.MonkeyPatch,
 def test_a_path_from_the_top_of_the_project_is_found_from_the_folder_of_the_notebooks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(notebooks.FOLDER)
+    monkeypatch.chdir(build_notebooks.FOLDER)
     monkeypatch.setenv(lessons.RESULTS_VARIABLE, "results/reference/io_wait")
     assert lessons.run_to_show("io_wait").experiment == "io_wait"
 
@@ -196,7 +196,7 @@ def test_a_run_that_cannot_be_shown_is_one_sentence_in_the_notebook(
 ) -> None:
     monkeypatch.setenv(lessons.RESULTS_VARIABLE, str(fault(tmp_path)))
     with pytest.raises(LabError, match="does not run through") as stopped:
-        notebooks.executed(notebooks.FOLDER / "02_io_wait.py")
+        build_notebooks.executed(build_notebooks.FOLDER / "02_io_wait.py")
     cell, shown = str(stopped.value.__cause__).split("------------------\n\n", 1)
     assert "run_to_show" in cell
     assert shown.strip().startswith("lab: ")
@@ -258,44 +258,44 @@ def test_findings_are_told_of_all_claims_or_of_those_about_something() -> None:
 
 
 def test_nothing_is_measured_unless_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.delenv(live.LIVE_VARIABLE, raising=False)
-    assert live.measure("io_wait") is None
+    monkeypatch.delenv(live_cell.LIVE_VARIABLE, raising=False)
+    assert live_cell.measure("io_wait") is None
     assert "lab notebooks --live" in capsys.readouterr().out
 
 
 def test_a_live_run_is_expected_to_take_its_windows_and_as_long_around_them_as_the_reference_run_did() -> None:
     plan = experiment.profile_of(experiment.load_experiment("first_look"), "quick")
-    once = live.expected_s("first_look", "--users", "10", *ONCE)
-    twice = live.expected_s("first_look", "--users", "10", "--repeats", "2")
-    longer = live.expected_s("first_look", "--users", "10", *ONCE, "--duration", str(plan.duration_s + 1))
+    once = live_cell.expected_s("first_look", "--users", "10", *ONCE)
+    twice = live_cell.expected_s("first_look", "--users", "10", "--repeats", "2")
+    longer = live_cell.expected_s("first_look", "--users", "10", *ONCE, "--duration", str(plan.duration_s + 1))
     assert once > 4 * (plan.warmup_s + plan.duration_s)
     assert longer == pytest.approx(once + 4)
-    assert twice - once == pytest.approx(once - live.STARTING_S)
+    assert twice - once == pytest.approx(once - live_cell.STARTING_S)
 
 
 def test_the_live_cell_measures_here(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(live.LIVE_VARIABLE, "1")
+    monkeypatch.setenv(live_cell.LIVE_VARIABLE, "1")
     monkeypatch.setenv("FORCE_COLOR", "1")  # as a Jupyter kernel does
     options = ("--stack", "async_asgi@uvicorn", "--users", "2", *ONCE, "--duration", "0.5")
-    run = live.measure("io_wait", *options, folder=tmp_path / "live")
+    run = live_cell.measure("io_wait", *options, folder=tmp_path / "live")
     assert run
     assert {trial.stack for trial in run.trials} == {"async_asgi@uvicorn"}
     first, *_, last = [
         line for line in re.split(r"[\r\n]+", capsys.readouterr().out.strip()) if "█" in line or "░" in line
     ]
-    assert first.startswith("░" * live.BAR_COLUMNS)
-    assert last.startswith("█" * live.BAR_COLUMNS + " 1/1 async_asgi@uvicorn")
+    assert first.startswith("░" * live_cell.BAR_COLUMNS)
+    assert last.startswith("█" * live_cell.BAR_COLUMNS + " 1/1 async_asgi@uvicorn")
 
 
 def test_a_live_cell_that_could_not_measure_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(live.LIVE_VARIABLE, "1")
+    monkeypatch.setenv(live_cell.LIVE_VARIABLE, "1")
     (tmp_path / "file").touch()
     with pytest.raises(LabError, match="Nothing was measured: lab: "):
-        live.measure("io_wait", *SMALL["io_wait"], folder=tmp_path / "file" / "live")
+        live_cell.measure("io_wait", *SMALL["io_wait"], folder=tmp_path / "file" / "live")
 
 
 def test_a_misspelt_option_of_a_live_cell_is_a_sentence() -> None:
     with pytest.raises(UsageError, match="did you mean uvicorn"):
-        live.measure("io_wait", "--stack", "async_asgi@uvicron")
+        live_cell.measure("io_wait", "--stack", "async_asgi@uvicron")

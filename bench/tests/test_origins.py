@@ -9,7 +9,7 @@ from labs.tests.ask import run_python
 PROGRAM = """
 import json, sys
 from importlib import import_module
-from bench.exhibits.contact_visits import visitor
+from bench.claims.exhibits.contact_visits import visitor
 
 door, *asked = sys.argv[1:]
 with visitor(import_module(door).application, door.endswith("asgi")) as ask:

@@ -14,8 +14,8 @@ import pytest
 from bench.arguments import build_parser
 from bench.base.errors import LabError
 from bench.base.files import ROOT
-from bench.claims.entries import entry
-from bench.learn import exercises
+from bench.claims.schema import load_claim
+from bench.learn.exercises import catalogue
 from bench.model import experiment, run_store
 from bench.model.stacks import parse_stack
 from bench.tests.prose import Quoted, docstrings, links, quoted, tracked
@@ -33,8 +33,8 @@ NAMED: dict[str, Callable[[str], object]] = {
     "report": run_store.find_run,
     "verify": run_store.find_run,
     "compare": run_store.find_run,
-    "claims": entry,
-    "check": exercises.subject_of,
+    "claims": load_claim,
+    "check": catalogue.subject_of,
 }
 MADE_LATER = {"report.html", "labs/db.sqlite3", "results/local", "results/local/latest"}
 

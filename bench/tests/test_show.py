@@ -18,9 +18,9 @@ from bench.base.console import guarded
 from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.polling import eventually
+from bench.learn.shows import show_hops, show_screen, show_stall, show_threads
+from bench.learn.shows.__main__ import SHOWS
 from bench.model.workloads import WORKLOADS
-from bench.teach import show_hops, show_screen, show_stall, show_threads
-from bench.teach.__main__ import SHOWS
 from bench.tests.processes import assert_nothing_is_left, end, left_of, running
 
 EARLY = "bench.arguments"
@@ -70,7 +70,7 @@ def test_an_interrupted_show_leaves_nothing_running(mark: str, name: str) -> Non
             "labs." in " ".join(process.cmdline()) for process in left_of(mark) if psutil.pid_exists(process.pid)
         )
 
-    with running(sys.executable, "-m", "bench.teach", name) as popen:
+    with running(sys.executable, "-m", "bench.learn.shows", name) as popen:
         assert eventually(plays, 20)
         time.sleep(1.5)  # until the stall has begun, and in the middle of starting the three servers of the other
         status, out, err = end(popen, signal.SIGINT)
@@ -81,7 +81,7 @@ def test_an_interrupted_show_leaves_nothing_running(mark: str, name: str) -> Non
 
 @pytest.mark.parametrize("name", SHOWS)
 def test_a_show_interrupted_while_it_is_imported_ends_with_a_sentence(name: str) -> None:
-    with running(sys.executable, "-X", "importtime", "-m", "bench.teach", name) as popen:
+    with running(sys.executable, "-X", "importtime", "-m", "bench.learn.shows", name) as popen:
         assert popen.stderr
         assert any(line.split()[-1] == EARLY for line in popen.stderr)
         status, out, err = end(popen, signal.SIGINT)
@@ -90,7 +90,7 @@ def test_a_show_interrupted_while_it_is_imported_ends_with_a_sentence(name: str)
 
 
 def test_where_nobody_looks_each_phase_is_a_line_and_a_table_ends_it() -> None:
-    quick = [sys.executable, "-m", "bench.teach", "show_stall", "--quick"]
+    quick = [sys.executable, "-m", "bench.learn.shows", "show_stall", "--quick"]
     played = subprocess.run(quick, cwd=ROOT, capture_output=True, text=True, timeout=60)
     lines = played.stdout.splitlines()
     assert [line.partition(": ")[0] for line in lines[:3]] == [phase.line for phase in show_stall.PHASES]
@@ -100,7 +100,7 @@ def test_where_nobody_looks_each_phase_is_a_line_and_a_table_ends_it() -> None:
 
 def test_show_hops_counts_the_hops_of_one_request_and_the_threads_of_a_crowd() -> None:
     played = subprocess.run(
-        [sys.executable, "-m", "bench.teach", "show_hops", "--quick"],
+        [sys.executable, "-m", "bench.learn.shows", "show_hops", "--quick"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -115,7 +115,7 @@ def test_show_hops_counts_the_hops_of_one_request_and_the_threads_of_a_crowd() -
 
 
 def test_a_server_that_dies_ends_the_show_with_a_sentence(mark: str) -> None:
-    with running(sys.executable, "-m", "bench.teach", "show_stall", "--phase", "30") as popen:
+    with running(sys.executable, "-m", "bench.learn.shows", "show_stall", "--phase", "30") as popen:
         assert eventually(lambda: psutil.Process(popen.pid).children(), 20)
         time.sleep(3)
         psutil.Process(popen.pid).children()[0].kill()

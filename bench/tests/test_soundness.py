@@ -14,7 +14,7 @@ import pytest
 from bench import cli
 from bench.analyse import rows
 from bench.base.errors import DamagedRun, UsageError
-from bench.claims.material import Absent, Kept
+from bench.claims.evidence import Absent, ReferenceMaterial
 from bench.learn import lessons
 from bench.measure import orphaned_runs
 from bench.model import histograms, run_json, run_store, trial_record
@@ -196,7 +196,7 @@ def test_a_run_in_results_that_cannot_be_read_is_named_and_ends_nothing(tmp_path
 def test_a_claim_that_rests_on_a_damaged_run_says_so(tmp_path: Path) -> None:
     kept(tmp_path / "io_wait", in_trials(histogram="AAAA"))
     with pytest.raises(Absent, match="the histogram of trial 1 is damaged"):
-        Kept(tmp_path).run("io_wait")
+        ReferenceMaterial(tmp_path).run("io_wait")
 
 
 @pytest.mark.parametrize("verb", ["report", "verify"])

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from bench.base.files import ROOT
-from bench.exhibits import traps
-from bench.exhibits.trap_ways import OTHER_AFTER_S, WAYS
-from bench.exhibits.traps import Seen
-from bench.learn import live
+from bench.claims.exhibits import traps
+from bench.claims.exhibits.trap_checks import OTHER_AFTER_S, WAYS
+from bench.claims.exhibits.traps import Seen
+from bench.learn import live_cell
 from bench.measure.database.database import Database
 from bench.measure.variables import clean_environment
 from labs.tests.ask import ask
@@ -191,16 +191,16 @@ def test_what_does_other_harm_than_is_kept_is_named() -> None:
 def test_no_trap_is_asked_in_a_lesson_unless_it_is_wished(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv(live.LIVE_VARIABLE, raising=False)
-    assert live.ask_traps() is None
+    monkeypatch.delenv(live_cell.LIVE_VARIABLE, raising=False)
+    assert live_cell.ask_traps() is None
     assert "lab notebooks --live" in capsys.readouterr().out
 
 
 def test_the_live_cell_asks_behind_both_doors_with_a_bar(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(live.LIVE_VARIABLE, "1")
-    found = live.ask_traps(["context_token_across_hop"])
+    monkeypatch.setenv(live_cell.LIVE_VARIABLE, "1")
+    found = live_cell.ask_traps(["context_token_across_hop"])
     assert found
     assert set(found["context_token_across_hop"]) == BOTH
     assert "█ 2/2 context_token_across_hop behind ASGI: harm" in capsys.readouterr().out

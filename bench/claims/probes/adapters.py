@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
-from bench.exhibits.calls import Ticker
+from bench.claims.exhibits.blocking_calls import Ticker
 
 SLEEPS, SLEEP_MS = 5, 50
 REQUESTS, HOPS_OF_A_REQUEST, FASTEST = 1500, 15, 50

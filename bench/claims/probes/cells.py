@@ -131,7 +131,7 @@ def _cpu_of_page_us(stack: str) -> int:
 
 
 def _visits(door: str) -> dict[str, list[Any]]:
-    command = [sys.executable, "-m", "bench.exhibits.contact_visits", door]
+    command = [sys.executable, "-m", "bench.claims.exhibits.contact_visits", door]
     variables = clean_environment({})
     done = subprocess.run(
         command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=VISIT_WITHIN_S, check=False

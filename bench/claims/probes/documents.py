@@ -8,9 +8,9 @@ from typing import Any
 import django
 import msgspec
 
-from bench.exhibits import a_methods as methods
-from bench.exhibits import calls as calling
-from bench.exhibits import traps as trapping
+from bench.claims.exhibits import a_methods as methods
+from bench.claims.exhibits import blocking_calls as calling
+from bench.claims.exhibits import traps as trapping
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
 from bench.trace.reference_traces import FEEDS, TRACES

@@ -16,12 +16,7 @@ from bench.show.figures import connections, database, middleware_ladder, open_lo
 from bench.show.figures.latency_curve import CLOSED_KEY, OPEN_KEY, distributions
 from bench.show.figures.layout import Picture
 from bench.show.figures.resources import cpu_per_request, threads_and_memory
-from bench.show.figures.series import (
-    THREADS,
-    levels_of,
-    rows_for,
-    rows_with,
-)
+from bench.show.figures.series import THREADS, levels_of, rows_for, rows_with
 from bench.show.figures.stack_style import styled
 from bench.show.figures.throughput import throughput_vs_users, waits_s
 

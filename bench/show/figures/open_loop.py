@@ -31,9 +31,7 @@ from bench.show.figures.latency_curve import (
 from bench.show.figures.layout import Picture, new_page
 from bench.show.figures.series import Measure, Series, draw_curve, extremes_of, holes_in, series_of, subtitle_of
 from bench.show.figures.stack_style import PALE, look_of, styled
-from bench.show.figures.timeline import (
-    timeline as timeline,  # the third figure of open loops, which also draws other trials
-)
+from bench.show.figures.timeline import timeline as timeline
 from bench.show.tables.formatting import is_lower_bound, milliseconds, number
 
 P50 = Measure("latency_us.p50", 1e-3, "p50, ms", number)

@@ -10,11 +10,11 @@ from typing import NoReturn
 
 from bench.base.errors import MissingDependency
 from bench.base.files import ROOT
-from bench.learn.live import LIVE_VARIABLE
+from bench.learn.live_cell import LIVE_VARIABLE
 
 PACKAGE = "jupyterlab"
 FIRST = "notebooks/00_start_here.ipynb"
-SETTINGS = Path(__file__).parent / "jupyter"
+SETTINGS = Path(__file__).parent / "jupyter_settings"
 """Of JupyterLab: no news from the network, and no question about them before the first lesson."""
 
 

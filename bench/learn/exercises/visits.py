@@ -14,7 +14,7 @@ from typing import Literal
 
 import httpx
 
-from bench.exhibits.trap_ways import Visitor
+from bench.claims.exhibits.trap_checks import Visitor
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.redaction import hidden_here
 from bench.model.servers import SERVERS, Budget, Interface

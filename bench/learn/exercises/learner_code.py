@@ -1,4 +1,4 @@
-"""An exercise's file imported, or its function called, in a process of its own (`exercise_child.py`)."""
+"""An exercise's file imported, or its function called, in a process of its own (`child.py`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.learn.exercise_visits import NotYet, Subject
+from bench.learn.exercises.visits import NotYet, Subject
 from bench.measure.processes import Process, start, work_folder
 from bench.model.servers import Interface
 
@@ -29,7 +29,7 @@ def _asked_child(subject: Subject, what: dict[str, Any]) -> list[Any]:
     with work_folder("exercise") as work:
         question, answer, log = (work / name for name in ("question.json", "answer.json", "log"))
         question.write_text(json.dumps({"module": subject.module, "file": str(subject.file), **what}))
-        command = ["python", "-m", "bench.learn.exercise_child", str(question), str(answer)]
+        command = ["python", "-m", "bench.learn.exercises.child", str(question), str(answer)]
         popen = start(command, environment=subject.environment, cpus=(), log=log)
         process = Process(command, popen, log, [])
         try:

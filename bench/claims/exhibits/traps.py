@@ -1,6 +1,6 @@
 """What each of `labs/traps` does behind each door, asked on real servers and kept in `results/reference/traps.json`.
 
-    python -m bench.exhibits.traps [--json]
+    python -m bench.claims.exhibits.traps [--json]
 
 asks all of them again (half a minute) and writes that file. What is said about a trap is made from what was measured.
 """
@@ -25,7 +25,7 @@ from bench.base.console import console, guarded, print_json
 from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.options import Parser
-from bench.exhibits.trap_ways import WAYS, Values, Visitor
+from bench.claims.exhibits.trap_checks import WAYS, Values, Visitor
 from bench.measure.database.database import serving_database, source
 from bench.measure.ports import free_port
 from bench.measure.readiness import serving
@@ -171,7 +171,7 @@ def lesson_of(name: str, doors: dict[str, dict[str, Seen]]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Ask every trap behind both doors, write `traps.json`, and print it."""
-    parser = Parser(prog="python -m bench.exhibits.traps", description=(__doc__ or "").splitlines()[0])
+    parser = Parser(prog="python -m bench.claims.exhibits.traps", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
     as_json = parser.parse_args(argv).json
     found = ask_all()

@@ -1,6 +1,6 @@
 """Django's a-methods by version, found in its sources, never typed: `results/reference/a_methods.json`.
 
-    python -m bench.exhibits.a_methods [--json]
+    python -m bench.claims.exhibits.a_methods [--json]
 
 downloads a wheel of each version with pip into a temporary folder, reads it without importing it, and writes that file.
 An a-method is a public coroutine function or async generator whose name begins with `a` at the top of a module or in a
@@ -227,7 +227,7 @@ def table(kept: Mapping[str, Any]) -> Table:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Download each version, write `a_methods.json`, and print it. Raises NotRun if pip cannot download."""
-    parser = Parser(prog="python -m bench.exhibits.a_methods", description=(__doc__ or "").splitlines()[0])
+    parser = Parser(prog="python -m bench.claims.exhibits.a_methods", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
     as_json = parser.parse_args(argv).json
     with downloaded(VERSIONS) as wheels:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from bench.exhibits.trap_ways import Visitor
-from bench.learn.exercise_visits import EARLY, NotYet, Seen, Subject, ms_since, visiting
+from bench.claims.exhibits.trap_checks import Visitor
+from bench.learn.exercises.visits import EARLY, NotYet, Seen, Subject, ms_since, visiting
 from bench.measure.database import database
 
 HELD = json.dumps({"names": ["product 1"]})

@@ -10,7 +10,7 @@ import msgspec
 
 from bench.base.errors import UsageError, nearest
 
-FILE = Path(__file__).parents[1] / "claims.toml"
+FILE = Path(__file__).with_name("claims.toml")
 Selector = dict[str, Any]
 
 
@@ -120,7 +120,7 @@ AnyEvidence = OfRun | OfTrace | OfTraps | OfCalls | OfMethods | OfProbe | Nothin
 AnyFacts = OfTrace | OfTraps | OfCalls | OfMethods | OfProbe
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PublicClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A claim. `turns_on`: the condition on which its finding changes; `lesson`: the notebook that settles it;
     `again`: the command that shows it again.
     """
@@ -136,7 +136,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: dict[str, str]
-    claims: list[Entry]
+    claims: list[PublicClaim]
 
 
 @cache
@@ -144,19 +144,19 @@ def _read() -> _File:
     return msgspec.toml.decode(FILE.read_bytes(), type=_File)
 
 
-def entries() -> list[Entry]:
+def load_claims() -> list[PublicClaim]:
     """All of them, in the order of the file."""
     return _read().claims
 
 
-def sources() -> dict[str, str]:
+def load_sources() -> dict[str, str]:
     """What stands behind the letter that an id begins with."""
     return _read().sources
 
 
-def entry(name: str) -> Entry:
+def load_claim(name: str) -> PublicClaim:
     """The entry with an id, in capitals or not. UsageError with the nearest ids where there is none."""
-    known = {entry.id: entry for entry in entries()}
+    known = {entry.id: entry for entry in load_claims()}
     if name.upper() not in known:
         raise UsageError(f"Unknown claim {name!r}: {nearest(name.upper(), known)}")
     return known[name.upper()]

@@ -1,6 +1,6 @@
 """Fills in the contact form through one lab's own door, in a process of its own.
 
-    python -m bench.exhibits.contact_visits labs.async_asgi.asgi
+    python -m bench.claims.exhibits.contact_visits labs.async_asgi.asgi
 
 prints {visit: [hops, status, location, body], ...} as JSON.
 """

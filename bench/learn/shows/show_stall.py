@@ -18,11 +18,11 @@ from bench.base.console import announce, console
 from bench.base.errors import ExitCode, NotRun, UsageError
 from bench.base.options import Parser, seconds
 from bench.base.signals import run
+from bench.learn.shows.show_screen import STOP, big, sparks, staged, tell
 from bench.measure import cpu_placement
 from bench.measure.load.http_stream import Address
 from bench.measure.readiness import serving_stack
 from bench.model.stacks import parse_stack
-from bench.teach.show_screen import STOP, big, sparks, staged, tell
 
 STACK = "async_asgi@uvicorn"
 FAST_PATH = "/hello"

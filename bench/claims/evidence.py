@@ -30,7 +30,7 @@ class Absent(LabError):
         self.is_of_this_place = is_of_this_place
 
 
-class Kept:
+class ReferenceMaterial:
     """The reference runs, what is kept beside them, and in `claims.json` what the probes saw."""
 
     def __init__(self, folder: Path = run_store.REFERENCE) -> None:
@@ -81,7 +81,7 @@ class Kept:
         return json.loads(path.read_text()) if path.exists() else {}
 
 
-class Again(Kept):
+class LiveMaterial(ReferenceMaterial):
     """The same, but what is named is asked here and now, each in a process of its own; `tell` hears which is asked."""
 
     def __init__(
@@ -98,7 +98,7 @@ class Again(Kept):
             return super()._read(name)
         self.tell(name)
         try:
-            return asked(name)
+            return run_probe(name)
         except Absent as absence:
             return absence
 
@@ -114,7 +114,7 @@ class Again(Kept):
         return {name: {"absent": str(it)} if isinstance(it, Absent) else it for name, it in probes.items()}
 
 
-def asked(name: str) -> Document:
+def run_probe(name: str) -> Document:
     """A probe in a process of its own, within its time limit. Absent says why it has nothing to say."""
     within_s = PROBES[name].within_s
     command = [sys.executable, "-m", "bench.claims.probes", name]

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from bench.exhibits.trap_ways import Values, Visitor, look_signed_in, tell_answer, tell_signed_in
-from bench.learn.exercise_visits import CROWDS, EARLY, NotYet, Seen, Subject, visiting
+from bench.claims.exhibits.trap_checks import Values, Visitor, look_signed_in, tell_answer, tell_signed_in
+from bench.learn.exercises.visits import CROWDS, EARLY, NotYet, Seen, Subject, visiting
 from bench.measure.database import database
 
 PRODUCTS, PRODUCT, ADA, ANONYMOUS = '"products": 100', "<li>product 1</li>", '"name": "ada"', '"name": ""'

@@ -1,6 +1,6 @@
 """The process in which an exercise is imported first, and called where it is a function.
 
-    python -m bench.learn.exercise_child QUESTION.json ANSWER.json
+    python -m bench.learn.exercises.child QUESTION.json ANSWER.json
 
 A process of its own, because a learner's file may hang, print, change its process or end it. QUESTION.json holds the
 exercise's `module` and `file`, and either the `function` to call with `calls` or None: then it is imported as part of

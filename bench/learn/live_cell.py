@@ -19,7 +19,7 @@ from bench.model.run_record import Run
 from labs.traps.names import TRAPS
 
 if TYPE_CHECKING:
-    from bench.exhibits.traps import Found
+    from bench.claims.exhibits.traps import Found
 
 LIVE_VARIABLE = "LAB_LIVE"
 BAR_COLUMNS, LINE_COLUMNS = 24, 100
@@ -47,7 +47,7 @@ def ask_traps(names: Sequence[str] = TRAPS) -> Found | None:
     if not os.environ.get(LIVE_VARIABLE):
         print("This cell asks on your machine, in about half a minute: open the course with `lab notebooks --live`.")
         return None
-    from bench.exhibits.traps import STACKS, ask_all
+    from bench.claims.exhibits.traps import STACKS, ask_all
 
     questions = len(names) * len(STACKS)
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 from bench.base.errors import LabError
 from bench.base.files import ROOT
-from bench.exhibits.trap_ways import Values, Visitor, comes_late, look_at_stream, tell_streams
-from bench.learn.exercise_connections import bounded_connections
-from bench.learn.exercise_plateau import FUNCTION, plateau
-from bench.learn.exercise_service import SlowService, slow_service
-from bench.learn.exercise_traps import traps
-from bench.learn.exercise_visits import (
+from bench.claims.exhibits.trap_checks import Values, Visitor, comes_late, look_at_stream, tell_streams
+from bench.learn.exercises.connections import bounded_connections
+from bench.learn.exercises.plateau import FUNCTION, plateau
+from bench.learn.exercises.slow_service import SlowService, slow_service
+from bench.learn.exercises.traps import traps
+from bench.learn.exercises.visits import (
     ANSWER_WITHIN_S,
     ASGI,
     CALLERS,

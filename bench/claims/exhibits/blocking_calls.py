@@ -1,6 +1,6 @@
 """Which calls Django refuses on an event loop, which block it silently, which are fine: `labs/traps/calls.py`, made.
 
-    python -m bench.exhibits.calls [--json]
+    python -m bench.claims.exhibits.blocking_calls [--json]
 
 makes every call beside a task that ticks each millisecond, in a process of its own, and writes
 `results/reference/calls.json`. A call that lasts long without a tick has blocked the loop: every other request waited.
@@ -239,7 +239,7 @@ def ask_in_subprocess() -> dict[str, Any]:
     """All calls in a process with a time limit. LabError with the end of what it said where it fails."""
     with serving_database() as database:
         variables = clean_environment(database.environment | {"DJANGO_SETTINGS_MODULE": "labs.traps.settings"})
-        command = [sys.executable, "-m", "bench.exhibits.calls", "--here"]
+        command = [sys.executable, "-m", "bench.claims.exhibits.blocking_calls", "--here"]
         done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=ASK_WITHIN_S)
     if done.returncode:
         raise LabError(f"The calls could not be made: {done.stderr.strip()[-300:]}")
@@ -295,7 +295,7 @@ def table(calls: Sequence[CallOutcome]) -> Table:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Make all calls in a subprocess, write `calls.json`, and print it."""
-    parser = Parser(prog="python -m bench.exhibits.calls", description=(__doc__ or "").splitlines()[0])
+    parser = Parser(prog="python -m bench.claims.exhibits.blocking_calls", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
     parser.add_argument("--here", action="store_true", help="in this process, writing no file: what the command starts")
     asked = parser.parse_args(argv)

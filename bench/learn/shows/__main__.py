@@ -1,4 +1,4 @@
-"""`python -m bench.teach SHOW`: its modules are imported after Ctrl-C is seen to, because that takes a moment."""
+"""`python -m bench.learn.shows SHOW`: its modules are imported after Ctrl-C is seen to, because that takes a moment."""
 
 import sys
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ def main(argv: Sequence[str]) -> int:
     name, *words = argv or [""]
     if name not in SHOWS:
         raise UsageError(f"Unknown show {name!r}: known are {', '.join(SHOWS)}.")
-    return int(import_module(f"bench.teach.{name}").main(words))
+    return int(import_module(f"bench.learn.shows.{name}").main(words))
 
 
 if __name__ == "__main__":

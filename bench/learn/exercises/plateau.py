@@ -16,8 +16,8 @@ from typing import Any
 from bench.analyse import queueing
 from bench.analyse.rows import Row, rows_of
 from bench.base.errors import NotRun
-from bench.learn.exercise_calls import called
-from bench.learn.exercise_visits import NotYet, Seen, Subject
+from bench.learn.exercises.learner_code import called
+from bench.learn.exercises.visits import NotYet, Seen, Subject
 from bench.measure import cpu_placement, process_usage
 from bench.measure.load.http_stream import Address
 from bench.measure.readiness import RunningServer, serving_stack

@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.claims.entries import Nothing, entries, entry, sources
-from bench.claims.judging import Judged, Part, judged
+from bench.claims.evidence import ReferenceMaterial
+from bench.claims.judging import Judged, Part, judge_claim
 from bench.claims.ledger import Change, by_text, counts_text, place_of
-from bench.claims.material import Kept
+from bench.claims.schema import Nothing, load_claim, load_claims, load_sources
 
 COLOURS = {"supported": "green", "refuted": "red", "cannot tell": "yellow"}
 WIDEST = 110
 
 
-def show_all(found: Sequence[Judged], material: Kept, console: Console) -> None:
+def show_all(found: Sequence[Judged], material: ReferenceMaterial, console: Console) -> None:
     """By source: what people say, what it comes to, and what is seen first."""
-    for letter, source in sources().items():
+    for letter, source in load_sources().items():
         theirs = [each for each in found if each.entry.source == letter]
         if theirs:
             console.print(Text.assemble((letter, "bold"), f": {source} ({counts_text(theirs)})"))
@@ -32,7 +32,7 @@ def show_all(found: Sequence[Judged], material: Kept, console: Console) -> None:
 
 def _table(found: Sequence[Judged]) -> Table:
     table = _plain_table()
-    table.add_column(width=max(len(entry.id) for entry in entries()))
+    table.add_column(width=max(len(entry.id) for entry in load_claims()))
     table.add_column(width=max(map(len, COLOURS)))
     for each in found:
         said = Text.assemble((each.entry.says, "bold"), "\n", each.because)
@@ -44,12 +44,12 @@ def _plain_table() -> Table:
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
 
 
-def show_one(each: Judged, material: Kept, console: Console) -> None:
+def show_one(each: Judged, material: ReferenceMaterial, console: Console) -> None:
     """What people say, what happens here, the evidence and where to look at it, the command that shows it again."""
     entry = each.entry
     lines = [
         ("claim", f"{entry.id}: {entry.says}"),
-        ("source", sources()[entry.source]),
+        ("source", load_sources()[entry.source]),
         ("finding", each.finding),
         ("here", each.sentence),
         ("turns on", entry.turns_on),
@@ -67,7 +67,7 @@ def show_one(each: Judged, material: Kept, console: Console) -> None:
     console.print(table, width=min(console.width, WIDEST))
 
 
-def _evidence(part: Part, material: Kept) -> str:
+def _evidence(part: Part, material: ReferenceMaterial) -> str:
     if isinstance(part.evidence, Nothing):
         return f"none yet: {part.evidence.why}; needed: {part.evidence.needs}"
     said = part.finding or "tells more"
@@ -93,7 +93,7 @@ def to_rows(found: Sequence[Judged]) -> list[list[str]]:
 
 def to_markdown(*names: str) -> str:
     """Claims by their ids, one a line with finding and sentence, by what is kept."""
-    found = [judged(entry(name), Kept()) for name in names]
+    found = [judge_claim(load_claim(name), ReferenceMaterial()) for name in names]
     return "\n".join(
         f"- **{each.entry.id}** “{each.entry.says}”: **{each.finding}**. {each.sentence}" for each in found
     )
@@ -101,4 +101,4 @@ def to_markdown(*names: str) -> str:
 
 def settled_in(lesson: str) -> str:
     """The claims that a lesson settles, as `to_markdown` has them. `lesson` is the name of its notebook."""
-    return to_markdown(*(entry.id for entry in entries() if entry.lesson == lesson))
+    return to_markdown(*(entry.id for entry in load_claims() if entry.lesson == lesson))

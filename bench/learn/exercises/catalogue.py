@@ -1,7 +1,7 @@
 """`lab check`: what a learner's file in `labs/exercises` does, seen on real servers, and what to look at next.
 
-What each exercise is checked for is in `exercise_ways.py`; how it is asked, in `exercise_visits.py` and
-`exercise_calls.py`.
+What each exercise is checked for is in `checks.py`; how it is asked, in `visits.py` and
+`learner_code.py`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from rich.table import Table
 
 from bench.base.errors import ExitCode, NotRun, UsageError, nearest
 from bench.base.files import ROOT
-from bench.learn.exercise_calls import require_importable
-from bench.learn.exercise_visits import NotYet, Seen, Subject
-from bench.learn.exercise_ways import BOTH_DOORS, FUNCTIONS, WAYS
+from bench.learn.exercises.checks import BOTH_DOORS, FUNCTIONS, WAYS
+from bench.learn.exercises.learner_code import require_importable
+from bench.learn.exercises.visits import NotYet, Seen, Subject
 from labs.exercises.project.names import EXERCISES
 
 FOLDERS = {False: "exercises", True: "solutions"}

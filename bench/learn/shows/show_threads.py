@@ -18,12 +18,12 @@ from bench.base.console import announce, console
 from bench.base.errors import ExitCode, NotRun
 from bench.base.options import Parser, seconds
 from bench.base.signals import run
+from bench.learn.shows.show_screen import STOP, big, staged, tell
 from bench.measure import cpu_placement, process_usage
 from bench.measure.load.http_stream import Address
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.stacks import parse_stack
 from bench.show.figures.stack_style import HUES
-from bench.teach.show_screen import STOP, big, staged, tell
 
 STACKS = {
     "sync_wsgi@gthread:64": "a pool of 64 threads",
