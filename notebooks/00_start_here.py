@@ -205,7 +205,7 @@ if my_threads:
 # The crowd of 100 on this machine, each stack once, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live_cell.measure("first_look", "--users", "100", "--repeats", "1")
+mine = live_cell.measure("first_look", users=[100], repeats=1)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

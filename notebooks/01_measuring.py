@@ -199,7 +199,7 @@ print(lessons.check(my_freeze_s, window_s - users * 100 / rate, "s"))
 # The freeze, once for each loop, on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live_cell.measure("freeze", "--repeats", "1", "--duration", "16")
+mine = live_cell.measure("freeze", repeats=1, duration_s=16)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

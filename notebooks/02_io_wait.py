@@ -193,7 +193,7 @@ if shorter in run.plan.requests:
 # The same question, small and on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live_cell.measure("io_wait", "--users", "100", "--repeats", "3", "--duration", "1")
+mine = live_cell.measure("io_wait", users=[100], repeats=3, duration_s=1)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

@@ -21,10 +21,10 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import labdiff
 from bench.analyse import findings, queueing
 from bench.claims import claim_table
 from bench.claims.exhibits import traps
+from bench.cli import diff
 from bench.learn import lessons, live_cell
 from bench.show.figures import resources
 from bench.show.tables import formatting, markdown
@@ -69,7 +69,7 @@ display(Markdown(lessons.compare(my_prediction_ms, blocked["took_ms"], "ms")))
 # All that was changed is the door, `wsgi.py` against `asgi.py`; the views, the settings and the URLs are the same files:
 
 # %%
-doors = [(labdiff.LABS / door).read_text() for door in ("sync_wsgi/wsgi.py", "sync_asgi/asgi.py")]
+doors = [(diff.LABS / door).read_text() for door in ("sync_wsgi/wsgi.py", "sync_asgi/asgi.py")]
 print(lessons.difference(*doors))
 
 # %% [markdown]
@@ -186,8 +186,8 @@ print(lessons.check(my_most, limit, "requests/s", within=0.05))
 # start Jupyter.
 
 # %%
-stacks = ("--stack", "sync_asgi@uvicorn,async_asgi@uvicorn", "--workload", "blocking_wait?ms=100")
-mine = live_cell.measure("first_look", *stacks, "--users", "10", "--repeats", "1", "--duration", "4")
+blocking = {"stacks": ["sync_asgi@uvicorn", "async_asgi@uvicorn"], "requests": ["blocking_wait?ms=100"]}
+mine = live_cell.measure("first_look", **blocking, users=[10], repeats=1, duration_s=4)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

@@ -171,7 +171,7 @@ print(lessons.check(my_hops, always + sum(remaining), "hops", within=0))
 # The ladder's ends on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live_cell.measure("middleware_ladder", "--repeats", "1")
+mine = live_cell.measure("middleware_ladder", repeats=1)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

@@ -228,7 +228,7 @@ print(lessons.check(my_connections, 50 * 0.8, "connections"))
 # One query behind four stacks on this machine: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live_cell.measure("orm_cost", "--profile", "quick", "--workload", "rows?n=20", "--repeats", "2")
+mine = live_cell.measure("orm_cost", requests=["rows?n=20"], repeats=2)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

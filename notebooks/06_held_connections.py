@@ -181,8 +181,8 @@ print(lessons.check(my_answer, None if served is None else 1000 - 2 * served, "r
 # A thousand feeds on this machine, with stock Django and without its hops: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-stacks = ("--stack", "async_asgi@uvicorn,zero_hop@uvicorn", "--connections", "1000")
-mine = live_cell.measure("held", "--profile", "quick", *stacks, "--repeats", "1")
+stacks = ["async_asgi@uvicorn", "zero_hop@uvicorn"]
+mine = live_cell.measure("held", stacks=stacks, connections=[1000], repeats=1)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

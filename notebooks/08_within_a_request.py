@@ -158,7 +158,7 @@ for count, mine in my_factors.items():
 # All three ways on this machine, with eight users: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live_cell.measure("fan_out", "--profile", "quick", "--users", "8", "--repeats", "1")
+mine = live_cell.measure("fan_out", users=[8], repeats=1)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

@@ -160,8 +160,8 @@ else:
 # Does the model hold on this machine, with this machine's load on it? Open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-stacks = ("--stack", "sync_wsgi@gthread:8,sync_wsgi@gthread:400,async_asgi@uvicorn", "--users", "200")
-mine = live_cell.measure("io_wait", "--profile", "quick", *stacks, "--repeats", "1")
+stacks = ["sync_wsgi@gthread:8", "sync_wsgi@gthread:400", "async_asgi@uvicorn"]
+mine = live_cell.measure("io_wait", stacks=stacks, users=[200], repeats=1)
 if mine:
     display(Markdown(choice_text.beside(prices, mine)))
 

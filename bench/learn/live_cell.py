@@ -15,7 +15,9 @@ from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
 from bench.measure import orphaned_runs
 from bench.model import run_store
+from bench.model.experiment import load_experiment, profile_of
 from bench.model.run_record import Run
+from bench.model.trial_matrix import Overrides, trials_of
 from labs.traps.names import TRAPS
 
 if TYPE_CHECKING:
@@ -25,21 +27,39 @@ LIVE_VARIABLE = "LAB_LIVE"
 BAR_COLUMNS, LINE_COLUMNS = 24, 100
 STARTING_S = 3.0
 """Of `lab run` itself: imports, the look at the machine, the report."""
+OPTIONS = {
+    "stacks": "--stack",
+    "requests": "--workload",
+    "users": "--users",
+    "connections": "--connections",
+    "repeats": "--repeats",
+    "duration_s": "--duration",
+}
+"""How `lab run` is told what a cell changes."""
 
 
-def measure(experiment: str, *options: str, folder: Path | None = None) -> Run | None:
-    """Measure here and now where LAB_LIVE is set, in processes of its own, with a progress bar; else None."""
-    takes = f"about {-(-expected_s(experiment, *options) // 10) * 10:.0f} s"
+def measure(experiment: str, *, profile: str = "quick", folder: Path | None = None, **changes: Any) -> Run | None:
+    """Measure here and now where LAB_LIVE is set, in processes of its own, with a progress bar; else None.
+
+    `changes`: fields of Overrides, those of OPTIONS. UsageError for names that do not exist, LabError where nothing was
+    measured.
+    """
+    takes = f"about {-(-expected_s(experiment, profile, Overrides(**changes)) // 10) * 10:.0f} s"
     if not os.environ.get(LIVE_VARIABLE):
         print(f"This cell measures on your machine, in {takes}: open the course with `lab notebooks --live`.")
         return None
     folder = folder or orphaned_runs.new_folder(f"{experiment}-live")
-    command = [sys.executable, "-m", "bench", "run", experiment, *options, "--out", str(folder)]
+    options = [word for name, value in changes.items() for word in (OPTIONS[name], _text(value))]
+    command = [sys.executable, "-m", "bench", "run", experiment, "--profile", profile, *options, "--out", str(folder)]
     print(bar(0, 1, f"started, {takes}"), end="", flush=True)
     status, said = _heard(command)
     if status == ExitCode.USAGE or not (folder / "run.json").exists():  # refused, where another's run is there
         raise LabError(f"Nothing was measured: {said[-1] if said else 'it ended without a word'}")
     return run_store.load_run(folder)
+
+
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def ask_traps(names: Sequence[str] = TRAPS) -> Found | None:
@@ -74,23 +94,12 @@ def _heard(command: Sequence[str]) -> tuple[int, list[str]]:
     return running.returncode, said
 
 
-def expected_s(experiment: str, *options: str) -> float:
-    """About how long `lab run` takes with these options: as trials of the reference run did around their windows."""
-    # These import all that measures, which a reader of pictures need not wait for.
-    from bench.arguments import build_parser
-    from bench.model.experiment import load_experiment, profile_of
-    from bench.model.trial_matrix import trials_of
-    from bench.wishes import wishes_of
-
-    words = build_parser().parse_args(["run", experiment, *options])
-    wishes, known, kept = (
-        wishes_of(words),
-        load_experiment(experiment),
-        run_store.load_run(run_store.REFERENCE / experiment),
-    )
+def expected_s(experiment: str, profile: str, overrides: Overrides) -> float:
+    """About how long `lab run` takes, in seconds: as trials of the reference run did around their windows."""
+    known, kept = load_experiment(experiment), run_store.load_run(run_store.REFERENCE / experiment)
     around_s = statistics.median(trial.took_s - kept.plan.warmup_s - kept.plan.duration_s for trial in kept.trials)
-    repeats = wishes.repeats or profile_of(known, words.profile).repeats
-    trials = trials_of(known, words.profile, wishes)
+    repeats = overrides.repeats or profile_of(known, profile).repeats
+    trials = trials_of(known, profile, overrides)
     return STARTING_S + repeats * sum(trial.warmup_s + trial.duration_s + around_s for trial in trials)
 
 

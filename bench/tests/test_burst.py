@@ -31,7 +31,7 @@ def test_a_loop_serves_twelve_in_one_wave() -> None:
 
 def test_the_program_prints_draws_and_gives_json(tmp_path: Path) -> None:
     picture = tmp_path / "burst.svg"
-    command = [sys.executable, "-m", "bench.burst", "bare_asgi@uvicorn", "wait?ms=50", "-n", "3"]
+    command = [sys.executable, "-m", "bench.cli.burst", "bare_asgi@uvicorn", "wait?ms=50", "-n", "3"]
     done = subprocess.run(
         [*command, "--out", str(picture), "--json"], capture_output=True, text=True, timeout=60, check=True
     )
@@ -42,7 +42,7 @@ def test_the_program_prints_draws_and_gives_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [["sync_wsgi@gthred:4", "wait"], ["async_asgi@uvicorn", "wiat"]])
 def test_a_misspelt_word_is_one_sentence(wrong: list[str]) -> None:
-    command = [sys.executable, "-m", "bench.burst", *wrong]
+    command = [sys.executable, "-m", "bench.cli.burst", *wrong]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

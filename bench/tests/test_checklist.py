@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench import checklist
-from bench.checklist import CHECKLIST, Item
-from bench.faults import FAULTS
+from bench.cli import checklist
+from bench.cli.checklist import CHECKLIST, Item
+from bench.cli.faults import FAULTS
 
 
 def test_the_21_items_are_there_in_order() -> None:

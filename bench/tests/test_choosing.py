@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from bench import arguments
 from bench.analyse import queueing, stack_choice
 from bench.analyse.rows import rows_of
 from bench.analyse.stack_choice import MOST_USERS, Case, Price
+from bench.cli import arguments
 from bench.learn import sliders
 from bench.model import run_store
 from bench.show import choice_steps, choice_text

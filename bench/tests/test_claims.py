@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from bench.analyse.findings import claims_about
-from bench.arguments import build_parser
 from bench.base.errors import ExitCode, NotRun
 from bench.base.files import ROOT
-from bench.claims import claim_table, command, facts, ledger
+from bench.claims import claim_table, facts, ledger
 from bench.claims.evidence import Absent, LiveMaterial, ReferenceMaterial, run_probe
 from bench.claims.exhibits import a_methods, blocking_calls
 from bench.claims.judging import Seen, claim_of, finding_of, judge_claim, judge_evidence, shown, told, turn
@@ -36,13 +35,15 @@ from bench.claims.schema import (
     load_claims,
     load_sources,
 )
-from bench.cli import main
+from bench.cli import claims
+from bench.cli.arguments import build_parser
+from bench.cli.main import main
+from bench.cli.overrides import overrides_of
 from bench.model import experiment, run_store, trial_matrix
 from bench.model.trial_matrix import Overrides
 from bench.model.trial_plan import planned_trial
 from bench.model.trial_record import Trial
 from bench.trace.reference_traces import FEEDS, TRACES
-from bench.wishes import wishes_of
 from labs.traps.names import TRAPS
 
 FINDINGS = ("supported", "refuted", "cannot tell")
@@ -124,7 +125,7 @@ def test_the_run_that_shows_it_again_has_what_is_compared(name: str) -> None:
     plans = [
         planned_trial(plan)
         for plan in trial_matrix.trials_of(
-            experiment.load_experiment(arguments.experiment), arguments.profile, wishes_of(arguments)
+            experiment.load_experiment(arguments.experiment), arguments.profile, overrides_of(arguments)
         )
     ]
     compared = [
@@ -365,7 +366,7 @@ def test_what_is_written_is_what_is_judged_by_afterwards(tmp_path: Path, monkeyp
 def test_what_could_not_be_had_is_kept_so_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "Again", lambda *names, **more: LiveMaterial(["background_coroutine"], tmp_path))
+    monkeypatch.setattr(claims, "Again", lambda *names, **more: LiveMaterial(["background_coroutine"], tmp_path))
     monkeypatch.setattr(ledger, "entries", lambda: [load_claim("A3")])
     monkeypatch.setenv("PATH", "")
     assert main(["claims", "--write"]) == ExitCode.NOT_RUN

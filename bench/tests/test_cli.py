@@ -13,7 +13,7 @@ import pytest
 
 from bench.base.console import console
 from bench.base.errors import ExitCode
-from bench.cli import exit_code_of, main
+from bench.cli.main import exit_code_of, main
 from bench.measure.runner import new_run
 from bench.model import run_record, run_store
 from bench.model.servers import SERVERS

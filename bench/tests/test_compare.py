@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.analyse.compare import Comparison, Ratio, compare
 from bench.base.errors import ExitCode, UsageError
-from bench.cli import main
+from bench.cli.main import main
 from bench.model import run_store
 from bench.model.run_record import Run
 from bench.model.trial_record import Trial

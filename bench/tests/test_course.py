@@ -17,7 +17,7 @@ import pytest
 from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.polling import eventually
-from bench.cli import main
+from bench.cli.main import main
 from bench.learn import jupyter
 from bench.learn.live_cell import LIVE_VARIABLE
 from bench.measure.ports import free_port

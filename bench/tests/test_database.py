@@ -17,10 +17,10 @@ import psutil
 import psycopg
 import pytest
 
-from bench import doctor
 from bench.base.errors import NotRun, UsageError
 from bench.base.files import ROOT
 from bench.base.polling import eventually
+from bench.cli import doctor
 from bench.measure import processes
 from bench.measure.database import database, postgres_binaries, postgres_cluster
 from bench.measure.database.database import COINS_EACH, Database, Source, serving_database, source

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from bench import cli
+from bench.cli import main
 from bench.measure import cpu_placement, monitor, trial_metrics
 from bench.measure.cpu_placement import CpuPlan
 from bench.measure.load.launcher import LoadSpec, running_load
@@ -190,7 +190,7 @@ def test_a_worker_refuses_a_target_that_is_not_said_to_be_its_users(mark: str, t
 
 @pytest.fixture
 def _signals() -> Iterator[None]:
-    """`cli.main` takes SIGTERM for itself."""
+    """`main.main` takes SIGTERM for itself."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
@@ -229,7 +229,7 @@ REFUSALS = {
 @pytest.mark.usefixtures("_signals")
 def test_what_is_not_allowed_is_one_sentence_and_exit_code_2(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, sentence = REFUSALS[case]
-    assert cli.main(arguments) == 2
+    assert main.main(arguments) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
     assert sentence in err
@@ -241,7 +241,7 @@ def test_a_server_that_is_there_already_is_measured_without_looking_into_it(
     mark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving_stack(parse_stack(STACK)) as server:
-        assert cli.main((*RUN, "--target", server.url, "--repeats", "1", "--out", str(tmp_path))) == 0
+        assert main.main((*RUN, "--target", server.url, "--repeats", "1", "--out", str(tmp_path))) == 0
     (trial,) = run_store.load_run(tmp_path).trials
     assert_books_balance(trial, processes=1)
     assert "not-restarted" in [reason.code for reason in trial.reasons]
@@ -249,7 +249,7 @@ def test_a_server_that_is_there_already_is_measured_without_looking_into_it(
     assert (trial.samples, "server" in trial.commands) == (trial_record.Samples(), False)
     (tmp_path / "report.html").unlink()
     capsys.readouterr()
-    assert cli.main(("report", str(tmp_path))) == 0
+    assert main.main(("report", str(tmp_path))) == 0
     assert STACK in capsys.readouterr().out
     assert (tmp_path / "report.html").exists()
     assert_nothing_is_left(mark)

@@ -20,7 +20,7 @@ import pytest
 from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.polling import eventually
-from bench.cli import main
+from bench.cli.main import main
 from bench.learn.exercises import catalogue, learner_code, visits
 from bench.learn.exercises.checks import CALLS, WAYS
 from bench.learn.exercises.connections import MOST_CONNECTIONS, VISITORS

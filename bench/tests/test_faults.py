@@ -1,4 +1,4 @@
-"""What befalls a trial on real processes, and the verdict that it gets (bench/faults.py).
+"""What befalls a trial on real processes, and the verdict that it gets (bench/cli/faults.py).
 
 What befalls `lab run` itself is in `test_faults_of_lab.py`, damaged files are in `test_record.py`.
 """

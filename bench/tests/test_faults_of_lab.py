@@ -1,4 +1,4 @@
-"""What befalls `lab run` as a whole: interruptions, a kill, a full disk, a stepped clock (bench/faults.py).
+"""What befalls `lab run` as a whole: interruptions, a kill, a full disk, a stepped clock (bench/cli/faults.py).
 
 What befalls a single trial is in `test_faults.py`.
 """
@@ -17,11 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import cli
 from bench.base import files
 from bench.base.errors import DamagedRun, SecondInterrupt, UsageError
 from bench.base.polling import eventually
 from bench.base.signals import interruptible
+from bench.cli import main
 from bench.measure import orphaned_runs
 from bench.model import run_store
 from bench.tests import runs
@@ -372,7 +372,7 @@ def test_a_busy_machine_is_told_before_the_start(
 ) -> None:
     monkeypatch.setattr(run_store, "LOCAL", tmp_path)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
-    cli.tell_before(tmp_path / "run")
+    main.tell_before(tmp_path / "run")
     said = capsys.readouterr().err.splitlines()
     assert len(said) == lines
     assert all(line.startswith("The machine is busy, 100.00 on ") and line.endswith(".") for line in said)

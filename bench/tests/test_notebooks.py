@@ -19,6 +19,7 @@ from bench.base.errors import LabError, UsageError
 from bench.base.files import ROOT
 from bench.learn import build_notebooks, lessons, live_cell
 from bench.model import experiment, run_store
+from bench.model.trial_matrix import Overrides
 from labs.exercises.project.names import EXERCISES
 
 SOURCES = build_notebooks.sources()
@@ -265,9 +266,13 @@ def test_nothing_is_measured_unless_asked(monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_a_live_run_is_expected_to_take_its_windows_and_as_long_around_them_as_the_reference_run_did() -> None:
     plan = experiment.profile_of(experiment.load_experiment("first_look"), "quick")
-    once = live_cell.expected_s("first_look", "--users", "10", *ONCE)
-    twice = live_cell.expected_s("first_look", "--users", "10", "--repeats", "2")
-    longer = live_cell.expected_s("first_look", "--users", "10", *ONCE, "--duration", str(plan.duration_s + 1))
+
+    def expected_s(**changes: Any) -> float:
+        return live_cell.expected_s("first_look", "quick", Overrides(users=(10,), **changes))
+
+    once = expected_s(repeats=1)
+    twice = expected_s(repeats=2)
+    longer = expected_s(repeats=1, duration_s=plan.duration_s + 1)
     assert once > 4 * (plan.warmup_s + plan.duration_s)
     assert longer == pytest.approx(once + 4)
     assert twice - once == pytest.approx(once - live_cell.STARTING_S)
@@ -278,8 +283,8 @@ def test_the_live_cell_measures_here(
 ) -> None:
     monkeypatch.setenv(live_cell.LIVE_VARIABLE, "1")
     monkeypatch.setenv("FORCE_COLOR", "1")  # as a Jupyter kernel does
-    options = ("--stack", "async_asgi@uvicorn", "--users", "2", *ONCE, "--duration", "0.5")
-    run = live_cell.measure("io_wait", *options, folder=tmp_path / "live")
+    changes: dict[str, Any] = {"stacks": ["async_asgi@uvicorn"], "users": [2], "repeats": 1, "duration_s": 0.5}
+    run = live_cell.measure("io_wait", **changes, folder=tmp_path / "live")
     assert run
     assert {trial.stack for trial in run.trials} == {"async_asgi@uvicorn"}
     first, *_, last = [
@@ -293,9 +298,9 @@ def test_a_live_cell_that_could_not_measure_says_why(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(live_cell.LIVE_VARIABLE, "1")
     (tmp_path / "file").touch()
     with pytest.raises(LabError, match="Nothing was measured: lab: "):
-        live_cell.measure("io_wait", *SMALL["io_wait"], folder=tmp_path / "file" / "live")
+        live_cell.measure("io_wait", users=[2], folder=tmp_path / "file" / "live")
 
 
 def test_a_misspelt_option_of_a_live_cell_is_a_sentence() -> None:
     with pytest.raises(UsageError, match="did you mean uvicorn"):
-        live_cell.measure("io_wait", "--stack", "async_asgi@uvicron")
+        live_cell.measure("io_wait", stacks=["async_asgi@uvicron"])

@@ -11,7 +11,7 @@ import pytest
 from bench.analyse.gates import judge
 from bench.analyse.rows import Row, rows_of
 from bench.base.errors import UsageError
-from bench.cli import main
+from bench.cli.main import main
 from bench.measure import connection_trial
 from bench.measure.database.database import Database, serving_database
 from bench.measure.database.payment_audit import PaymentAudit, errors_in

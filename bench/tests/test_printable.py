@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import cli
 from bench.base.console import console, guarded, print_json, print_text
 from bench.base.errors import NotRun
 from bench.base.printable import printable
+from bench.cli import main
 from bench.model import run_record, run_store, trial_record
 from bench.tests import runs
 
@@ -43,7 +43,7 @@ def test_no_run_commands_the_terminal(
 ) -> None:
     folder = str(tmp_path)
     run_store.save_run(run_that_commands(), Path(folder))
-    cli.main((*words, folder))
+    main.main((*words, folder))
     out, err = capsys.readouterr()
     assert "title" in out
     assert not COMMANDS & set(out + err)
@@ -53,7 +53,7 @@ def test_no_comparison_commands_the_terminal(tmp_path: Path, capsys: pytest.Capt
     folder = str(tmp_path)
     run_store.save_run(run_that_commands(), Path(folder))
     for options in ((), ("--markdown",), ("--json",)):
-        assert cli.main(("compare", folder, folder, *options)) == 0
+        assert main.main(("compare", folder, folder, *options)) == 0
         assert not COMMANDS & set("".join(capsys.readouterr()))
 
 
@@ -92,5 +92,5 @@ def test_a_size_that_a_terminal_has_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_folder_in_brackets_is_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "[bold]my[" / "run]"
     run_store.save_run(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), folder)
-    assert cli.main(("report", str(folder))) == 0
+    assert main.main(("report", str(folder))) == 0
     assert "[bold]my[/run]/report.html" in capsys.readouterr().err

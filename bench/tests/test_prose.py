@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.arguments import build_parser
 from bench.base.errors import LabError
 from bench.base.files import ROOT
 from bench.claims.schema import load_claim
+from bench.cli.arguments import build_parser
 from bench.learn.exercises import catalogue
 from bench.model import experiment, run_store
 from bench.model.stacks import parse_stack

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import readme
 from bench.analyse import findings
 from bench.base.errors import LabError
 from bench.base.files import ROOT
+from bench.cli import readme
 from bench.model import experiment, run_store, trial_matrix
 from bench.show.figures import catalogue
 from bench.tests.prose import tracked

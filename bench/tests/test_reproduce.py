@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import reproduce
 from bench.base.errors import ExitCode, UsageError
 from bench.base.polling import eventually
+from bench.cli import reproduce
 from bench.model import run_store, trial_record
 from bench.model.run_record import Assertion, Run
 from bench.tests import runs
@@ -156,7 +156,7 @@ def test_a_misspelt_name_is_refused_before_anything_is_measured(arguments: list[
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_or_killed_it_leaves_nothing_running(how: signal.Signals, mark: str, tmp_path: Path) -> None:
     """The one test that measures: `lab run` has started its server and load when we end."""
-    command = [sys.executable, "-m", "bench.reproduce", "first_look", "no_wait", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "bench.cli.reproduce", "first_look", "no_wait", "--out", str(tmp_path)]
     with running(*command) as popen:
         assert eventually(lambda: len(left_of(mark)) >= 4, END_WITHIN_S)
         status, out, err = end(popen, how)

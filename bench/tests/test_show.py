@@ -23,7 +23,7 @@ from bench.learn.shows.__main__ import SHOWS
 from bench.model.workloads import WORKLOADS
 from bench.tests.processes import assert_nothing_is_left, end, left_of, running
 
-EARLY = "bench.arguments"
+EARLY = "bench.cli.arguments"
 """A module of ours that every show imports, with many more to come."""
 SCREEN = Console(file=io.StringIO(), width=100)
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bench import cli
 from bench.analyse import rows
 from bench.base.errors import DamagedRun, UsageError
 from bench.claims.evidence import Absent, ReferenceMaterial
+from bench.cli import main
 from bench.learn import lessons
 from bench.measure import orphaned_runs
 from bench.model import histograms, run_json, run_store, trial_record
@@ -136,7 +136,7 @@ def test_every_reader_refuses_it_with_exit_code_2(tmp_path: Path, capsys: pytest
         *(("report", damaged), ("report", damaged, "--json"), ("report", damaged, "--markdown"), ("verify", damaged)),
         *(("compare", damaged, str(tmp_path / "sound")), ("compare", str(tmp_path / "sound"), damaged)),
     ):
-        assert cli.main(words) == 2
+        assert main.main(words) == 2
         out, err = capsys.readouterr()
         assert (out, len(err.splitlines())) == ("", 1)
         assert "claim 1 compares" in err
@@ -163,10 +163,10 @@ SHOWN: dict[str, Harm] = {
 def test_what_is_only_unusual_is_shown(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unusual = kept(tmp_path / "unusual", SHOWN[case])
     run_store.save_run(sweep(), tmp_path / "usual")
-    assert cli.main(("report", unusual)) == 0
-    assert cli.main(("report", unusual, "--markdown")) == 0
-    assert cli.main(("verify", unusual)) in (0, 1, 4)
-    assert cli.main(("compare", unusual, str(tmp_path / "usual"), "--anyway")) in (0, 2)  # 2: no row in common
+    assert main.main(("report", unusual)) == 0
+    assert main.main(("report", unusual, "--markdown")) == 0
+    assert main.main(("verify", unusual)) in (0, 1, 4)
+    assert main.main(("compare", unusual, str(tmp_path / "usual"), "--anyway")) in (0, 2)  # 2: no row in common
     out, err = capsys.readouterr()
     assert "\x1b" not in out + err
     assert len(out + err) < 100_000
@@ -216,7 +216,7 @@ def test_a_file_larger_than_any_run_is_not_read(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_name_no_file_can_have_is_no_run(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(("report", "x" * 5000)) == 2
+    assert main.main(("report", "x" * 5000)) == 2
     assert "There is no run" in capsys.readouterr().err
 
 

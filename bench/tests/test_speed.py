@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench import verify
 from bench.analyse import rows
 from bench.base.files import ROOT
+from bench.cli import verify
 from bench.model import histograms, run_store
 from bench.model.trial_record import Trial
 from bench.show import report
@@ -27,7 +27,8 @@ PROGRAM = """
 import json, sys, time
 from pathlib import Path
 import psutil
-from bench.show import report; from bench import verify
+from bench.cli import verify
+from bench.show import report
 from bench.model import run_store
 run = run_store.load_run(Path(sys.argv[1]))
 findings = verify.judged(run)

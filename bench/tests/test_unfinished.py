@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from bench import reproduce
 from bench.base import files
 from bench.base.errors import ExitCode, LabError, UsageError
 from bench.base.polling import eventually
-from bench.cli import main
+from bench.cli import reproduce
+from bench.cli.main import main
 from bench.learn import live_cell
 from bench.measure import orphaned_runs, runner
 from bench.model import run_store
@@ -158,7 +158,7 @@ def test_a_live_cell_does_not_show_a_run_that_was_there(tmp_path: Path, monkeypa
     monkeypatch.setenv(live_cell.LIVE_VARIABLE, "1")
     run_store.save_run(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), tmp_path / "run")
     with pytest.raises(LabError, match=r"Nothing was measured: lab: .* already holds a run"):
-        live_cell.measure("io_wait", "--users", "2", folder=tmp_path / "run")
+        live_cell.measure("io_wait", users=[2], folder=tmp_path / "run")
 
 
 @pytest.mark.usefixtures("unmeasured")

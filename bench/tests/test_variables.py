@@ -9,7 +9,7 @@ from pathlib import Path
 import django
 import pytest
 
-from bench.cli import main
+from bench.cli.main import main
 from bench.measure import machine, variables
 from bench.measure.load.launcher import running_load
 from bench.measure.processes import Process, start

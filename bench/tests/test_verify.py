@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import verify
 from bench.base.errors import ExitCode
-from bench.cli import main
+from bench.cli import verify
+from bench.cli.main import main
 from bench.measure import runner
 from bench.model import experiment, run_store, trial_matrix
 from bench.model.run_record import Assertion, Run

@@ -9,16 +9,6 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from bench.show.figures.layout import Picture
-
-
-def text_width_in(figure: Picture, text: str, size: float = 8.5) -> float:
-    """Return how wide a text would be drawn, in inches."""
-    probe = figure.text(0, 0, text, size=size, parse_math=False)
-    width_px = probe.get_window_extent(figure.canvas.get_renderer()).width  # type: ignore[attr-defined]
-    probe.remove()
-    return float(width_px / figure.dpi)
-
 
 def spread(positions: Sequence[float], gap: float, low: float = -inf, high: float = inf) -> list[float]:
     """Move positions as little as need be so that neighbours are `gap` apart and all lie within low and high.

@@ -17,7 +17,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.show.figures.axes import text_width_in
 from bench.show.figures.stack_style import GREY, INK, styled
 
 WIDTH_IN, PANEL_IN = 9.0, 3.9
@@ -116,3 +115,11 @@ def _write_around(figure: Picture, title: Sequence[str], subtitle: str, foot: Se
 def _write(figure: Picture, x_in: float, y_in: float, text: str, **how: Any) -> None:
     width_in, height_in = figure.get_size_inches()
     figure.text(x_in / width_in, y_in / height_in, text, va="bottom", ha="left", parse_math=False, **how)
+
+
+def text_width_in(figure: Picture, text: str, size: float = 8.5) -> float:
+    """Return how wide a text would be drawn, in inches."""
+    probe = figure.text(0, 0, text, size=size, parse_math=False)
+    width_px = probe.get_window_extent(figure.canvas.get_renderer()).width  # type: ignore[attr-defined]
+    probe.remove()
+    return float(width_px / figure.dpi)

@@ -14,8 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.analyse.rows import Row, rows_of
 from bench.model.run_record import Run
 from bench.model.trial_record import ASKED_FOR, Event, Trial
-from bench.show.figures.axes import text_width_in
-from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.layout import Picture, new_page, text_width_in
 from bench.show.figures.stack_style import FAILED, GREY, INK, look_of, styled
 
 MOST = 6

@@ -12,16 +12,16 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.arguments import build_parser
 from bench.base.console import announce, console, guarded, print_json, print_text, shown
 from bench.base.errors import ExitCode, NotKept
+from bench.cli.arguments import build_parser
 from bench.model import run_record, run_store
 from bench.model.stacks import parse_stack
 
 
 def list_(arguments: argparse.Namespace) -> int:
     """Print the labs, servers, stacks, workloads and experiments that exist; with `--json` as one JSON document."""
-    from bench import listing
+    from bench.cli import listing
 
     if arguments.json:
         return print_json(listing.catalogue())
@@ -31,9 +31,9 @@ def list_(arguments: argparse.Namespace) -> int:
 
 def serve(arguments: argparse.Namespace) -> int:
     """Serve a stack until Ctrl-C. Raises UsageError for unknown names and for hosts that the user has not claimed."""
-    from bench import serve as serving
+    from bench.cli import serve as serving
+    from bench.cli.overrides import check_cpus, check_middleware, check_owned
     from bench.measure.ports import own_address
-    from bench.wishes import check_cpus, check_middleware, check_owned
 
     stack = parse_stack(arguments.stack)
     check_cpus(arguments.cpus)
@@ -52,9 +52,9 @@ def serve(arguments: argparse.Namespace) -> int:
 
 def load_worker(arguments: argparse.Namespace) -> int:
     """Make load for a master on another machine until Ctrl-C."""
+    from bench.cli.overrides import check_cpus
     from bench.measure.load.worker import Post, work
     from bench.model.trial_plan import MASTER_PORT
-    from bench.wishes import check_cpus
 
     check_cpus(arguments.cpus)
     master, owns_target = arguments.master, arguments.i_own_this_host
@@ -65,22 +65,22 @@ def load_worker(arguments: argparse.Namespace) -> int:
 
 def diff(arguments: argparse.Namespace) -> int:
     """Print what differs between two labs. Raises UsageError for unknown names."""
-    from bench import labdiff
+    from bench.cli import diff
 
     out = console()
-    for line in labdiff.difference(arguments.left, arguments.right):
-        out.print(labdiff.coloured(line), soft_wrap=True)
+    for line in diff.difference(arguments.left, arguments.right):
+        out.print(diff.coloured(line), soft_wrap=True)
     return ExitCode.FINE
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure an experiment, save the run and show it; return what `exit_code_of` says."""
+    from bench.cli.overrides import overrides_of
+    from bench.cli.progress import RunProgress
     from bench.measure import orphaned_runs, runner
-    from bench.progress import RunProgress
     from bench.trace.hop_counting import count_hops
-    from bench.wishes import wishes_of
 
-    planned, ordered = runner.new_run(arguments.experiment, arguments.profile, wishes_of(arguments))
+    planned, ordered = runner.new_run(arguments.experiment, arguments.profile, overrides_of(arguments))
     folder = arguments.out or orphaned_runs.new_folder(f"{planned.experiment}-{planned.profile}")
     orphaned_runs.require_unused(folder)
     tell_before(folder)
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def tell_before(folder: Path) -> None:
     """What a user should know before the first trial: runs whose `lab` was killed, and who else is busy here."""
-    from bench import doctor
+    from bench.cli import doctor
     from bench.measure import orphaned_runs, processes, variables
 
     processes.remove_work_of_the_dead()
@@ -140,7 +140,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def verify(arguments: argparse.Namespace) -> int:
     """Judge the claims of a saved run; return FAILED if one is refuted, INVALID if one cannot be told."""
-    from bench import verify as verifying
+    from bench.cli import verify as verifying
 
     judged = run_store.load_run(run_store.find_run(arguments.run))
     findings = verifying.judged(judged)
@@ -190,9 +190,9 @@ def check(arguments: argparse.Namespace) -> int:
 
 def trace(arguments: argparse.Namespace) -> int:
     """Trace one request of a stack or of the user's own application."""
-    from bench.trace import command
+    from bench.cli import trace
 
-    return command.trace(arguments)
+    return trace.trace(arguments)
 
 
 def notebooks(arguments: argparse.Namespace) -> int:
@@ -204,14 +204,14 @@ def notebooks(arguments: argparse.Namespace) -> int:
 
 def claims(arguments: argparse.Namespace) -> int:
     """Print common claims with what the kept runs say, or measure them again."""
-    from bench.claims import command
+    from bench.cli import claims
 
-    return command.claims(arguments)
+    return claims.claims(arguments)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Examine this machine and print each check; return NOT_RUN if it is not fit to measure."""
-    from bench import doctor as physician
+    from bench.cli import doctor as physician
 
     checks = physician.examine()
     if arguments.json:

@@ -22,7 +22,7 @@ from bench.trace.tracer import NeverEnded, trace_application, trace_stack
 def trace(arguments: argparse.Namespace) -> int:
     """Ask once and show it, or serve. 1 where the request raised, though its trace is shown."""
     if arguments.serve:
-        from bench.trace.live import serve
+        from bench.cli.trace_serve import serve
 
         return serve(arguments)
     seen = asked(arguments)
@@ -97,7 +97,7 @@ def stack_and_request(arguments: argparse.Namespace) -> tuple[Stack, Request]:
         answers = "it answers hello and wait" if stack.lab.has_workloads else "it has pages and no workloads"
         raise UsageError(f"{stack.lab.name} does not answer {request.workload.name}: {answers}.")
     if arguments.middleware:
-        from bench.wishes import check_middleware
+        from bench.cli.overrides import check_middleware
 
         check_middleware(arguments.middleware)
     return stack, request

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from bench import verify
 from bench.analyse.findings import ClaimFinding, finding_for, findings_of
 from bench.base import files
 from bench.base.console import guarded, shown
 from bench.base.errors import ExitCode, LabError
 from bench.base.options import Parser
+from bench.cli import verify
 from bench.measure import launch, orphaned_runs
 from bench.model import experiment, run_store
 from bench.model.run_record import Run

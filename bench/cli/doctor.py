@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.base.errors import LabError
-from bench.checklist import CHECKLIST
 from bench.claims.probes import programs
+from bench.cli.checklist import CHECKLIST
 from bench.measure import machine, variables
 from bench.measure.database import database
 from bench.model.redaction import VARIABLE

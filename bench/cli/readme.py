@@ -18,12 +18,12 @@ from bench.base.console import guarded
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
 from bench.base.options import Parser
-from bench.checklist import CHECKLIST
 from bench.claims import claim_table, ledger
 from bench.claims.evidence import ReferenceMaterial
 from bench.claims.judging import Judged
 from bench.claims.schema import load_claim
-from bench.faults import FAULTS
+from bench.cli.checklist import CHECKLIST
+from bench.cli.faults import FAULTS
 from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
@@ -250,7 +250,7 @@ def rendered(text: str) -> str:
     def fill(match: re.Match[str]) -> str:
         part = PARTS.get(match["name"])
         if part is None:
-            raise LabError(f"A README asks for the generated part {match['name']!r}, which bench/readme.py lacks.")
+            raise LabError(f"A README asks for the generated part {match['name']!r}, which bench/cli/readme.py lacks.")
         return f"{match[1]}{part()}\n{match[4]}"
 
     return PART.sub(fill, text)

@@ -16,7 +16,7 @@ from bench.model.workloads import parse_request
 from labs.common.middleware import NAMES
 
 
-def wishes_of(arguments: argparse.Namespace) -> Overrides:
+def overrides_of(arguments: argparse.Namespace) -> Overrides:
     """What was asked for on the command line, checked as far as names go."""
     middleware = None if arguments.middleware is None else tuple(check_middleware(arguments.middleware))
     given = {} if arguments.seed is None else {"seed": arguments.seed}
