@@ -14,10 +14,12 @@ from functools import cache
 from pathlib import Path
 
 from bench.analyse import queueing
+from bench.cli.places import PLACES
 from bench.measure import cpu_placement, machine
 from bench.model import experiment
 from bench.model.stacks import parse_stack
 
+BENCH = Path(__file__).parents[1]
 TIMER_LOOKS, TIMER_STEP_S, TIMER_LATE_US = 200, 0.002, 2000
 SHAPES = (
     *(
@@ -42,7 +44,7 @@ Seen = tuple[bool, str]
 
 @dataclass(frozen=True)
 class Item:
-    """One item: `gates` are names in bench, `tests` are files and names under bench/tests; `check` needs no trial.
+    """One item: `gates` are names in bench, `tests` are files and names of tests in bench; `check` needs no trial.
 
     Other modules cite an item by its `name`.
     """
@@ -214,14 +216,14 @@ CHECKLIST = (
         "warm-up",
         "The warm-up follows a rule fixed beforehand; the window's halves are compared.",
         ("model.trial_plan.TrialPlan", "analyse.gates._answer_checks"),
-        ("test_verdict.py::test_a_number_with_a_reservation_is_degraded",),
+        ("test_gates.py::test_a_number_with_a_reservation_is_degraded",),
     ),
     Item(
         7,
         "restarts",
         "Repeats are server restarts, shuffled and interleaved by a stored seed; intervals by bootstrap over them.",
         ("model.trial_matrix.in_random_order", "analyse.stats.ratio_interval"),
-        ("test_experiment.py::test_each_repeat_is_one_pass_over_all_trials_in_an_order_of_its_own",),
+        ("test_trial_matrix.py::test_each_repeat_is_one_pass_over_all_trials_in_an_order_of_its_own",),
         restarts_enough,
     ),
     Item(
@@ -236,7 +238,7 @@ CHECKLIST = (
         "dispatch lateness",
         "Dispatch lateness p99 is below 2 ms or 5 % of the median latency, else the point is client-limited.",
         ("analyse.gates._is_late",),
-        ("test_verdict.py::test_a_number_with_a_reservation_is_degraded",),
+        ("test_gates.py::test_a_number_with_a_reservation_is_degraded",),
         timers_sharp,
     ),
     Item(
@@ -266,7 +268,7 @@ CHECKLIST = (
         "no survivorship",
         "No survivorship: what is unanswered after the drain is kept with its age, percentiles say at least.",
         ("measure.trial_metrics.at_least",),
-        ("test_numbers.py::test_what_was_not_answered_makes_percentiles_lower_bounds",),
+        ("test_trial_metrics.py::test_what_was_not_answered_makes_percentiles_lower_bounds",),
     ),
     Item(
         14,
@@ -283,7 +285,7 @@ CHECKLIST = (
         ("analyse.gates._is_above_limit", "analyse.gates._littles_law"),
         (
             "test_closed.py::test_the_recorder_counts_completions_inside_its_window_whatever_their_start",
-            "test_verdict.py::test_the_window_may_cut_one_request_of_every_slot_in_our_favour",
+            "test_gates.py::test_the_window_may_cut_one_request_of_every_slot_in_our_favour",
         ),
         limit_bounds,
     ),
@@ -299,7 +301,7 @@ CHECKLIST = (
         "limiter named",
         "The limiter of every plateau is named: threads, server CPU, client, upstream, backlog.",
         ("analyse.utilisation.observed_bottleneck", "analyse.plateaus.plateaus_of"),
-        ("test_limits.py::test_the_fullest_is_the_limiter",),
+        ("test_utilisation.py::test_the_fullest_is_the_limiter",),
     ),
     Item(
         18,
@@ -339,16 +341,22 @@ CHECKLIST = (
 
 
 def unknown_places() -> list[str]:
-    """Names in the list that lead nowhere: no such thing in bench, no such test."""
-    return [place for one in CHECKLIST for place in (*one.gates, *one.tests) if not exists(place)]
+    """Names in this list and in PLACES that lead nowhere: no such thing in bench, no such test."""
+    named = [place for one in CHECKLIST for place in (*one.gates, *one.tests)]
+    return [place for place in [*named, *(place for _, place in PLACES)] if not exists(place)]
+
+
+def test_file(name: str) -> Path | None:
+    """Where the file of tests is: its name is the only one in bench. None where there is none."""
+    return next(BENCH.rglob(f"tests/{name}"), None)
 
 
 def exists(place: str) -> bool:
     """Whether there is such a thing in bench, or such a test."""
     if "::" in place:
         file, _, test = place.partition("::")
-        path = Path(__file__).parent / "tests" / file
-        return path.exists() and f"def {test}(" in path.read_text()
+        path = test_file(file)
+        return path is not None and f"def {test}(" in path.read_text()
     module, _, name = place.rpartition(".")
-    path = Path(__file__).parent / f"{module.replace('.', '/')}.py"
+    path = BENCH / f"{module.replace('.', '/')}.py"
     return path.exists() and bool(re.search(rf"^(def|class) {name}\b|^{name}\b", path.read_text(), re.MULTILINE))

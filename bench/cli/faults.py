@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """A fault, its verdict and message, and a test by file and name under bench/tests."""
+    """A fault, its verdict and message, and a test by file and name."""
 
     happens: str
     reads: str
@@ -50,7 +50,7 @@ FAULTS = (
     Fault(
         "the client is saturated",
         "hollow in figures, left out of findings, with advice",
-        "test_verdict.py::test_a_number_with_a_reservation_is_degraded",
+        "test_gates.py::test_a_number_with_a_reservation_is_degraded",
     ),
     Fault(
         "too few file descriptors",
@@ -70,12 +70,12 @@ FAULTS = (
     Fault(
         "the terminal is closed",
         "`aborted`, the report is kept, exit 130",
-        "test_terminal.py::test_a_terminal_that_is_closed_in_a_window_aborts_the_run_and_its_report_is_kept",
+        "test_console.py::test_a_terminal_that_is_closed_in_a_window_aborts_the_run_and_its_report_is_kept",
     ),
     Fault(
         "nobody reads the output, or it cannot be written or encoded",
         "the run goes on; then one sentence where somebody waits for it, and plainer signs",
-        "test_terminal.py::test_a_run_goes_on_to_its_end_and_keeps_its_report",
+        "test_console.py::test_a_run_goes_on_to_its_end_and_keeps_its_report",
     ),
     Fault(
         "`lab` is killed",
@@ -90,17 +90,17 @@ FAULTS = (
     Fault(
         "two runs write to one folder",
         "the second is refused, exit 2",
-        "test_unfinished.py::test_a_folder_that_another_process_writes_a_run_to_is_refused",
+        "test_orphaned_runs.py::test_a_folder_that_another_process_writes_a_run_to_is_refused",
     ),
     Fault(
         "`latest` is not ours to replace",
         "the run ends as it would, and says that latest does not lead to it",
-        "test_unfinished.py::test_a_run_is_finished_and_reported_also_where_latest_is_not_ours",
+        "test_orphaned_runs.py::test_a_run_is_finished_and_reported_also_where_latest_is_not_ours",
     ),
     Fault(
         "run.json is truncated, edited, or newer",
         "refused in one sentence with the cause, exit 2",
-        "test_record.py::test_a_damaged_run_is_refused_in_one_line_with_the_cause",
+        "test_run_json.py::test_a_damaged_run_is_refused_in_one_line_with_the_cause",
     ),
     Fault(
         "run.json holds what cannot be true",
@@ -115,7 +115,7 @@ FAULTS = (
     Fault(
         "a target drips, never ends, or packs a bomb",
         "`invalid` or `not-run` within the trial's deadline",
-        "test_bounded.py::test_a_target_without_an_end_is_refused_by_the_probe",
+        "test_bounded_http.py::test_a_target_without_an_end_is_refused_by_the_probe",
     ),
     Fault(
         "a variable of the shell changes an interpreter, an allocator, a loop or a server",

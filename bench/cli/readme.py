@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -22,8 +23,9 @@ from bench.claims import claim_table, ledger
 from bench.claims.evidence import ReferenceMaterial
 from bench.claims.judging import Judged
 from bench.claims.schema import load_claim
-from bench.cli.checklist import CHECKLIST
+from bench.cli.checklist import BENCH, CHECKLIST, test_file
 from bench.cli.faults import FAULTS
+from bench.cli.places import PLACES
 from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
@@ -159,7 +161,26 @@ def checklist() -> str:
 
 def _test_link(test: str) -> str:
     file, _, name = test.partition("::")
-    return f"[{name}](tests/{file})"
+    path = test_file(file)
+    return f"[{name}]({path.relative_to(BENCH) if path else file})"
+
+
+def rooms() -> str:
+    """The rooms of bench, lowest first, each with the sentence of its own README."""
+    rows = [[f"[{name}]({name})", (BENCH / name / "README.md").read_text().partition("\n")[0]] for name in room_names()]
+    return table(["room", "what it is for"], [[link, said.partition(": ")[2]] for link, said in rows])
+
+
+def room_names() -> list[str]:
+    """The layers of the import contract in pyproject.toml, lowest first."""
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    return [name for layer in reversed(layers) for name in layer.split(" | ")]
+
+
+def places() -> str:
+    """Where to look first."""
+    rows = [[question, f"[`{place}`]({place.rpartition('.')[0].replace('.', '/')}.py)"] for question, place in PLACES]
+    return table(["question", "place"], rows)
 
 
 def faults() -> str:
@@ -239,7 +260,7 @@ PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
     for part in (
         *(first_table, caption, findings, claims_counted, claims_shown, claims),
-        *(runs, machine, checklist, faults, labs, servers, workloads, experiments),
+        *(runs, machine, rooms, places, checklist, faults, labs, servers, workloads, experiments),
     )
 }
 
