@@ -31,7 +31,7 @@ from bench.show.tables import formatting, markdown
 run = lessons.run_to_show("freeze")
 opened, closed = lessons.both_loops(run)
 freeze_s = max((event.for_s for event in opened.measured[0].events if event.code == "frozen"), default=0.0)
-window_s, users, rate = run.plan.duration_s, closed.users, opened.load.rate_per_s
+window_s, users, rate = run.plan.duration_s, closed.users, opened.trial.rate_per_s
 asked = f"**{rate:.0f} requests/s** of `{opened.stack}`, on a schedule or from **{users} users** who wait"
 display(Markdown(f"Here: {asked}, for {window_s:.0f} s. The server stands still for **{freeze_s:.0f} s** of it."))
 
@@ -135,12 +135,12 @@ display(Markdown(lessons.findings(loaded)))
 # %%
 lines = [
     (
-        *(f"`{row.stack}`", row.load_text, f"{row.load.rate_per_s:,.0f}"),
+        *(f"`{row.stack}`", row.load_text, f"{row.trial.rate_per_s:,.0f}"),
         f"{row.median('lateness_us.p99') / 1000:.2f} ms",
         *(formatting.percent(row.median("load.busiest_share")), row.verdict_text),
     )
     for row in rows.rows_of(loaded)
-    if row.load.capacity_share in (0.1, 0.9, 1.2) and row.measured
+    if row.trial.capacity_share in (0.1, 0.9, 1.2) and row.measured
 ]
 head = "stack | load: | requests/s asked: | left late by (p99): | driver's core: | verdict"
 display(Markdown(lessons.table(head, lines)))

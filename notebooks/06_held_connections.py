@@ -128,14 +128,14 @@ display(Markdown(lessons.findings(left)))
 lines = [
     (
         f"`{row.stack}`",
-        f"{row.load.connections:,}",
-        f"{min(row.load.connections, row.slots or row.load.connections):,}",
+        f"{row.trial.connections:,}",
+        f"{min(row.trial.connections, row.slots or row.trial.connections):,}",
         formatting.whole(row.median("held.served")),
         formatting.whole(row.median("held.threads_held")),
         formatting.number(connections.PER_FEED.of(row)),
     )
     for row in at.values()
-    if row.measured and row.load.connections
+    if row.measured and row.trial.connections
 ]
 display(Markdown(lessons.table("stack | N: | min(N, T): | served: | threads: | kB each:", lines)))
 

@@ -12,6 +12,7 @@ from bench.analyse import stats
 from bench.analyse.comparability import differences, notes_of
 from bench.analyse.rows import Row, rows_of
 from bench.base.errors import UsageError
+from bench.model.load import Open
 from bench.model.run_record import Run
 
 Change = Literal["better", "worse", "no difference", "cannot compare"]
@@ -73,8 +74,8 @@ class Pair:
     @property
     def load_text(self) -> str:
         """The load, and for a share of the capacity what it came to in either run."""
-        rates = [row.load.rate_per_s for row in (self.first, self.second)]
-        is_share = self.first.load.capacity_share is not None
+        rates = [row.trial.rate_per_s for row in (self.first, self.second)]
+        is_share = self.first.trial.capacity_share is not None
         both = ", ".join("no rate" if rate is None else f"{rate:,.4g}/s" for rate in rates)
         return self.first.load_text + (f" ({both})" if is_share else "")
 
@@ -126,8 +127,8 @@ def _by_key(run: Run) -> dict[tuple[object, ...], Row]:
     """Rows by what must be the same; the rate counts only where it was not a share of the capacity."""
     found: dict[tuple[object, ...], Row] = {}
     for row in rows_of(run):
-        rate = row.load.rate_per_s if row.load.capacity_share is None else None
-        key = (row.stack, row.request, row.middleware, *row.load._replace(rate_per_s=rate))
+        share = row.trial.capacity_share
+        key = (row.stack, row.request, row.middleware, row.load if share is None else Open(capacity_share=share))
         found[key] = replace(row, trials=found[key].trials + row.trials) if key in found else row
     return found
 
@@ -138,7 +139,7 @@ def _pair(first: Row, second: Row, unlike_schedule: str) -> Pair:
 
 
 def _measures_of(row: Row) -> tuple[Measure, ...]:
-    if row.load.max_connections is not None:
+    if row.trial.max_connections is not None:
         return WAVES
     if row.is_connections:
         return HELD if any(trial.held for trial in row.trials) else GONE

@@ -8,10 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 from bench.analyse import stats
-from bench.analyse.rows import LOADS, Row
+from bench.analyse.rows import Row
 from bench.analyse.usable_trials import usable_values, why_unusable
+from bench.model.load import STORED, load_of
 from bench.model.run_record import Assertion, Run, sides_of
-from bench.model.trial_record import Trial, load_text
+from bench.model.trial_record import Trial
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _fits(trial: Trial, selector: dict[str, Any]) -> bool:
 
 def _fits_load(trial: Trial, selector: dict[str, Any]) -> bool:
     """Any load where none is named; a share stands for whatever rate it was; else users and rate, absent or not."""
-    if not any(name in selector for name in LOADS):
+    if not any(name in selector for name in STORED):
         return True
     share = selector.get("capacity_share")
     if share is not None:
@@ -153,8 +154,8 @@ def _hindrance(selector: dict[str, Any], trials: Sequence[Trial], measure: str, 
 
 def selector_text(selector: dict[str, Any]) -> str:
     """One side of a claim in words: `async_asgi@uvicorn, wait?ms=100, 400 users`."""
-    named = {name: selector[name] for name in LOADS if name in selector}
-    load = load_text(*(named.get(name) for name in LOADS)) if named else None
+    named = {name: selector[name] for name in STORED if name in selector}
+    load = load_of(**named).text if named else None
     parts = [selector["stack"], selector.get("request"), load, "+".join(selector.get("middleware") or [])]
     return ", ".join(part for part in parts if part)
 

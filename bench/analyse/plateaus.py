@@ -89,7 +89,7 @@ def plateaus_of(run: Run) -> list[Plateau]:
     """One for each stack x request x middleware whose closed loop has three levels of users and flattens out."""
     lines: dict[tuple[str, str, tuple[str, ...]], list[Row]] = {}
     for row in rows_of(run):
-        if row.values("throughput_per_s") and row.users and row.load.rate_per_s is None:
+        if row.values("throughput_per_s") and row.users and row.trial.rate_per_s is None:
             lines.setdefault((row.stack, row.request, row.middleware), []).append(row)
     found = [_plateau(rows) for rows in lines.values() if len(rows) >= FEWEST_LEVELS]
     return [plateau for plateau in found if plateau is not None]

@@ -12,26 +12,16 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from bench.analyse import queueing, stats, utilisation
 from bench.analyse.usable_trials import is_usable, usable_values, why_unusable
 from bench.model.histograms import decode_histogram, new_histogram
+from bench.model.load import ConnectionLoad, Load, Open
 from bench.model.run_record import Run
 from bench.model.trial_record import Reason, Trial, Verdict, values_of
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
-LOADS = ("users", "rate_per_s", "capacity_share", "connections", "max_connections")
-
-
-class Load(NamedTuple):
-    """What the load of a row was: see `trial_record.Trial`."""
-
-    users: int | None
-    rate_per_s: float | None
-    capacity_share: float | None
-    connections: int | None = None
-    max_connections: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,24 +35,29 @@ class Row:
     trials: tuple[Trial, ...]
 
     @property
+    def trial(self) -> Trial:
+        """The first restart, for what all restarts share."""
+        return self.trials[0]
+
+    @property
     def users(self) -> int:
         """N of a closed loop, 0 for an open one."""
-        return self.load.users or 0
+        return self.trial.users or 0
 
     @property
     def is_open(self) -> bool:
         """Return whether this is an open loop: its load is a rate."""
-        return self.load.users is None and self.load.connections is None
+        return isinstance(self.load, Open)
 
     @property
     def is_connections(self) -> bool:
         """True where connections were held or left, and nothing was counted by the second."""
-        return self.load.connections is not None
+        return isinstance(self.load, ConnectionLoad)
 
     @property
     def load_text(self) -> str:
         """Return the load in words, such as `100 users`."""
-        return self.trials[0].load_text
+        return self.load.text
 
     @cached_property
     def measured(self) -> tuple[Trial, ...]:
@@ -208,25 +203,19 @@ def rows_of(run: Run) -> list[Row]:
     """The run's rows in the plan's order: request, middleware, load, stack."""
     groups: dict[tuple[str, str, tuple[str, ...], Load], list[Trial]] = {}
     for trial in sorted(run.trials, key=attrgetter("repeat")):
-        load = Load(*(getattr(trial, name) for name in LOADS))
-        groups.setdefault((trial.stack, trial.request, tuple(trial.middleware), load), []).append(trial)
+        key = (trial.stack, trial.request, tuple(trial.middleware), trial.offered_load)
+        groups.setdefault(key, []).append(trial)
     rows = [Row(*key, tuple(trials)) for key, trials in groups.items()]
     return sorted(rows, key=lambda row: _place(run, row))
 
 
 def _place(run: Run, row: Row) -> tuple[object, ...]:
-    load = (
-        row.is_open,
-        row.users or row.load.connections or 0,
-        -(row.load.max_connections or 0),
-        row.load.capacity_share or 0.0,
-        row.load.rate_per_s or 0.0,
-    )
-    if row.load.capacity_share is not None:
-        load = (*load[:-1], 0.0)  # the same share is another rate for every stack
+    of = row.trial
+    rate_per_s = of.rate_per_s if of.capacity_share is None else None  # the same share is another rate for every stack
+    load = (of.users or of.connections, -(of.max_connections or 0), of.capacity_share, rate_per_s)
     return (
         *_rank(run.plan.requests, row.request),
-        *(len(row.middleware), row.middleware, *load),
+        *(len(row.middleware), row.middleware, row.is_open, *(value or 0 for value in load)),
         *_rank(run.plan.stacks, row.stack),
     )
 

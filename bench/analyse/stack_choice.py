@@ -96,7 +96,7 @@ class Option:
 def prices_of(ladder: Run, crowd: Run, held: Run) -> list[Price]:
     """Prices from runs of `middleware_ladder` (few users), `without_hops` (a crowd) and `held` (memory, threads)."""
     rows = [*rows_of(ladder), *rows_of(crowd)]
-    open_rows = {(row.stack, row.load.connections): row for row in rows_of(held)}
+    open_rows = {(row.stack, row.trial.connections): row for row in rows_of(held)}
     return [_price(lab, rows, open_rows[HELD[lab], HELD_AT_ONCE]) for lab in LEAST_ASKED_FIRST]
 
 

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable, Sequence
 
 from bench.analyse.findings import findings_of
-from bench.analyse.rows import Load, Row, rows_of
+from bench.analyse.rows import Row, rows_of
 from bench.base.errors import UsageError
 from bench.base.files import ROOT
 from bench.model import run_store
+from bench.model.load import Closed
 from bench.model.run_record import Run
 from bench.model.stacks import parse_stack
 from bench.model.trial_record import Reason, Trial
@@ -55,7 +56,7 @@ class Rows(dict[tuple[str, str, int], Row]):
 
     def __init__(self, run: Run) -> None:
         super().__init__(
-            {(row.stack, row.request, row.users or row.load.connections or 0): row for row in rows_of(run)}
+            {(row.stack, row.request, row.users or row.trial.connections or 0): row for row in rows_of(run)}
         )
 
     def crowd(self, request: str, most: int) -> int:
@@ -70,7 +71,7 @@ class Rows(dict[tuple[str, str, int], Row]):
             reasons=[Reason("not-run", f"{NOT_MEASURED[0].upper()}{NOT_MEASURED[1:]}.")],
             io_wait_s=asked.io_wait_s(parse_stack(stack)), slots=asked.slots(parse_stack(stack)),
         )  # fmt: skip
-        return Row(stack, request, (), Load(users, None, None), (trial,))
+        return Row(stack, request, (), Closed(users), (trial,))
 
 
 def both_loops(run: Run) -> tuple[Row, Row]:

@@ -22,6 +22,7 @@ from bench.measure import cpu_placement
 from bench.measure.processes import Process, start, work_folder
 from bench.measure.readiness import serving_stack
 from bench.measure.trial import run_trial
+from bench.model.load import Closed, Open, WindowLoad
 from bench.model.run_store import REFERENCE
 from bench.model.stacks import Stack, parse_stack
 from bench.model.trial_plan import TrialPlan
@@ -89,7 +90,7 @@ def load_calibration() -> Calibration:
 
 def locust_sees(stack: Stack, request: Request, users: int, duration_s: float) -> Seen:
     """One trial with the closed loop; LabError where it is invalid."""
-    trial = measured(stack, request, duration_s, users=users)
+    trial = measured(stack, request, duration_s, Closed(users))
     assert trial.throughput_per_s
     assert trial.latency_us
     return Seen(trial.throughput_per_s, trial.latency_us.p50)
@@ -97,24 +98,21 @@ def locust_sees(stack: Stack, request: Request, users: int, duration_s: float) -
 
 def open_loop_keeps(stack: Stack, request: Request, duration_s: float) -> Kept:
     """One trial with the open loop; LabError where it is invalid."""
-    trial = measured(stack, request, duration_s, rate_per_s=OPEN_RATE_PER_S)
+    trial = measured(stack, request, duration_s, Open(OPEN_RATE_PER_S))
     assert trial.throughput_per_s
     assert trial.lateness_us
     assert trial.load
     return Kept(trial.throughput_per_s, trial.lateness_us.p99, trial.load.busiest_share)
 
 
-def measured(
-    stack: Stack, request: Request, duration_s: float, users: int | None = None, rate_per_s: float | None = None
-) -> Trial:
+def measured(stack: Stack, request: Request, duration_s: float, load: WindowLoad) -> Trial:
     """One trial; LabError where it has no numbers."""
     plan = TrialPlan(
-        *(stack, request, users),
+        *(stack, request, load),
         repeat=0,
         middleware=(),
         warmup_s=WARMUP_S,
         duration_s=duration_s,
-        rate_per_s=rate_per_s,
     )
     trial = run_trial(plan)
     if trial.throughput_per_s is None or trial.latency_us is None:

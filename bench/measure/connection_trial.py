@@ -1,8 +1,8 @@
 """Trials of connections: N feeds held open, N clients that leave early, or waves of N requests that each hold a
 connection to the database. The drivers: load/held.py, load/departures.py, load/waves.py.
 
-No throughput and no window: the phases are the driver's, and what counts is how many are served, what each costs the
-server while it is only open, and what is left when all have gone.
+They have no throughput and no window. The driver has phases, and what counts is how many connections are served, what
+each costs the server while it is only open, and what is left after the last one.
 """
 
 import json
@@ -10,7 +10,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -22,31 +22,30 @@ from bench.analyse import gates
 from bench.analyse.gates import MAX_OTHER_CORES, TrialInvalid
 from bench.analyse.stats import median_of
 from bench.analyse.utilisation import CLIENT_FULL
-from bench.measure import cpu_placement, preflight, process_usage, stalls
-from bench.measure.contract import check_contract
+from bench.measure import preflight, process_usage, stalls
+from bench.measure.contract import PROBED_WITHIN_S, check_contract
 from bench.measure.cpu_placement import CpuPlan
 from bench.measure.database.database import Database
-from bench.measure.database.payment_audit import PaymentAudit
 from bench.measure.load.recording import Stretch
 from bench.measure.monitor import HELD_UP_S, within
-from bench.measure.ports import free_port
-from bench.measure.processes import Process, start, work_folder
-from bench.measure.readiness import RunningServer, serving_stack
-from bench.measure.services import Services, serving_services
+from bench.measure.processes import Process, start
+from bench.measure.readiness import RunningServer
+from bench.measure.services import Services
+from bench.measure.strategy import Strategy
 from bench.measure.wave_metrics import wave_metrics_of
-from bench.model.commands import normalise
+from bench.model import trial_record
 from bench.model.histograms import decode_histogram, latency_of
-from bench.model.servers import HOST
-from bench.model.trial_plan import CHECKOUTS, Kind, TrialPlan, kind_of
-from bench.model.trial_record import Gone, Held, LoadUse, MachineUse, Reason, ServerUse, Trial
+from bench.model.load import ConnectionLoad, Held, Leaving, Waves
+from bench.model.trial_plan import CHECKOUTS, TrialPlan
+from bench.model.trial_record import LeavingResult, LoadUse, MachineUse, Reason, ServerUse, Trial
 from bench.model.workloads import parse_request
 
 LOOK_EVERY_S = 0.05
-LOOKED_AFTER_S = {"held": 5.0, "gone": 5.0, "waves": 2.0}
-"""From the last connection's end on: what is there still, server or database were left with; after every wave."""
 DRIVEN_WITHIN_S = 150.0
-DRIVERS: dict[Kind, str] = {"held": "held", "gone": "departures", "waves": "waves"}
 WARM_UPS = 3
+SETTLE_S = 5.0
+"""After the last connection's end, until server and database are read once more."""
+BETWEEN_WAVES_S = 2.0
 QUICK = {
     "feed": "feed?n=2&ms=10",
     "wait": "wait?ms=10",
@@ -58,7 +57,7 @@ QUICK = {
 
 
 @dataclass
-class Seen:
+class ConnectionEvidence:
     """What the driver wrote, and readings from before the first connection until after the last, of the server and,
     first and last, of all of ours. `open`: monotonic seconds, and connections open on the database then.
     """
@@ -69,6 +68,11 @@ class Seen:
     connections: int = 0
     open: list[tuple[float, int]] = field(default_factory=list)
     log: str = ""
+
+    @property
+    def open_max(self) -> int | None:
+        """The most connections open on the database at once; None where there are none to count."""
+        return max((count for _, count in self.open), default=None)
 
     @property
     def before(self) -> process_usage.Reading:
@@ -96,64 +100,80 @@ class Seen:
         return float(self.wrote["phases"][until] - self.wrote["phases"][phase])
 
 
-def run_connection_trial(trial: Trial, plan: TrialPlan) -> Trial:
-    """One trial of connections. NotRun, ContractBroken and TrialInvalid as `trial.run_trial` expects them."""
-    plan.stack.require_installed()
-    preflight.require_room(plan.connections or 0, "connections")
-    where = cpu_placement.plan(plan.stack.budget.processes)
-    with serving_services(plan.request, cpus=where.load, max_connections=plan.max_connections) as needs:
-        books = PaymentAudit(needs.database) if needs.database else None
-        trial, seen = _driven(trial, plan, where, needs)
-        if books:
-            open_max = max((count for _, count in seen.open), default=None)
-            trial = replace(trial, database=books.closed(open_max, _told_of_payment(plan, seen), seen.log))
-    return _judged(_with_numbers(trial, plan, seen, where), seen)
+@dataclass(frozen=True)
+class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
+    """A trial whose driver has phases."""
 
+    @property
+    def load(self) -> ConnectionLoad:
+        """The plan's load, which is one of these."""
+        assert isinstance(self.plan.load, ConnectionLoad)
+        return self.plan.load
 
-def _told_of_payment(plan: TrialPlan, seen: Seen) -> int | None:
-    is_payment = plan.request.workload.name in CHECKOUTS
-    return seen.wrote["answered"] + WARM_UPS if is_payment else None
+    @property
+    def settle_s(self) -> float:
+        """How long the server is left alone after the last connection; between waves the driver itself waits."""
+        return 0.0 if isinstance(self.load, Waves) else SETTLE_S
 
+    @property
+    def longest_s(self) -> float:
+        """The probes, and the driver with all its phases."""
+        probe_s = PROBED_WITHIN_S + self.plan.request.io_wait_s(self.plan.stack)
+        return WARM_UPS * probe_s + DRIVEN_WITHIN_S + self.settle_s
 
-def _driven(trial: Trial, plan: TrialPlan, where: CpuPlan, needs: Services) -> tuple[Trial, Seen]:
-    """The trial with its commands, and what was seen; the server has ended then."""
-    with ExitStack() as running:
-        folder = running.enter_context(work_folder("load"))
-        port = free_port()
-        driver = _driver(plan, f"http://{HOST}:{port}", folder, where)
-        running.callback(driver.stop, within_s=0)
-        how: dict[str, Any] = {"middleware": plan.middleware, "services": needs.environment, "cpus": where.server}
-        server = running.enter_context(serving_stack(plan.stack, **how, port=port, grace_s=0))
+    def require_room(self) -> None:
+        """Raise NotRun where there are too few file descriptors or ports for the connections."""
+        preflight.require_room(self.load.connections, "connections")
+
+    @contextmanager
+    def starting(self, url: str, folder: Path, where: CpuPlan) -> Iterator[Process]:
+        """Start the driver."""
+        command = [
+            *("python", "-m", *self._driver(), "--url", url, "--path", self.plan.request.path),
+            *("--connections", str(self.load.connections), "--folder", str(folder)),
+        ]
+        log = folder / "load.log"
+        driver = Process(command, start(command, environment={}, cpus=where.load, log=log), log, where.load)
+        try:
+            yield driver
+        finally:
+            driver.stop(within_s=0)
+
+    def _driver(self) -> list[str]:
+        """The driver's module, and what it is told of its own kind of load."""
+        match self.load:
+            case Held():
+                return ["bench.measure.load.held", "--hold", str(self.plan.duration_s)]
+            case Leaving(_, leave_after_s, staying):
+                options = ["--leave-after", str(leave_after_s), "--staying", str(staying)]
+                return ["bench.measure.load.departures", *options]
+            case Waves():
+                return ["bench.measure.load.waves", "--look-after", str(BETWEEN_WAVES_S)]
+
+    def check(self, url: str) -> None:
+        """Send requests of the same kind that are soon over."""
         for _ in range(WARM_UPS):
-            check_contract(server.url, parse_request(QUICK[plan.request.workload.name]), plan.stack)
-        after_s = 0.0 if kind_of(plan) == "waves" else LOOKED_AFTER_S[kind_of(plan)]
-        seen = _watched(server, driver, folder, needs.database, after_s)
-    commands = normalise({"server": server.command, "load": driver.command}, str(folder))
-    return replace(trial, commands=commands), seen
+            check_contract(url, parse_request(QUICK[self.plan.request.workload.name]), self.plan.stack)
+
+    def watch(self, server: RunningServer | None, driver: Process, services: Services) -> ConnectionEvidence:
+        """Give the go, read the server until some seconds after the driver's end, and gather what it wrote."""
+        assert server, "connections are held to servers of ours"
+        return _watch(server, driver, services.database, self.settle_s)
+
+    def payments(self, seen: ConnectionEvidence) -> int | None:
+        """The answers to checkouts, those of the warm-up too."""
+        is_payment = self.plan.request.workload.name in CHECKOUTS
+        return seen.wrote["answered"] + WARM_UPS if is_payment else None
+
+    def judge(self, trial: Trial, seen: ConnectionEvidence, where: CpuPlan) -> Trial:
+        """The trial with the driver's numbers, those of the server, and its verdict."""
+        return _judge(_with_numbers(trial, self.plan, seen, where), seen)
 
 
-def _driver(plan: TrialPlan, url: str, folder: Path, where: CpuPlan) -> Process:
-    """The driver, waiting for its go."""
-    kind = kind_of(plan)
-    how = {
-        "held": ["--hold", str(plan.duration_s)],
-        "gone": ["--leave-after", str(plan.leave_after_s), "--staying", str(plan.staying)],
-        "waves": ["--look-after", str(LOOKED_AFTER_S["waves"])],
-    }[kind]
-    command = [
-        *("python", "-m", f"bench.measure.load.{DRIVERS[kind]}", "--url", url, "--path", plan.request.path, *how),
-        *("--connections", str(plan.connections), "--folder", str(folder)),
-    ]
-    log = folder / "load.log"
-    return Process(command, start(command, environment={}, cpus=where.load, log=log), log, where.load)
-
-
-def _watched(
-    server: RunningServer, driver: Process, folder: Path, database: Database | None, looked_after_s: float
-) -> Seen:
-    """Let the driver go, read the server until some seconds after its end, and gather what it wrote."""
+def _watch(server: RunningServer, driver: Process, database: Database | None, settle_s: float) -> ConnectionEvidence:
+    folder = driver.log.parent
     members, ours = server.family(), [*server.family(), *driver.family()]
-    seen = Seen([process_usage.read(members)], [_read_ours(ours, database)])
+    seen = ConnectionEvidence([process_usage.read(members)], [_read_ours(ours, database)])
     (folder / "go").touch()
     deadline_s = time.monotonic() + DRIVEN_WITHIN_S
     while not (folder / "seen.json").exists():
@@ -166,7 +186,7 @@ def _watched(
             seen.open.append((time.monotonic(), count))
     seen.ours.append(_read_ours(ours, database))
     seen.wrote = json.loads((folder / "seen.json").read_text())
-    time.sleep(looked_after_s)
+    time.sleep(settle_s)
     _require_alive(server, None, math.inf)
     seen.server.append(process_usage.read(members))
     seen.log = server.log.read_text(errors="replace")
@@ -198,7 +218,7 @@ def _require_alive(server: RunningServer, driver: Process | None, deadline_s: fl
         raise TrialInvalid("deadline", f"The driver was not done after {DRIVEN_WITHIN_S:.0f} s.")
 
 
-def _with_numbers(trial: Trial, plan: TrialPlan, seen: Seen, where: CpuPlan) -> Trial:
+def _with_numbers(trial: Trial, plan: TrialPlan, seen: ConnectionEvidence, where: CpuPlan) -> Trial:
     first, last = seen.ours[0], seen.ours[-1]
     took_s = last.at_s - first.at_s
     others = (last.machine_s - first.machine_s - last.cpu_s + first.cpu_s) / took_s
@@ -207,9 +227,7 @@ def _with_numbers(trial: Trial, plan: TrialPlan, seen: Seen, where: CpuPlan) -> 
         trial,
         errors=_errors(seen),
         failed=sum(_errors(seen).values()),
-        held=_held(seen) if kind_of(plan) == "held" else None,
-        gone=_gone(seen, plan.staying) if kind_of(plan) == "gone" else None,
-        waves=wave_metrics_of(seen.wrote, seen.open) if kind_of(plan) == "waves" else None,
+        **_of_the_load(plan, seen),
         server=ServerUse(
             threads_max=max(reading.threads for reading in seen.server),
             rss_bytes_max=max(reading.rss_bytes for reading in seen.server),
@@ -227,17 +245,26 @@ def _with_numbers(trial: Trial, plan: TrialPlan, seen: Seen, where: CpuPlan) -> 
     )
 
 
-def _errors(seen: Seen) -> dict[str, int]:
+def _of_the_load(plan: TrialPlan, seen: ConnectionEvidence) -> dict[str, Any]:
+    match plan.load:
+        case Leaving():
+            return {"gone": _departures(seen, plan.load.staying)}
+        case Waves():
+            return {"waves": wave_metrics_of(seen.wrote, seen.open)}
+    return {"held": _held(seen)}
+
+
+def _errors(seen: ConnectionEvidence) -> dict[str, int]:
     """Answers that were not right, by class."""
     of_waves = Counter(one["error"] for wave in seen.wrote.get("waves", []) for one in wave if one["error"])
     return {**seen.wrote.get("errors", {}), **of_waves}
 
 
-def _held(seen: Seen) -> Held:
+def _held(seen: ConnectionEvidence) -> trial_record.HeldResult:
     wrote, held = seen.wrote, seen.at("publishing")
     all_told_s = wrote["all_delivered_s"]
     added_bytes = held.rss_bytes - seen.before.rss_bytes
-    return Held(
+    return trial_record.HeldResult(
         **{name: wrote[name] for name in COUNTED},
         first_byte_us=latency_of(decode_histogram(wrote["first_byte"])),
         delivery_us=latency_of(decode_histogram(wrote["delivery"])),
@@ -255,10 +282,10 @@ def _held(seen: Seen) -> Held:
 COUNTED = ("served", "starved", "lost", "published", "asked_to_publish", "undelivered")
 
 
-def _gone(seen: Seen, staying: int) -> Gone:
+def _departures(seen: ConnectionEvidence, staying: int) -> LeavingResult:
     wrote = seen.wrote
     cpu_s = seen.at("quiet").cpu_s - seen.at("left").cpu_s
-    return Gone(
+    return LeavingResult(
         left=wrote["left"],
         answered=wrote["answered"],
         ended_in_vain=wrote["ended"] - wrote["answered"],
@@ -276,7 +303,7 @@ def _begun(wrote: dict[str, Any]) -> int:
     return int(wrote["ended"] + wrote["cut_short"])
 
 
-def _judged(trial: Trial, seen: Seen) -> Trial:
+def _judge(trial: Trial, seen: ConnectionEvidence) -> Trial:
     """`invalid` where the books do not balance, `degraded` where something else than the server made a number."""
     if trial.held and trial.held.served + trial.held.starved + trial.failed != trial.connections:
         missing = Reason("accounting", "Some feeds are missing from the driver's books.")
@@ -293,19 +320,19 @@ def _judged(trial: Trial, seen: Seen) -> Trial:
     return replace(trial, verdict="degraded" if reasons else "ok", reasons=reasons)
 
 
-def _missed_a_phase(seen: Seen) -> bool:
+def _missed_a_phase(seen: ConnectionEvidence) -> bool:
     """Whether a phase began while the lab was held up: then what the server had just before it was not read."""
     began_s = seen.wrote.get("phases", {}).values()
     return any(since_s < at_s < until_s for since_s, until_s in seen.held_up for at_s in began_s)
 
 
-def _shortest_s(seen: Seen) -> float | None:
+def _shortest_s(seen: ConnectionEvidence) -> float | None:
     """Of the right answers in waves, in seconds; of others no single time is kept."""
     asked = [one for wave in seen.wrote.get("waves", []) for one in wave]
     return min((one["ended_s"] - one["began_s"] for one in asked if not one["error"]), default=None)
 
 
-def _reservations(trial: Trial, seen: Seen) -> Iterator[Reason]:
+def _reservations(trial: Trial, seen: ConnectionEvidence) -> Iterator[Reason]:
     yield from _of_the_driver(seen, trial.held)
     yield from gates.reasons_of(trial, "lab-gap")
     if trial.server and trial.load and not set(trial.server.cpus).isdisjoint(trial.load.cpus):
@@ -314,7 +341,7 @@ def _reservations(trial: Trial, seen: Seen) -> Iterator[Reason]:
         yield Reason("other-load", f"Other programs kept {trial.machine.other_cores:.1f} cores busy meanwhile.")
 
 
-def _of_the_driver(seen: Seen, held: Held | None) -> Iterator[Reason]:
+def _of_the_driver(seen: ConnectionEvidence, held: trial_record.HeldResult | None) -> Iterator[Reason]:
     """Where the driver's own CPU could have made the delays (checklist: client headroom)."""
     if held is None:
         return

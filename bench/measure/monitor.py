@@ -33,7 +33,7 @@ HELD_UP_S = 0.3
 
 
 @dataclass(frozen=True)
-class Evidence:
+class WindowEvidence:
     """What was seen in the window: the load's books, readings of the server, and of its services and all of ours at
     its edges; how many connections there were when it began, and at most open on the database. `log`: the server's.
     `held_up`: when the lab itself did not come to look; `all_there`: whether all of ours still ran at the last reading.
@@ -101,7 +101,7 @@ class WindowRunner:
         self.held_up: list[Stretch] = []
         self.all_there = True
 
-    def through_the_window(self) -> Evidence:
+    def through_the_window(self) -> WindowEvidence:
         """Wait for the window, read at both edges and in between, and gather the recording."""
         wall_ahead_s = time.time() - time.monotonic()
         self.members = self.server.family() if self.server else []
@@ -114,7 +114,7 @@ class WindowRunner:
         recording = self._wait_for_recording()
         self._note_clock(wall_ahead_s)
         self._note_look()
-        return Evidence(
+        return WindowEvidence(
             recording,
             **readings,
             events=self.events,

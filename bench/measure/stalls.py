@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.measure.load.recording import Stretch
-from bench.measure.monitor import Evidence
+from bench.measure.monitor import WindowEvidence
 from bench.model.trial_record import ASKED_FOR, Event, Trial
 
 SILENT_S = 0.3
@@ -14,7 +14,7 @@ WORKING_SHARE = 0.5
 MOST_LISTED = 20
 
 
-def gap_events(trial: Trial, seen: Evidence) -> list[Event]:
+def gap_events(trial: Trial, seen: WindowEvidence) -> list[Event]:
     """The client's stalls, the lab's own, and the server's silences that nothing known explains, longest first."""
     stalls = seen.recording.stalls
     planned = [(event.at_s, event.at_s + event.for_s) for event in seen.events if event.code in ASKED_FOR]

@@ -10,7 +10,7 @@ from bench.analyse.utilisation import UNBOUNDED, observed_bottleneck, utilisatio
 from bench.measure import process_usage
 from bench.measure.cpu_placement import CpuPlan
 from bench.measure.load.recording import Recording
-from bench.measure.monitor import Evidence
+from bench.measure.monitor import WindowEvidence
 from bench.measure.stalls import gap_events
 from bench.model import histograms
 from bench.model.histograms import encode_histogram, latency_of
@@ -22,7 +22,7 @@ MAX_LATE_SHARE = 0.02
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
 
 
-def metrics_of(trial: Trial, seen: Evidence, where: CpuPlan, cores: int, engine: Engine | None = None) -> Trial:
+def metrics_of(trial: Trial, seen: WindowEvidence, where: CpuPlan, cores: int, engine: Engine | None = None) -> Trial:
     """The trial with everything measured; `cores` is how many the server could keep busy.
 
     Where no process of ours served (its memory is 0), there is nothing to say about the server.
@@ -42,7 +42,7 @@ def metrics_of(trial: Trial, seen: Evidence, where: CpuPlan, cores: int, engine:
     return _against_limit(replace(timed, events=events), cores)
 
 
-def recoveries(trial: Trial, seen: Evidence) -> list[Event]:
+def recoveries(trial: Trial, seen: WindowEvidence) -> list[Event]:
     """When right answers came again after the database was back, as exactly as answers are counted in columns."""
     return [_recovery(trial, event.at_s + event.for_s) for event in seen.events if event.code == "database-away"]
 
@@ -56,28 +56,18 @@ def _recovery(trial: Trial, back_s: float) -> Event:
     return Event("recovered", back_s, for_s, f"Right answers came again within {for_s:.1f} s of the database's return.")
 
 
-def _counts(trial: Trial, books: Recording) -> Trial:
+def _counts(trial: Trial, seen: Recording) -> Trial:
     return replace(
         trial,
-        issued=books.issued,
-        carried_in=books.carried_in,
-        completed=books.completed,
-        failed=books.failed,
-        errors=books.errors,
-        timed_out=books.timed_out,
-        dropped=books.dropped,
-        in_flight=books.in_flight,
-        in_flight_oldest_us=books.in_flight_oldest_us,
-        in_flight_mean=books.waited_s / books.duration_s,
-        throughput_per_s=books.answered_in_window / books.duration_s,
-        halves_per_s=[count / (books.duration_s / 2) for count in books.answered_halves],
-        answered=books.answered,
-        answered_every_s=books.answered_every_s,
-        duration_s=books.duration_s,
+        **seen.counts,
+        in_flight_oldest_us=seen.in_flight_oldest_us,
+        in_flight_mean=seen.waited_s / seen.duration_s,
+        throughput_per_s=seen.answered_in_window / seen.duration_s,
+        halves_per_s=[count / (seen.duration_s / 2) for count in seen.answered_halves],
     )
 
 
-def _server_use(seen: Evidence, where: CpuPlan, cores: int) -> ServerUse:
+def _server_use(seen: WindowEvidence, where: CpuPlan, cores: int) -> ServerUse:
     readings = in_window(seen)
     first, last = readings[0], readings[-1]
     seen_share = min(1.0, (last.at_s - first.at_s) / seen.recording.duration_s)
@@ -92,7 +82,7 @@ def _server_use(seen: Evidence, where: CpuPlan, cores: int) -> ServerUse:
     )
 
 
-def in_window(seen: Evidence) -> list[process_usage.Reading]:
+def in_window(seen: WindowEvidence) -> list[process_usage.Reading]:
     """The server's readings without those that came too late: they tell of a server that is asked nothing any more.
 
     All of them where fewer than two are left; `gates.py` makes nothing of such a window.
@@ -114,7 +104,7 @@ def _load_use(books: Recording, where: CpuPlan, engine: Engine) -> LoadUse:
     )
 
 
-def _machine_use(seen: Evidence) -> MachineUse | None:
+def _machine_use(seen: WindowEvidence) -> MachineUse | None:
     """None where the load had ended before we came to read it: its CPU time would be another program's."""
     if not seen.all_there:
         return None

@@ -1,9 +1,9 @@
-"""From what load/waves.py wrote, and connections counted meanwhile, to `trial_record.Waves`. Pure."""
+"""From what load/waves.py wrote, and connections counted meanwhile, to `trial_record.WavesResult`. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from bench.model.trial_record import Wave, Waves
+from bench.model.trial_record import WaveResult, WavesResult
 
 Look = tuple[float, int]
 """Monotonic seconds, and connections open on the database then."""
@@ -11,7 +11,7 @@ PHASES = (("first", "after_first", "second"), ("second", "after_second", "asking
 """Of each wave: its own phase, the quiet one after it, and the one that ends that."""
 
 
-def wave_metrics_of(wrote: dict[str, Any], looks: Sequence[Look]) -> Waves:
+def wave_metrics_of(wrote: dict[str, Any], looks: Sequence[Look]) -> WavesResult:
     """`looks` in the order of time; none at all where the database has no connections to count."""
     began_s = wrote["phases"]
     first, second = (
@@ -21,7 +21,7 @@ def wave_metrics_of(wrote: dict[str, Any], looks: Sequence[Look]) -> Waves:
     everyone = [one for wave in wrote["waves"] for one in wave]
     seen = _between(looks, began_s["first"], began_s["asking"])
     recovered_s = wrote["recovered_s"]
-    return Waves(
+    return WavesResult(
         first,
         second,
         None if recovered_s is None else round(1e6 * recovered_s),
@@ -36,10 +36,10 @@ def _between(looks: Sequence[Look], start_s: float, end_s: float) -> list[Look]:
     return [look for look in looks if start_s <= look[0] < end_s]
 
 
-def _wave(asked: Sequence[dict[str, Any]], during: Sequence[Look], after: Sequence[Look]) -> Wave:
+def _wave(asked: Sequence[dict[str, Any]], during: Sequence[Look], after: Sequence[Look]) -> WaveResult:
     right = [one for one in asked if not one["error"]]
     failed = [place for place, one in enumerate(asked, start=1) if one["error"]]
-    return Wave(
+    return WaveResult(
         answered=len(right),
         failed=len(failed),
         first_failed=failed[0] if failed else None,

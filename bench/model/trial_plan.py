@@ -1,9 +1,10 @@
 """What one trial is to be, decided before it starts."""
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from bench.model.load import Closed, Held, Leaving, Load, Paced, Waves, stored_fields
 from bench.model.servers import HOST, LOOPBACK
 from bench.model.stacks import Stack
 from bench.model.trial_record import Trial
@@ -57,34 +58,29 @@ MAX_ROUND_S = 5.0  # beyond it a trial is left to be called unsteady
 class TrialPlan:
     """What one trial is to be, decided before it starts.
 
-    The load: closed with `users`, open with `rate_per_s`, closed and held back with both. `capacity_share` stands for
-    a rate that is known once the stack's capacity has been measured: see `trial_matrix.resolved`. `connections` are
-    held or, after `leave_after_s`, left by all but `staying` of them, or they come in waves where the database allows
-    `max_connections` and no more: see connection_trial.py. `outage`: when the database goes away, and for how long.
-    `target` is the address of a server that is there already; without it each trial starts its own. `count_hops`:
-    trace one request of it before the server starts.
+    `outage`: when the database goes away, and for how long. `target` is the address of a server that is there already;
+    without it each trial starts its own. `count_hops`: trace one request of it before the server starts.
     """
 
     stack: Stack
     request: Request
-    users: int | None
+    load: Load
     repeat: int
     middleware: tuple[str, ...]
     warmup_s: float
     duration_s: float
-    rate_per_s: float | None = None
-    capacity_share: float | None = None
     schedule: str = "poisson"
     seed: int = 0
     freeze: Freeze | None = None
     engine: Engine = field(default_factory=Engine)
     target: str | None = None
     count_hops: bool = False
-    connections: int | None = None
-    leave_after_s: float | None = None
-    staying: int = 0
-    max_connections: int | None = None
     outage: Outage | None = None
+
+    @property
+    def users(self) -> int:
+        """N of a closed loop, 0 for any other load."""
+        return self.load.users if isinstance(self.load, Closed | Paced) else 0
 
     @property
     def full_warmup_s(self) -> float:
@@ -92,7 +88,7 @@ class TrialPlan:
 
         Until everybody has been served once, connections and threads are being made and the queue still grows.
         """
-        slots, users = self.request.slots(self.stack), self.users or 0
+        slots, users = self.request.slots(self.stack), self.users
         round_s = users * self.request.io_wait_s(self.stack) / slots if slots and slots < users else 0.0
         return self.warmup_s + users * FIRST_REQUEST_S + min(round_s, MAX_ROUND_S)
 
@@ -115,32 +111,18 @@ def planned_trial(plan: TrialPlan) -> Trial:
         workload=plan.request.workload.name,
         parameters=dict(plan.request.parameters),
         middleware=list(plan.middleware),
-        users=plan.users,
-        rate_per_s=plan.rate_per_s,
-        capacity_share=plan.capacity_share,
-        connections=plan.connections,
-        max_connections=plan.max_connections,
         repeat=plan.repeat,
         io_wait_s=plan.request.io_wait_s(plan.stack),
         overlaps=plan.request.workload.overlaps(plan.stack.lab),
         slots=plan.request.slots(plan.stack),
+        **({"users": None} | stored_fields(plan.load)),
     )
 
 
 CHECKOUTS = ("checkout", "checkout_in_halves", "checkout_across_hops")
-
-
-Kind = Literal["held", "gone", "waves"]
-ABOUT: dict[Kind, tuple[str, ...]] = {"held": ("feed",), "gone": ("wait", "burn", *CHECKOUTS), "waves": ("hold",)}
-
-
-def kind_of(plan: TrialPlan) -> Kind:
-    """Which driver it wants: clients leave, or the database's bound is looked for, or connections are just held."""
-    if plan.leave_after_s is not None:
-        return "gone"
-    return "held" if plan.max_connections is None else "waves"
-
-
-def is_about(plan: TrialPlan) -> bool:
-    """Whether such requests can be held, left, or come in waves."""
-    return plan.request.workload.name in ABOUT[kind_of(plan)]
+ABOUT: dict[type, tuple[str, ...]] = {
+    Held: ("feed",),
+    Leaving: ("wait", "burn", *CHECKOUTS),
+    Waves: ("hold",),
+}
+"""The workloads whose requests can be held, left, or come in waves."""

@@ -6,6 +6,7 @@ from functools import reduce
 from typing import Any, Literal
 
 from bench.model.bounds import Amount, Connections, Count, Encoded, Name, Number, Some, Text, Users, Whole, Width
+from bench.model.load import STORED, Load, Open, load_of
 
 LONGEST_MESSAGE = 4000
 
@@ -126,7 +127,7 @@ class DatabaseUse:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldResult:
     """What became of N feeds, opened one after the other, held, told `published` events, and closed.
 
     `served` had their first event in time, `starved` had none, `lost` were cut while they were held; refused ones are
@@ -154,7 +155,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Gone:
+class LeavingResult:
     """What became of N requests whose clients left before the answer; `answered` were too quick for that.
 
     `ended_in_vain` did all of their work, `cut_short` were cancelled, `never_begun` were dropped before the view.
@@ -175,7 +176,7 @@ class Gone:
 
 
 @dataclass(frozen=True)
-class Wave:
+class WaveResult:
     """N requests one after the other, each holding what it has. `first_failed` counts from 1; None: none failed.
 
     `slowest_us` is of right answers. `open_max` connections were open on the database at most while they came and
@@ -191,15 +192,15 @@ class Wave:
 
 
 @dataclass(frozen=True)
-class Waves:
+class WavesResult:
     """Two waves of the same, and how long after them the next request was answered rightly; None: it never was.
 
     Equally long columns: seconds since the first request, requests in flight then, connections open on the database.
     `failed_at_s`: when requests were asked that failed.
     """
 
-    first: Wave
-    second: Wave
+    first: WaveResult
+    second: WaveResult
     recovered_us: Count | None
     at_s: list[Number] = field(default_factory=list)
     in_flight: list[Count] = field(default_factory=list)
@@ -277,9 +278,9 @@ class Trial:
     load: LoadUse | None = None
     machine: MachineUse | None = None
     hops: Hops | None = None
-    held: Held | None = None
-    gone: Gone | None = None
-    waves: Waves | None = None
+    held: HeldResult | None = None
+    gone: LeavingResult | None = None
+    waves: WavesResult | None = None
     database: DatabaseUse | None = None
     max_connections: Some | None = None
     warmup_s: Amount = 0.0
@@ -299,14 +300,19 @@ class Trial:
         return self.workload + (f"?{query}" if query else "")
 
     @property
+    def offered_load(self) -> Load:
+        """The load as one of its kinds; `load` is what the load processes used."""
+        return load_of(*(getattr(self, name) for name in STORED))
+
+    @property
     def is_open(self) -> bool:
         """True where requests left on a schedule whatever happened."""
-        return self.users is None and self.connections is None
+        return isinstance(self.offered_load, Open)
 
     @property
     def load_text(self) -> str:
         """Return the load in words, such as `100 users`."""
-        return load_text(self.users, self.rate_per_s, self.capacity_share, self.connections, self.max_connections)
+        return self.offered_load.text
 
     @property
     def lower_bounds(self) -> list[str]:
@@ -338,28 +344,3 @@ def _follow(start: object, path: Sequence[str]) -> Any:
 def column_s(window_s: float) -> float:
     """Width of the columns in which answers are counted and the server is sampled, in seconds."""
     return max(ANSWERED_EVERY_S, window_s / MOST_COLUMNS)
-
-
-def load_text(
-    users: int | None,
-    rate_per_s: float | None,
-    capacity_share: float | None = None,
-    connections: int | None = None,
-    max_connections: int | None = None,
-) -> str:
-    """A load in words: `200 users`, `100 requests/s`, `10 users held to 100/s`, `50 % of capacity`, `9 connections`."""
-    if connections is not None and max_connections is not None:
-        return f"{connections:,} requests, {max_connections:,} connections allowed"
-    if connections is not None:
-        return f"{connections:,} connection{'' if connections == 1 else 's'}"
-    if users is None and capacity_share is not None:
-        return f"{100 * capacity_share:.0f} % of capacity"
-    if users is None:
-        return f"{rate_per_s:,.4g} requests/s" if rate_per_s else "no load"
-    held = "" if rate_per_s is None else f" held to {rate_per_s:,.4g}/s"
-    return users_text(users or 0) + held
-
-
-def users_text(users: int) -> str:
-    """`1 user`, `1,000 users`."""
-    return f"{users:,} user{'' if users == 1 else 's'}"

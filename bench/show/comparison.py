@@ -62,16 +62,16 @@ def _named(run: Run) -> dict[str, Any]:
 
 
 def _load_of(row: Row) -> dict[str, Any]:
-    share = row.load.capacity_share
+    share = row.trial.capacity_share
     return {
         "stack": row.stack,
         "request": row.request,
         "middleware": list(row.middleware),
-        "users": row.load.users,
-        "rate_per_s": row.load.rate_per_s if share is None else None,
+        "users": row.trial.users,
+        "rate_per_s": row.trial.rate_per_s if share is None else None,
         "capacity_share": share,
-        "connections": row.load.connections,
-        "max_connections": row.load.max_connections,
+        "connections": row.trial.connections,
+        "max_connections": row.trial.max_connections,
     }
 
 

@@ -25,6 +25,7 @@ from bench.measure.readiness import serving
 from bench.measure.tests.processes import assert_nothing_is_left, listening, running
 from bench.measure.tests.windows import OPEN, assert_without_numbers, codes_of, planned
 from bench.measure.trial import deadline_s, run_trial
+from bench.model.load import Leaving
 
 pytestmark = pytest.mark.timeout(60)
 SOON_S, LATE_S = 0.5, 10.0
@@ -219,6 +220,6 @@ def test_a_deadline_counts_all_that_a_trial_starts_and_drives() -> None:
     assert deadline_s(planned(target="http://127.0.0.1:1")) < deadline_s(plain)
     assert deadline_s(planned(request="rows")) > deadline_s(plain) + databases.OF_OURS_WITHIN_S
     assert deadline_s(planned(request="wait?ms=9000")) > deadline_s(plain) + 8  # the probe waits for it
-    gone = planned(users=None, connections=9, leave_after_s=0.1)
-    assert deadline_s(gone) > connection_trial.DRIVEN_WITHIN_S + connection_trial.LOOKED_AFTER_S["gone"]
+    gone = planned(load=Leaving(9, leave_after_s=0.1))
+    assert deadline_s(gone) > connection_trial.DRIVEN_WITHIN_S + connection_trial.SETTLE_S
     assert deadline_s(plain) > monitor.LOAD_WITHIN_S + monitor.RECORDED_WITHIN_S

@@ -12,6 +12,7 @@ from bench.base.files import ROOT
 from bench.cli import readme
 from bench.cli.tests.prose import tracked
 from bench.model import experiment, run_store, trial_matrix
+from bench.model.trial_plan import planned_trial
 from bench.show.figures import catalogue
 
 READMES = sorted(path for path in tracked() if path.name == "README.md")
@@ -89,10 +90,8 @@ def test_a_reference_run_holds_all_that_its_experiment_plans_and_claims(name: st
     run, found = run_store.load_run(run_store.REFERENCE / name), experiment.load_experiment(name)
     planned = trial_matrix.trials_of(found, "reference", trial_matrix.Overrides())
     planned += trial_matrix.capacity_trials(found, planned)
-    asked = {(plan.stack.name, plan.request.name, plan.users, plan.capacity_share, plan.middleware) for plan in planned}
-    assert asked == {
-        (trial.stack, trial.request, trial.users, trial.capacity_share, tuple(trial.middleware)) for trial in run.trials
-    }
+    asked = {(plan.stack.name, plan.request.name, planned_trial(plan).load_text, plan.middleware) for plan in planned}
+    assert asked == {(trial.stack, trial.request, trial.load_text, tuple(trial.middleware)) for trial in run.trials}
     assert run.plan.claims == found.claims
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from bench.measure.load.recording import Recording, Stretch, merge
 from bench.measure.ports import free_port, require_free
 from bench.measure.processes import Process, start
+from bench.model.load import Closed, Open, Paced, WindowLoad
 from bench.model.servers import OWN_HOST_VARIABLE
 from bench.model.trial_plan import Engine
 
@@ -31,18 +32,16 @@ FAREWELL_S = 1.5
 class LoadSpec:
     """What the load does. `body` is the one right answer, None for any.
 
-    With `users` the loop is closed, held back to `rate_per_s` where that is given too; without it is open. Users start
-    at random within `spread_s`, so that they do not march in step through the window.
+    Users start at random within `spread_s`, so that they do not march in step through the window.
     """
 
     url: str
     path: str
     body: bytes | None
-    users: int | None
+    load: WindowLoad
     warmup_s: float
     duration_s: float
     spread_s: float = 0.0
-    rate_per_s: float | None = None
     schedule: str = "poisson"
     seed: int = 0
     max_in_flight: int = 1000
@@ -133,17 +132,18 @@ class RunningLoad:
         return self.is_recorded()
 
 
-def commands(ask: LoadSpec, folder: Path, engine: Engine) -> list[list[str]]:
+def commands(spec: LoadSpec, folder: Path, engine: Engine) -> list[list[str]]:
     """The load's command lines: one alone, or the Locust master's first and then one for each worker here."""
-    if ask.users is None:
-        return [[*OPEN_LOOP, *_open_arguments(ask, folder)]]
+    if isinstance(spec.load, Open):
+        return [[*OPEN_LOOP, *_open_arguments(spec, spec.load, folder)]]
+    closed = [*LOCUST, *_closed_arguments(spec, spec.load, folder)]
     if not engine.is_distributed:
-        return [[*LOCUST, *_closed_arguments(ask, folder)]]
+        return [closed]
     port = str(engine.port if engine.expect_workers else free_port(engine.bind))
     master = ["--master", "--master-bind-host", engine.bind, "--master-bind-port", port]
     worker = worker_command(engine.bind, port)
     return [
-        [*LOCUST, *_closed_arguments(ask, folder), *master, "--expect-workers", str(engine.recordings)],
+        [*closed, *master, "--expect-workers", str(engine.recordings)],
         *(worker for _ in range(engine.processes)),
     ]
 
@@ -153,47 +153,47 @@ def worker_command(master: str, port: int | str) -> list[str]:
     return [*LOCUST, *QUIET, "--worker", "--master-host", master, "--master-port", str(port)]
 
 
-def _closed_arguments(ask: LoadSpec, folder: Path) -> list[str]:
-    users = ask.users or 1
+def _closed_arguments(spec: LoadSpec, load: Closed | Paced, folder: Path) -> list[str]:
+    users = load.users
     return [
-        *(*QUIET, "--host", ask.url, "--users", str(users), "--spawn-rate", str(users)),
-        *_arguments(ask, folder, "--lab-"),
-        *("--lab-spread", str(ask.spread_s)),
-        *(("--lab-rate-each", str(ask.rate_per_s / users)) if ask.rate_per_s else ()),
+        *(*QUIET, "--host", spec.url, "--users", str(users), "--spawn-rate", str(users)),
+        *_arguments(spec, folder, "--lab-"),
+        *("--lab-spread", str(spec.spread_s)),
+        *(("--lab-rate-each", str(load.rate_per_s / users)) if isinstance(load, Paced) else ()),
     ]
 
 
-def _open_arguments(ask: LoadSpec, folder: Path) -> list[str]:
+def _open_arguments(spec: LoadSpec, load: Open, folder: Path) -> list[str]:
     return [
-        *("--url", ask.url, "--rate", str(ask.rate_per_s), "--schedule", ask.schedule, "--seed", str(ask.seed)),
-        *_arguments(ask, folder, "--"),
-        *("--timeout", str(TIMEOUT_S), "--drain", str(DRAIN_S), "--max-in-flight", str(ask.max_in_flight)),
+        *("--url", spec.url, "--rate", str(load.rate_per_s), "--schedule", spec.schedule, "--seed", str(spec.seed)),
+        *_arguments(spec, folder, "--"),
+        *("--timeout", str(TIMEOUT_S), "--drain", str(DRAIN_S), "--max-in-flight", str(spec.max_in_flight)),
     ]
 
 
-def _arguments(ask: LoadSpec, folder: Path, prefix: str) -> list[str]:
+def _arguments(spec: LoadSpec, folder: Path, prefix: str) -> list[str]:
     return [
-        *(f"{prefix}path", ask.path, f"{prefix}body", (ask.body or b"").decode()),
-        *(f"{prefix}warmup", str(ask.warmup_s), f"{prefix}duration", str(ask.duration_s)),
+        *(f"{prefix}path", spec.path, f"{prefix}body", (spec.body or b"").decode()),
+        *(f"{prefix}warmup", str(spec.warmup_s), f"{prefix}duration", str(spec.duration_s)),
         *(f"{prefix}folder", str(folder)),
     ]
 
 
 @contextmanager
 def running_load(
-    ask: LoadSpec, folder: Path, *, engine: Engine, cpus: Sequence[int], allowed: bool = False
+    spec: LoadSpec, folder: Path, *, engine: Engine, cpus: Sequence[int], allowed: bool = False
 ) -> Iterator[RunningLoad]:
     """Load processes that boot and then wait for `go`; stopped on the way out, whatever happened.
 
     `allowed`: the user said that a target beyond loopback is theirs.
     """
-    engine = engine if ask.users is not None else Engine()
+    engine = Engine() if isinstance(spec.load, Open) else engine
     if engine.expect_workers:
         require_free(engine.port, engine.bind, option="--bind ADDRESS:PORT")
     environment = {OWN_HOST_VARIABLE: "1"} if allowed else {}
     with ExitStack() as stack:
         running = []
-        for index, command in enumerate(commands(ask, folder, engine)):
+        for index, command in enumerate(commands(spec, folder, engine)):
             log = folder / f"load-{index}.log"
             popen = start(command, environment=environment, cpus=cpus, log=log)
             process = Process(command, popen, log, list(cpus))

@@ -13,6 +13,12 @@ Stretch = tuple[float, float]
 """From and to, in seconds since the window's start."""
 
 
+COUNTS = (
+    *("issued", "carried_in", "completed", "failed", "errors", "timed_out", "dropped", "in_flight"),
+    *("answered", "answered_every_s", "duration_s"),
+)
+
+
 @dataclass(frozen=True)
 class Recording:
     """Counts and latencies of one window, over all load processes; `trial_record.Trial` says what the counts mean.
@@ -51,6 +57,11 @@ class Recording:
     def answered_in_window(self) -> int:
         """Return how many right answers came in the window, whenever they were asked for."""
         return sum(self.answered_halves)
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What a trial keeps of it as it is, by the names of `trial_record.Trial`."""
+        return {name: getattr(self, name) for name in COUNTS}
 
     @property
     def lost(self) -> int:

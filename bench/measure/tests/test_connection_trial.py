@@ -19,12 +19,13 @@ from bench.measure.load import departures, held
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.measure.tests.processes import assert_nothing_is_left
 from bench.measure.trial import run_trial
-from bench.model import experiment, trial_matrix, trial_plan
+from bench.model import experiment, trial_matrix, trial_record
+from bench.model.load import Held, Leaving, Waves
 from bench.model.run_record import Assertion
 from bench.model.stacks import parse_stack
 from bench.model.tests import runs
 from bench.model.trial_plan import TrialPlan, planned_trial
-from bench.model.trial_record import Held, Trial
+from bench.model.trial_record import Trial
 from bench.model.workloads import parse_request
 from bench.show.figures import catalogue
 from bench.show.tables.columns import columns_of
@@ -37,24 +38,22 @@ WAVES = ("first", "after_first", "second", "after_second", "asking")
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a server is left with is looked at sooner."""
-    monkeypatch.setattr(connection_trial, "LOOKED_AFTER_S", dict.fromkeys(trial_plan.ABOUT, 1.0))
+    monkeypatch.setattr(connection_trial, "SETTLE_S", 1.0)
 
 
 def planned(stack: str, count: int, request: str = FEED, leave_after_s: float | None = None) -> TrialPlan:
     return TrialPlan(
         stack=parse_stack(stack),
         request=parse_request(request),
-        users=None,
+        load=Held(count) if leave_after_s is None else Leaving(count, leave_after_s),
         repeat=0,
         middleware=(),
         warmup_s=0.1,
         duration_s=0.3,
-        connections=count,
-        leave_after_s=leave_after_s,
     )
 
 
-def held_in(trial: Trial) -> Held:
+def held_in(trial: Trial) -> trial_record.HeldResult:
     assert trial.held, trial.reasons
     return trial.held
 
@@ -82,10 +81,12 @@ def test_a_lab_that_was_held_up_says_so_and_judges_nothing_by_an_old_reading(sin
     readings = [process_usage.Reading(at_s, at_s / 2, at_s / 2, 0.0, 1, 1, 0) for at_s in times_s]
     asked = {"began_s": 0.0, "ended_s": 0.2, "error": ""}
     wrote = {"waves": [[asked], [asked]], "phases": dict(zip(WAVES, (0.0, 1.0, 2.0, 2.5, 2.8), strict=True))}
-    seen = connection_trial.Seen(readings, readings[:2], wrote | {"recovered_s": 0.1, "cpu_s": {"first": 0.1}})
-    plan = replace(planned("async_asgi@uvicorn", 1, "hold?ms=100"), max_connections=5)
+    seen = connection_trial.ConnectionEvidence(
+        readings, readings[:2], wrote | {"recovered_s": 0.1, "cpu_s": {"first": 0.1}}
+    )
+    plan = replace(planned("async_asgi@uvicorn", 1, "hold?ms=100"), load=Waves(1, 5))
     trial = connection_trial._with_numbers(planned_trial(plan), plan, seen, cpu_placement.CpuPlan([0], [1]))
-    judged = connection_trial._judged(trial, seen)
+    judged = connection_trial._judge(trial, seen)
     assert (judged.verdict, [reason.code for reason in judged.reasons]) == (verdict, ["lab-gap"])
     assert (judged.waves is None) == (verdict == "invalid")
     assert judged.events[0].message.startswith("The lab itself was held up, and read nothing, for 0.5 s")
@@ -136,13 +137,13 @@ def test_a_waiting_view_is_cut_short_on_a_loop_and_ends_in_vain_in_a_thread() ->
 
 
 def test_a_server_that_dies_makes_the_trial_invalid(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = connection_trial._watched
+    watched = connection_trial._watch
 
-    def dying(server: RunningServer, *more: Any) -> connection_trial.Seen:
+    def dying(server: RunningServer, *more: Any) -> connection_trial.ConnectionEvidence:
         threading.Timer(0.3, os.kill, (server.pid, signal.SIGKILL)).start()
         return watched(server, *more)
 
-    monkeypatch.setattr(connection_trial, "_watched", dying)
+    monkeypatch.setattr(connection_trial, "_watch", dying)
     trial = run_trial(planned("zero_hop@uvicorn", 5))
     assert (trial.verdict, trial.reasons[0].code, trial.held) == ("invalid", "server-died", None)
     assert_nothing_is_left(mark)
@@ -166,20 +167,21 @@ def test_more_connections_than_descriptors_are_refused_before_the_start(monkeypa
 
 
 A_TRIAL = replace(
-    planned_trial(planned("zero_hop@uvicorn", 5)), held=Held(5, 0, 0, 5, 5, 0, None, None, None, 5, 5, 5, 0, 0, 0, None)
+    planned_trial(planned("zero_hop@uvicorn", 5)),
+    held=trial_record.HeldResult(5, 0, 0, 5, 5, 0, None, None, None, 5, 5, 5, 0, 0, 0, None),
 )
 
 
 def test_books_that_do_not_balance_give_no_numbers() -> None:
-    seen = connection_trial.Seen([], [], {"cpu_s": {}, "all_delivered_s": []})
-    short = connection_trial._judged(replace(A_TRIAL, held=replace(held_in(A_TRIAL), served=4)), seen)
+    seen = connection_trial.ConnectionEvidence([], [], {"cpu_s": {}, "all_delivered_s": []})
+    short = connection_trial._judge(replace(A_TRIAL, held=replace(held_in(A_TRIAL), served=4)), seen)
     assert (short.verdict, short.held) == ("invalid", None)
 
 
 def test_a_driver_out_of_breath_is_told_and_touches_delays_only() -> None:
     phases = {"opening": 0.0, "holding": 1.0, "publishing": 2.0, "closing": 3.0}
     busy = {"opening": 0.9, "holding": 0.0, "publishing": 0.1}
-    seen = connection_trial.Seen([], [], {"cpu_s": busy, "all_delivered_s": [1.0], "phases": phases})
+    seen = connection_trial.ConnectionEvidence([], [], {"cpu_s": busy, "all_delivered_s": [1.0], "phases": phases})
     reasons = list(connection_trial._of_the_driver(seen, A_TRIAL.held))
     assert [reason.code for reason in reasons] == ["client-limited"]
     assert "90%" in reasons[0].message
@@ -193,7 +195,7 @@ def test_a_driver_out_of_breath_is_told_and_touches_delays_only() -> None:
 def test_each_profile_names_connections_and_no_users(name: str, profile: str) -> None:
     plans = trial_matrix.trials_of(experiment.load_experiment(name), profile, trial_matrix.Overrides())
     assert plans
-    assert all(plan.connections and plan.users is None for plan in plans)
+    assert all(isinstance(plan.load, Held | Leaving) for plan in plans)
 
 
 def test_nobody_is_asked_before_the_last_has_left(tmp_path: Path) -> None:

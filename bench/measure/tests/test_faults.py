@@ -34,6 +34,7 @@ from bench.measure.tests.windows import (
     server_of,
 )
 from bench.measure.trial import deadline_s, run_trial
+from bench.model.load import Closed, Leaving, Open, Paced
 from bench.model.servers import HOST
 from bench.model.trial_plan import Engine
 from bench.model.trial_record import Trial
@@ -318,11 +319,11 @@ def test_connections_that_find_no_file_descriptor_are_counted_by_class(
 @pytest.mark.parametrize(
     ("load", "allowed", "sentence"),
     [
-        ({"users": None, "rate_per_s": 50.0}, 100, "A rate of 50/s, with 1 in flight at once, needs 101 file"),
-        ({"users": None, "rate_per_s": 5000.0}, 150, "A rate of 5,000/s, with 100 in flight at once, needs 200 file"),
-        ({"users": 1}, 100, "1 user needs 101 file"),
-        ({"users": 60, "rate_per_s": 50.0}, 150, "60 users need 160 file"),
-        ({"users": None, "connections": 51, "leave_after_s": 0.1}, 150, "51 connections need 151 file"),
+        ({"load": Open(50.0)}, 100, "A rate of 50/s, with 1 in flight at once, needs 101 file"),
+        ({"load": Open(5000.0)}, 150, "A rate of 5,000/s, with 100 in flight at once, needs 200 file"),
+        ({"load": Closed(1)}, 100, "1 user needs 101 file"),
+        ({"load": Paced(60, 50.0)}, 150, "60 users need 160 file"),
+        ({"load": Leaving(51, leave_after_s=0.1)}, 150, "51 connections need 151 file"),
     ],
 )
 def test_too_few_descriptors_are_told_of_what_was_asked_for(
@@ -341,7 +342,7 @@ BUSY = "import os; os.sched_setaffinity(0, {%d})\nwhile True: pass"
 def test_another_busy_program_is_a_reservation(mark: str) -> None:
     with running(sys.executable, "-c", BUSY % cpu_placement.plan(1).server[0]):
         # Of a machine that was read too late nothing is said.
-        trial = run_until(planned("bare_asgi@uvicorn", users=1), lambda trial: trial.machine is not None)
+        trial = run_until(planned("bare_asgi@uvicorn", load=Closed(1)), lambda trial: trial.machine is not None)
     assert trial.verdict == "degraded"
     other = next(reason for reason in trial.reasons if reason.code == "other-load")
     busy = re.match(r"Other programs kept (\d\.\d) cores busy during the window", other.message)

@@ -14,12 +14,13 @@ from bench.measure.readiness import serving_stack
 from bench.measure.tests.processes import assert_nothing_is_left
 from bench.measure.tests.windows import OPEN, assert_without_numbers, codes_of, other_stack, planned
 from bench.measure.trial import run_trial
+from bench.model.load import Closed, Paced, Waves
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import planned_trial
 from bench.model.trial_record import Trial
 from bench.model.workloads import parse_request
 
-HELD = {"rate_per_s": 40.0}
+HELD = {"load": Paced(5, 40.0)}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "never waits, users": ("never_waits", {}),
     "never waits, a rate": ("never_waits", OPEN),
@@ -95,7 +96,7 @@ def test_timers_may_be_early_by_a_millisecond_and_no_more(request_text: str, sta
 
 def test_the_limit_without_any_cpu_holds_for_a_server_that_nobody_looks_into() -> None:
     trial = replace(
-        planned_trial(planned(users=10)), completed=9724, issued=9724, duration_s=1.0, throughput_per_s=9724.0
+        planned_trial(planned(load=Closed(10))), completed=9724, issued=9724, duration_s=1.0, throughput_per_s=9724.0
     )
     verdict, (reason,) = judge(trial, lost=0, mean_latency_s=0.001)
     assert (verdict, reason.code) == ("invalid", "above-limit")
@@ -106,11 +107,11 @@ def test_the_limit_without_any_cpu_holds_for_a_server_that_nobody_looks_into() -
 
 @pytest.mark.parametrize(("first_ms", "verdict"), [(99, "ok"), (50, "invalid")])
 def test_an_answer_in_a_wave_has_to_wait_too(first_ms: int, verdict: str) -> None:
-    plan = planned(request="hold?ms=100", users=None, connections=2)
+    plan = planned(request="hold?ms=100", load=Waves(2, 10))
     asked = [{"began_s": 1.0, "ended_s": 1.0 + ms / 1000, "error": ""} for ms in (first_ms, 130)]
     failed = {"began_s": 1.0, "ended_s": 1.01, "error": "status 500"}
-    trial = connection_trial._judged(
-        planned_trial(plan), connection_trial.Seen([], [], {"waves": [[*asked, failed], []]})
+    trial = connection_trial._judge(
+        planned_trial(plan), connection_trial.ConnectionEvidence([], [], {"waves": [[*asked, failed], []]})
     )
     assert trial.verdict == verdict
     assert verdict == "ok" or "too-early" in codes_of(trial)

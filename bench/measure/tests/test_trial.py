@@ -135,7 +135,7 @@ def test_an_interruption_before_the_window_has_nothing_to_count(mark: str, monke
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bench.measure.trial.check_contract", interrupted)
+    monkeypatch.setattr("bench.measure.window_trial.check_contract", interrupted)
     trial = run_trial(planned("sync_wsgi@gthread:8"))
     assert (trial.verdict, trial.issued) == ("aborted", 0)
     assert_nothing_is_left(mark)

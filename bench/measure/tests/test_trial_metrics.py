@@ -7,7 +7,7 @@ import pytest
 
 from bench.measure.cpu_placement import CpuPlan
 from bench.measure.load.recording import Recording, in_all, merge
-from bench.measure.monitor import Evidence, within
+from bench.measure.monitor import WindowEvidence, within
 from bench.measure.process_usage import Reading
 from bench.measure.stalls import gap_events
 from bench.measure.trial_metrics import at_least, metrics_of
@@ -29,8 +29,8 @@ def books(**changes: Any) -> Recording:
     return replace(plain, **changes)
 
 
-def seen(events: list[Event] | None = None, **changes: Any) -> Evidence:
-    return Evidence(books(**changes), [], [], [], events or [], 0.0)
+def seen(events: list[Event] | None = None, **changes: Any) -> WindowEvidence:
+    return WindowEvidence(books(**changes), [], [], [], events or [], 0.0)
 
 
 def test_everything_answered_bounds_nothing() -> None:
@@ -80,7 +80,7 @@ def reading(at_s: float, cpu_s: float) -> Reading:
 def use_of(*server: Reading, all_there: bool = True) -> Trial:
     """Numbers of a window of 5 s that began at 100 s, from these readings of the server."""
     edges = [server[0], server[-1]]
-    evidence = Evidence(books(), list(server), edges, edges, [], 100.0, database=edges, all_there=all_there)
+    evidence = WindowEvidence(books(), list(server), edges, edges, [], 100.0, database=edges, all_there=all_there)
     return metrics_of(replace(TRIAL, users=20), evidence, CpuPlan([0], [1]), cores=1)
 
 

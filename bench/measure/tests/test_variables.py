@@ -16,8 +16,8 @@ from bench.measure.processes import Process, start
 from bench.measure.readiness import serving_stack
 from bench.measure.services import serving_upstream
 from bench.measure.tests.windows import OPEN, planned
-from bench.measure.trial import ask_of
 from bench.measure.variables import clean_environment
+from bench.measure.window_trial import WindowTrial
 from bench.model.trial_plan import Engine
 
 CHANGING = {
@@ -73,7 +73,9 @@ def test_server_load_and_upstream_do_not_see_what_would_slow_them(
         server = running.enter_context(serving_stack(planned("sync_wsgi@gthread:2").stack, grace_s=0))
         upstream = running.enter_context(serving_upstream())
         loads = [
-            running.enter_context(running_load(ask_of(planned(**load), server.url), tmp_path, engine=Engine(), cpus=()))
+            running.enter_context(
+                running_load(WindowTrial(planned(**load)).spec(server.url), tmp_path, engine=Engine(), cpus=())
+            )
             for load in ({}, OPEN)
         ]
         started: list[Process] = [server, upstream, *(process for load in loads for process in load.processes)]

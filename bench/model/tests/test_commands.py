@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +12,7 @@ from bench.measure.load.launcher import LoadSpec, commands
 from bench.measure.services import upstream_command
 from bench.model import run_json, run_record, run_store
 from bench.model.commands import Commands, normalise, share
+from bench.model.load import Closed, Open, WindowLoad
 from bench.model.run_record import Run
 from bench.model.servers import SERVERS
 from bench.model.stacks import parse_stack
@@ -20,13 +20,13 @@ from bench.model.tests import runs
 from bench.model.trial_plan import Engine
 
 STACKS = ("sync_wsgi@gthread:8", "async_asgi@uvicorn")
-LOADS: dict[str, dict[str, Any]] = {"closed": {"users": 5}, "open": {"users": None, "rate_per_s": 9.0}}
+LOADS: dict[str, WindowLoad] = {"closed": Closed(5), "open": Open(9.0)}
 
 
 def of_trial(stack: str, port: int, load: str = "closed", folder: str = "/tmp/lab-1", processes: int = 1) -> Commands:
     """What a trial runs whose server got this port, its upstream the next one."""
     asked = LoadSpec(
-        f"http://127.0.0.1:{port}", "/wait?ms=100", b'{"waited_ms": 100}', warmup_s=1, duration_s=2, **LOADS[load]
+        f"http://127.0.0.1:{port}", "/wait?ms=100", b'{"waited_ms": 100}', LOADS[load], warmup_s=1, duration_s=2
     )
     return {
         "server": parse_stack(stack).command(port),

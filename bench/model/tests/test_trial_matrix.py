@@ -10,9 +10,20 @@ from bench.base.errors import NotRun, UsageError
 from bench.measure.runner import new_run
 from bench.model import experiment
 from bench.model.experiment import PROFILES
+from bench.model.load import Closed, Open, Paced, stored_fields
 from bench.model.trial_matrix import Overrides, capacity_trials, in_random_order, resolved, trials_of
 from bench.model.trial_plan import Engine, TrialPlan, planned_trial
-from bench.model.trial_record import DatabaseUse, Gone, Held, Hops, Latency, ServerUse, Trial, Wave, Waves
+from bench.model.trial_record import (
+    DatabaseUse,
+    HeldResult,
+    Hops,
+    Latency,
+    LeavingResult,
+    ServerUse,
+    Trial,
+    WaveResult,
+    WavesResult,
+)
 
 NAMES = experiment.experiment_names()
 MEASURES = {
@@ -20,11 +31,11 @@ MEASURES = {
     *(f"latency_us.{field.name}" for field in fields(Latency)),
     *(f"server.{field.name}" for field in fields(ServerUse)),
     *(f"hops.{field.name}" for field in fields(Hops)),
-    *(f"held.{field.name}" for field in fields(Held)),
-    *(f"gone.{field.name}" for field in fields(Gone)),
+    *(f"held.{field.name}" for field in fields(HeldResult)),
+    *(f"gone.{field.name}" for field in fields(LeavingResult)),
     *(f"database.{field.name}" for field in fields(DatabaseUse)),
-    *(f"waves.{field.name}" for field in fields(Waves)),
-    *(f"waves.{wave}.{field.name}" for wave in ("first", "second") for field in fields(Wave)),
+    *(f"waves.{field.name}" for field in fields(WavesResult)),
+    *(f"waves.{wave}.{field.name}" for wave in ("first", "second") for field in fields(WaveResult)),
 }
 
 
@@ -33,7 +44,7 @@ def cell(plan: TrialPlan) -> dict[str, Any]:
     return {
         "stack": plan.stack.name,
         "request": plan.request.name,
-        "load": (plan.users, plan.rate_per_s, plan.capacity_share, plan.connections, plan.max_connections),
+        "load": stored_fields(plan.load),
         "middleware": list(plan.middleware),
     }
 
@@ -134,14 +145,14 @@ def test_a_trial_that_stands_in_two_blocks_is_made_once() -> None:
 
 def test_rates_wished_make_open_loops_and_hold_wished_users_back() -> None:
     open_only = trials_of(experiment.load_experiment("first_look"), "quick", Overrides(rates_per_s=(50.0,)))
-    assert {(plan.users, plan.rate_per_s) for plan in open_only} == {(None, 50.0)}
+    assert {plan.load for plan in open_only} == {Open(50.0)}
     both = trials_of(experiment.load_experiment("first_look"), "quick", Overrides(rates_per_s=(50.0,), users=(5,)))
-    assert {(plan.users, plan.rate_per_s) for plan in both} == {(None, 50.0), (5, 50.0)}
+    assert {plan.load for plan in both} == {Open(50.0), Paced(5, 50.0)}
 
 
 def test_a_capacity_is_measured_before_the_rates_that_are_shares_of_it() -> None:
     run, ordered = new_run("latency_under_load", "quick", Overrides(seed=1))
-    first = [place for place, plan in enumerate(ordered) if plan.capacity_share is None]
+    first = [place for place, plan in enumerate(ordered) if isinstance(plan.load, Closed)]
     assert first == list(range(len(first)))
     assert {plan.users for plan in ordered[: len(first)]} == {
         experiment.load_experiment("latency_under_load").capacity_users
@@ -151,13 +162,13 @@ def test_a_capacity_is_measured_before_the_rates_that_are_shares_of_it() -> None
 
 def test_a_share_becomes_the_rate_of_the_median_capacity() -> None:
     _, ordered = new_run("latency_under_load", "quick", Overrides(seed=1))
-    relative = next(plan for plan in ordered if plan.capacity_share == 0.5)
-    alike = [plan for plan in ordered if plan.capacity_share is None and plan.stack == relative.stack]
+    relative = next(plan for plan in ordered if plan.load == Open(capacity_share=0.5))
+    alike = [plan for plan in ordered if isinstance(plan.load, Closed) and plan.stack == relative.stack]
     measured = [
         replace(planned_trial(plan), verdict="ok", throughput_per_s=rate)
         for plan, rate in zip(alike, (301.0, 311.3, 999.0), strict=True)
     ]
-    assert resolved(relative, measured, 200).rate_per_s == 156.0  # three digits of 155.65
+    assert resolved(relative, measured, 200).load == Open(156.0, 0.5)  # three digits of 155.65
     with pytest.raises(NotRun, match=f"The capacity of {relative.stack.name} was not measured"):
         resolved(relative, [], 200)
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bench.analyse.rows import rows_of
+from bench.model.load import Closed
 from bench.model.run_record import Run
-from bench.model.trial_record import Trial, users_text
+from bench.model.trial_record import Trial
 from bench.show.figures import connections, database, middleware_ladder, open_loop, timeline
 from bench.show.figures.latency_curve import CLOSED_KEY, OPEN_KEY, distributions
 from bench.show.figures.layout import Picture
@@ -136,7 +137,7 @@ def _closed_figures(run: Run, request: str) -> list[Drawn]:
         caption = f"{request}: throughput, and what a request costs."
         figures.append(Drawn(f"cpu-{slug}", cpu_per_request(run, request), caption))
     if any(row.values("latency_us.p99") for row in rows if row.users == users):
-        caption = f"{request}: latency in the closed loop of {users_text(users)}."
+        caption = f"{request}: latency in the closed loop of {Closed(users).text}."
         figures.append(Drawn(f"latency-{slug}", latency_distributions(run, request, users), caption))
     if any(row.values(THREADS.path) for row in rows):
         caption = f"{request}: what the server takes beside what it answers."

@@ -40,7 +40,7 @@ KEY = (
 
 def connections_of(row: Row) -> float:
     """Return the connections of a row, as a place on the x axis."""
-    return row.load.connections or 0
+    return row.trial.connections or 0
 
 
 @styled

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from bench.analyse.rows import Row, rows_of
 from bench.model.run_record import Run
-from bench.model.trial_record import Waves
+from bench.model.trial_record import WavesResult
 from bench.show.figures.bars import bars
 from bench.show.figures.layout import Picture, new_page
 from bench.show.figures.series import THREADS, Measure, extremes_of, rows_with
@@ -46,14 +46,14 @@ def of_stacks(rows: Sequence[Row], stacks: Sequence[str]) -> list[Row]:
 
 def allowed_of(row: Row) -> int:
     """Return how many connections the database allowed; 0 where that was not bounded."""
-    return row.load.max_connections or 0
+    return row.trial.max_connections or 0
 
 
 @styled
 def waves(run: Run, request: str, allowed: int, stacks: Sequence[str] = ()) -> Picture:
     """One panel a stack, of all or of those named: requests in flight and connections open, through both waves."""
     rows = of_stacks(_waves_for(run, request, allowed), stacks)
-    lines, wave = -(-len(rows) // COLUMNS), rows[0].load.connections
+    lines, wave = -(-len(rows) // COLUMNS), rows[0].trial.connections
     figure, axes = new_page(
         waves_title(rows),
         f"{request} on {rows[0].vendor} · two waves of {wave} · the database allows {allowed} connections · seconds",
@@ -76,7 +76,7 @@ def waves(run: Run, request: str, allowed: int, stacks: Sequence[str] = ()) -> P
     return figure
 
 
-def _shown(row: Row) -> Waves:
+def _shown(row: Row) -> WavesResult:
     """Of the first restart that was measured."""
     return next(trial.waves for trial in row.measured if trial.waves)
 
@@ -99,7 +99,7 @@ def waves_title(rows: Sequence[Row]) -> str:
     if not failing:
         return f"{left}; nobody fails"
     most = failing[0]
-    return f"{left}; {most.stack} fails {whole(most.median('failed'))} of {2 * (most.load.connections or 0)} requests"
+    return f"{left}; {most.stack} fails {whole(most.median('failed'))} of {2 * (most.trial.connections or 0)} requests"
 
 
 def torn_rows(run: Run) -> list[Row]:

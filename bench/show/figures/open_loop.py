@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.analyse.rows import Row, rows_of
+from bench.model.load import Closed
 from bench.model.run_record import Run
-from bench.model.trial_record import users_text
 from bench.show.figures.axes import End, apart, label_ends, scale_values
 from bench.show.figures.latency_curve import (
     P99,
@@ -55,15 +55,15 @@ BOTH_KEY = (
 def open_rows_for(run: Run, request: str) -> list[Row]:
     """The rows of open loops: those at a share of capacity where there are any, else those at a rate."""
     rows = [row for row in rows_of(run) if row.request == request and row.is_open]
-    shares = [row for row in rows if row.load.capacity_share is not None]
-    return shares or [row for row in rows if row.load.rate_per_s]
+    shares = [row for row in rows if row.trial.capacity_share is not None]
+    return shares or [row for row in rows if row.trial.rate_per_s]
 
 
 def x_of(row: Row) -> float:
     """Per cent of capacity, or requests/s."""
-    if row.load.capacity_share is not None:
-        return 100 * row.load.capacity_share
-    return row.load.rate_per_s or 0.0
+    if row.trial.capacity_share is not None:
+        return 100 * row.trial.capacity_share
+    return row.trial.rate_per_s or 0.0
 
 
 def loads_of(rows: Sequence[Row]) -> list[float]:
@@ -77,7 +77,7 @@ def latency_against_load(run: Run, request: str) -> Picture:
     rows = open_rows_for(run, request)
     lines = series_of(rows)
     ends = [end for series in lines for end in _ends(series)]
-    is_share = rows[0].load.capacity_share is not None
+    is_share = rows[0].trial.capacity_share is not None
     figure, (ax,) = new_page(
         load_title(rows),
         subtitle_of(rows, "open loop, latency against the load asked for"),
@@ -109,7 +109,7 @@ def load_title(rows: Sequence[Row]) -> str:
 
 def _usual_load(rows: Sequence[Row]) -> float:
     """The highest load at which two stacks can be compared, if there is one; shares up to the usual one."""
-    usual = [row for row in rows if (row.load.capacity_share or 0.0) <= USUAL_LOAD + 1e-9] or list(rows)
+    usual = [row for row in rows if (row.trial.capacity_share or 0.0) <= USUAL_LOAD + 1e-9] or list(rows)
     counts = {load: sum(x_of(row) == load for row in usual) for load in loads_of(usual)}
     return max(counts, key=lambda load: (counts[load] > 1, load))
 
@@ -120,7 +120,7 @@ def _at_lowest(row: Row, standing: Sequence[Row]) -> str:
     lowest = min(own, key=x_of)
     if lowest is row:
         return ""
-    load = f"{x_of(lowest):.0f} %" if lowest.load.capacity_share is not None else f"{x_of(lowest):,.4g}/s"
+    load = f"{x_of(lowest):.0f} %" if lowest.trial.capacity_share is not None else f"{x_of(lowest):,.4g}/s"
     return f" ({milliseconds(lowest, 'p99')} ms at {load})"
 
 
@@ -136,7 +136,7 @@ def _ends(series: Series) -> list[End]:
     if not known:
         return []
     last, colour = known[-1], series.look.text_colour
-    share, rate = last.load.capacity_share, last.load.rate_per_s
+    share, rate = last.trial.capacity_share, last.trial.rate_per_s
     capacity = f"  (100 % = {number(rate / share)}/s)" if share and rate else ""
     return [
         End(x_of(last), P99.of(last) or 0.0, f"p99 {series.name}{capacity}", colour),
@@ -199,7 +199,7 @@ class Pair(NamedTuple):
 
 def loop_pairs(run: Run, request: str) -> list[Pair]:
     """Each open loop with each closed one that was held to the same rate, where both have numbers."""
-    rows = [row for row in rows_of(run) if row.request == request and row.load.rate_per_s and row.measured]
+    rows = [row for row in rows_of(run) if row.request == request and row.trial.rate_per_s and row.measured]
     return [
         Pair(one, other)
         for one in rows
@@ -222,7 +222,7 @@ def _apartness(pair: Pair) -> float:
 
 def _is_same_but_for_the_loop(one: Row, other: Row) -> bool:
     def alike(row: Row) -> tuple[object, ...]:
-        return (row.stack, row.middleware, row.load.rate_per_s)
+        return (row.stack, row.middleware, row.trial.rate_per_s)
 
     return alike(one) == alike(other)
 
@@ -272,7 +272,7 @@ def _curves_of(pair: Pair) -> Mapping[str, Curve]:
     return {
         INTENDED: curve_of(pair.open),
         ACTUAL: curve_of(pair.open, merged_from_send(pair.open)),
-        f"closed loop, {users_text(pair.closed.users)}": curve_of(pair.closed),
+        f"closed loop, {Closed(pair.closed.users).text}": curve_of(pair.closed),
     }
 
 
@@ -295,8 +295,8 @@ def both_title(pair: Pair) -> str:
     """The p99 of either loop at the same nominal rate."""
     events = [event for row in pair for trial in row.measured for event in trial.events]
     frozen = max((event.for_s for event in events if event.code == "frozen"), default=0.0)
-    rate = f"{pair.open.load.rate_per_s:,.4g} requests/s"
+    rate = f"{pair.open.trial.rate_per_s:,.4g} requests/s"
     during = f"A server that freezes for {frozen:.1f} s at {rate}" if frozen else f"At {rate}"
     schedule = f"on a schedule 99 of 100 wait up to {milliseconds(pair.open, 'p99')} ms"
-    users = f"{users_text(pair.closed.users)} who wait for answers report {milliseconds(pair.closed, 'p99')} ms"
+    users = f"{Closed(pair.closed.users).text} who wait for answers report {milliseconds(pair.closed, 'p99')} ms"
     return f"{during}: {schedule}; {users}"

@@ -39,7 +39,7 @@ COLUMNS = (
         _scaled("rate_per_s", 1, number),
         2,
         "requests/s of the schedule, where the load is a share of what the stack can do",
-        lambda row: row.load.capacity_share is not None,
+        lambda row: row.trial.capacity_share is not None,
     ),
     Column(
         "req/s",

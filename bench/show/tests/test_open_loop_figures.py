@@ -38,7 +38,7 @@ def slugs(run: Run) -> list[str]:
 
 
 def p99_ms(run: Run, stack: str, share: float) -> str:
-    (row,) = [row for row in rows_of(run) if (row.stack, row.load.capacity_share) == (stack, share)]
+    (row,) = [row for row in rows_of(run) if (row.stack, row.trial.capacity_share) == (stack, share)]
     return milliseconds(row, "p99")
 
 
@@ -164,7 +164,7 @@ def test_of_many_pairs_the_one_that_differs_most_is_drawn() -> None:
     both = replace(run, trials=[*calm, *run.trials])
     assert len(open_loop.loop_pairs(both, "hello")) == 2
     (pair,) = open_loop.telling_pairs(both, "hello")
-    assert pair.open.load.rate_per_s == 100
+    assert pair.open.trial.rate_per_s == 100
 
 
 def test_curve_ends_where_unanswered_requests_begin_to_matter() -> None:

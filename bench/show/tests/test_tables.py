@@ -88,7 +88,7 @@ def test_rate_of_a_share_is_shown_beside_what_was_answered() -> None:
     run = runs.open_sweep()
     for row in rows_of(run):
         if row.is_open:
-            assert cells(row, COLUMNS, {})[1] == number(row.load.rate_per_s)
+            assert cells(row, COLUMNS, {})[1] == number(row.trial.rate_per_s)
 
 
 def test_percentile_that_is_a_lower_bound_in_any_restart_says_at_least() -> None:

@@ -20,11 +20,12 @@ from bench.measure.tests.postgresql import require_postgresql
 from bench.measure.tests.processes import burst
 from bench.measure.trial import run_trial
 from bench.measure.wave_metrics import wave_metrics_of
-from bench.model import experiment, trial_matrix, trial_plan
+from bench.model import experiment, trial_matrix, trial_record
+from bench.model.load import Closed, Leaving, Load, Waves
 from bench.model.stacks import parse_stack
 from bench.model.tests import runs
 from bench.model.trial_plan import Outage, TrialPlan
-from bench.model.trial_record import DatabaseUse, Trial, Waves
+from bench.model.trial_record import DatabaseUse, Trial
 from bench.model.workloads import parse_request
 from bench.show.tables.groups import groups_of
 
@@ -34,17 +35,18 @@ BEYOND = ("zero_hop@uvicorn", "pinned_pool@uvicorn")
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_trial, "LOOKED_AFTER_S", dict.fromkeys(trial_plan.ABOUT, 0.4))
+    monkeypatch.setattr(connection_trial, "SETTLE_S", 0.4)
+    monkeypatch.setattr(connection_trial, "BETWEEN_WAVES_S", 0.4)
 
 
-def planned(stack: str, request: str, users: int | None = None, duration_s: float = 1.0, **more: object) -> TrialPlan:
-    plan = TrialPlan(parse_stack(stack), parse_request(request), users, 0, (), 0.2, duration_s)
+def planned(stack: str, request: str, load: Load, duration_s: float = 1.0, **more: object) -> TrialPlan:
+    plan = TrialPlan(parse_stack(stack), parse_request(request), load, 0, (), 0.2, duration_s)
     return replace(plan, **more)  # type: ignore[arg-type]
 
 
-def waves_through(stack: str, allowed: int) -> tuple[Waves, Trial]:
+def waves_through(stack: str, allowed: int) -> tuple[trial_record.WavesResult, Trial]:
     require_postgresql()
-    trial = run_trial(planned(stack, "hold?ms=700", connections=20, max_connections=allowed))
+    trial = run_trial(planned(stack, "hold?ms=700", Waves(20, allowed)))
     assert trial.waves, trial.reasons
     return trial.waves, trial
 
@@ -96,7 +98,7 @@ def test_waves_are_put_together_from_what_the_driver_and_the_bench_saw() -> None
 def paying(stack: str, workload: str, staying: int = 5) -> Trial:
     """Ten payments, half of whose clients leave between the two rows."""
     request = f"{workload}?ms=300"
-    return run_trial(planned(stack, request, connections=10, leave_after_s=0.15, staying=staying))
+    return run_trial(planned(stack, request, Leaving(10, 0.15, staying)))
 
 
 @pytest.mark.parametrize("stack", [*ALL, *BEYOND])
@@ -146,7 +148,7 @@ def test_a_workload_that_promises_whole_payments_and_breaks_them_is_invalid() ->
 @pytest.mark.parametrize("stack", ["sync_wsgi+max_age_60@gthread:8", "async_asgi+pool_16@uvicorn"])
 def test_an_outage_is_counted_as_errors_and_the_run_says_when_all_was_well_again(stack: str) -> None:
     require_postgresql()
-    trial = run_trial(planned(stack, "rows?n=2", users=4, duration_s=3.0, outage=Outage(0.8, 0.6)))
+    trial = run_trial(planned(stack, "rows?n=2", Closed(4), duration_s=3.0, outage=Outage(0.8, 0.6)))
     assert trial.verdict == "degraded", trial.reasons
     away, again = (event for event in trial.events if event.code in ("database-away", "recovered"))
     assert 0.7 <= away.at_s <= 1.5
@@ -159,7 +161,7 @@ def test_an_outage_is_counted_as_errors_and_the_run_says_when_all_was_well_again
 
 
 def test_the_books_hold_under_load_and_the_database_is_a_measured_part_of_the_machine() -> None:
-    trial = run_trial(planned("async_asgi@uvicorn", "checkout?ms=0", users=4))
+    trial = run_trial(planned("async_asgi@uvicorn", "checkout?ms=0", Closed(4)))
     assert trial.verdict in ("ok", "degraded"), trial.reasons
     assert used(trial).coins_off == 0
     assert trial.machine
@@ -226,4 +228,4 @@ def test_half_of_the_clients_stay_however_many_there_are() -> None:
     loaded = experiment.load_experiment("transactions")
     for count in (50, 4):
         plans = trial_matrix.trials_of(loaded, "reference", trial_matrix.Overrides(connections=(count,)))
-        assert {(plan.connections, plan.staying) for plan in plans} == {(count, count // 2)}
+        assert {plan.load for plan in plans} == {Leaving(count, 0.1, count // 2)}

@@ -18,6 +18,7 @@ from bench.measure.load.recording import Recording, merge
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.model import histograms
 from bench.model.histograms import latency_of
+from bench.model.load import Closed
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import Engine
 
@@ -63,7 +64,7 @@ def recorded(
     server: RunningServer, folder: Path, path: str, body: bytes | None, processes: int = 1, **load: Any
 ) -> tuple[Recording, list[dict[str, Any]]]:
     """What the load recorded, merged and in parts."""
-    window: dict[str, Any] = {"users": 10, "warmup_s": 0.3, "duration_s": 1.0} | load
+    window: dict[str, Any] = {"load": Closed(10), "warmup_s": 0.3, "duration_s": 1.0} | load
     ask = LoadSpec(server.url, path, body, **window)
     with running_load(ask, folder, engine=Engine(processes), cpus=WHERE.load) as running:
         running.go()
@@ -105,7 +106,7 @@ def test_what_is_handed_in_early_is_a_window_cut_short(tmp_path: Path) -> None:
         folder = tmp_path / str(processes)
         folder.mkdir()
         with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
-            ask = LoadSpec(server.url, "/hello", None, users=4, warmup_s=0.2, duration_s=30.0)
+            ask = LoadSpec(server.url, "/hello", None, load=Closed(4), warmup_s=0.2, duration_s=30.0)
             with running_load(ask, folder, engine=Engine(processes), cpus=WHERE.load) as running:
                 running.go()
                 assert eventually(running.window, within_s=60)
@@ -141,7 +142,7 @@ def test_an_answer_that_is_not_right_is_counted_by_class_and_has_no_latency(
     path: str, error: str, tmp_path: Path
 ) -> None:
     with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
-        seen, _ = recorded(server, tmp_path, path, b'{"message": "hullo"}', users=2, duration_s=0.3)
+        seen, _ = recorded(server, tmp_path, path, b'{"message": "hullo"}', load=Closed(2), duration_s=0.3)
     assert seen.errors.keys() == {error}
     assert seen.failed > 0
     assert (seen.completed, seen.histogram.get_total_count(), seen.lost) == (0, 0, 0)
@@ -150,7 +151,7 @@ def test_an_answer_that_is_not_right_is_counted_by_class_and_has_no_latency(
 def test_connections_that_are_refused_are_failures_and_not_answers(tmp_path: Path) -> None:
     with serving_stack(parse_stack(SERVER)) as server:
         pass
-    seen, _ = recorded(server, tmp_path, "/hello", None, users=1, warmup_s=0.1, duration_s=0.3)
+    seen, _ = recorded(server, tmp_path, "/hello", None, load=Closed(1), warmup_s=0.1, duration_s=0.3)
     assert seen.errors.keys() == {"ConnectionRefusedError ECONNREFUSED"}
     assert (seen.completed, seen.lost) == (0, 0)
 
@@ -158,7 +159,7 @@ def test_connections_that_are_refused_are_failures_and_not_answers(tmp_path: Pat
 def locust_sees(server: RunningServer, folder: Path) -> Seen:
     """Rate and median out of our recording."""
     folder.mkdir()
-    load: dict[str, Any] = {"users": 100, "warmup_s": 0.3, "duration_s": WRK_WINDOW_S, "spread_s": 0.1}
+    load: dict[str, Any] = {"load": Closed(100), "warmup_s": 0.3, "duration_s": WRK_WINDOW_S, "spread_s": 0.1}
     seen, _ = recorded(server, folder, "/wait?ms=100", b'{"waited_ms": 100}', **load)
     latency_us = latency_of(seen.histogram)
     assert latency_us

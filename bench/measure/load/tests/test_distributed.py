@@ -30,6 +30,7 @@ from bench.measure.tests.processes import assert_nothing_is_left, end, lab, runn
 from bench.measure.tests.windows import longest_s
 from bench.measure.trial import run_trial
 from bench.model import histograms, run_store, trial_record
+from bench.model.load import Closed
 from bench.model.servers import HOST
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import Engine, Freeze, TrialPlan
@@ -44,7 +45,7 @@ LAB = (sys.executable, "-m", "bench")
 
 
 def planned(**changes: Any) -> TrialPlan:
-    plan = TrialPlan(parse_stack(STACK), parse_request("wait?ms=20"), 6, 0, (), warmup_s=0.4, duration_s=0.6)
+    plan = TrialPlan(parse_stack(STACK), parse_request("wait?ms=20"), Closed(6), 0, (), warmup_s=0.4, duration_s=0.6)
     return replace(plan, **changes)
 
 
@@ -88,7 +89,7 @@ def test_recordings_of_three_processes_are_merged_exactly(mark: str, monkeypatch
         return merge(parts)
 
     monkeypatch.setattr(monitor, "merge", noted)
-    trial = run_trial(planned(users=2, engine=Engine(processes=3)))  # one of them has no user
+    trial = run_trial(planned(load=Closed(2), engine=Engine(processes=3)))  # one of them has no user
     assert_books_balance(trial, processes=3)
     assert len(seen) == 3
     for name in ("completed", "issued", "carried_in", "in_flight"):
@@ -174,7 +175,7 @@ def test_a_worker_that_never_arrives_is_a_trial_that_was_not_run(mark: str, monk
 @pytest.mark.timeout(40)
 def test_a_worker_refuses_a_target_that_is_not_said_to_be_its_users(mark: str, tmp_path: Path) -> None:
     port = free_port()
-    ask = LoadSpec(f"http://{ELSEWHERE}:9", "/hello", None, users=1, warmup_s=0, duration_s=1)
+    ask = LoadSpec(f"http://{ELSEWHERE}:9", "/hello", None, load=Closed(1), warmup_s=0, duration_s=1)
     engine = Engine(0, 1, HOST, port)
     with load_worker(port) as worker, running_load(ask, tmp_path, engine=engine, cpus=(), allowed=True) as load:
         load.go()
