@@ -1,4 +1,4 @@
-"""Looking at a trial's window: readings of every process tree, and whatever befalls them, by one loop in one thread."""
+"""Watches the window of a trial: reads what all processes use, and notes what happens to them, in one loop."""
 
 import math
 import signal
@@ -26,17 +26,20 @@ LOOK_EVERY_S = 0.02
 LOAD_WITHIN_S = 60.0
 RECORDED_WITHIN_S = 10.0 + DRAIN_S
 CLOCK_STEP_S = 1.0
-PREPARE_S = 0.1  # before the window: what takes long to look up would hold up the load, on whose core we run
+PREPARE_S = 0.1  # before the window: slow look-ups in it would hold up the load, for we run on its core
 HAND_IN_WITHIN_S = 1.0
 HELD_UP_S = 0.3
-"""So long without a look of ours is a gap in the lab: it was stopped, or had no core."""
+"""From this long on, no look of ours is a gap in the lab: it was stopped, or had no core."""
 
 
 @dataclass(frozen=True)
 class WindowEvidence:
-    """What was seen in the window: the load's books, readings of the server, and of its services and all of ours at
-    its edges; how many connections there were when it began, and at most open on the database. `log`: the server's.
-    `held_up`: when the lab itself did not come to look; `all_there`: whether all of ours still ran at the last reading.
+    """What was seen in the window.
+
+    `recording` is what the load counted. `server` has readings through the window; `ours` (all our processes),
+    `upstream` and `database` have one at each edge. `connections`: those to the server when the window began;
+    `open_max`: the most open on the database. `log`: all that the server printed. `held_up`: stretches in which
+    the lab did not look; `all_there`: whether all our processes still ran at the last reading.
     """
 
     recording: Recording
@@ -60,25 +63,25 @@ class WindowEvidence:
     @property
     def shortest_s(self) -> float | None:
         """The shortest time from a request's departure to its right answer; None without any."""
-        books = self.recording
-        steps = books.histogram if books.histogram_from_send is None else books.histogram_from_send
+        from_send = self.recording.histogram_from_send
+        steps = self.recording.histogram if from_send is None else from_send
         return next((step.value_iterated_to / 1e6 for step in steps.get_recorded_iterator()), None)
 
     @property
     def other_cores(self) -> float:
-        """Cores kept busy in the window by programs that are neither server nor load nor the lab itself."""
+        """Cores that other programs than server, load and lab kept busy in the window."""
         first, last = self.ours[0], self.ours[-1]
         return max(0.0, (last.machine_s - first.machine_s - last.cpu_s + first.cpu_s) / (last.at_s - first.at_s))
 
     @property
     def stolen_cores(self) -> float:
-        """Cores that the machine's host kept for others."""
+        """Cores that the host of this machine gave to others."""
         first, last = self.ours[0], self.ours[-1]
         return (last.stolen_s - first.stolen_s) / (last.at_s - first.at_s)
 
 
 class WindowRunner:
-    """Looks at server, load and upstream through the window, and does to the server what the experiment asks for."""
+    """Runs one window: reads server, load and services, and freezes or stops what the experiment asks for."""
 
     def __init__(
         self,
@@ -102,7 +105,7 @@ class WindowRunner:
         self.all_there = True
 
     def through_the_window(self) -> WindowEvidence:
-        """Wait for the window, read at both edges and in between, and gather the recording."""
+        """Wait for the window, read through it, and gather the recordings. Raises NotRun and TrialInvalid."""
         wall_ahead_s = time.time() - time.monotonic()
         self.members = self.server.family() if self.server else []
         self.start_s, end_s = self._wait_for_window()
@@ -127,7 +130,7 @@ class WindowRunner:
         )
 
     def _readings(self, end_s: float) -> dict[str, list[process_usage.Reading]]:
-        """The server all the time; its services and all of ours at the window's edges."""
+        """Read the server through the window, and services and all our processes at its edges."""
         upstream = self.upstream.family() if self.upstream else []
         ours = [*self.members, *upstream, *self._load_family(), psutil.Process()]
         seen: dict[str, list[process_usage.Reading]] = {"server": [], "ours": [], "upstream": [], "database": []}
@@ -135,7 +138,7 @@ class WindowRunner:
         for at_s, next_s in pairwise([*times_s, math.inf]):
             self._sleep_until(at_s)
             if seen["server"] and time.monotonic() >= next_s:
-                continue  # held up: the next reading is due already
+                continue  # we were held up, and the next reading is due already
             self._look_at_members()
             seen["server"].append(process_usage.read(self.members, self.server.port if self.server else None))
             self._look_at_database()
@@ -178,13 +181,13 @@ class WindowRunner:
         return merge(self.load.parts())
 
     def _sleep_until(self, at_s: float) -> None:
-        """Sleep to a monotonic time, looking after the processes on the way."""
+        """Sleep until a monotonic time, and look at the processes on the way."""
         while (left_s := at_s - time.monotonic()) > 0:
             time.sleep(min(left_s, LOOK_EVERY_S))
             self._look()
 
     def _look(self) -> None:
-        """Raise TrialInvalid where a process of ours has ended; freeze and thaw when it is time."""
+        """Raise TrialInvalid where a process of ours has ended. Freeze and thaw, stop and start, when it is time."""
         self._note_look()
         for server in filter(None, (self.server, self.upstream)):
             if server.exit_status is not None:
@@ -198,19 +201,19 @@ class WindowRunner:
             self._stop_and_start(self.outage, self.database)
 
     def _note_look(self) -> None:
-        """Note where there was none for long."""
+        """Note a long time without a look."""
         now_s = time.monotonic()
         if now_s - self.looked_s > HELD_UP_S:
             self.held_up.append((self.looked_s, now_s))
         self.looked_s = now_s
 
     def _look_at_database(self) -> None:
-        """Count the connections open there; nobody counts while it is away."""
+        """Count the connections open on the database, unless it is stopped."""
         if self.database and self.stopped_at_s is None and (count := self.database.connections()) is not None:
             self.open.append(count)
 
     def _database_read(self) -> process_usage.Reading:
-        """Its processes, with what those before an outage had used."""
+        """Read its processes, and add what those before an outage had used."""
         reading = process_usage.read_with_ended(self.database.family() if self.database else [])
         return process_usage.together(reading, self.ended) if self.ended else reading
 
@@ -219,7 +222,7 @@ class WindowRunner:
         if self.stopped_at_s is None and outage.at_s <= into_s:
             self.stopped_at_s, self.ended = time.monotonic(), self._database_read()
             database.stop()
-            self.looked_s = time.monotonic()  # we were busy with it
+            self.looked_s = time.monotonic()  # stopping it kept us busy
         elif self.stopped_at_s and time.monotonic() - self.stopped_at_s >= outage.for_s:
             database.start()
             self.looked_s = time.monotonic()
@@ -227,7 +230,7 @@ class WindowRunner:
             self._note("database-away", "The database was stopped, as the experiment asks,", away_s)
 
     def _look_at_members(self) -> None:
-        """Note processes of the server that have ended: less often than the rest, because it takes longer."""
+        """Note processes of the server that have ended. This takes longer than a look, and is done less often."""
         for member in [member for member in self.members if has_ended(member)]:
             self.members.remove(member)
             self._note("server-restarted", f"Process {member.pid} of the server ended", 0.0)
@@ -238,7 +241,7 @@ class WindowRunner:
         return f"The {who} ended with status {server.exit_status}, {self._how_far()}.{log}"
 
     def _how_far(self) -> str:
-        """How much of the window there was; ends it."""
+        """End the window, and say how far it came."""
         into_s = time.monotonic() - self.start_s
         if not self.start_s or into_s < 0:
             return "before the window"
@@ -251,7 +254,7 @@ class WindowRunner:
         self.events.append(Event(code, at_s, round(for_s, 3), f"{message} {at_s:.1f} s into the window."))
 
     def _note_early_ends(self) -> None:
-        """Say which processes of the server ended in the warm-up, and go on with those that are there now."""
+        """Note processes of the server that ended in the warm-up, and go on with those that run now."""
         for member in [member for member in self.members if has_ended(member)]:
             at_s = min(0.0, round(time.monotonic() - self.start_s, 3))  # the last look may come as the window begins
             message = f"Process {member.pid} of the server ended in the warm-up, before the window."
@@ -259,7 +262,7 @@ class WindowRunner:
         self.members = self.server.family() if self.server else []
 
     def _note_replacements(self) -> None:
-        """A process that was started in the window leaves nothing to see but itself."""
+        """Note a process that was started in the window: of the one before it nothing is left to see."""
         if self.server and {p.pid for p in self.server.family()} - {p.pid for p in self.members}:
             self._note("server-restarted", "A process of the server was seen that had been started", 0.0)
 
@@ -285,13 +288,13 @@ class WindowRunner:
 
 
 def within(stretches: Sequence[Stretch], start_s: float, end_s: float) -> list[Stretch]:
-    """Stretches of monotonic time, cut at the window's edges and counted from its start."""
+    """Cut stretches of monotonic time at the window's edges, and count them from its start."""
     cut = [(max(since_s, start_s) - start_s, min(until_s, end_s) - start_s) for since_s, until_s in stretches]
     return [(since_s, until_s) for since_s, until_s in cut if since_s < until_s]
 
 
 def sample_times_s(start_s: float, end_s: float) -> list[float]:
-    """The window's edges, and a moment in every column of it between them."""
+    """The times of the readings: the window's edges, and one in each column between them."""
     every_s = column_s(end_s - start_s)
     steps = int((end_s - start_s) / every_s)
     times_s = [start_s + step * every_s for step in range(steps + 1)]

@@ -1,4 +1,4 @@
-"""A server of ours from its start to its end: known as ours by a nonce that it answers at /ready, never slept for."""
+"""Starts a server, waits until it is ready, and ends it. It is known as ours by a nonce that it answers at /ready."""
 
 import secrets
 import socket
@@ -37,7 +37,7 @@ class RunningServer(Process):
 
 
 def listens_within(process: Process, port: int, within_s: float) -> bool:
-    """Wait until the port accepts connections; False when the process has ended, at once, or the time is over."""
+    """Wait until the port accepts connections. False as soon as the process has ended, or when the time is over."""
     is_decided = eventually(lambda: process.exit_status is not None or _accepts(port), within_s)
     return is_decided and process.exit_status is None
 
@@ -61,7 +61,7 @@ def serving(
     inherit_output: bool = False,
     grace_s: float = STOP_WITHIN_S,
 ) -> Iterator[RunningServer]:
-    """A running server that has answered with our nonce; stopped on the way out, whatever happened.
+    """Start a server, wait until it answers with our nonce, and stop it on the way out, whatever happened.
 
     `grace_s` 0 ends it at once, as after a window: gunicorn would first answer the queue of clients long gone.
     """
@@ -102,13 +102,13 @@ def _wait_until_ready(server: RunningServer, nonce: str) -> None:
 
 
 class _Boot:
-    """Looks whether a server is failing to boot; uvicorn with several processes starts failing ones for ever again."""
+    """Sees that a server fails to boot: uvicorn with several processes starts failing ones again, for ever."""
 
     def __init__(self, server: RunningServer) -> None:
         self.server, self.children, self.looked_s = server, set[psutil.Process](), 0.0
 
     def failure(self) -> str | None:
-        """How the command failed, as the end of a sentence about it."""
+        """How the command failed, as the end of a sentence; None where it has not."""
         if self.server.exit_status is not None:
             return f"ended with status {self.server.exit_status}"
         if time.monotonic() - self.looked_s < LOOK_AT_CHILDREN_EVERY_S:
@@ -121,7 +121,7 @@ class _Boot:
 
 
 def _instance_at(url: str) -> str | None:
-    """The nonce that the server at the address answers; None where nothing answers, '' where a stranger does."""
+    """Return the nonce that the server answers; None where nothing answers, '' where another program does."""
     try:
         answer = ask(url, "/ready", ANSWER_WITHIN_S)
         return str(answer.json().get("instance", "")) if answer.status == 200 else ""
@@ -154,7 +154,7 @@ def serving_stack(
 def stack_environment(
     stack: Stack, middleware: Sequence[str], services: Mapping[str, str], host: str = HOST
 ) -> dict[str, str]:
-    """The lab's settings as environment variables."""
+    """Return the lab's settings as environment variables."""
     allowed = {} if host in LOOPBACK else {"LAB_ALLOWED_HOST": host}
     chosen = {"LAB_MIDDLEWARE": ",".join(middleware)} if middleware else {}
     return {**allowed, **chosen, **stack.environment, **services}

@@ -1,4 +1,4 @@
-"""An experiment: one question, its matrix of trials in `experiments/*.toml`, run in seeded random order.
+"""Makes all trials of a run, in seeded random order, and saves the run after each.
 
 Every repeat goes once through the whole matrix in an order of its own, each trial on a server of its own, so that
 what drifts on the machine meets all stacks alike and repeats are restarts (checklist: restarts).
@@ -24,15 +24,18 @@ from bench.model.trial_plan import TrialPlan, planned_trial
 from bench.model.trial_record import Hops, Reason, Trial
 
 
-def new_run(name: str, profile_name: str, wishes: Overrides) -> tuple[Run, list[TrialPlan]]:
-    """The run before its first trial, and the trials in the order they will be made."""
+def new_run(name: str, profile_name: str, overrides: Overrides) -> tuple[Run, list[TrialPlan]]:
+    """Return the run as planned, and its trials in the order in which they will be made.
+
+    Raises UsageError for unknown names, and where the overrides do not fit the experiment.
+    """
     experiment = load_experiment(name)
     profile = profile_of(experiment, profile_name)
-    trials = trials_of(experiment, profile_name, wishes)
-    repeats = wishes.repeats or profile.repeats
+    trials = trials_of(experiment, profile_name, overrides)
+    repeats = overrides.repeats or profile.repeats
     first = capacity_trials(experiment, trials)
     rest = [trial for trial in trials if identity_of(trial) not in set(map(identity_of, first))]
-    ordered = [*in_random_order(first, repeats, wishes.seed), *in_random_order(rest, repeats, wishes.seed)]
+    ordered = [*in_random_order(first, repeats, overrides.seed), *in_random_order(rest, repeats, overrides.seed)]
     plan = RunPlan(
         stacks=_each_once(trial.stack.name for trial in trials),
         requests=_each_once(trial.request.name for trial in trials),
@@ -41,12 +44,12 @@ def new_run(name: str, profile_name: str, wishes: Overrides) -> tuple[Run, list[
         repeats=repeats,
         trials=len(ordered),
         warmup_s=profile.warmup_s,
-        duration_s=wishes.duration_s or profile.duration_s,
-        load_processes=wishes.engine.processes,
-        seed=wishes.seed,
-        schedule=wishes.schedule,
-        expect_workers=wishes.engine.expect_workers,
-        target=wishes.target,
+        duration_s=overrides.duration_s or profile.duration_s,
+        load_processes=overrides.engine.processes,
+        seed=overrides.seed,
+        schedule=overrides.schedule,
+        expect_workers=overrides.engine.expect_workers,
+        target=overrides.target,
         claims=claims_about(experiment.claims, [planned_trial(trial) for trial in [*first, *rest]]),
     )
     run = Run(
@@ -84,53 +87,42 @@ def perform(
     after: Callable[[Trial], None] = lambda trial: None,
     count_hops: Callable[[TrialPlan], Hops | None] = lambda plan: None,
 ) -> Run:
-    """Make all trials, saving the run after each. Interrupted, it keeps what there is as `aborted`.
+    """Make all trials, and save the run after each. An interrupted run is `aborted` and keeps what was measured.
 
-    `before` and `after` each trial somebody is told; `count_hops` gives the hops that are kept with it.
+    `before` and `after` are called around each trial, and `count_hops` gives the hops that are kept with it.
 
     Raises UsageError where the folder is not ours alone, NotKept where the disk does not take what was measured, and,
-    once what there is has been saved, SecondInterrupt.
+    once everything is saved, SecondInterrupt.
     """
+    capacity_users = load_experiment(run.experiment).capacity_users
     with orphaned_runs.claimed(folder):
         cpu_placement.stay_with_the_load(cpu_placement.plan(1, run.plan.load_processes))
         preflight.raise_descriptor_limit()
-        return _performed(run, ordered, folder, before, after, count_hops)
-
-
-def _performed(
-    run: Run,
-    ordered: Sequence[TrialPlan],
-    folder: Path,
-    before: Callable[[TrialPlan], None],
-    after: Callable[[Trial], None],
-    count_hops: Callable[[TrialPlan], Hops | None],
-) -> Run:
-    began_s = started_s = time.monotonic()
-    capacity_users = load_experiment(run.experiment).capacity_users
-    try:
-        for number, plan in enumerate(ordered):
-            started_s = time.monotonic()
-            before(plan)
-            with _kept_or_told(number, len(ordered), folder):
-                requests = folder / "requests" / f"{number:04}.csv.gz"
-                trial = run_one(plan, run.trials, capacity_users, requests, count_hops)
-                run = append_trial(run, trial, began_s, started_s)
+        began_s = started_s = time.monotonic()
+        try:
+            for number, plan in enumerate(ordered):
+                started_s = time.monotonic()
+                before(plan)
+                with _refusal_as_not_kept(number, len(ordered), folder):
+                    requests_path = folder / "requests" / f"{number:04}.csv.gz"
+                    trial = run_one(plan, run.trials, capacity_users, requests_path, count_hops)
+                    run = append_trial(run, trial, began_s, started_s)
+                    run_store.save_run(run, folder)
+                if run.status == "aborted":
+                    break
+                after(trial)
+        except KeyboardInterrupt as interruption:  # between two trials, or the second one
+            run = _cut_short(run, ordered, began_s, started_s)
+            with _refusal_as_not_kept(len(run.trials) - 1, len(ordered), folder):
                 run_store.save_run(run, folder)
-            if run.status == "aborted":
-                break
-            after(trial)
-    except KeyboardInterrupt as interruption:  # between two trials, or the second one
-        run = _cut_short(run, ordered, began_s, started_s)
-        with _kept_or_told(len(run.trials) - 1, len(ordered), folder):
-            run_store.save_run(run, folder)
-        if isinstance(interruption, SecondInterrupt):
-            raise
+            if isinstance(interruption, SecondInterrupt):
+                raise
     return run
 
 
 @contextmanager
-def _kept_or_told(kept: int, planned: int, folder: Path) -> Iterator[None]:
-    """The disk's refusal as a sentence: so many trials are kept, the next one is not."""
+def _refusal_as_not_kept(kept: int, planned: int, folder: Path) -> Iterator[None]:
+    """Raise NotKept for an OSError: it says how many trials are kept, and what to do."""
     try:
         yield
     except OSError as error:
@@ -142,7 +134,7 @@ def _kept_or_told(kept: int, planned: int, folder: Path) -> Iterator[None]:
 
 
 def _cut_short(run: Run, ordered: Sequence[TrialPlan], began_s: float, started_s: float) -> Run:
-    """The run with the trial that was not to be, unless it has one."""
+    """The run with an aborted trial at its end, unless it has one or all are made."""
     left = ordered[len(run.trials) :]
     if run.status == "aborted" or not left:
         return run
@@ -155,19 +147,19 @@ def run_one(
     plan: TrialPlan,
     trials: Sequence[Trial],
     capacity_users: int,
-    keep: Path,
+    requests_path: Path,
     count_hops: Callable[[TrialPlan], Hops | None],
 ) -> Trial:
     """Run one trial with its hops counted. A trial that cannot begin is `not-run`, with the reason."""
     try:
         hops = count_hops(plan)
-        return replace(run_trial(resolved(plan, trials, capacity_users), keep), hops=hops)
+        return replace(run_trial(resolved(plan, trials, capacity_users), requests_path), hops=hops)
     except NotRun as error:
         return replace(planned_trial(plan), reasons=[Reason("not-run", str(error))])
 
 
 def append_trial(run: Run, trial: Trial, began_s: float, started_s: float) -> Run:
-    """The run with one more trial, its times counted from the run's beginning."""
+    """Return the run with one more trial, whose times count from the beginning of the run."""
     now_s = time.monotonic()
     timed = replace(
         trial,

@@ -1,4 +1,4 @@
-"""What a request asks besides its server: the slow service, the database. Started for one trial, stopped with it."""
+"""The services behind a server, upstream and database: started for one trial, and stopped with it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,14 +14,14 @@ from bench.model.workloads import Request
 
 @dataclass(frozen=True)
 class Services:
-    """The services that run for a request; None for those it does not ask."""
+    """The services that run for a request; None for those that it does not use."""
 
     upstream: RunningServer | None = None
     database: Database | None = None
 
     @property
     def environment(self) -> dict[str, str]:
-        """Where the lab finds them."""
+        """Environment variables by which the lab finds them."""
         upstream = {"LAB_UPSTREAM_URL": self.upstream.url} if self.upstream else {}
         return upstream | (self.database.environment if self.database else {})
 
@@ -30,7 +30,7 @@ class Services:
 def serving_services(
     request: Request, *, cpus: Sequence[int] = (), max_connections: int | None = None
 ) -> Iterator[Services]:
-    """The services that the request asks, ready, on `cpus`. NotRun where one cannot start."""
+    """Start the services that the request uses, on `cpus`. Raises NotRun where one cannot start."""
     with ExitStack() as running:
         upstream = database = None
         if request.workload.needs_upstream:
@@ -42,7 +42,7 @@ def serving_services(
 
 @contextmanager
 def serving_all_services(stack: Stack, *, cpus: Sequence[int] = ()) -> Iterator[Services]:
-    """Every service that something in the stack's lab asks."""
+    """Start every service that something in the stack's lab uses."""
     lab = stack.lab
     with ExitStack() as running:
         calls_out = lab.is_django and lab.has_workloads
@@ -52,7 +52,7 @@ def serving_all_services(stack: Stack, *, cpus: Sequence[int] = ()) -> Iterator[
 
 
 def upstream_command(port: int) -> list[str]:
-    """The slow service that `fan_out` calls: plain ASGI on uvicorn."""
+    """The command of the slow service that `fan_out` calls: plain ASGI on uvicorn."""
     return [
         *("python", "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--lifespan", "off"),
         *("--no-access-log", "--log-level", "warning", "--timeout-keep-alive", "75", "--backlog", "2048"),
@@ -62,7 +62,7 @@ def upstream_command(port: int) -> list[str]:
 
 @contextmanager
 def serving_upstream(*, cpus: Sequence[int] = (), port: int | None = None) -> Iterator[RunningServer]:
-    """The upstream service on a free loopback port, ready. Nobody misses what it has not answered."""
+    """Start the upstream service on a free loopback port. It is ended at once: its open answers matter to no trial."""
     port = port or free_port()
     with serving(upstream_command(port), port, environment={}, cpus=cpus, grace_s=0) as server:
         yield server

@@ -1,4 +1,4 @@
-"""From what was seen in a window to the numbers of its trial. Pure: starts nothing, judges nothing."""
+"""From what was seen in a window to the numbers of its trial. Pure functions, which judge nothing."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0
 
 
 def metrics_of(trial: Trial, seen: WindowEvidence, where: CpuPlan, cores: int, engine: Engine | None = None) -> Trial:
-    """The trial with everything measured; `cores` is how many the server could keep busy.
+    """Return the trial with everything measured; `cores` is how many the server could keep busy.
 
-    Where no process of ours served (its memory is 0), there is nothing to say about the server.
+    Where no process of ours served (its memory is 0), the server's numbers are None.
     """
     counted = _counts(trial, seen.recording)
     is_sampled = seen.server[-1].rss_bytes > 0
@@ -43,7 +43,7 @@ def metrics_of(trial: Trial, seen: WindowEvidence, where: CpuPlan, cores: int, e
 
 
 def recoveries(trial: Trial, seen: WindowEvidence) -> list[Event]:
-    """When right answers came again after the database was back, as exactly as answers are counted in columns."""
+    """When right answers came again after the database was back, to the width of a column of answers."""
     return [_recovery(trial, event.at_s + event.for_s) for event in seen.events if event.code == "database-away"]
 
 
@@ -83,7 +83,7 @@ def _server_use(seen: WindowEvidence, where: CpuPlan, cores: int) -> ServerUse:
 
 
 def in_window(seen: WindowEvidence) -> list[process_usage.Reading]:
-    """The server's readings without those that came too late: they tell of a server that is asked nothing any more.
+    """The server's readings without those that came too late, when the load had ended.
 
     All of them where fewer than two are left; `gates.py` makes nothing of such a window.
     """
@@ -92,20 +92,20 @@ def in_window(seen: WindowEvidence) -> list[process_usage.Reading]:
     return inside if len(inside) > 1 else seen.server
 
 
-def _load_use(books: Recording, where: CpuPlan, engine: Engine) -> LoadUse:
-    """Several processes on too few cores are as busy as those are; of other machines the cores are not known."""
+def _load_use(recorded: Recording, where: CpuPlan, engine: Engine) -> LoadUse:
+    """Several processes on too few cores are as busy as these cores; the cores of other machines are not known."""
     cpus = where.load if engine.processes else []
-    crowded_s = 0.0 if engine.expect_workers or not cpus else sum(books.cpu_s) / len(cpus)
+    crowded_s = 0.0 if engine.expect_workers or not cpus else sum(recorded.cpu_s) / len(cpus)
     return LoadUse(
-        cpu_share=sum(books.cpu_s) / books.duration_s,
-        processes=len(books.cpu_s),
+        cpu_share=sum(recorded.cpu_s) / recorded.duration_s,
+        processes=len(recorded.cpu_s),
         cpus=cpus,
-        busiest_share=max([*books.cpu_s, crowded_s]) / books.duration_s,
+        busiest_share=max([*recorded.cpu_s, crowded_s]) / recorded.duration_s,
     )
 
 
 def _machine_use(seen: WindowEvidence) -> MachineUse | None:
-    """None where the load had ended before we came to read it: its CPU time would be another program's."""
+    """None where the load had ended before the last reading: its CPU time would count as another program's."""
     if not seen.all_there:
         return None
     return MachineUse(
@@ -116,28 +116,28 @@ def _machine_use(seen: WindowEvidence) -> MachineUse | None:
     )
 
 
-def _latencies(trial: Trial, books: Recording) -> Trial:
-    """Percentiles of right answers; of an open loop also what was not answered, as lower bounds."""
-    closed = replace(trial, latency_us=latency_of(books.histogram), histogram=encode_histogram(books.histogram))
+def _latencies(trial: Trial, recorded: Recording) -> Trial:
+    """Percentiles of right answers; in an open loop also of unanswered requests, as lower bounds."""
+    closed = replace(trial, latency_us=latency_of(recorded.histogram), histogram=encode_histogram(recorded.histogram))
     if not trial.is_open:
         return closed
     everything = histograms.new_histogram()
-    everything.add(books.histogram)
-    everything.add(books.histogram_censored)
+    everything.add(recorded.histogram)
+    everything.add(recorded.histogram_censored)
     return replace(
         closed,
         latency_us=latency_of(everything),
-        latency_at_least=at_least(books.histogram, books.histogram_censored),
-        latency_from_send_us=latency_of(books.histogram_from_send),
-        histogram_from_send=encode_histogram(books.histogram_from_send),
-        lateness_us=books.lateness_us,
+        latency_at_least=at_least(recorded.histogram, recorded.histogram_censored),
+        latency_from_send_us=latency_of(recorded.histogram_from_send),
+        histogram_from_send=encode_histogram(recorded.histogram_from_send),
+        lateness_us=recorded.lateness_us,
     )
 
 
 def at_least(answered: Any, censored: Any) -> list[str]:
     """The percentiles that are lower bounds: from the rank of the youngest unanswered request on.
 
-    A request that was given up at age t would have been answered later than t, so it could stand anywhere above.
+    A request that was given up at age t would have been answered later than t, so its latency is above t.
     """
     if not censored.get_total_count():
         return []
@@ -150,7 +150,7 @@ def at_least(answered: Any, censored: Any) -> list[str]:
 
 
 def _against_limit(trial: Trial, cores: int) -> Trial:
-    """S from the server's CPU time, the limit that follows from it, and what was used to the full."""
+    """S from the server's CPU time, the limit that follows from it, and the resource that was used to the full."""
     answered = trial.throughput_per_s * trial.duration_s if trial.throughput_per_s else 0.0
     restarted = any(event.code == "server-restarted" for event in trial.events)
     if not trial.server or not answered or restarted:

@@ -1,4 +1,4 @@
-"""The load from the outside: start its processes, give the go, gather and merge what they recorded.
+"""Starts the processes of a load, gives the go, and gathers what they recorded.
 
 A closed loop is Locust (`closed.py`), alone or as a master with workers here or on other machines; an open loop is
 `open_loop.py`. Both speak through files in one folder: see the head of `closed.py`.
@@ -65,16 +65,16 @@ class RunningLoad:
         return self.folder / "requests.csv.gz"
 
     def go(self) -> None:
-        """The server is ready: let the load in."""
+        """Let the load in: the server is ready."""
         (self.folder / "go").touch()
 
     def hand_in(self, within_s: float) -> Recording | None:
-        """End the window now and merge what was recorded; None where not all is there in time."""
+        """End the window now, and merge the recordings; None where they are not all there in time."""
         (self.folder / "stop").touch()
         return merge(self.parts()) if self._settled(within_s) else None
 
     def stop(self) -> None:
-        """End the load at once: what it had to say is in its recordings."""
+        """End the load at once; its recordings stay."""
         for process in self.processes:
             process.stop(within_s=0)
 
@@ -87,7 +87,7 @@ class RunningLoad:
         return window["start_s"], window["end_s"]
 
     def missing(self) -> str | None:
-        """A sentence about workers that have not found the master, if there are any."""
+        """A sentence about workers that have not found the master; None where all have."""
         arrived = len(list(self.folder.glob("worker-*")))
         if not self.engine.is_distributed or arrived == self.expected:
             return None
@@ -98,7 +98,7 @@ class RunningLoad:
         return f"{there}: start `lab load-worker --master {master}` where the others are to run."
 
     def refusal(self) -> str | None:
-        """The sentence of a worker that does not load our host, if there is one."""
+        """The sentence of a worker that refuses to load our host; None where none does."""
         path = self.folder / "refused"
         return json.loads(path.read_text())["sentence"] if path.exists() else None
 
@@ -111,7 +111,7 @@ class RunningLoad:
         return len(list(self.folder.glob("recording-*.json"))) == self.expected
 
     def lost_process(self) -> str | None:
-        """A sentence about a load process that ended, or left the master, without having recorded, if there is one."""
+        """A sentence about a load process that ended or left the master without a recording; None where none did."""
         lost = len(list(self.folder.glob("lost-*")))
         if lost and not self._settled(0.0):
             return f"{lost} of {self.expected} load processes went silent or left before the window was recorded."
@@ -125,7 +125,7 @@ class RunningLoad:
         return None
 
     def _settled(self, within_s: float) -> bool:
-        """True when all recordings are there; a file may appear just after its process was seen to end."""
+        """Wait for all recordings: a file may appear just after its process was seen to end."""
         deadline = time.monotonic() + within_s
         while not self.is_recorded() and time.monotonic() < deadline:
             time.sleep(POLL_S)
@@ -133,7 +133,7 @@ class RunningLoad:
 
 
 def commands(spec: LoadSpec, folder: Path, engine: Engine) -> list[list[str]]:
-    """The load's command lines: one alone, or the Locust master's first and then one for each worker here."""
+    """The commands that start the load: the open loop, one Locust, or a Locust master and then its workers here."""
     if isinstance(spec.load, Open):
         return [[*OPEN_LOOP, *_open_arguments(spec, spec.load, folder)]]
     closed = [*LOCUST, *_closed_arguments(spec, spec.load, folder)]
@@ -149,7 +149,7 @@ def commands(spec: LoadSpec, folder: Path, engine: Engine) -> list[list[str]]:
 
 
 def worker_command(master: str, port: int | str) -> list[str]:
-    """A Locust worker, who learns everything else from its master."""
+    """The command of a Locust worker, which learns everything else from its master."""
     return [*LOCUST, *QUIET, "--worker", "--master-host", master, "--master-port", str(port)]
 
 
@@ -183,7 +183,7 @@ def _arguments(spec: LoadSpec, folder: Path, prefix: str) -> list[str]:
 def running_load(
     spec: LoadSpec, folder: Path, *, engine: Engine, cpus: Sequence[int], allowed: bool = False
 ) -> Iterator[RunningLoad]:
-    """Load processes that boot and then wait for `go`; stopped on the way out, whatever happened.
+    """Start load processes, which boot and then wait for `go`; stop them on the way out, whatever happened.
 
     `allowed`: the user said that a target beyond loopback is theirs.
     """

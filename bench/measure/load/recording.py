@@ -65,7 +65,7 @@ class Recording:
 
     @property
     def lost(self) -> int:
-        """What the books do not account for; exactly 0 unless the load is broken (checklist: accounting)."""
+        """Requests that the accounting misses; exactly 0 unless the load is broken (checklist: accounting)."""
         ended = self.completed + self.failed + self.timed_out + self.dropped + self.in_flight
         return self.carried_in + self.issued - ended
 
