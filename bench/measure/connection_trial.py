@@ -32,12 +32,13 @@ from bench.measure.processes import Process, start
 from bench.measure.readiness import RunningServer
 from bench.measure.services import Services
 from bench.measure.strategy import Strategy
+from bench.measure.trial_metrics import machine_use
 from bench.measure.wave_metrics import wave_metrics_of
 from bench.model import trial_record
 from bench.model.histograms import decode_histogram, latency_of
 from bench.model.load import ConnectionLoad, Held, Leaving, Waves
 from bench.model.trial_plan import CHECKOUTS, TrialPlan
-from bench.model.trial_record import LeavingResult, LoadUse, MachineUse, Reason, ServerUse, Trial
+from bench.model.trial_record import LeavingResult, LoadUse, Reason, ServerUse, Trial
 from bench.model.workloads import parse_request
 
 LOOK_EVERY_S = 0.05
@@ -221,7 +222,6 @@ def _require_alive(server: RunningServer, driver: Process | None, deadline_s: fl
 def _with_numbers(trial: Trial, plan: TrialPlan, seen: ConnectionEvidence, where: CpuPlan) -> Trial:
     first, last = seen.ours[0], seen.ours[-1]
     took_s = last.at_s - first.at_s
-    others = (last.machine_s - first.machine_s - last.cpu_s + first.cpu_s) / took_s
     cpu_s = sum(seen.wrote["cpu_s"].values())
     return replace(
         trial,
@@ -238,7 +238,7 @@ def _with_numbers(trial: Trial, plan: TrialPlan, seen: ConnectionEvidence, where
             cpus=where.server,
         ),
         load=LoadUse(cpu_share=cpu_s / took_s, processes=1, cpus=where.load, busiest_share=cpu_s / took_s),
-        machine=MachineUse(round(max(0.0, others), 3), round((last.stolen_s - first.stolen_s) / took_s, 3)),
+        machine=machine_use(first, last),
         samples=process_usage.samples_of(seen.server, seen.before.at_s),
         events=stalls.lab_gaps(within(seen.held_up, seen.before.at_s, seen.after.at_s)),
         duration_s=took_s,
