@@ -10,7 +10,7 @@ from bench.base.options import (
     header,
     host,
     http_address,
-    positive_numbers,
+    rates_per_s,
     seconds,
     whole,
     wholes,
@@ -120,7 +120,7 @@ def _add_run(commands: Any) -> None:
 def _engine_options(parser: argparse.ArgumentParser) -> None:
     engine = parser.add_argument_group("the load, and where it comes from and goes to")
     engine.add_argument(
-        *("--rate",), dest="rates", action="extend", type=positive_numbers, default=[], metavar="R",
+        *("--rate",), dest="rates", action="extend", type=rates_per_s, default=[], metavar="R",
         help="an open loop: requests/s on a schedule, whatever happens: 100,200",
     )  # fmt: skip
     engine.add_argument("--schedule", choices=["poisson", "constant"], default="poisson", help="of an open loop")

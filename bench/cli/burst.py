@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.base import files
-from bench.base.console import console, guarded, print_json, shown
+from bench.base.console import console, print_json, relative_to_here, run_program
 from bench.base.errors import ExitCode
 from bench.base.options import Parser, whole, words
 from bench.measure.load.burst import MAX_REQUESTS, Answer, Burst, burst
@@ -78,10 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_json([asdict(one) for one in bursts])
     else:
         show(bursts, console())
-    console(stderr=True).print(f"picture: {shown(arguments.out)}", highlight=False, markup=False, soft_wrap=True)
+    console(stderr=True).print(
+        f"picture: {relative_to_here(arguments.out)}", highlight=False, markup=False, soft_wrap=True
+    )
     all_right = all(answer.ok for one in bursts for answer in one.answers)
     return ExitCode.FINE if all_right else ExitCode.INVALID
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.base.console import announce, console, guarded, print_json, print_text, shown
+from bench.base.console import announce, console, print_json, print_text, relative_to_here, run_program
 from bench.base.errors import ExitCode, NotKept
 from bench.cli.arguments import build_parser
 from bench.model import run_record, run_store
@@ -165,10 +165,10 @@ def show(finished: run_record.Run, folder: Path, *, as_json: bool) -> None:
         path = write_report(finished, folder)
     except OSError as error:
         raise NotKept(
-            f"The report could not be written to {shown(folder)} ({error.strerror or error}): "
+            f"The report could not be written to {relative_to_here(folder)} ({error.strerror or error}): "
             f"make room there, then `lab report {folder}` draws it."
         ) from None
-    console(stderr=True).print(f"report: {shown(path)}", soft_wrap=True, highlight=False, markup=False)
+    console(stderr=True).print(f"report: {relative_to_here(path)}", soft_wrap=True, highlight=False, markup=False)
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -242,7 +242,10 @@ def point_latest_at(folder: Path) -> None:
     except OSError as error:
         with suppress(OSError):
             link.unlink()
-        announce(f"{shown(latest)} does not lead to this run ({error.strerror}): `lab report {folder.name}` shows it.")
+        announce(
+            f"{relative_to_here(latest)} does not lead to this run ({error.strerror}): "
+            f"`lab report {folder.name}` shows it."
+        )
 
 
 def is_link_beside(path: Path) -> bool:
@@ -274,7 +277,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = build_parser().parse_args(argv)
         return COMMANDS[arguments.command](arguments)
 
-    return guarded(does)
+    return run_program(does)
 
 
 if __name__ == "__main__":

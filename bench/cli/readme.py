@@ -15,7 +15,7 @@ from typing import NamedTuple
 from bench.analyse.findings import findings_of
 from bench.analyse.rows import Row, lab_of, rows_of
 from bench.base import files
-from bench.base.console import guarded
+from bench.base.console import run_program
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
 from bench.base.options import Parser
@@ -393,4 +393,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

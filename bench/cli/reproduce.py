@@ -17,7 +17,7 @@ from typing import Literal
 
 from bench.analyse.findings import ClaimFinding, finding_for, findings_of
 from bench.base import files
-from bench.base.console import guarded, shown
+from bench.base.console import relative_to_here, run_program
 from bench.base.errors import ExitCode, LabError
 from bench.base.options import Parser
 from bench.cli import verify
@@ -227,7 +227,7 @@ def publish(text: str, folder: Path) -> None:
     if job:
         with Path(job).open("a", encoding="utf-8") as file:
             file.write(text)
-    print(f"summary: {shown(folder / SUMMARY)}", file=sys.stderr)
+    print(f"summary: {relative_to_here(folder / SUMMARY)}", file=sys.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -248,4 +248,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

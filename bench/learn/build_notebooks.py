@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from rich.progress import track
 
 from bench.base import files
-from bench.base.console import console, guarded
+from bench.base.console import console, run_program
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
 from bench.base.options import Parser
@@ -95,4 +95,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

@@ -15,7 +15,7 @@ from statistics import median
 import msgspec
 from rich.progress import track
 
-from bench.base.console import console, guarded, print_json
+from bench.base.console import console, print_json, run_program
 from bench.base.errors import ExitCode, LabError, MissingDependency
 from bench.base.options import Parser, seconds, whole
 from bench.measure import cpu_placement
@@ -206,4 +206,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

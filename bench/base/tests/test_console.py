@@ -50,7 +50,7 @@ def printed_to(where: int, *words: str) -> tuple[int, list[str]]:
 
 def printed_in(encoding: str, does: str) -> bytes:
     """What a program of the bench prints with that encoding of its streams."""
-    code = f"from bench.base.console import console, guarded, print_json\nguarded(lambda: {does} or 0)"
+    code = f"from bench.base.console import console, print_json, run_program\nrun_program(lambda: {does} or 0)"
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=files.ROOT, env=environment, capture_output=True, timeout=60

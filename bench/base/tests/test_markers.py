@@ -236,7 +236,7 @@ def test_a_picture_is_not_written_over_a_file_of_another_kind(tmp_path: Path) ->
     mine.write_text("import django\n")
     done = lab("trace", "bare_asgi@uvicorn", "hello", "--svg", str(mine))
     assert (done.returncode, mine.read_text()) == (2, "import django\n")
-    assert f"lab: {mine} is there and holds something else: name another file." in done.stderr.splitlines()
+    assert f"lab: {mine} exists and holds something else: name another file." in done.stderr.splitlines()
 
 
 def test_a_named_file_is_replaced_where_it_holds_the_same_kind_of_thing(tmp_path: Path) -> None:

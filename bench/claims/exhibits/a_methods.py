@@ -24,7 +24,7 @@ from typing import Any
 from rich.table import Table
 
 from bench.base import files
-from bench.base.console import console, guarded, print_json
+from bench.base.console import console, print_json, run_program
 from bench.base.errors import ExitCode, NotRun
 from bench.base.options import Parser
 from bench.measure.processes import work_folder
@@ -240,4 +240,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

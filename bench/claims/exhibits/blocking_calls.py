@@ -29,7 +29,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.base import files
-from bench.base.console import console, guarded, print_json
+from bench.base.console import console, print_json, run_program
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
 from bench.base.options import Parser
@@ -310,4 +310,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

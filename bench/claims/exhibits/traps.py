@@ -21,7 +21,7 @@ import msgspec
 from rich.table import Table
 
 from bench.base import files
-from bench.base.console import console, guarded, print_json
+from bench.base.console import console, print_json, run_program
 from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.options import Parser
@@ -184,4 +184,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

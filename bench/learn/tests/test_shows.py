@@ -14,7 +14,7 @@ import psutil
 import pytest
 from rich.console import Console
 
-from bench.base.console import guarded
+from bench.base.console import run_program
 from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.polling import eventually
@@ -134,7 +134,7 @@ def test_a_terminal_that_is_too_small_gets_a_sentence() -> None:
 
 
 def test_a_phase_too_short_to_count_in_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert guarded(lambda: show_stall.main(["--phase", "1"])) == ExitCode.USAGE
+    assert run_program(lambda: show_stall.main(["--phase", "1"])) == ExitCode.USAGE
     assert "--phase 1 is too short" in capsys.readouterr().err
 
 
