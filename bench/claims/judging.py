@@ -17,8 +17,6 @@ from bench.model import experiment
 from bench.model.run_record import Assertion, Run
 
 ASKED = ", asked: "
-ORDER: tuple[Outcome, ...] = ("refuted", "cannot tell", "supported")
-"""The first of these that a piece of evidence comes to is what the claim comes to."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,8 @@ class Judged:
 
     @property
     def finding(self) -> Outcome:
-        """Return the first finding in ORDER that a part came to. Raises ValueError if no part decides."""
-        return min((part.finding for part in self.parts if part.finding), key=ORDER.index)
+        """Return the first finding in WEAKEST_FIRST that a part came to. Raises ValueError if no part decides."""
+        return min((part.finding for part in self.parts if part.finding), key=stats.WEAKEST_FIRST.index)
 
     @property
     def sentence(self) -> str:
@@ -94,9 +92,9 @@ def finding_of(evidence: OfFacts, found: Mapping[str, Any]) -> Outcome | None:
         *(_side(found[name] == value) for name, value in evidence.is_.items()),
         *(_side(found[name] >= value) for name, value in evidence.least.items()),
         *(_side(found[name] <= value) for name, value in evidence.most.items()),
-        *(stats.finding_between(interval_of(found[name]), *bounds) for name, bounds in evidence.within.items()),
+        *(stats.judge_between(interval_of(found[name]), *bounds) for name, bounds in evidence.within.items()),
     ]
-    return min(values, key=ORDER.index)
+    return min(values, key=stats.WEAKEST_FIRST.index)
 
 
 def _side(holds: bool) -> Outcome:
@@ -158,7 +156,7 @@ def _of_run(evidence: OfRun, material: ReferenceMaterial) -> Part:
         near = ", too near to tell" if finding == "cannot tell" else ""
         return Part(evidence, finding, told(evidence, {**claim.left, "seen": measured(found)}) + near)
     seen = [_at(evidence, step, run) for step in evidence.steps]
-    finding = min((each.finding for each in seen), key=ORDER.index) if evidence.decides else None
+    finding = min((each.finding for each in seen), key=stats.WEAKEST_FIRST.index) if evidence.decides else None
     return Part(evidence, finding, told(evidence, {**claim.left, "turn": turn(seen, ends=not evidence.decides)}))
 
 
