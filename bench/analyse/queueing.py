@@ -1,4 +1,4 @@
-"""What queueing theory allows and predicts for a trial: its limit, and its curve against users.
+"""Queueing theory: the limit of throughput, and predicted curves of throughput and response time against users.
 
 Symbols: N users, Z think time, L wait for I/O, S CPU time per request, W (or T) threads. Nothing here is
 fitted: S is measured from the server's CPU time, the rest is the trial's own description.
@@ -155,7 +155,7 @@ def _pool_times_s(users: int, io_wait_s: float, cpu_s: float, threads: int, core
 def _bounds_per_s(
     users: int, io_wait_s: float, cpu_s: float, threads: int | None, cores: int, think_s: float
 ) -> dict[Bottleneck, float]:
-    """Return every bound in requests/s, in the order in which `limiter` prefers them."""
+    """Return every bound in requests/s, in the order in which `predicted_bottleneck` prefers them."""
     _check([users], io_wait_s, cpu_s, threads, cores, think_s)
     return {
         "users": _per_s(users, think_s + io_wait_s + cpu_s),
