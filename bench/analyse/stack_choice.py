@@ -77,7 +77,7 @@ class Price:
 
 @dataclass(frozen=True)
 class Option:
-    """How a stack is predicted to serve a case. `slots`: threads of its pool, None if unbounded. `fits`: into memory."""
+    """How a stack is predicted to serve a case. `slots`: its threads, None if unbounded. `fits`: into memory."""
 
     lab: str
     slots: int | None
