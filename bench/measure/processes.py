@@ -21,7 +21,7 @@ from bench.base.files import ROOT
 from bench.base.markers import hold_marker, is_abandoned
 from bench.measure import launch
 from bench.measure.variables import clean_environment
-from bench.model.redaction import hidden_here
+from bench.model.redaction import hide_own_credentials
 
 STOP_WITHIN_S = 3.0
 WORK_MARKER = ".made-by-the-lab"
@@ -72,7 +72,7 @@ class Process:
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - MOST_OF_LOG_BYTES))
             end = file.read(MOST_OF_LOG_BYTES).decode(errors="replace")
-        return hidden_here("\n".join(end.splitlines()[-lines:]))
+        return hide_own_credentials("\n".join(end.splitlines()[-lines:]))
 
     def end_offspring(self) -> None:
         """Kill all descendants while the process is there to adopt orphans: also those that are only being forked."""

@@ -113,7 +113,7 @@ def planned_trial(plan: TrialPlan) -> Trial:
         middleware=list(plan.middleware),
         repeat=plan.repeat,
         io_wait_s=plan.request.io_wait_s(plan.stack),
-        overlaps=plan.request.workload.overlaps(plan.stack.lab),
+        overlaps=plan.stack.lab.views in plan.request.workload.overlapping_views,
         slots=plan.request.slots(plan.stack),
         **({"users": None} | stored_fields(plan.load)),
     )

@@ -13,11 +13,11 @@ LONGEST_MESSAGE = 4000
 Verdict = Literal["ok", "degraded", "invalid", "aborted", "not-run"]
 ANSWERED_EVERY_S = 0.2
 MOST_COLUMNS = 120
-"""Samples and columns of a window, so that a long one still fits into 12 kB of run.json."""
+"""Samples and columns of a window: a long window still fits into 12 kB of run.json."""
 
 
-def shortened(text: str) -> str:
-    """The text, or its beginning and its end where it is longer than LONGEST_MESSAGE: a server may log without end."""
+def shorten(text: str) -> str:
+    """Keep the beginning and the end of a text that is longer than LONGEST_MESSAGE: a server may log without end."""
     if len(text) <= LONGEST_MESSAGE:
         return text
     half = LONGEST_MESSAGE // 2
@@ -32,7 +32,7 @@ class Reason:
     message: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", shortened(self.message))
+        object.__setattr__(self, "message", shorten(self.message))
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that befell the window: when it began, counted from the window's start, and how long it lasted."""
+    """Something that happened in the window. `at_s` counts from the window's start, `for_s` is how long it lasted."""
 
     code: Name
     at_s: Number
@@ -56,11 +56,11 @@ class Event:
     message: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", shortened(self.message))
+        object.__setattr__(self, "message", shorten(self.message))
 
 
 ASKED_FOR = ("frozen", "database-away")
-"""Events that the experiment itself brings about."""
+"""Codes of events that the experiment itself causes."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ class Hops:
 
     @property
     def both(self) -> int:
-        """To a thread and to a loop together."""
+        """Return the crossings to threads and to the loop together."""
         return self.sync_to_async + self.async_to_sync
 
 
 @dataclass(frozen=True)
 class MachineUse:
-    """Cores kept busy in the window by whatever is neither server nor load nor lab, and cores lost to the host."""
+    """Cores kept busy in the window by other programs than server, load and lab, and cores taken by the host."""
 
     other_cores: Number
     stolen_cores: Number
@@ -210,7 +210,7 @@ class WavesResult:
 
 @dataclass(frozen=True)
 class Samples:
-    """The server through the window: equally long columns, `at_s` counted from the window's start."""
+    """Samples of the server in the window: equally long columns, `at_s` counted from the window's start."""
 
     at_s: list[Number] = field(default_factory=list)
     cpu_share: list[Number] = field(default_factory=list)
@@ -306,7 +306,7 @@ class Trial:
 
     @property
     def is_open(self) -> bool:
-        """True where requests left on a schedule whatever happened."""
+        """True for an open loop."""
         return isinstance(self.offered_load, Open)
 
     @property
@@ -316,9 +316,9 @@ class Trial:
 
     @property
     def lower_bounds(self) -> list[str]:
-        """Percentiles that are lower bounds: all where nobody's wait fits into warm-up and window.
+        """Return the percentiles that are lower bounds: all, if users wait longer than warm-up and window last.
 
-        By Little's law each of N users waits N/X in a closed loop without a pause; who was answered earlier was early.
+        By Little's law each of N users waits N/X in a closed loop without a pause. Earlier answers are the early part.
         """
         seen_s = self.warmup_s + self.duration_s
         if self.users and self.throughput_per_s and not self.rate_per_s and self.users / self.throughput_per_s > seen_s:
@@ -327,12 +327,12 @@ class Trial:
 
     @property
     def is_measured(self) -> bool:
-        """True where the numbers may be shown; `degraded` ones are shown hollow, with their reasons."""
+        """True if the numbers may be shown; those of `degraded` trials are shown hollow, with their reasons."""
         return self.verdict in ("ok", "degraded")
 
 
 def values_of(trials: Iterable[Trial], measure: str) -> list[float]:
-    """The numbers at a dotted path, of the trials that have them. AttributeError where no trial could."""
+    """Return the numbers at a dotted path of all trials that have them. Raises AttributeError if none can have it."""
     values = (_follow(trial, measure.split(".")) for trial in trials)
     return [float(value) for value in values if value is not None]
 
@@ -342,5 +342,5 @@ def _follow(start: object, path: Sequence[str]) -> Any:
 
 
 def column_s(window_s: float) -> float:
-    """Width of the columns in which answers are counted and the server is sampled, in seconds."""
+    """Return the width in s of the columns in which answers are counted and the server is sampled."""
     return max(ANSWERED_EVERY_S, window_s / MOST_COLUMNS)

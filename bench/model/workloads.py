@@ -1,6 +1,6 @@
-"""The workloads as the bench sees them: the URL, the one right answer, and how long a request must wait.
+"""The one list of workloads: for each its parameters, its right answer, and how long a request must wait.
 
-`wait?ms=10` is the notation for a workload with parameters; what is left out has its default.
+`wait?ms=10` is the notation for a workload with parameters; parameters left out have their defaults.
 """
 
 import json
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from bench.base.errors import UsageError, nearest
-from bench.model.stacks import Lab, Stack
+from bench.model.stacks import Lab, Stack, Views
 
 Parameters = Mapping[str, int]
 
@@ -19,8 +19,8 @@ class Workload:
     """What one request does. `io_wait_s` is L, the wait that no amount of CPU can shorten, in a given lab.
 
     `body` gives the one right answer; None where each answer differs. A `feed` is no JSON but a stream of events.
-    `overlaps`: whether in that lab parts of a request wait while others compute, so that it takes less than L + S.
-    `may_tear`: a bad example, whose payments may be left half done; any other that leaves one makes its trial invalid.
+    `overlapping_views`: the views in which parts of a request wait while others compute, so that it takes less than
+    L + S. `may_tear`: a bad example that may leave payments half done; in any other workload that is `invalid`.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Workload:
     needs_database: bool = False
     blocks_loop: bool = False
     may_tear: bool = False
-    overlaps: Callable[[Lab], bool] = lambda lab: False
+    overlapping_views: tuple[Views, ...] = ()
     content_type: str = "application/json"
 
 
@@ -54,16 +54,8 @@ def _feed_wait(parameters: Parameters, lab: Lab) -> float:
     return (parameters["n"] - 1) * parameters["ms"] / 1000
 
 
-def _in_threads(lab: Lab) -> bool:
-    return True
-
-
-def _gathered(lab: Lab) -> bool:
-    return lab.views == "async"
-
-
 def _waits_in_a_row(parameters: Parameters, lab: Lab) -> float:
-    """Also where they are gathered: the ORM asks one query of a request after the other."""
+    """Return n times ms: the ORM runs the queries of a request one after the other, even if they are gathered."""
     return parameters["n"] * parameters["ms"] / 1000
 
 
@@ -122,7 +114,7 @@ WORKLOADS = {
             _fan_out_wait,
             {"n": 5, "ms": 100},
             needs_upstream=True,
-            overlaps=_gathered,
+            overlapping_views=("async",),
         ),
         Workload(
             "fan_out_threads",
@@ -131,7 +123,7 @@ WORKLOADS = {
             _one_wait,
             {"n": 5, "ms": 100},
             needs_upstream=True,
-            overlaps=_in_threads,
+            overlapping_views=("sync", "async"),
         ),
         Workload(
             "burn",
@@ -179,7 +171,7 @@ WORKLOADS = {
             _one_wait,
             {"n": 5, "ms": 20},
             needs_database=True,
-            overlaps=_in_threads,
+            overlapping_views=("sync", "async"),
         ),
         Workload(
             "hold",
@@ -231,7 +223,7 @@ class Request:
 
     @property
     def name(self) -> str:
-        """The notation that `parse_request` reads back."""
+        """Return the notation that `parse_request` reads."""
         query = "&".join(f"{key}={value}" for key, value in self.parameters.items())
         return self.workload.name + (f"?{query}" if query else "")
 
@@ -242,15 +234,15 @@ class Request:
 
     @property
     def body(self) -> bytes | None:
-        """The exact bytes of a right answer; None where each answer differs (whoami)."""
+        """Return the exact bytes of a right answer; None if each answer differs (whoami)."""
         return None if self.workload.body is None else self.workload.body(self.parameters)
 
     def io_wait_s(self, stack: Stack) -> float:
-        """L of this request in that stack, in seconds."""
+        """Return L of this request in that stack, in s."""
         return self.workload.io_wait_s(self.parameters, stack.lab)
 
     def slots(self, stack: Stack) -> int | None:
-        """W: how many of these requests the stack can have waiting at once; None: no bound."""
+        """Return W, how many of these requests can wait in the stack at once; None if there is no bound."""
         if self.workload.blocks_loop and stack.lab.interface == "asgi" and stack.lab.views == "async":
             return stack.budget.processes
         return stack.request_slots
@@ -261,7 +253,7 @@ class Request:
 
 
 def parse_request(text: str) -> Request:
-    """Read `workload[?name=value&...]`; UsageError where a name is unknown or a value out of bounds."""
+    """Read `workload[?name=value&...]`. Raises UsageError if a name is unknown or a value out of bounds."""
     name, _, query = text.partition("?")
     workload = WORKLOADS.get(name)
     if workload is None:

@@ -16,7 +16,7 @@ import httpx
 
 from bench.claims.exhibits.trap_checks import Visitor
 from bench.measure.readiness import RunningServer, serving_stack
-from bench.model.redaction import hidden_here
+from bench.model.redaction import hide_own_credentials
 from bench.model.servers import SERVERS, Budget, Interface
 from bench.model.stacks import Lab, Stack
 
@@ -163,7 +163,7 @@ def error_logged(log: str, file: Path) -> str:
     errors = RAISED.findall(log)
     lines = re.findall(rf'File "[^"]*/{re.escape(file.name)}", line (\d+)', log)
     where = f" in line {lines[-1]}" if lines else ""
-    return f"`{errors[-1][0]}`{where}{hidden_here(errors[-1][1]).rstrip('.')}" if errors else ""
+    return f"`{errors[-1][0]}`{where}{hide_own_credentials(errors[-1][1]).rstrip('.')}" if errors else ""
 
 
 def ms_since(began_s: float) -> int:

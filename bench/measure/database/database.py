@@ -20,7 +20,7 @@ from bench.base.errors import NotRun, UsageError
 from bench.measure.database import postgres_cluster
 from bench.measure.database.postgres_binaries import WHEEL, Binaries, of_system, of_wheel
 from bench.measure.processes import Process, start, work_folder
-from bench.model.redaction import HIDDEN, VARIABLE, hidden, hidden_here
+from bench.model.redaction import HIDDEN, VARIABLE, hide_credentials, hide_own_credentials
 from labs.common.addresses import is_quoted
 
 Kind = Literal["given", "system", "wheel", "sqlite"]
@@ -158,7 +158,7 @@ class Database:
         """The text without the user and the password of the URL; the user of a throw-away one is no secret."""
         if self._cluster:
             return text.replace(self._cluster.password, HIDDEN)
-        return hidden(text, self._url)
+        return hide_credentials(text, self._url)
 
     def leave(self) -> None:
         """Close our own connection; the next question opens another."""
@@ -263,7 +263,7 @@ def given() -> Database:
         with closing(_enter_given(entry)) as connection:
             version = str(connection.info.parameter_status("server_version")).split()[0]
     except psycopg.Error as error:
-        reason = hidden_here(_first_line(error))
+        reason = hide_own_credentials(_first_line(error))
         raise NotRun(
             f"The database that {VARIABLE} names does not answer: {reason}. Start it, or unset the variable."
         ) from None
@@ -295,7 +295,7 @@ def _fill(url: str) -> None:
         try:
             postgres_cluster.finish(Process(command, popen, log, []), "Making the tables")
         except NotRun as error:
-            raise NotRun(hidden(str(error), url)) from None
+            raise NotRun(hide_credentials(str(error), url)) from None
 
 
 def _in_a_file(folder: Path) -> Database:

@@ -29,7 +29,7 @@ from bench.measure.ports import free_port, require_free
 from bench.measure.processes import Process, has_ended
 from bench.measure.tests.postgresql import require_postgresql
 from bench.measure.tests.processes import TIME_LIMIT_S, end, running
-from bench.model.redaction import HIDDEN, VARIABLE, hidden
+from bench.model.redaction import HIDDEN, VARIABLE, hide_credentials
 from bench.model.servers import HOST
 
 FINDERS: dict[str, Callable[[], Binaries]] = {"system": of_system, "wheel": of_wheel}
@@ -483,7 +483,7 @@ def test_user_and_password_are_hidden_in_every_form(address: str) -> None:
     assert not tells(hide(text))
     assert "localhost/shop" in hide(text)
     assert hide(f"{USER}s are not hidden") == f"{USER}s are not hidden"
-    assert hidden("nothing to hide", "sqlite:////a/b") == "nothing to hide"
+    assert hide_credentials("nothing to hide", "sqlite:////a/b") == "nothing to hide"
 
 
 def test_the_end_of_a_log_has_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
