@@ -105,20 +105,18 @@ def _expectation(claim: Assertion, unit: str = "", per_unit: float = 1) -> str:
 
 
 def _pick(trials: Sequence[Trial], selector: dict[str, Any]) -> list[Trial]:
-    return [trial for trial in trials if _fits(trial, selector)]
-
-
-def _fits(trial: Trial, selector: dict[str, Any]) -> bool:
-    return (
-        trial.stack == selector["stack"]
+    return [
+        trial
+        for trial in trials
+        if trial.stack == selector["stack"]
         and selector.get("request") in (None, trial.request, trial.workload)
         and _fits_load(trial, selector)
         and selector.get("middleware") in (None, trial.middleware)
-    )
+    ]
 
 
 def _fits_load(trial: Trial, selector: dict[str, Any]) -> bool:
-    """Any load where none is named; a share stands for whatever rate it was; else users and rate, absent or not."""
+    """True if the selector names no load, or the trial's; a share of the capacity fits at any rate."""
     if not any(name in selector for name in STORED):
         return True
     share = selector.get("capacity_share")

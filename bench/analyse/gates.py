@@ -83,8 +83,8 @@ def _invalidating(trial: Trial, lost: int, shortest_s: float | None) -> Iterator
         yield Reason("wrong-answers", f"{wrong} of {answered} answers had another body than the contract's.")
     if not trial.throughput_per_s:
         yield Reason("no-answers", f"No request was answered rightly in the window{_error_counts(trial)}.")
-    if is_too_early(trial, shortest_s):
-        yield too_early(trial, shortest_s or 0.0)
+    if early := list(too_early(trial, shortest_s)):
+        yield from early
     elif _is_above_limit(trial):
         yield Reason("above-limit", f"{_share_of_limit(trial):.0%} of the physical limit: {_whose_fault(trial)}.")
 
@@ -108,18 +108,14 @@ def reasons_of(trial: Trial, code: str) -> Iterator[Reason]:
         yield Reason(code, found[0] + (f" It happened {len(found)} times." if len(found) > 1 else ""))
 
 
-def is_too_early(trial: Trial, shortest_s: float | None) -> bool:
-    """True if a right answer came before its wait was over, which no server can do."""
-    return shortest_s is not None and shortest_s < least_s(trial.io_wait_s, trial.parameters)
-
-
-def too_early(trial: Trial, shortest_s: float) -> Reason:
-    """Return the reason for a trial whose quickest answer came sooner than its wait allows."""
-    return Reason(
-        "too-early",
-        f"An answer came after {1000 * shortest_s:.1f} ms, and each has to wait {1000 * trial.io_wait_s:g} ms: "
-        f"what answers does not do the work.",
-    )
+def too_early(trial: Trial, shortest_s: float | None) -> Iterator[Reason]:
+    """Yield a reason if the quickest right answer came before its wait was over, which no server can do."""
+    if shortest_s is not None and shortest_s < least_s(trial.io_wait_s, trial.parameters):
+        yield Reason(
+            "too-early",
+            f"An answer came after {1000 * shortest_s:.1f} ms, and each has to wait {1000 * trial.io_wait_s:g} ms: "
+            f"what answers does not do the work.",
+        )
 
 
 def _is_above_limit(trial: Trial) -> bool:

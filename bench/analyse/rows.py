@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.analyse import queueing, stats, utilisation
 from bench.analyse.usable_trials import is_usable, why_unusable
-from bench.model.histograms import decode_histogram, new_histogram
+from bench.model.histograms import merge_histograms
 from bench.model.load import ConnectionLoad, Load, Open
 from bench.model.run_record import Run
 from bench.model.trial_record import Reason, Trial, Verdict, values_of
@@ -171,11 +171,7 @@ class Row:
     @cached_property
     def histogram(self) -> Any:
         """The latencies of all measured restarts in one HdrHistogram, added without loss."""
-        merged = new_histogram()
-        for trial in self.measured:
-            if trial.histogram:
-                merged.add(decode_histogram(trial.histogram))
-        return merged
+        return merge_histograms(trial.histogram for trial in self.measured)
 
 
 _median_interval = cache(stats.median_interval)

@@ -3,6 +3,7 @@
 import base64
 import struct
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 from bench.model.bounds import MOST
@@ -39,6 +40,14 @@ def decode_histogram(text: str) -> Any:
     if not 0 <= histogram.get_total_count() <= MOST:
         raise ValueError("counts that overflow")
     return histogram
+
+
+def merge_histograms(texts: Iterable[str | None]) -> Any:
+    """Decode the texts that are not None or empty, and add the histograms count by count. Raises ValueError."""
+    merged = new_histogram()
+    for text in filter(None, texts):
+        merged.add(decode_histogram(text))
+    return merged
 
 
 def _require_our_bounds(encoded: bytes) -> None:
