@@ -3,7 +3,8 @@
 Locust's exit status is not used: it is 0 even if a worker was killed or every connection was refused.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from bench.analyse.stats import halves_differ, littles_law_error, littles_law_noise
 from bench.analyse.utilisation import CLIENT_FULL, ceiling_per_s, least_s
@@ -36,40 +37,43 @@ def judge(
     `lost`: requests missing from the load's accounting. `mean_latency_s`, `shortest_s`: latencies of right answers.
     """
     invalid = list(_invalidating(trial, lost, shortest_s)) or list(_unseen(trial))
+    degraded = chain(_answer_checks(trial, mean_latency_s), _load_checks(trial), _machine_checks(trial))
+    return _verdict(invalid, degraded)
+
+
+def _verdict(invalid: list[Reason], degraded: Iterable[Reason]) -> tuple[Verdict, list[Reason]]:
+    """Return the worst verdict that has reasons. `degraded` is not evaluated if there are `invalid` ones."""
     if invalid:
         return "invalid", invalid
-    degraded = [*_answer_checks(trial, mean_latency_s), *_load_checks(trial), *_machine_checks(trial)]
-    return ("degraded" if degraded else "ok"), degraded
+    reasons = list(degraded)
+    return ("degraded" if reasons else "ok"), reasons
 
 
 def judge_connections(
     trial: Trial, *, shortest_s: float | None, missed_a_phase: bool, driver_shares: Mapping[str, float]
 ) -> tuple[Verdict, list[Reason]]:
-    """As `judge`, for a trial of connections.
+    """Judge a trial of connections as `judge` does others.
 
-    `shortest_s`: the shortest time of a right answer, where it was kept. `missed_a_phase`: a phase began while the lab
-    was held up. `driver_shares`: of its core that the driver used in the phases whose delays are measured.
+    `shortest_s`: the shortest latency of a right answer, if it was recorded. `missed_a_phase`: a phase began while the
+    lab itself did not run. `driver_shares`: the share of its core that the driver used, for each phase with measured
+    delays.
     """
     invalid = list(_invalid_connections(trial, shortest_s)) or list(
         reasons_of(trial, "lab-gap") if missed_a_phase else ()
     )
-    if invalid:
-        return "invalid", invalid
-    degraded = [
+    busy = (
         Reason("client-limited", f"The driver used {share:.0%} of its core while {phase}: delays are its own.")
         for phase, share in driver_shares.items()
         if share > CLIENT_FULL
-    ]
-    degraded += _machine_checks(trial)
-    return ("degraded" if degraded else "ok"), degraded
+    )
+    return _verdict(invalid, chain(busy, _machine_checks(trial)))
 
 
 def _invalid_connections(trial: Trial, shortest_s: float | None) -> Iterator[Reason]:
     if trial.held and trial.held.served + trial.held.starved + trial.failed != trial.connections:
         yield Reason("accounting", "Some feeds are missing from the driver's accounting.")
     yield from torn(trial)
-    if is_too_early(trial, shortest_s):
-        yield too_early(trial, shortest_s or 0.0)
+    yield from too_early(trial, shortest_s)
 
 
 def _invalidating(trial: Trial, lost: int, shortest_s: float | None) -> Iterator[Reason]:
