@@ -65,7 +65,7 @@ ASKED_FOR = ("frozen", "database-away")
 
 @dataclass(frozen=True)
 class ServerUse:
-    """What the server's process tree used in the window. `cpu_share` 1.0 is one core kept busy."""
+    """What the server's process tree used in the window. A `cpu_share` of 1.0 is one busy core."""
 
     threads_max: Count
     rss_bytes_max: Count
@@ -78,7 +78,7 @@ class ServerUse:
 
 @dataclass(frozen=True)
 class LoadUse:
-    """What the load processes used in the window; `busiest_share` is that of the one with the most CPU time."""
+    """What the load processes used in the window. `busiest_share`: of the process with the most CPU time."""
 
     cpu_share: Number
     processes: Count
@@ -88,7 +88,7 @@ class LoadUse:
 
 @dataclass(frozen=True)
 class Hops:
-    """Crossings of one such request between event loop and threads, counted outside of the window."""
+    """Crossings between event loop and threads in one request of the trial, counted outside of the window."""
 
     sync_to_async: Count
     async_to_sync: Count
@@ -111,11 +111,12 @@ class MachineUse:
 
 @dataclass(frozen=True)
 class DatabaseUse:
-    """The database through a trial: what it was, and connections open on it at most (None: it has none to count).
+    """The database during a trial.
 
-    `coins_off`: how far the sum over all accounts moved, `payments_lost`: answered as paid and not found there (None
-    where nobody counted the answers). `recovered_us`: from its return until right answers came again, as exactly as
-    these are counted in columns; None where it was not away, or they never came. `errors`: what the lab's log says.
+    `connections_max`: most open connections; None if the database has none to count. `coins_off`: how far the sum over
+    all accounts moved. `payments_lost`: payments that were confirmed but are not in the database; None if answers were
+    not counted. `recovered_us`: time from the database's return to the next right answers, as exact as the columns in
+    which these are counted; None if it was not away, or they never came. `errors`: from the lab's log.
     """
 
     vendor: Name
@@ -128,12 +129,13 @@ class DatabaseUse:
 
 @dataclass(frozen=True)
 class HeldResult:
-    """What became of N feeds, opened one after the other, held, told `published` events, and closed.
+    """The outcome of N feeds that were opened one after the other, held, sent `published` events, and closed.
 
-    `served` had their first event in time, `starved` had none, `lost` were cut while they were held; refused ones are
+    `served` got their first event in time, `starved` got none, `lost` were cut while they were held; refused ones are
     in the trial's `errors`. Threads and memory of the server: before the first feed, while all were held, and some
-    seconds after the last was closed. `delivery_us` counts every event in every feed from the moment it was sent for
-    publishing, `all_delivered_us` the last feed's (median over events). `undelivered` counts those never seen.
+    seconds after the last was closed. `delivery_us`: time from publishing an event to its arrival, for every event in
+    every feed. `all_delivered_us`: until an event reached all feeds, the median over events. `undelivered`: events
+    that never arrived.
     """
 
     served: Count
@@ -156,12 +158,12 @@ class HeldResult:
 
 @dataclass(frozen=True)
 class LeavingResult:
-    """What became of N requests whose clients left before the answer; `answered` were too quick for that.
+    """The outcome of N requests whose clients left before the answer; `answered` were too quick for that.
 
     `ended_in_vain` did all of their work, `cut_short` were cancelled, `never_begun` were dropped before the view.
-    `newcomer_us`: how long a request waited that came when the last had left; None where it was not answered in time.
-    `quiet_s`: until nothing of theirs was being worked on. `cpu_us_per_leaver`: the server's CPU from the last
-    leaving until then, for each of them.
+    `newcomer_us`: latency of a request that was sent when the last client had left; None if it was not answered in
+    time. `quiet_s`: from the last departure until the server worked on none of these requests any more.
+    `cpu_us_per_leaver`: the server's CPU in that time, per departure.
     """
 
     left: Count
@@ -177,10 +179,10 @@ class LeavingResult:
 
 @dataclass(frozen=True)
 class WaveResult:
-    """N requests one after the other, each holding what it has. `first_failed` counts from 1; None: none failed.
+    """N requests that start one after the other, each holding its database connection.
 
-    `slowest_us` is of right answers. `open_max` connections were open on the database at most while they came and
-    went, `open_left` when all had been answered for a while.
+    `first_failed`: number of the first request that failed, from 1 on; None if none did. `slowest_us`: of right
+    answers. `open_max`: most open connections on the database during the wave; `open_left`: some time after it.
     """
 
     answered: Count
@@ -193,10 +195,10 @@ class WaveResult:
 
 @dataclass(frozen=True)
 class WavesResult:
-    """Two waves of the same, and how long after them the next request was answered rightly; None: it never was.
+    """Two equal waves. `recovered_us`: time from their end to the next right answer; None if none came.
 
-    Equally long columns: seconds since the first request, requests in flight then, connections open on the database.
-    `failed_at_s`: when requests were asked that failed.
+    Equally long columns: seconds since the first request, requests in flight, open connections on the database.
+    `failed_at_s`: when the requests that failed were sent.
     """
 
     first: WaveResult
@@ -221,7 +223,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Trial:
-    """One stack x request x load on a freshly started server. None stands for what was not measured.
+    """One stack x request x load on a freshly started server. None: not measured.
 
     The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate. With
     `connections` there is no such load: see `held`, `gone` and, of a database that allows `max_connections` and no
@@ -229,8 +231,8 @@ class Trial:
     `overlaps`: parts of a request wait while others compute, so that it takes the longer of L and S, not their sum.
     `in_flight_mean` is how many requests were in flight, averaged over the window.
     `issued` requests belong to the window; in an open loop issued = completed + failed + timed_out + dropped +
-    in_flight, and `completed` counts answers until the end of the drain, of which `throughput_per_s` knows only those
-    inside the window. Latencies of an open loop run from the intended send, `latency_from_send_us` from the actual one;
+    in_flight, and `completed` counts answers until the end of the drain; `throughput_per_s` counts only those inside
+    the window. Latencies of an open loop run from the intended send, `latency_from_send_us` from the actual one;
     a percentile named in `latency_at_least` is a lower bound, because unanswered requests reach down to it.
     `commands`: the words of its `server`, its `load` and its `upstream`. In run.json each command stands once, in the
     run's `commands`, and the trial has `command_names` instead.
