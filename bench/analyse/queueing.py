@@ -72,8 +72,7 @@ def event_loop_curve(
     somewhat above the curve, though never above the limit. Raises ValueError as `limit_per_s` does, and where
     L, S, Z are all zero.
     """
-    _check(users, io_wait_s, cpu_s, None, cores, think_s)
-    _check_takes_time(io_wait_s, cpu_s, think_s)
+    _check(users, io_wait_s, cpu_s, None, cores, think_s, is_curve=True)
     cpu_times_s = _cpu_times_s(max(users, default=0), cpu_s, cores)
     return [_point(n, think_s + io_wait_s, cpu_times_s, extra_s=io_wait_s) for n in users]
 
@@ -101,8 +100,7 @@ def thread_pool_curve(
     """
     if threads is None:
         return event_loop_curve(users, io_wait_s=io_wait_s, cpu_s=cpu_s, cores=cores, think_s=think_s)
-    _check(users, io_wait_s, cpu_s, threads, cores, think_s)
-    _check_takes_time(io_wait_s, cpu_s, think_s)
+    _check(users, io_wait_s, cpu_s, threads, cores, think_s, is_curve=True)
     pool_times_s = _pool_times_s(max(users, default=0), io_wait_s, cpu_s, threads, cores)
     return [_point(n, think_s, pool_times_s, extra_s=0.0) for n in users]
 
@@ -169,7 +167,14 @@ def _per_s(count: int, time_s: float) -> float:
 
 
 def _check(
-    users: Sequence[int], io_wait_s: float, cpu_s: float, threads: int | None, cores: int, think_s: float
+    users: Sequence[int],
+    io_wait_s: float,
+    cpu_s: float,
+    threads: int | None,
+    cores: int,
+    think_s: float,
+    *,
+    is_curve: bool = False,
 ) -> None:
     for name, value in {"io_wait_s": io_wait_s, "cpu_s": cpu_s, "think_s": think_s}.items():
         if not 0 <= value < math.inf:
@@ -178,8 +183,5 @@ def _check(
     for name, count in counts if threads is None else [*counts, ("threads", threads)]:
         if not (count >= 1 and count % 1 == 0):
             raise ValueError(f"{name} must be a whole number, 1 or more, not {count}.")
-
-
-def _check_takes_time(io_wait_s: float, cpu_s: float, think_s: float) -> None:
-    if io_wait_s + cpu_s + think_s == 0:
+    if is_curve and io_wait_s + cpu_s + think_s == 0:
         raise ValueError("A curve needs io_wait_s, cpu_s or think_s above zero.")

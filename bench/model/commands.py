@@ -7,7 +7,7 @@ from itertools import chain, count, pairwise
 
 Commands = dict[str, list[str]]
 """Of one trial: the words of its `server`, its `load` and, if it has one, its `upstream`."""
-FOLDER, PORT, MASTER_PORT = "FOLDER", "PORT", "MASTER_PORT"
+FOLDER, PORT, LOAD_PORT = "FOLDER", "PORT", "MASTER_PORT"
 """Replace values that were free at that moment: a folder, the port of server or upstream, that of Locust's master."""
 _ADDRESS = re.compile(r"\w+://\S*:\d+")
 
@@ -23,7 +23,7 @@ def normalise(commands: Commands, folder: str = "") -> Commands:
     ports = {"server": asked.rpartition(":")[2], "upstream": _after("--port", commands.get("upstream", []))}
     found = {part: _with_port_named(words, ports.get(part, "")) for part, words in commands.items()}
     named = {folder: FOLDER, asked: f"{asked.rpartition(':')[0]}:{PORT}"}
-    masters = [MASTER_PORT if before == "--master-bind-port" else word for before, word in pairwise(["", *load])]
+    masters = [LOAD_PORT if before == "--master-bind-port" else word for before, word in pairwise(["", *load])]
     return found | ({"load": [named.get(word, word) if word else word for word in masters]} if load else {})
 
 
