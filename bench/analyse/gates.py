@@ -90,7 +90,9 @@ def _invalidating(trial: Trial, lost: int, shortest_s: float | None) -> Iterator
     if early := list(too_early(trial, shortest_s)):
         yield from early
     elif _is_above_limit(trial):
-        yield Reason("above-limit", f"{_share_of_limit(trial):.0%} of the physical limit: {_whose_fault(trial)}.")
+        target = f"what answers at the target is not {trial.stack}, or does not do the work"
+        cause = "the measurement is wrong" if trial.server else target
+        yield Reason("above-limit", f"{_share_of_limit(trial):.0%} of the physical limit: {cause}.")
 
 
 def _unseen(trial: Trial) -> Iterator[Reason]:
@@ -136,12 +138,6 @@ def _share_of_limit(trial: Trial) -> float:
     if trial.fraction_of_limit is not None:
         return trial.fraction_of_limit
     return (trial.throughput_per_s or 0.0) / ceiling_per_s(trial)
-
-
-def _whose_fault(trial: Trial) -> str:
-    if trial.server:
-        return "the measurement is wrong"
-    return f"what answers at the target is not {trial.stack}, or does not do the work"
 
 
 def _answer_checks(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
