@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from bench.base.console import relative_to_here
 from bench.base.errors import LabError, UsageError
 from bench.base.markers import hold_marker, is_abandoned, is_held, is_own_file
 from bench.model import run_store
@@ -112,6 +113,6 @@ def _says_running(path: Path) -> bool:
 
 
 def _sentence(folder: Path, kept: int, planned: int) -> str:
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    shown = relative_to_here(folder)
     name = folder.name if folder.parent == run_store.LOCAL.resolve() else str(shown)
     return f"{shown} was not finished: {kept} of {planned} trials are kept, `lab report {name}` shows them."
