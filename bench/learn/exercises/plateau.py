@@ -106,7 +106,7 @@ async def _window(server: RunningServer) -> Window:
 async def _ask_on(address: Address, answers: list[float]) -> None:
     while True:
         try:
-            await address.asked("GET", f"/wait?ms={WAIT_MS}", ANSWERED_WITHIN_S)
+            await address.fetch_json("GET", f"/wait?ms={WAIT_MS}", ANSWERED_WITHIN_S)
         except OSError as error:
             raise NotRun(f"{STACK} no longer answers ({error}): ask again.") from None
         answers.append(time.monotonic())

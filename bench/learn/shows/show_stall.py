@@ -75,7 +75,7 @@ class Client:
         while True:
             began_s = self.asked_s = time.monotonic()
             try:
-                await address.asked("GET", self.path, ANSWERED_WITHIN_S)
+                await address.fetch_json("GET", self.path, ANSWERED_WITHIN_S)
             except OSError as error:
                 raise NotRun(f"{STACK} no longer answers {self.path} ({error}): start the show again.") from None
             self.took_ms.append(1000 * (time.monotonic() - began_s))

@@ -94,7 +94,7 @@ class Column:
     async def most_inside(self, address: Address) -> int:
         """The most callers that were inside the view at once since the server began, which is in the last level."""
         try:
-            return int((await address.asked("GET", "/whoami", ANSWERED_WITHIN_S))["inside_most"])
+            return int((await address.fetch_json("GET", "/whoami", ANSWERED_WITHIN_S))["inside_most"])
         except OSError as error:
             raise NotRun(f"{self.stack} no longer answers ({error}): start the show again.") from None
 
@@ -111,7 +111,7 @@ class Scene:
 async def answered(address: Address, path: str) -> bool:
     """True where the answer came, and was one."""
     try:
-        await address.asked("GET", path, ANSWERED_WITHIN_S)
+        await address.fetch_json("GET", path, ANSWERED_WITHIN_S)
     except OSError:
         return False
     return True

@@ -12,8 +12,6 @@ monotonic seconds, written when all users are there), `stop` (made by the caller
 hand their recording to it as a message; only the master writes: see `distributed.py`.
 """
 
-import errno
-import gc
 import random
 import time
 from collections import Counter
@@ -29,14 +27,13 @@ from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 from locust.runners import MasterRunner, WorkerRunner
 
 from bench.base.bounded_http import MOST_BYTES
-from bench.measure.load.distributed import Master, Worker, wait_for, write
+from bench.measure.load import driver
+from bench.measure.load.distributed import Master, Worker
+from bench.measure.load.driver import HEARTBEAT_S, NS_PER_S, STALL_NS
 from bench.model.histograms import encode_histogram, new_histogram
 from bench.model.trial_record import column_s
 
-NS_PER_S = 1_000_000_000
 TIMEOUT_S = 60.0
-HEARTBEAT_S = 0.02
-STALL_NS = 100_000_000  # this much later than meant, the process itself was held up
 SILENCE_NS = 200_000_000  # this long without any answer is written down; whose fault it was is judged later
 
 
@@ -137,8 +134,7 @@ def error_class(response: Any, exception: BaseException | None, body: bytes | No
     if isinstance(exception, TooLong):
         return "wrong body"
     if exception is not None:
-        symbol = errno.errorcode.get(getattr(exception, "errno", None) or 0)
-        return type(exception).__name__ + (f" {symbol}" if symbol else "")
+        return driver.exception_class(exception)
     return "wrong body" if body is not None and response.content != body else None
 
 
@@ -221,7 +217,7 @@ class Load:
         environment.events.spawning_complete.add_listener(self.on_all_users_there)
         if isinstance(self.runner, MasterRunner):
             self.master = Master(self.runner, self.options, self.folder)
-        wait_for(self.folder / "go")
+        driver.wait_for(self.folder / "go")
         if self.master:
             self.master.wait_for_workers()
 
@@ -238,7 +234,7 @@ class Load:
             return
         self.is_open = True
         start_ns, end_ns = self.window_from_now()
-        write(self.folder / "window.json", {"start_s": start_ns / NS_PER_S, "end_s": end_ns / NS_PER_S})
+        driver.write_json(self.folder / "window.json", {"start_s": start_ns / NS_PER_S, "end_s": end_ns / NS_PER_S})
         if self.master:
             self.master.open_window()
         else:
@@ -260,7 +256,7 @@ class Load:
 
     def measure(self, start_ns: int, end_ns: int) -> None:
         """Record until the end of the window, then hand in the recording and leave."""
-        spare_the_collector()
+        driver.spare_the_collector()
         body = self.options.lab_body.encode() if self.options.lab_body else None
         self.recorder = recorder = Recorder(start_ns, end_ns, body)
         self.beat_through(recorder)
@@ -268,7 +264,7 @@ class Load:
         if self.worker:
             self.worker.hand_in(recording)
         else:
-            write(self.folder / "recording-1.json", recording)
+            driver.write_json(self.folder / "recording-1.json", recording)
             self.runner.quit()
 
     def beat_through(self, recorder: Recorder) -> None:
@@ -289,14 +285,6 @@ class Load:
         """Record an answer, if the window has begun."""
         if self.recorder:
             self.recorder.answer(context["sent_ns"], response_time, response, exception)
-
-
-def spare_the_collector() -> None:
-    """Take all users out of the garbage collector's sight: a full collection stops this process for long enough
-    to stand in the latencies as the server's. What is made from here on is collected as ever.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 load = Load()

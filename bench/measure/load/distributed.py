@@ -4,7 +4,6 @@ Files that the master leaves for its caller beside those of `closed.py`: `worker
 `lost-N` for one that went silent or left before it had handed in, `refused` with the sentence of one that refuses.
 """
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -14,10 +13,10 @@ from urllib.parse import urlsplit
 
 import gevent
 
+from bench.measure.load.driver import POLL_S, wait_for, write_json
 from bench.measure.load.protocol import DONE, MASTER_GONE, REFUSED, WORKING
 from bench.model.servers import LOOPBACK, OWN_HOST_VARIABLE
 
-POLL_S = 0.005
 TICK_S = 0.25
 LOST_AFTER_S = 3.0  # a worker shows itself every second
 GONE_AFTER_S = 4.0  # and the master answers each time; the worker is the more patient of the two
@@ -93,13 +92,13 @@ class Master:
         all_there = len(self.handed_in) == self.expected
         if all_there:
             self.runner.send_message("lab_thanks", {})
-        write(self.folder / f"recording-{len(self.handed_in)}.json", msg.data)
+        write_json(self.folder / f"recording-{len(self.handed_in)}.json", msg.data)
         if all_there:
             self.runner.quit()
 
     def on_refused(self, environment: Any, msg: Any, **_: Any) -> None:
         """Write the refusal of a worker to the file `refused`."""
-        write(self.folder / "refused", msg.data)
+        write_json(self.folder / "refused", msg.data)
 
     def watch(self) -> None:
         """Note who went silent, or left, without having handed in."""
@@ -154,16 +153,3 @@ def leave(status: int, last_words: str) -> None:
     """End this process at once: Locust catches SystemExit in listeners, and would rebalance users on a farewell."""
     print(last_words, flush=True)
     os._exit(status)
-
-
-def wait_for(path: Path) -> None:
-    """Until the file exists. Locust is loaded while the server boots, so that a trial takes less time."""
-    while not path.exists():
-        gevent.sleep(POLL_S)
-
-
-def write(path: Path, data: dict[str, Any]) -> None:
-    """Write a file that is either absent or whole."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(data))
-    partial.rename(path)

@@ -1,4 +1,4 @@
-"""The open loop's books: every request it scheduled, and what they come to in the window. Pure."""
+"""The open loop's accounting: every request it scheduled, and what they come to in the window. Pure."""
 
 from array import array
 from collections import Counter
@@ -7,10 +7,10 @@ from dataclasses import asdict
 from time import monotonic_ns
 from typing import Any
 
+from bench.measure.load.driver import NS_PER_S
 from bench.model.histograms import encode_histogram, latency_of, new_histogram
 from bench.model.trial_record import column_s
 
-NS_PER_S = 1_000_000_000
 SILENCE_S = 0.2
 OK, TIMED_OUT, DROPPED, IN_FLIGHT = "ok", "timed out", "dropped", "in flight"
 COLUMNS = ("intended_us", "sent_us", "first_byte_us", "done_us", "status", "bytes", "outcome")

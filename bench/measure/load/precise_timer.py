@@ -6,7 +6,8 @@ import os
 import sys
 import time
 
-NS_PER_S = 1_000_000_000
+from bench.measure.load.driver import NS_PER_S
+
 CLOCK_MONOTONIC, TFD_TIMER_ABSTIME = 1, 1  # timerfd_create(2)
 
 
