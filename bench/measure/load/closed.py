@@ -1,4 +1,4 @@
-"""The closed loop, a Locust file: N users, each asks, waits for the answer and asks again.
+"""The closed loop, a Locust file: N users, each of whom sends a request, waits for the answer and sends the next.
 
 Run by `launcher.py` as a subprocess and never imported by it, because importing Locust patches the process:
 
@@ -36,9 +36,19 @@ from bench.model.trial_record import column_s
 TIMEOUT_S = 60.0
 SILENCE_NS = 200_000_000  # this long without any answer is written down; whose fault it was is judged later
 
+OPTIONS: dict[str, tuple[str | float, str]] = {
+    "path": ("", "path and query of every request"),
+    "body": ("", "the one right answer; empty: any"),
+    "rate-each": (0.0, "requests/s that each user is held back to; 0: not"),
+    "warmup": (0.0, "seconds before the window"),
+    "duration": (0.0, "seconds of the window"),
+    "spread": (0.0, "users start at random within so many seconds"),
+    "folder": ("", "where go, window, stop and recordings are"),
+}
+
 
 class Recorder:
-    """What one process saw between `start_ns` and `end_ns`."""
+    """What one process saw between `start_ns` and `end_ns` (monotonic). `body`: the one right answer, None for any."""
 
     def __init__(self, start_ns: int, end_ns: int, body: bytes | None) -> None:
         self.start_ns, self.middle_ns, self.end_ns = start_ns, (start_ns + end_ns) // 2, end_ns
@@ -59,11 +69,11 @@ class Recorder:
         return -((self.start_ns - self.end_ns) // self.every_ns)
 
     def issue(self, sent_ns: int) -> None:
-        """A request is about to leave."""
+        """Count a request that is about to leave."""
         self.issued += self.start_ns <= sent_ns < self.end_ns
 
     def answer(self, sent_ns: int, latency_ms: float, response: Any, exception: BaseException | None) -> None:
-        """A request has ended. Latencies are of right answers only; the others are counted by class."""
+        """Record a request that has ended: the latency of a right answer, the class of any other."""
         now_ns = time.monotonic_ns()
         if now_ns < self.start_ns:
             return
@@ -88,28 +98,25 @@ class Recorder:
         self.last_ns = now_ns
 
     def beat(self, meant_ns: int, now_ns: int) -> None:
-        """The heartbeat came at `now_ns` instead of `meant_ns`."""
+        """Record a stall if the heartbeat came at `now_ns` long after `meant_ns`."""
         if now_ns - meant_ns > STALL_NS and now_ns > self.start_ns and meant_ns < self.end_ns:
             self.stalls.append(self._stretch(max(meant_ns, self.start_ns), min(now_ns, self.end_ns)))
 
     def _stretch(self, from_ns: int, to_ns: int) -> list[float]:
         return [round((at_ns - self.start_ns) / NS_PER_S, 3) for at_ns in (from_ns, to_ns)]
 
-    def _still_waiting_ns(self, in_flight_sent_ns: list[int]) -> int:
-        return sum(self.end_ns - max(sent_ns, self.start_ns) for sent_ns in in_flight_sent_ns)
-
     def cut(self, now_ns: int) -> None:
         """End the window early."""
-        if now_ns < self.end_ns:
-            self.end_ns = max(now_ns, self.start_ns + 1)
+        self.end_ns = min(self.end_ns, max(now_ns, self.start_ns + 1))
 
     def recording(self, open_sent_ns: list[int]) -> dict[str, Any]:
-        """All of it as JSON data. What was still open at the end is kept with the age of the oldest."""
+        """Return all of it as JSON data. `open_sent_ns`: when the requests were sent that have no answer yet."""
         self._note_silence(self.end_ns)
         in_flight = [sent_ns for sent_ns in self.late_sent_ns + open_sent_ns if sent_ns < self.end_ns]
+        still_waiting_ns = sum(self.end_ns - max(sent_ns, self.start_ns) for sent_ns in in_flight)
         return {
             "duration_s": (self.end_ns - self.start_ns) / NS_PER_S,
-            "waited_s": (self.waited_ns + self._still_waiting_ns(in_flight)) / NS_PER_S,
+            "waited_s": (self.waited_ns + still_waiting_ns) / NS_PER_S,
             "carried_in": self.carried_in + sum(sent_ns < self.start_ns for sent_ns in in_flight),
             "issued": self.issued,
             "completed": sum(self.answered),
@@ -127,7 +134,7 @@ class Recorder:
 
 
 def error_class(response: Any, exception: BaseException | None, body: bytes | None) -> str | None:
-    """The class under which a failed answer is counted, such as `status 503` or `wrong body`; None where right."""
+    """Return the class under which a wrong answer is counted (`status 503`, `wrong body`); None if it is right."""
     status = getattr(response, "status_code", 0)
     if status and status != 200:
         return f"status {status}"
@@ -147,7 +154,7 @@ class TooLong(geventhttpclient.response.HTTPParseError):
     """An answer of more than MOST_BYTES, headers included."""
 
 
-class Plain(FastResponse):
+class UndecodedResponse(FastResponse):
     """An answer as it came: no lab compresses, and what is unpacked has no bound."""
 
     def _content(self) -> bytes:
@@ -157,8 +164,8 @@ class Plain(FastResponse):
         return content
 
 
-def fed(response: Any, data: bytes) -> None:
-    """Take what was received, up to a bound that the library has none of."""
+def feed_within_bound(response: Any, data: bytes) -> None:
+    """Feed the parser what was received, up to MOST_BYTES: the library itself has no bound."""
     response.fed_bytes = getattr(response, "fed_bytes", 0) + len(data)
     if response.fed_bytes > MOST_BYTES:
         raise TooLong
@@ -166,8 +173,8 @@ def fed(response: Any, data: bytes) -> None:
 
 
 feed = geventhttpclient.response.HTTPResponse.feed
-geventhttpclient.response.HTTPResponse.feed = fed  # type: ignore[method-assign, assignment]
-LocustUserAgent.response_type = Plain
+geventhttpclient.response.HTTPResponse.feed = feed_within_bound  # type: ignore[method-assign, assignment]
+LocustUserAgent.response_type = UndecodedResponse
 
 
 class Closed(FastHttpUser):
@@ -211,7 +218,7 @@ class Load:
         """Wire this process as the only one, the master, or a worker."""
         self.options, self.runner = environment.parsed_options, environment.runner
         if isinstance(self.runner, WorkerRunner):
-            self.worker = Worker(self.runner, self.measure_from_now, self.cut)
+            self.worker = Worker(self.runner, lambda: self.measure(*self.window_from_now()), self.cut)
             return
         self.folder = Path(self.options.lab_folder)
         environment.events.spawning_complete.add_listener(self.on_all_users_there)
@@ -222,7 +229,7 @@ class Load:
             self.master.wait_for_workers()
 
     def on_test_start(self, environment: Any, **_: Any) -> None:
-        """On a worker the master's options and host are known from here on."""
+        """Check the target and set the rate: a worker knows the master's options and host from here on."""
         if self.worker:
             self.worker.check_target(environment.host or "")
         if self.options.lab_rate_each:
@@ -241,13 +248,9 @@ class Load:
             gevent.spawn(self.measure, start_ns, end_ns)
 
     def window_from_now(self) -> tuple[int, int]:
-        """Start and end by this process's clock."""
+        """Return the window's start and end in ns by this process's clock, if the warm-up begins now."""
         start_ns = time.monotonic_ns() + int(self.options.lab_warmup * NS_PER_S)
         return start_ns, start_ns + int(self.options.lab_duration * NS_PER_S)
-
-    def measure_from_now(self) -> None:
-        """Measure a window that begins after the warm-up, counted from now."""
-        self.measure(*self.window_from_now())
 
     def cut(self) -> None:
         """End the window now."""
@@ -293,13 +296,8 @@ load = Load()
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
     """Add the lab's options to Locust's command line."""
-    parser.add_argument("--lab-path", default="", help="path and query that every user asks for")
-    parser.add_argument("--lab-body", default="", help="the one right answer; empty: any")
-    parser.add_argument("--lab-rate-each", type=float, default=0.0, help="requests/s each user is held back to; 0: not")
-    parser.add_argument("--lab-warmup", type=float, default=0.0, help="seconds before the window")
-    parser.add_argument("--lab-duration", type=float, default=0.0, help="seconds of the window")
-    parser.add_argument("--lab-spread", type=float, default=0.0, help="users start at random within so many seconds")
-    parser.add_argument("--lab-folder", default="", help="where go, window, stop and recordings are")
+    for name, (default, text) in OPTIONS.items():
+        parser.add_argument(f"--lab-{name}", type=type(default), default=default, help=text)
 
 
 # Locust's own measure of this goes by the wall clock, which may step; `distributed.Worker` looks after it.
