@@ -84,7 +84,7 @@ def _governor() -> Check:
 
 
 def _variables() -> Check:
-    return Check("variables", "fine", variables.in_words() or "none that changes what is measured")
+    return Check("variables", "fine", variables.describe_foreign() or "none that changes what is measured")
 
 
 def _packages() -> Iterator[Check]:

@@ -101,7 +101,7 @@ def tell_before(folder: Path) -> None:
 
     processes.remove_work_of_the_dead()
     notes = orphaned_runs.abort_those_of_the_dead({run_store.LOCAL, folder.parent})
-    notes.extend(variables.notes())
+    notes.extend(variables.find_warnings())
     load = doctor.other_load()
     if load.state != "fine":
         notes.append(f"The machine is busy, {load.seen}: {load.remedy}.")

@@ -21,7 +21,8 @@ from bench.base.console import relative_to_here, run_program
 from bench.base.errors import ExitCode, LabError
 from bench.base.options import Parser
 from bench.cli import verify
-from bench.measure import launch, orphaned_runs
+from bench.measure import orphaned_runs
+from bench.measure.processes import launch_command
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
 from bench.show.tables.formatting import HOLE, one_line, verbatim
@@ -119,16 +120,11 @@ def with_reference(found: Reproduction) -> Reproduction:
 def lab_run(name: str, profile: str, folder: Path) -> int:
     """`lab run` in a process group of its own: Ctrl-C reaches it through us, once. Its table goes to stderr."""
     command = [sys.executable, "-m", "bench", "run", name, "--profile", profile, "--out", str(folder)]
-    with subprocess.Popen(_bound_to_us(command), cwd=files.ROOT, stdout=2, start_new_session=True) as popen:
+    with subprocess.Popen(launch_command(command), cwd=files.ROOT, stdout=2, start_new_session=True) as popen:
         try:
             return popen.wait()
         except KeyboardInterrupt:
             return _stopped(popen)
-
-
-def _bound_to_us(command: Sequence[str]) -> list[str]:
-    """When we are killed it is told to end, as all that the lab starts."""
-    return [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), "-", *command]
 
 
 def _stopped(popen: subprocess.Popen[bytes]) -> int:

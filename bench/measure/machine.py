@@ -6,6 +6,7 @@ No host name and no path is among them, because runs are published.
 import hashlib
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -42,7 +43,7 @@ PACKAGES = (
 
 
 def describe_machine() -> dict[str, Any]:
-    """Everything about this machine that could explain a number, as JSON data."""
+    """Read everything about this machine that could explain a number, as JSON data."""
     where = cpu_placement.plan(1)
     return {
         "cpu": cpu_model(),
@@ -62,12 +63,12 @@ def describe_machine() -> dict[str, Any]:
         "load_average_before": [round(load, 2) for load in os.getloadavg()],
         "lock_sha256": hashlib.sha256((ROOT / "requirements.lock").read_bytes()).hexdigest(),
         "git": git_state(),
-        "variables": variables.described(),
+        "variables": variables.find_foreign(),
     }
 
 
 def versions() -> dict[str, str | None]:
-    """Installed versions of what matters to a measurement; None where a package is absent."""
+    """Read the installed versions of the packages that matter to a measurement; None if one is absent."""
     found: dict[str, str | None] = {}
     for package in PACKAGES:
         found[package] = None
@@ -77,20 +78,18 @@ def versions() -> dict[str, str | None]:
 
 
 def python_version() -> str:
-    """Implementation and version, such as `CPython 3.11.7`."""
+    """Return implementation and version, such as `CPython 3.11.7`."""
     return f"{platform.python_implementation()} {platform.python_version()}"
 
 
 def cpu_model() -> str:
-    """The processor's name, as far as the system tells."""
-    lines = (read_text("/proc/cpuinfo") or "").splitlines()
-    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    names = {key.strip(): value.strip() for key, value in fields.items()}
-    return names.get("model name") or platform.processor() or platform.machine()
+    """Read the processor's name, as far as the system tells."""
+    named = re.search(r"^model name\s*:\s*(.+?)\s*$", read_text("/proc/cpuinfo") or "", re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 def git_state() -> dict[str, Any] | None:
-    """The commit, and whether tracked files differ from it, results left out; None outside a checkout."""
+    """Ask git for the commit, and whether tracked files but results differ from it; None outside a checkout."""
     try:
         commit = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
@@ -105,7 +104,7 @@ def _git(*arguments: str) -> str:
 
 
 def read_text(path: str) -> str | None:
-    """A small file of the system, stripped; None where it cannot be read."""
+    """Read a small file of the system, stripped; None if it cannot be read."""
     try:
         return Path(path).read_text().strip()
     except OSError:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from bench.base.errors import NotRun
-from bench.measure.processes import Account, launched
+from bench.measure.processes import Account, launch_command
 from bench.measure.variables import clean_environment
 
 OLDEST = 14  # that Django 5.2 takes
@@ -102,7 +102,7 @@ def _version(folder: str, account: Account | None) -> str:
 def _try(command: Sequence[str], account: Account | None) -> str:
     """What the command printed, '' where it failed."""
     with suppress(OSError, subprocess.SubprocessError):
-        asked = launched(command, account=account)
+        asked = launch_command(command, account=account)
         environment = clean_environment({})
         return subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=10, check=True).stdout
     return ""

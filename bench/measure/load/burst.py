@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Burst:
-    """What came of N requests at once. `inside_most`: the most in a view at a time; None if the stack does not count."""
+    """What came of N requests at once. `inside_most`: the most in a view at a time; None if no view counts them."""
 
     stack: str
     request: str

@@ -15,7 +15,7 @@ from bench.base.errors import UsageError
 from bench.measure import preflight
 from bench.measure.load.launcher import worker_command
 from bench.measure.load.protocol import DONE, MASTER_GONE, REFUSED, WORKING
-from bench.measure.processes import Process, start, work_folder
+from bench.measure.processes import Process, work_folder
 from bench.model.servers import OWN_HOST_VARIABLE
 from bench.model.trial_plan import MASTER_PORT
 
@@ -60,7 +60,7 @@ def work_once(post: Post, log: Path, trial: str, console: Console) -> bool:
     )
     environment = {OWN_HOST_VARIABLE: "1"} if post.owns_target else {}
     command = worker_command(post.master, post.port)
-    process = Process(command, start(command, environment=environment, cpus=post.cpus, log=log), log, list(post.cpus))
+    process = Process.start(command, environment=environment, cpus=post.cpus, log=log)
     try:
         status = follow(process, trial, console)
     finally:
