@@ -47,9 +47,17 @@ class Process:
         self._root = psutil.Process(self.pid) if self.popen.returncode is None else None
 
     @classmethod
-    def start(cls, command: Sequence[str], *, log: Path, cpus: Sequence[int] = (), **how: Any) -> Self:
-        """Start a program; `how` is that of `processes.start`."""
-        return cls(list(command), start(command, log=log, cpus=cpus, **how), log, list(cpus))
+    def start(
+        cls,
+        command: Sequence[str],
+        *,
+        log: Path,
+        cpus: Sequence[int] = (),
+        stop_by: signal.Signals = signal.SIGTERM,
+        **how: Any,
+    ) -> Self:
+        """Start a program that `stop` ends by the signal `stop_by`; `how` is that of `processes.start`."""
+        return cls(list(command), start(command, log=log, cpus=cpus, **how), log, list(cpus), stop_by=stop_by)
 
     @property
     def pid(self) -> int:
