@@ -99,8 +99,8 @@ def tell_before(folder: Path) -> None:
     from bench.cli import doctor
     from bench.measure import orphaned_runs, processes, variables
 
-    processes.remove_work_of_the_dead()
-    notes = orphaned_runs.abort_those_of_the_dead({run_store.LOCAL, folder.parent})
+    processes.remove_abandoned_folders()
+    notes = orphaned_runs.abort_orphaned_runs({run_store.LOCAL, folder.parent})
     notes.extend(variables.find_warnings())
     load = doctor.other_load()
     if load.state != "fine":

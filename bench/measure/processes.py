@@ -149,7 +149,7 @@ def work_folder(what: str) -> Iterator[Path]:
         yield Path(name)
 
 
-def remove_work_of_the_dead() -> None:
+def remove_abandoned_folders() -> None:
     """Remove the temporary folders of processes that ended without doing so themselves, as after kill -9."""
     for folder in Path(tempfile.gettempdir()).glob("lab-*"):
         if is_abandoned(folder, WORK_MARKER):

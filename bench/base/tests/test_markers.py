@@ -52,14 +52,14 @@ def test_a_folder_of_the_user_s_stays_whatever_its_name(temporary: Path) -> None
         (temporary / name).mkdir()
         (temporary / name / "notes.txt").write_text("precious")
     before = sorted(os.listdir(temporary))
-    processes.remove_work_of_the_dead()
+    processes.remove_abandoned_folders()
     assert sorted(os.listdir(temporary)) == before
 
 
 def test_work_goes_on_also_where_its_pid_is_nobody_s_here(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getpid", lambda: NO_PID)  # as of a process in another container that shares the folder
     with work_folder("load") as folder:
-        processes.remove_work_of_the_dead()
+        processes.remove_abandoned_folders()
         assert folder.exists()
     assert os.listdir(temporary) == []
 
@@ -107,7 +107,7 @@ def somebody_else_s(folder: Path) -> Path:
 )
 def test_what_only_looks_like_our_work_stays(made: Callable[[Path], Path], temporary: Path) -> None:
     kept = made(killed_work(temporary))
-    processes.remove_work_of_the_dead()
+    processes.remove_abandoned_folders()
     assert (kept / "server.log").read_text() == "a log"
 
 
@@ -174,7 +174,7 @@ def dead_run(folder: Path) -> bytes:
 def test_a_neighbour_of_the_run_keeps_a_file_that_is_named_as_our_marker(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / orphaned_runs.MARKER).write_text('{"pid": 1}')
-    assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
+    assert orphaned_runs.abort_orphaned_runs([tmp_path]) == []
     assert (tmp_path / "app" / orphaned_runs.MARKER).read_text() == '{"pid": 1}'
 
 
@@ -185,7 +185,7 @@ def test_a_run_elsewhere_that_a_link_in_results_leads_to_stays_as_it_is(tmp_path
     (results / "file").mkdir(parents=True)
     (results / "whole").symlink_to(elsewhere / "whole")
     (results / "file" / "run.json").symlink_to(elsewhere / "file" / "run.json")
-    assert orphaned_runs.abort_those_of_the_dead([results]) == []
+    assert orphaned_runs.abort_orphaned_runs([results]) == []
     assert [(elsewhere / name / "run.json").read_bytes() for name in ("whole", "file")] == kept
     assert (elsewhere / "whole" / orphaned_runs.MARKER).exists()
     assert (results / "file" / "run.json").is_symlink()
@@ -195,7 +195,7 @@ def test_a_run_elsewhere_that_a_link_in_results_leads_to_stays_as_it_is(tmp_path
 def test_a_dead_run_of_another_user_stays_as_it_is(tmp_path: Path) -> None:
     content = dead_run(tmp_path / "theirs")
     os.chown(tmp_path / "theirs" / "run.json", 65534, 65534)
-    assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
+    assert orphaned_runs.abort_orphaned_runs([tmp_path]) == []
     assert (tmp_path / "theirs" / "run.json").read_bytes() == content
 
 

@@ -19,17 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-import geventhttpclient.client
-import geventhttpclient.response
-import locust.runners
-from locust import FastHttpUser, constant_throughput, events, task
+from geventhttpclient import client as http_client
+from geventhttpclient import response as http_response
+from locust import FastHttpUser, constant_throughput, events, runners, task
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
-from locust.runners import MasterRunner, WorkerRunner
 
 from bench.base.bounded_http import MOST_BYTES
-from bench.measure.load import driver
-from bench.measure.load.distributed import Master, Worker
-from bench.measure.load.driver import HEARTBEAT_S, NS_PER_S, STALL_NS
+from bench.measure.load import distributed, driver
+from bench.measure.load.driver import HEARTBEAT_S, NS_PER_S
 from bench.model.histograms import encode_histogram, new_histogram
 from bench.model.trial_record import column_s
 
@@ -61,8 +58,8 @@ class Recorder:
         self.issued = self.carried_in = self.waited_ns = 0
         self.late_sent_ns: list[int] = []
         self.last_ns = start_ns
-        self.silences: list[list[float]] = []
-        self.stalls: list[list[float]] = []
+        self.silences_ns: list[tuple[int, int]] = []
+        self.stalls_ns: list[tuple[int, int]] = []
         self.cpu_from_s = self.cpu_to_s = 0.0
 
     def _columns(self) -> int:
@@ -94,16 +91,13 @@ class Recorder:
 
     def _note_silence(self, now_ns: int) -> None:
         if now_ns - self.last_ns > SILENCE_NS:
-            self.silences.append(self._stretch(self.last_ns, now_ns))
+            self.silences_ns.append((self.last_ns, now_ns))
         self.last_ns = now_ns
 
     def beat(self, meant_ns: int, now_ns: int) -> None:
         """Record a stall if the heartbeat came at `now_ns` long after `meant_ns`."""
-        if now_ns - meant_ns > STALL_NS and now_ns > self.start_ns and meant_ns < self.end_ns:
-            self.stalls.append(self._stretch(max(meant_ns, self.start_ns), min(now_ns, self.end_ns)))
-
-    def _stretch(self, from_ns: int, to_ns: int) -> list[float]:
-        return [round((at_ns - self.start_ns) / NS_PER_S, 3) for at_ns in (from_ns, to_ns)]
+        if now_ns - meant_ns > driver.STALL_NS:
+            self.stalls_ns.append((meant_ns, now_ns))
 
     def cut(self, now_ns: int) -> None:
         """End the window early."""
@@ -127,8 +121,8 @@ class Recorder:
             "in_flight": len(in_flight),
             "in_flight_oldest_us": (self.end_ns - min(in_flight, default=self.end_ns)) // 1000,
             "histogram": encode_histogram(self.histogram),
-            "silences": self.silences,
-            "stalls": self.stalls,
+            "silences": driver.cut_to_window(self.silences_ns, self.start_ns, self.end_ns),
+            "stalls": driver.cut_to_window(self.stalls_ns, self.start_ns, self.end_ns),
             "cpu_s": self.cpu_to_s - self.cpu_from_s,
         }
 
@@ -147,10 +141,10 @@ def error_class(response: Any, exception: BaseException | None, body: bytes | No
 
 # There is no public way to keep a GET from being sent again when its connection was closed under it, which would hide
 # the failure; `max_retries` is about something else. `test_faults` notices should the name go.
-geventhttpclient.client._may_retry_after_send_error = lambda method: False
+http_client._may_retry_after_send_error = lambda method: False
 
 
-class TooLong(geventhttpclient.response.HTTPParseError):
+class TooLong(http_response.HTTPParseError):
     """An answer of more than MOST_BYTES, headers included."""
 
 
@@ -172,8 +166,8 @@ def feed_within_bound(response: Any, data: bytes) -> None:
     feed(response, data)
 
 
-feed = geventhttpclient.response.HTTPResponse.feed
-geventhttpclient.response.HTTPResponse.feed = feed_within_bound  # type: ignore[method-assign, assignment]
+feed = http_response.HTTPResponse.feed
+http_response.HTTPResponse.feed = feed_within_bound  # type: ignore[method-assign, assignment]
 LocustUserAgent.response_type = UndecodedResponse
 
 
@@ -207,8 +201,8 @@ class Load:
     """The state of this load process: when all users are there, measure one window, hand it in, leave."""
 
     recorder: Recorder | None = None
-    master: Master | None = None
-    worker: Worker | None = None
+    master: distributed.Master | None = None
+    worker: distributed.Worker | None = None
 
     def __init__(self) -> None:
         self.users: list[Closed] = []
@@ -217,13 +211,13 @@ class Load:
     def set_up(self, environment: Any, **_: Any) -> None:
         """Wire this process as the only one, the master, or a worker."""
         self.options, self.runner = environment.parsed_options, environment.runner
-        if isinstance(self.runner, WorkerRunner):
-            self.worker = Worker(self.runner, lambda: self.measure(*self.window_from_now()), self.cut)
+        if isinstance(self.runner, runners.WorkerRunner):
+            self.worker = distributed.Worker(self.runner, lambda: self.measure(*self.window_from_now()), self.cut)
             return
         self.folder = Path(self.options.lab_folder)
         environment.events.spawning_complete.add_listener(self.on_all_users_there)
-        if isinstance(self.runner, MasterRunner):
-            self.master = Master(self.runner, self.options, self.folder)
+        if isinstance(self.runner, runners.MasterRunner):
+            self.master = distributed.Master(self.runner, self.options, self.folder)
         driver.wait_for(self.folder / "go")
         if self.master:
             self.master.wait_for_workers()
@@ -301,7 +295,7 @@ def add_options(parser: Any) -> None:
 
 
 # Locust's own measure of this goes by the wall clock, which may step; `distributed.Worker` looks after it.
-locust.runners.MASTER_HEARTBEAT_TIMEOUT = 10**9
+runners.MASTER_HEARTBEAT_TIMEOUT = 10**9
 events.init.add_listener(load.set_up)
 events.test_start.add_listener(load.on_test_start)
 events.request.add_listener(load.on_request)

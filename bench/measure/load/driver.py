@@ -10,7 +10,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +101,13 @@ def allow_files(connections: int) -> None:
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+def cut_to_window(spans_ns: Iterable[tuple[int, int]], start_ns: int, end_ns: int) -> list[list[float]]:
+    """Return the spans that overlap the window, cut at its edges, as [from, to] in seconds from its start."""
+    inside = [(since_ns, until_ns) for since_ns, until_ns in spans_ns if since_ns < end_ns and until_ns > start_ns]
+    cut = [(max(since_ns, start_ns), min(until_ns, end_ns)) for since_ns, until_ns in inside]
+    return [[round((at_ns - start_ns) / NS_PER_S, 3) for at_ns in span_ns] for span_ns in cut]
 
 
 def exception_class(error: BaseException) -> str:

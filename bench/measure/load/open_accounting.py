@@ -7,7 +7,7 @@ from dataclasses import asdict
 from time import monotonic_ns
 from typing import Any
 
-from bench.measure.load.driver import NS_PER_S
+from bench.measure.load.driver import NS_PER_S, cut_to_window
 from bench.model.histograms import encode_histogram, latency_of, new_histogram
 from bench.model.trial_record import column_s
 
@@ -61,6 +61,7 @@ class OpenAccounting:
 
     def recording(self, stalls: list[tuple[int, int]], cpu_s: float) -> dict[str, Any]:
         """Return all of it as JSON data. `stalls`: when the driver was held up, in ns; `cpu_s`: its own CPU seconds."""
+        window_ns = self.start_ns, self.end_ns
         return {
             "duration_s": (self.end_ns - self.start_ns) / NS_PER_S,
             "waited_s": self.waited_ns() / NS_PER_S,
@@ -68,8 +69,8 @@ class OpenAccounting:
             **self.account(),
             **self.answered(),
             **self.latencies(),
-            "stalls": self.in_window(stalls),
-            "silences": self.in_window(silences(self.flights(), self.start_ns, self.end_ns)),
+            "stalls": cut_to_window(stalls, *window_ns),
+            "silences": cut_to_window(silences(self.flights(), *window_ns), *window_ns),
             "cpu_s": cpu_s,
         }
 
@@ -143,18 +144,6 @@ class OpenAccounting:
         """Add up how long requests were in flight in the window."""
         inside = (min(ended, self.end_ns) - max(sent, self.start_ns) for sent, ended, _ in self.flights())
         return sum(span_ns for span_ns in inside if span_ns > 0)
-
-    def in_window(self, spans_ns: list[tuple[int, int]]) -> list[list[float]]:
-        """Return the spans that overlap the window, cut at its edges, as [from, to] in seconds from its start."""
-        return [
-            [self.into_s(max(since_ns, self.start_ns)), self.into_s(min(until_ns, self.end_ns))]
-            for since_ns, until_ns in spans_ns
-            if since_ns < self.end_ns and until_ns > self.start_ns
-        ]
-
-    def into_s(self, at_ns: int) -> float:
-        """Return a monotonic time in ns as seconds from the window's start, to the millisecond."""
-        return round((at_ns - self.start_ns) / NS_PER_S, 3)
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Yield a row of COLUMNS for each scheduled request: us from the window's start, empty if it did not happen."""

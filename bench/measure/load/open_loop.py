@@ -30,7 +30,7 @@ from yarl import URL
 
 from bench.base.bounded_http import MOST_BYTES
 from bench.measure.load import driver
-from bench.measure.load.driver import HEARTBEAT_S, NS_PER_S, STALL_NS, write_json
+from bench.measure.load.driver import HEARTBEAT_S, NS_PER_S
 from bench.measure.load.open_accounting import COLUMNS, DROPPED, OK, TIMED_OUT, OpenAccounting, Requests
 from bench.measure.load.precise_timer import PreciseTimer
 
@@ -145,7 +145,7 @@ class Sender:
             due_ns = time.monotonic_ns() + round(HEARTBEAT_S * NS_PER_S)
             await asyncio.sleep(HEARTBEAT_S)
             now_ns = time.monotonic_ns()
-            if now_ns - due_ns > STALL_NS:
+            if now_ns - due_ns > driver.STALL_NS:
                 self.stalls.append((due_ns, now_ns))
             if not self.stopped.is_set() and (self.options.folder / "stop").exists():
                 self.stop(now_ns)
@@ -222,11 +222,13 @@ async def drive(options: Options) -> None:
         driver.wait_for(options.folder / "go")
         sender = Sender(options, session, offsets_ns)
         window = {"start_s": sender.start_ns / NS_PER_S, "end_s": sender.end_ns / NS_PER_S}
-        write_json(options.folder / "window.json", window)
+        driver.write_json(options.folder / "window.json", window)
         await sender.run()
     accounting = OpenAccounting(sender.requests, sender.start_ns, sender.end_ns, sender.drained_ns, options.duration)
     write_rows(options.folder / "requests.csv.gz", accounting.rows())
-    write_json(options.folder / f"recording-{os.getpid()}.json", accounting.recording(sender.stalls, sender.cpu_s))
+    driver.write_json(
+        options.folder / f"recording-{os.getpid()}.json", accounting.recording(sender.stalls, sender.cpu_s)
+    )
 
 
 def main() -> None:

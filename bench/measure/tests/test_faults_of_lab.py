@@ -346,11 +346,11 @@ def test_a_run_that_somebody_is_at_is_left_alone(tmp_path: Path) -> None:
     running_run = runs.run_of([runs.trial_of("async_asgi@uvicorn")], status="running")
     with orphaned_runs.claimed(tmp_path / "run"):
         run_store.save_run(running_run, tmp_path / "run")
-        assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
+        assert orphaned_runs.abort_orphaned_runs([tmp_path]) == []
         assert run_store.load_run(tmp_path / "run").status == "running"
-    (sentence,) = orphaned_runs.abort_those_of_the_dead([tmp_path])
+    (sentence,) = orphaned_runs.abort_orphaned_runs([tmp_path])
     assert sentence.startswith(f"{tmp_path}/run was not finished: 1 of 1 trials are kept")
-    assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
+    assert orphaned_runs.abort_orphaned_runs([tmp_path]) == []
 
 
 def test_what_cannot_be_read_is_named_and_what_holds_no_trial_is_not_told_of(tmp_path: Path) -> None:
@@ -359,7 +359,7 @@ def test_what_cannot_be_read_is_named_and_what_holds_no_trial_is_not_told_of(tmp
     (tmp_path / "damaged" / "run.json").write_text('{"schema":2,"status":"running", broken')
     abandon(tmp_path / "empty", orphaned_runs.MARKER)
     whole = run_store.save_run(runs.run_of([runs.trial_of("async_asgi@uvicorn")]), tmp_path / "whole").read_bytes()
-    (sentence,) = orphaned_runs.abort_those_of_the_dead([tmp_path, tmp_path / "nowhere"])
+    (sentence,) = orphaned_runs.abort_orphaned_runs([tmp_path, tmp_path / "nowhere"])
     assert sentence.startswith(f"Skipped: {tmp_path}/damaged/run.json is damaged")
     assert not (tmp_path / "empty").exists()
     assert (tmp_path / "whole" / "run.json").read_bytes() == whole

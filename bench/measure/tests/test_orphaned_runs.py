@@ -166,7 +166,7 @@ def test_a_run_whose_first_trial_is_interrupted_gives_its_folder_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(plan: TrialPlan, keep: Path) -> Trial:
-        assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
+        assert orphaned_runs.abort_orphaned_runs([tmp_path]) == []
         signal.raise_signal(signal.SIGHUP)
         raise AssertionError
 

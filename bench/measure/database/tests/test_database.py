@@ -290,7 +290,7 @@ def test_after_kill_9_of_the_bench_the_server_ends_by_itself_and_the_next_start_
     require_free(port)
     assert segment not in segments()
     assert folder.exists()
-    processes.remove_work_of_the_dead()
+    processes.remove_abandoned_folders()
     assert not folder.exists()
 
 
