@@ -118,7 +118,8 @@ class Database:
         """
         if self._enter is None:
             return None
-        return self._execute(CONNECTIONS) if self.is_running else 0
+        is_stopped = self._cluster is not None and self._cluster.process is None
+        return 0 if is_stopped else self._execute(CONNECTIONS)
 
     def coins(self) -> int:
         """Add up the coins of all accounts."""
@@ -127,11 +128,6 @@ class Database:
     def payments(self) -> int:
         """Count all payments that have ever arrived."""
         return self._execute(PAYMENTS)
-
-    @property
-    def is_running(self) -> bool:
-        """Return False between `stop` and `start`; a server that is not ours counts as running."""
-        return self._cluster is None or self._cluster.process is not None
 
     def family(self) -> list[psutil.Process]:
         """Return the server's processes if it is ours."""
@@ -145,9 +141,7 @@ class Database:
 
     def start(self) -> None:
         """End an outage: the same address, the same data."""
-        cluster = self._require_ours()
-        if not self.is_running:
-            cluster.start()
+        self._require_ours().start()
 
     def hide(self, text: str) -> str:
         """Return the text without the URL's user and password; the user of a throw-away one is no secret."""

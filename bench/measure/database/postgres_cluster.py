@@ -124,28 +124,24 @@ class Cluster:
 
     def make(self) -> None:
         """Make the data folder, then in it a user and a database for the labs."""
+        secret = self.folder / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(self.superuser_password)
         if self.binaries.account:
-            os.chown(self.folder, *self.binaries.account)
+            for path in (self.folder, secret):
+                os.chown(path, *self.binaries.account)
         if self.binaries.hidden:
             self.binaries = copy_binaries(self.binaries, self.folder)
-        self._initialise()
+        how = ("--no-sync", "--auth", "scram-sha-256", "--locale", "C", "--encoding", "UTF8")
+        who = ("--username", SUPERUSER, "--pwfile", str(secret))
+        finish(self._run(["initdb", "-D", str(self.data), *how, *who]), "PostgreSQL's initdb")
+        secret.unlink()
         self.start()
         with self.connect("postgres") as connection:
             role, name, password = sql.Identifier(ROLE), sql.Identifier(NAME), sql.Literal(self.password)
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, password))
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, role))
         self.stop()
-
-    def _initialise(self) -> None:
-        secret = self.folder / "password"
-        secret.touch(mode=0o600)
-        secret.write_text(self.superuser_password)
-        if self.binaries.account:
-            os.chown(secret, *self.binaries.account)
-        how = ("--no-sync", "--auth", "scram-sha-256", "--locale", "C", "--encoding", "UTF8")
-        who = ("--username", SUPERUSER, "--pwfile", str(secret))
-        finish(self._run(["initdb", "-D", str(self.data), *how, *who]), "PostgreSQL's initdb")
-        secret.unlink()
 
     def _run(
         self, command: Sequence[str], cpus: Sequence[int] = (), end_by: signal.Signals = signal.SIGTERM
