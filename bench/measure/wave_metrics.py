@@ -1,4 +1,4 @@
-"""Computes `trial_record.WavesResult` from what load/waves.py wrote and from the connections counted meanwhile. Pure."""
+"""Computes `trial_record.WavesResult` from what load/waves.py wrote and the connections counted meanwhile. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
