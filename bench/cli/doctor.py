@@ -112,7 +112,7 @@ def _database() -> Check:
     """Which one the labs would ask; one that LAB_DATABASE_URL names is asked whether it answers."""
     try:
         found = database.source()
-        seen = f"{found.says}, {database.given().vendor}" if found.kind == "given" else found.says
+        seen = f"{found.says}, {database.open_given().vendor}" if found.kind == "given" else found.says
     except LabError as error:
         return Check("database", "warning", str(error), f"mend or unset {VARIABLE}")
     return Check("database", "warning" if found.remedy else "fine", seen, found.remedy)

@@ -237,7 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in names:
         experiment.profile_of(experiment.load_experiment(name), arguments.profile)
     folder = (arguments.out or orphaned_runs.new_folder("reproduce")).resolve()
-    with orphaned_runs.claimed(folder, (SUMMARY, *names)):
+    with orphaned_runs.claim(folder, (SUMMARY, *names)):
         done = reproduce_all(names, arguments.profile, folder)
         publish(to_markdown(done, arguments.profile), folder)
     return code_of(done)

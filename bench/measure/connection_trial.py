@@ -190,7 +190,7 @@ def _watch(server: RunningServer, driver: Process, database: Database | None, se
 
 
 def _read_ours(ours: Sequence[psutil.Process], database: Database | None) -> process_usage.Reading:
-    return process_usage.together(
+    return process_usage.add_readings(
         process_usage.read(ours), process_usage.read_with_ended(database.family() if database else [])
     )
 

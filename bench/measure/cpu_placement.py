@@ -45,8 +45,8 @@ def cores_of(server: list[int], processes: int) -> int:
     return min(processes, len(server) or psutil.cpu_count() or 1)
 
 
-def stay_with_the_load(where: CpuPlan) -> None:
-    """Bind this process, which watches, to the load's cores, so that the server has its own to itself."""
+def bind_to_load_cores(where: CpuPlan) -> None:
+    """Bind this process, which watches, to the cores of the load: the server has its own to itself."""
     available()
     if hasattr(os, "sched_setaffinity") and not where.shared:
         os.sched_setaffinity(0, where.load)

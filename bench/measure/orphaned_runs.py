@@ -33,7 +33,7 @@ def new_folder(name: str) -> Path:
 
 
 @contextmanager
-def claimed(folder: Path, written: Sequence[str] = WRITTEN) -> Iterator[None]:
+def claim(folder: Path, written: Sequence[str] = WRITTEN) -> Iterator[None]:
     """Hold the folder for this process alone. Raises UsageError if another process has it, or it holds what we write.
 
     Raises OSError if the disk does not take the marker.
@@ -50,7 +50,7 @@ def claimed(folder: Path, written: Sequence[str] = WRITTEN) -> Iterator[None]:
 
 
 def require_unused(folder: Path, written: Sequence[str] = WRITTEN) -> None:
-    """Raise UsageError where `claimed` would, but not for the marker of a process that was killed."""
+    """Raise UsageError where `claim` would, but not for the marker of a process that was killed."""
     if is_held(folder / MARKER):
         raise UsageError(f"Another process of the lab writes to {folder} now: choose another folder with --out.")
     _require_none_of(folder, written)

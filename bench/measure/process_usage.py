@@ -69,7 +69,7 @@ def read_with_ended(family: Sequence[psutil.Process]) -> Reading:
     return replace(reading, cpu_s=reading.cpu_s + ended_s)
 
 
-def together(one: Reading, other: Reading) -> Reading:
+def add_readings(one: Reading, other: Reading) -> Reading:
     """Add two trees to one, at the first one's time."""
     return replace(
         one,

@@ -18,7 +18,7 @@ import psycopg
 from bench.base.bounded_http import cut_after
 from bench.base.errors import NotRun, UsageError
 from bench.measure.database import postgres_cluster
-from bench.measure.database.postgres_binaries import WHEEL, Binaries, of_system, of_wheel
+from bench.measure.database.postgres_binaries import WHEEL, Binaries, find_system, find_wheel
 from bench.measure.processes import Process, work_folder
 from bench.model.redaction import HIDDEN, VARIABLE, hide_credentials, hide_own_credentials
 from labs.common.addresses import is_quoted
@@ -63,8 +63,8 @@ def source() -> Source:
         return Source("given", f"the one {VARIABLE} names")
     missing = []
     kinds: tuple[tuple[Kind, str, Callable[[], Binaries]], ...] = (
-        ("system", "the system's initdb", of_system),
-        ("wheel", f"the initdb of the package {WHEEL}", of_wheel),
+        ("system", "the system's initdb", find_system),
+        ("wheel", f"the initdb of the package {WHEEL}", find_wheel),
     )
     for kind, whose, find in kinds:
         try:
@@ -213,7 +213,7 @@ def serving_database(*, max_connections: int | None = None, cpus: Sequence[int] 
             serving = postgres_cluster.serving(found.binaries, max_connections or PLENTY, cpus)
             database = _in_cluster(running.enter_context(serving), found.kind)
         elif found.kind == "given":
-            database = given()
+            database = open_given()
             _fill_once(database.environment[VARIABLE])
         else:
             database = _in_a_file(running.enter_context(work_folder("database")))
@@ -229,7 +229,7 @@ def _in_cluster(cluster: postgres_cluster.Cluster, kind: Kind) -> Database:
     return Database(f"PostgreSQL {cluster.binaries.version}", kind, cluster.url, cluster.connect, cluster)
 
 
-def given() -> Database:
+def open_given() -> Database:
     """Connect to the one that LAB_DATABASE_URL names, as it is. Raises NotRun, without credentials, if it is silent."""
     entry = _parse(given_url())
     if "sqlite" in entry["ENGINE"]:

@@ -23,7 +23,7 @@ class PaymentAudit:
     def __post_init__(self) -> None:
         self.coins, self.payments = self.database.coins(), self.database.payments()
 
-    def closed(self, connections_max: int | None, answered: int | None, log: str) -> DatabaseUse:
+    def close(self, connections_max: int | None, answered: int | None, log: str) -> DatabaseUse:
         """Compare with now. `answered`: requests whose answer said that they paid, if counted; `log`: the server's."""
         arrived = self.database.payments() - self.payments
         return DatabaseUse(

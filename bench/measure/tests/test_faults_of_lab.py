@@ -344,7 +344,7 @@ def test_a_wall_clock_that_steps_by_an_hour_changes_no_number(
 
 def test_a_run_that_somebody_is_at_is_left_alone(tmp_path: Path) -> None:
     running_run = runs.run_of([runs.trial_of("async_asgi@uvicorn")], status="running")
-    with orphaned_runs.claimed(tmp_path / "run"):
+    with orphaned_runs.claim(tmp_path / "run"):
         run_store.save_run(running_run, tmp_path / "run")
         assert orphaned_runs.abort_orphaned_runs([tmp_path]) == []
         assert run_store.load_run(tmp_path / "run").status == "running"

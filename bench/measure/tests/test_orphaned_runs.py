@@ -88,7 +88,7 @@ def test_of_many_that_claim_a_folder_at_once_one_has_it(tmp_path: Path) -> None:
         with ExitStack() as held:
             together.wait(30)
             try:
-                held.enter_context(orphaned_runs.claimed(tmp_path / "run"))
+                held.enter_context(orphaned_runs.claim(tmp_path / "run"))
                 won.append(1)
             except UsageError as error:
                 refused.append(str(error))

@@ -136,7 +136,7 @@ def test_a_server_that_is_killed_amid_payments_leaves_none_half_done(stack: str)
                 for _ in range(4):  # each still between its rows when it is given up, and when the server is killed
                     with pytest.raises(httpx.ReadTimeout):
                         client.get("/checkout?ms=5000")
-        use = books.closed(None, 1, "")
+        use = books.close(None, 1, "")
     assert (use.coins_off, use.payments_lost) == (0, 0)
 
 
