@@ -7,7 +7,6 @@ import argparse
 import errno
 import gc
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -21,7 +20,6 @@ POLL_S = 0.005
 HEARTBEAT_S = 0.02
 STALL_NS = 100_000_000
 """A heartbeat that comes so much later than it was due says that the driver itself, not the server, stood still."""
-SPARE_FILES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,18 +87,6 @@ def spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-def allow_files(connections: int) -> None:
-    """Raise the soft limit of open files, up to the hard one, so that each connection can have its socket.
-
-    Beyond the hard limit requests end as `ClientConnectorError EMFILE`.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + SPARE_FILES
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def cut_to_window(spans_ns: Iterable[tuple[int, int]], start_ns: int, end_ns: int) -> list[list[float]]:

@@ -134,6 +134,5 @@ def main(kind: type[StreamDriver[Options]], options_kind: type[Options], descrip
         driver.wait_for(options.folder / "go")
         write_json(options.folder / "seen.json", await running.run())
 
-    driver.allow_files(options.connections)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())

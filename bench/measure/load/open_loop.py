@@ -234,7 +234,6 @@ async def drive(options: Options) -> None:
 def main() -> None:
     """Drive the open loop to its end on an event loop of uvloop."""
     options = driver.read_options(Options, __doc__)
-    driver.allow_files(options.max_in_flight)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(drive(options))
 
