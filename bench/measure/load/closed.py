@@ -171,7 +171,7 @@ http_response.HTTPResponse.feed = feed_within_bound  # type: ignore[method-assig
 LocustUserAgent.response_type = UndecodedResponse
 
 
-class Closed(FastHttpUser):
+class ClosedUser(FastHttpUser):
     """One user with a connection of its own: no think time, or held back to a rate."""
 
     network_timeout = connection_timeout = TIMEOUT_S
@@ -197,7 +197,7 @@ class Closed(FastHttpUser):
         gevent.sleep(random.uniform(0, load.options.lab_spread))
 
 
-class Load:
+class LoadProcess:
     """The state of this load process: when all users are there, measure one window, hand it in, leave."""
 
     recorder: Recorder | None = None
@@ -205,7 +205,7 @@ class Load:
     worker: distributed.Worker | None = None
 
     def __init__(self) -> None:
-        self.users: list[Closed] = []
+        self.users: list[ClosedUser] = []
         self.is_open = False
 
     def set_up(self, environment: Any, **_: Any) -> None:
@@ -227,7 +227,7 @@ class Load:
         if self.worker:
             self.worker.check_target(environment.host or "")
         if self.options.lab_rate_each:
-            Closed.wait_time = constant_throughput(self.options.lab_rate_each)
+            ClosedUser.wait_time = constant_throughput(self.options.lab_rate_each)
 
     def on_all_users_there(self, user_count: int, **_: Any) -> None:
         """Fix the window, once: Locust says it again where it moves the users of a worker that has left."""
@@ -284,7 +284,7 @@ class Load:
             self.recorder.answer(context["sent_ns"], response_time, response, exception)
 
 
-load = Load()
+load = LoadProcess()
 
 
 @events.init_command_line_parser.add_listener
