@@ -195,7 +195,7 @@ WRONG = {
     ),
     "a hang while it is imported": Attempt("exercises/stream", "urlpatterns", f"{HANG}\nurlpatterns", "still busy"),
     "a loop without an end": Attempt(
-        "solutions/blocking_view", AWAITED, "\n    while True: pass", "had no answer within"
+        "solutions/blocking_view", AWAITED, f"\n    {HANG}", "had no answer within"
     ),
     "a view that ends its process": Attempt(
         "solutions/blocking_view", AWAITED, "__import__('os')._exit(7)", "The server broke off"
@@ -287,7 +287,7 @@ WRONG = {
         "solutions/plateau", "return", "__import__('os')._exit(7)\n    return", "status 7"
     ),
     "a function that never ends": Attempt(
-        "solutions/plateau", "return", "while True: pass\n    return", "`plateau_per_s` was still busy"
+        "solutions/plateau", "return", f"{HANG}\n    return", "`plateau_per_s` was still busy"
     ),
     "a function that gives no number": Attempt("solutions/plateau", "return min(", "min(", "you say None"),
     "the points of the run by heart": Attempt(

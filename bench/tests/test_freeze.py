@@ -1,6 +1,7 @@
 """The self-test of the open loop: the same freeze, the same nominal rate, and only one of two loops sees it."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -8,18 +9,35 @@ from bench import experiment
 from bench.record import Trial
 from bench.tests.processes import assert_nothing_is_left
 from bench.tests.windows import longest_s
-from bench.trial import run_trial
+from bench.trial import TrialPlan, run_trial
+from bench.watch import Freeze
 
 FREEZE_S, SEEN_S, HIDDEN_S = 3.0, 2.5, 0.3
+WINDOW_S, AT_S, USERS = 9.0, 2.0, 4
+"""A shorter window than the experiment's, with fewer users: of its requests a hundredth is still more than they have."""
+
+
+def plans() -> list[TrialPlan]:
+    return experiment.trials_of(experiment.load("freeze"), "quick", experiment.Wishes(seed=1))
 
 
 def both_loops() -> tuple[Trial, Trial]:
-    """The open and the closed trial of the experiment, on two servers at the same time: 20 s instead of 40."""
-    plans = experiment.trials_of(experiment.load("freeze"), "quick", experiment.Wishes(seed=1))
+    """The open and the closed trial of the experiment, on two servers at the same time."""
+    shorter = [
+        replace(plan, duration_s=WINDOW_S, users=plan.users and USERS, freeze=Freeze(AT_S, FREEZE_S))
+        for plan in plans()
+    ]
     with ThreadPoolExecutor() as threads:
-        trials = sorted(threads.map(run_trial, plans), key=lambda trial: not trial.is_open)
+        trials = sorted(threads.map(run_trial, shorter), key=lambda trial: not trial.is_open)
     opened, closed = trials
     return opened, closed
+
+
+def test_by_the_experiment_s_numbers_the_open_loop_s_p99_sees_the_freeze_and_the_closed_loop_s_cannot() -> None:
+    for plan in plans():
+        assert (plan.rate_per_s, plan.duration_s, plan.freeze and plan.freeze.for_s) == (100, 20, FREEZE_S)
+        stuck = plan.users or (FREEZE_S - SEEN_S) * 100
+        assert (stuck > 0.01 * 100 * (20 - FREEZE_S)) is (plan.users is None)
 
 
 @pytest.mark.alone
@@ -29,7 +47,7 @@ def test_the_open_loop_sees_a_freeze_that_the_closed_loop_hides(mark: str) -> No
     assert opened.latency_us, opened.reasons
     assert closed.latency_us, closed.reasons
     for trial in (opened, closed):
-        assert (trial.rate_per_s, trial.duration_s) == (100, 20)
+        assert (trial.rate_per_s, trial.duration_s) == (100, WINDOW_S)
         (freeze,) = (event for event in trial.events if event.code == "frozen")
         assert FREEZE_S <= freeze.for_s < FREEZE_S + 0.5
         assert longest_s(trial, "server-gap") <= FREEZE_S / 2

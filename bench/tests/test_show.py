@@ -98,20 +98,27 @@ def test_where_nobody_looks_each_phase_is_a_line_and_a_table_ends_it() -> None:
     assert "The fast client of" in lines[3]
 
 
-def test_show_hops_counts_the_hops_of_one_request_and_the_threads_of_a_crowd() -> None:
-    played = subprocess.run(
-        [sys.executable, "-m", "bench.teach", "show_hops", "--quick"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    counts = re.findall(r"^(\S+@\S+) +(\d+) threads  █", played.stdout, re.MULTILINE)
-    threads = {stack: int(count) for stack, count in counts}
-    assert list(threads) == list(show_hops.STACKS)
+def test_show_hops_counts_the_hops_of_one_request_and_the_threads_of_a_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Console(file=io.StringIO(), width=100)
+    show_hops.show_lanes(screen, 0.0)
+    crowded = ("sync_wsgi@gthread:100", "async_asgi@uvicorn", "zero_hop@uvicorn")
+    monkeypatch.setattr(show_hops, "STACKS", {name: show_hops.STACKS[name] for name in crowded})
+    monkeypatch.setattr(show_hops, "WAIT_MS", 2000)
+    show_hops.show_crowd(screen)
+    played = screen.file.getvalue()  # type: ignore[attr-defined]
+    threads = {name: int(count) for name, count in re.findall(r"^(\S+@\S+) +(\d+) threads  █", played, re.MULTILINE)}
+    assert tuple(threads) == crowded
     assert min(threads["sync_wsgi@gthread:100"], threads["async_asgi@uvicorn"]) >= show_hops.AT_ONCE
     assert threads["zero_hop@uvicorn"] < show_hops.AT_ONCE / 2
-    assert all(count in played.stdout for count in ("no hop · 1 thread", "2 sync_to_async · 2 threads"))
+    assert all(count in played for count in ("no hop · 1 thread", "2 sync_to_async · 2 threads"))
+
+
+def test_show_hops_shows_every_lane_and_then_the_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(show_hops, "show_lanes", lambda screen, pause_s: shown.append(pause_s))
+    monkeypatch.setattr(show_hops, "show_crowd", lambda screen: shown.append("crowd"))
+    assert show_hops.main(["--quick"]) == show_hops.main(["--pause", "2"]) == ExitCode.FINE
+    assert shown == [0.0, "crowd", 2.0, "crowd"]
 
 
 def test_a_server_that_dies_ends_the_show_with_a_sentence(mark: str) -> None:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
+from bench.cli import main
 from bench.hops.asking import trace_of
 from bench.hops.inside.trace import Trace
 from bench.record import ROOT
@@ -203,13 +204,13 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("words", "code", "sentence"), MISTAKES, ids=[words for words, _, _ in MISTAKES])
 def test_a_mistake_is_one_sentence_and_an_exit_code(
-    words: str, code: int, sentence: str, site: Path, mark: str
+    words: str, code: int, sentence: str, site: Path, mark: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = lab(*words.split())
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("lab: ")]
+    assert main(["trace", *words.split()]) == code
+    err = capsys.readouterr().err
+    (line,) = [line for line in err.splitlines() if line.startswith("lab: ")]
     assert re.search(sentence, line), line
-    assert "Traceback" not in done.stderr
-    assert done.returncode == code
+    assert "Traceback" not in err
     assert_nothing_is_left(mark)
 
 
