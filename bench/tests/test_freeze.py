@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,11 @@ from bench.tests.processes import assert_nothing_is_left
 from bench.tests.windows import longest_s
 from bench.trial import TrialPlan, run_trial
 from bench.watch import Freeze
+from bench.workloads import parse_request
 
 FREEZE_S, SEEN_S, HIDDEN_S = 3.0, 2.5, 0.3
-WINDOW_S, AT_S, USERS = 9.0, 2.0, 4
-"""A shorter window than the experiment's, with fewer users: of its requests a hundredth is still more than they have."""
+WINDOW_S, AT_S, USERS, REQUEST = 9.0, 2.0, 4, parse_request("wait?ms=20")
+"""A shorter window than the experiment's, and fewer users: a hundredth of its requests is still more than they have."""
 
 
 def plans() -> list[TrialPlan]:
@@ -23,12 +25,10 @@ def plans() -> list[TrialPlan]:
 
 def both_loops() -> tuple[Trial, Trial]:
     """The open and the closed trial of the experiment, on two servers at the same time."""
-    shorter = [
-        replace(plan, duration_s=WINDOW_S, users=plan.users and USERS, freeze=Freeze(AT_S, FREEZE_S))
-        for plan in plans()
-    ]
+    shorter: dict[str, Any] = {"duration_s": WINDOW_S, "freeze": Freeze(AT_S, FREEZE_S), "request": REQUEST}
+    made = [replace(plan, users=plan.users and USERS, **shorter) for plan in plans()]
     with ThreadPoolExecutor() as threads:
-        trials = sorted(threads.map(run_trial, shorter), key=lambda trial: not trial.is_open)
+        trials = sorted(threads.map(run_trial, made), key=lambda trial: not trial.is_open)
     opened, closed = trials
     return opened, closed
 

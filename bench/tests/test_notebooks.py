@@ -66,8 +66,8 @@ def executed(source: Path, run: Path | None) -> Executed:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jupytext, "read", lambda path: twice)
         cells = notebooks.executed(source).cells
-    parts = [nbformat.from_dict({**twice, "cells": part}) for part in (cells[:count], cells[count + 1 :])]
-    return Executed(*parts, cpu_of_children_s() - before_s)
+    once, again = (nbformat.from_dict({**twice, "cells": part}) for part in (cells[:count], cells[count + 1 :]))
+    return Executed(once, again, cpu_of_children_s() - before_s)
 
 
 def cpu_of_children_s() -> float:
@@ -303,6 +303,7 @@ def test_a_live_run_is_expected_to_take_its_windows_and_as_long_around_them_as_t
     assert twice - once == pytest.approx(once - live.STARTING_S)
 
 
+@pytest.mark.live
 def test_the_live_cell_measures_here(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ EARLY = "bench.arguments"
 SCREEN = Console(file=io.StringIO(), width=100)
 
 
+@pytest.mark.live
 def test_one_blocking_line_makes_the_fast_client_wait_for_the_slow_one() -> None:
     pace = replace(show_stall.QUICK, phase_s=1.5)
     before, blocked, after = show_stall.show(pace, SCREEN)
@@ -46,6 +47,7 @@ def test_the_lines_shown_are_those_of_the_views() -> None:
         assert f"        {phase.line}\n" in view
 
 
+@pytest.mark.live
 def test_threads_grow_with_the_crowd_where_they_do_and_a_pool_lets_in_no_more_than_it_has() -> None:
     pace = show_threads.Pace(levels=(1, 4, 12), wait_ms=400, pause_s=0.0)
     pool, stock, free = show_threads.show(

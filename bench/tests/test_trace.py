@@ -202,6 +202,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(("words", "code", "sentence"), MISTAKES, ids=[words for words, _, _ in MISTAKES])
 def test_a_mistake_is_one_sentence_and_an_exit_code(
     words: str, code: int, sentence: str, site: Path, mark: str, capsys: pytest.CaptureFixture[str]

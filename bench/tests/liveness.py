@@ -1,0 +1,52 @@
+"""Which tests are `live`: those that start a server, a program, a database, a browser or a notebook.
+
+A test is live where it, a fixture of its or a helper of the tests that it calls names one of STARTERS. What starts
+something behind another name is marked where it stands. `-m "not live"` leaves what runs in this process alone.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from types import CodeType, FunctionType
+from typing import Any
+
+import pytest
+
+STARTERS = frozenset(
+    (
+        *("subprocess", "Popen", "run_python", "start", "serving", "serving_stack", "serving_database"),
+        *("serving_upstream", "serving_needs", "serving_all_needs", "run_trial", "running_load", "perform", "burst"),
+        *("trace_of", "traced", "seen_of", "ask_all", "show_crowd", "ask_in_subprocess", "MARK"),
+    )
+)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks which marks are asked for
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and any(map(is_live, functions_of(item))):
+            item.add_marker("live")
+
+
+def functions_of(item: pytest.Function) -> Iterator[Any]:
+    """The test and all fixtures that it gets."""
+    yield item.function
+    for definitions in item._fixtureinfo.name2fixturedefs.values():
+        yield from (definition.func for definition in definitions)
+
+
+@cache
+def is_live(function: Any, beyond: frozenset[Any] = frozenset()) -> bool:
+    function = getattr(function, "__wrapped__", function)
+    if not isinstance(function, FunctionType) or ".tests" not in function.__module__ or function in beyond:
+        return False
+    names = set(names_in(function.__code__))
+    helpers = (function.__globals__.get(name) for name in names)
+    return bool(names & STARTERS) or any(is_live(helper, beyond | {function}) for helper in helpers if callable(helper))
+
+
+def names_in(code: CodeType) -> Iterator[str]:
+    """All that it names, also in functions within it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from names_in(constant)

@@ -1,0 +1,62 @@
+"""A test is known to be live by what it starts, however far away, and by nothing else."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from bench.servers import serving_stack
+from bench.stacks import parse_stack
+from bench.tests.liveness import is_live
+
+
+def helper() -> None:
+    with serving_stack(parse_stack("bare_asgi@uvicorn")):
+        pass
+
+
+@contextmanager
+def entered() -> Iterator[None]:
+    helper()
+    yield
+
+
+def starts() -> None:
+    helper()
+
+
+def enters() -> None:
+    with entered():
+        pass
+
+
+def hides() -> list[object]:
+    return [lambda: helper()]
+
+
+def goes_round() -> None:
+    goes_round()
+
+
+def looks() -> str:
+    return parse_stack("bare_asgi@uvicorn").name
+
+
+@pytest.mark.parametrize("test", [helper, starts, enters, hides])
+def test_what_starts_something_is_live(test: object) -> None:
+    assert is_live(test)
+
+
+@pytest.mark.parametrize("test", [looks, goes_round, parse_stack, print, None])
+def test_what_starts_nothing_is_not(test: object) -> None:
+    assert not is_live(test)
+
+
+def test_a_test_is_live_by_its_fixtures_too(request: pytest.FixtureRequest) -> None:
+    marked = {item.name.partition("[")[0]: item.get_closest_marker("live") for item in request.session.items}
+    assert not marked[request.node.name]
+    assert marked["test_with_a_mark"]
+
+
+def test_with_a_mark(mark: str) -> None:
+    assert mark
