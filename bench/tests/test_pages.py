@@ -14,6 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 from bench.servers import Server, serving_stack
 from bench.stacks import HOST, LARGEST_MESSAGE_BYTES, parse_stack
 from bench.tests.browser import chromium, needs_chromium
+from bench.tests.processes import at_rest
 from bench.waiting import eventually
 from labs.live_preview.drafts import MOST_CHARACTERS
 from labs.live_preview.streams import SILENT_AT_MOST_S
@@ -41,7 +42,7 @@ def servers() -> Iterator[dict[str, Server]]:
     """The same project behind each door, and at the end both are what they were at the start."""
     with ExitStack() as stack:
         servers = {door: stack.enter_context(serving_live_preview(door)) for door in ("asgi", "wsgi")}
-        family = {door: server.family() for door, server in servers.items()}
+        family = {door: at_rest(server.family) for door, server in servers.items()}
         yield servers
         assert {door: server.family() for door, server in servers.items()} == family
         assert not [server.log_tail() for server in servers.values() if "Traceback" in server.log_tail(1000)]

@@ -18,7 +18,7 @@ import pytest
 from bench.errors import MissingDependency, NotRun
 from bench.servers import free_port, has_ended, serving, serving_stack
 from bench.stacks import HOST, SERVERS, parse_stack
-from bench.tests.processes import assert_nothing_is_left, running
+from bench.tests.processes import assert_nothing_is_left, at_rest, running
 from bench.variables import clean_environment
 from bench.waiting import eventually
 
@@ -166,7 +166,7 @@ def test_the_server_ends_by_itself_when_the_one_who_started_it_is_killed(
 @pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4", "bare_asgi@uvicorn"])
 def test_variables_of_the_shell_do_not_change_the_server(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving_stack(parse_stack(stack)) as server:
-        alone = len(server.family())
+        alone = at_rest(lambda: len(server.family()))
     for name, value in {
         "WEB_CONCURRENCY": "4",
         "UVICORN_WORKERS": "4",
@@ -177,7 +177,7 @@ def test_variables_of_the_shell_do_not_change_the_server(stack: str, monkeypatch
     }.items():
         monkeypatch.setenv(name, value)
     with serving_stack(parse_stack(stack)) as server:
-        assert len(server.family()) == alone
+        assert at_rest(lambda: len(server.family())) == alone
         assert server.log_tail() == ""
 
 

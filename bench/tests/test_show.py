@@ -6,16 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
+import httpx
 import psutil
 import pytest
 from rich.console import Console
 
 from bench.errors import ExitCode
 from bench.record import ROOT
+from bench.stacks import HOST
 from bench.teach import show_hops, show_screen, show_stall, show_threads
 from bench.teach.__main__ import SHOWS
 from bench.terminal import guarded
@@ -123,11 +126,21 @@ def test_show_hops_shows_every_lane_and_then_the_crowd(monkeypatch: pytest.Monke
     assert shown == [0.0, "crowd", 2.0, "crowd"]
 
 
+def shown_by(pid: int) -> list[psutil.Process]:
+    """The server of a show, once somebody has waited in it."""
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.Error, ValueError, httpx.HTTPError):
+            words = child.cmdline()
+            url = f"http://{HOST}:{words[words.index('--port') + 1]}/whoami"
+            if httpx.get(url, trust_env=False, timeout=30).json()["inside_most"]:
+                return [child]
+    return []
+
+
 def test_a_server_that_dies_ends_the_show_with_a_sentence(mark: str) -> None:
     with running(sys.executable, "-m", "bench.teach", "show_stall", "--phase", "30") as popen:
-        assert eventually(lambda: psutil.Process(popen.pid).children(), 20)
-        time.sleep(3)
-        psutil.Process(popen.pid).children()[0].kill()
+        assert eventually(lambda: shown_by(popen.pid), 20)
+        shown_by(popen.pid)[0].kill()
         out, err = popen.communicate(timeout=40)
     assert popen.returncode == ExitCode.NOT_RUN
     assert err.splitlines()[-1].startswith(f"lab: {show_stall.STACK} no longer answers")
