@@ -50,6 +50,7 @@ Found = dict[str, dict[str, Seen]]
 Made = TypeVar("Made")
 
 
+@cache
 def committed(path: str) -> str | None:
     """A file as it is in git's HEAD; None where there is no git, or no such file in it."""
     try:
