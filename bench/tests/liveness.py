@@ -13,9 +13,9 @@ import pytest
 
 STARTERS = frozenset(
     (
-        *("subprocess", "Popen", "run_python", "start", "serving", "serving_stack", "serving_database"),
+        *("subprocess", "Popen", "run_python", "serving", "serving_stack", "serving_database"),
         *("serving_upstream", "serving_needs", "serving_all_needs", "run_trial", "running_load", "perform", "burst"),
-        *("trace_of", "traced", "seen_of", "ask_all", "show_crowd", "ask_in_subprocess", "MARK"),
+        *("trace_of", "traced", "seen_of", "ask_all", "show_crowd", "ask_in_subprocess", "executed", "MARK"),
     )
 )
 
@@ -35,13 +35,20 @@ def functions_of(item: pytest.Function) -> Iterator[Any]:
 
 
 @cache
-def is_live(function: Any, beyond: frozenset[Any] = frozenset()) -> bool:
-    function = getattr(function, "__wrapped__", function)
-    if not isinstance(function, FunctionType) or ".tests" not in function.__module__ or function in beyond:
+def is_live(helper: Any, beyond: frozenset[Any] = frozenset()) -> bool:
+    """Whether a function or class of the tests starts something; `beyond`: those that call it."""
+    helper = getattr(helper, "__wrapped__", helper)
+    if ".tests" not in (getattr(helper, "__module__", "") or "") or helper in beyond:
         return False
+    if isinstance(helper, type):
+        return any(is_live(method, beyond | {helper}) for method in vars(helper).values() if callable(method))
+    return isinstance(helper, FunctionType) and _starts(helper, beyond | {helper})
+
+
+def _starts(function: FunctionType, beyond: frozenset[Any]) -> bool:
     names = set(names_in(function.__code__))
     helpers = (function.__globals__.get(name) for name in names)
-    return bool(names & STARTERS) or any(is_live(helper, beyond | {function}) for helper in helpers if callable(helper))
+    return bool(names & STARTERS) or any(is_live(helper, beyond) for helper in helpers if callable(helper))
 
 
 def names_in(code: CodeType) -> Iterator[str]:

@@ -34,6 +34,15 @@ def hides() -> list[object]:
     return [lambda: helper()]
 
 
+class Machine:
+    def start(self) -> None:
+        helper()
+
+
+def has_a_machine() -> Machine:
+    return Machine()
+
+
 def goes_round() -> None:
     goes_round()
 
@@ -42,7 +51,7 @@ def looks() -> str:
     return parse_stack("bare_asgi@uvicorn").name
 
 
-@pytest.mark.parametrize("test", [helper, starts, enters, hides])
+@pytest.mark.parametrize("test", [helper, starts, enters, hides, Machine, has_a_machine])
 def test_what_starts_something_is_live(test: object) -> None:
     assert is_live(test)
 
@@ -52,11 +61,9 @@ def test_what_starts_nothing_is_not(test: object) -> None:
     assert not is_live(test)
 
 
-def test_a_test_is_live_by_its_fixtures_too(request: pytest.FixtureRequest) -> None:
-    marked = {item.name.partition("[")[0]: item.get_closest_marker("live") for item in request.session.items}
-    assert not marked[request.node.name]
-    assert marked["test_with_a_mark"]
+def test_what_has_no_fixture_that_starts_something_is_not(request: pytest.FixtureRequest, tmp_path: object) -> None:
+    assert not request.node.get_closest_marker("live")
 
 
-def test_with_a_mark(mark: str) -> None:
-    assert mark
+def test_a_test_is_live_by_its_fixtures_too(request: pytest.FixtureRequest, mark: str) -> None:
+    assert request.node.get_closest_marker("live")
