@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from bench.servers import start
+
 STARTERS = frozenset(
     (
         *("subprocess", "Popen", "run_python", "serving", "serving_stack", "serving_database"),
@@ -47,8 +49,8 @@ def is_live(helper: Any, beyond: frozenset[Any] = frozenset()) -> bool:
 
 def _starts(function: FunctionType, beyond: frozenset[Any]) -> bool:
     names = set(names_in(function.__code__))
-    helpers = (function.__globals__.get(name) for name in names)
-    return bool(names & STARTERS) or any(is_live(helper, beyond) for helper in helpers if callable(helper))
+    helpers = [helper for name in names if callable(helper := function.__globals__.get(name))]
+    return bool(names & STARTERS) or start in helpers or any(is_live(helper, beyond) for helper in helpers)
 
 
 def names_in(code: CodeType) -> Iterator[str]:
