@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.servers import start
+from bench import servers
 
 STARTERS = frozenset(
     (
@@ -50,7 +50,7 @@ def is_live(helper: Any, beyond: frozenset[Any] = frozenset()) -> bool:
 def _starts(function: FunctionType, beyond: frozenset[Any]) -> bool:
     names = set(names_in(function.__code__))
     helpers = [helper for name in names if callable(helper := function.__globals__.get(name))]
-    return bool(names & STARTERS) or start in helpers or any(is_live(helper, beyond) for helper in helpers)
+    return bool(names & STARTERS) or servers.start in helpers or any(is_live(helper, beyond) for helper in helpers)
 
 
 def names_in(code: CodeType) -> Iterator[str]:
