@@ -22,11 +22,11 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import plots
-from bench.claims import show
-from bench.learn import lessons, live
-from bench.record import ROOT
-from bench.tables import markdown, texts
+from bench.base.files import ROOT
+from bench.claims import claim_table
+from bench.learn import lessons, live_cell
+from bench.show.figures import throughput
+from bench.show.tables import formatting, markdown
 
 run = lessons.run_to_show("first_look")
 request = run.plan.requests[0]
@@ -69,7 +69,7 @@ for mine, row in ((my_prediction_8_threads, pool), (my_prediction_event_loop, lo
 # A line that climbs with the grey one serves whoever comes; a flat one has reached its end.
 
 # %%
-plots.throughput_vs_users(run, request)
+throughput.throughput_vs_users(run, request)
 
 # %% [markdown]
 # ### How to read a result
@@ -81,10 +81,10 @@ crowd = [row for row in at.values() if (row.request, row.users) == (request, use
 lines = [
     (
         f"`{row.stack}`",
-        f"{texts.number(row.median('throughput_per_s'))} ({texts.span(row.throughput_interval)})",
-        texts.percent(row.median("fraction_of_limit")),
-        *(row.ceiling or texts.HOLE, texts.whole(row.median("server.threads_max"))),
-        *(f"{texts.whole(row.median('cpu_us_per_request'))} µs", row.verdict_text),
+        f"{formatting.number(row.median('throughput_per_s'))} ({formatting.span(row.throughput_interval)})",
+        formatting.percent(row.median("fraction_of_limit")),
+        *(row.ceiling or formatting.HOLE, formatting.whole(row.median("server.threads_max"))),
+        *(f"{formatting.whole(row.median('cpu_us_per_request'))} µs", row.verdict_text),
     )
     for row in crowd
 ]
@@ -113,7 +113,7 @@ lines = [
     (loop.load_text, users / wait_s, loop),
 ]
 for of, most, row in lines:
-    measured = texts.number(row.median("throughput_per_s"))
+    measured = formatting.number(row.median("throughput_per_s"))
     told = f"{of} / {wait_s:g} s = **{most:,.0f} requests/s**; `{row.stack}` answered {measured}"
     display(Markdown(f"- {told}"))
 
@@ -121,7 +121,7 @@ for of, most, row in lines:
 # The pool does what the arithmetic says. The loop has no pool to run out of, and yet stays below what its users ask for. Its answers tell where the rest went:
 
 # %%
-p50_ms, share = texts.milliseconds(loop, "p50"), texts.percent(loop.median("server.cpu_share"))
+p50_ms, share = formatting.milliseconds(loop, "p50"), formatting.percent(loop.median("server.cpu_share"))
 told = f"Half of the loop's answers took {p50_ms} ms or more, of which the view waits {1000 * wait_s:g}"
 display(Markdown(f"{told}; its core was busy {share} of the time."))
 
@@ -166,7 +166,7 @@ display(Markdown("\n".join(line for line in course if line.startswith("- ["))))
 # These are about the two doors and the four cells:
 
 # %%
-display(Markdown(show.settled_in("00_start_here")))
+display(Markdown(claim_table.settled_in("00_start_here")))
 
 # %% [markdown]
 # `lab claims` shows all of them, `lab claims F4` one with its evidence and the command that shows it again.
@@ -194,7 +194,7 @@ answered = loop.median("throughput_per_s")
 print(lessons.check(my_threads, answered and answered * wait_s, "threads"))
 if my_threads:
     enough = at["sync_wsgi@gthread:100", request, users]
-    print(f"{enough.slots} threads answered {texts.number(enough.median('throughput_per_s'))} requests/s.")
+    print(f"{enough.slots} threads answered {formatting.number(enough.median('throughput_per_s'))} requests/s.")
 
 # %% [markdown]
 # The lessons that follow have exercises in files as well, as you would meet them in a project: `lab check` lists them, and says of each whether it passes or what it sees.
@@ -205,7 +205,7 @@ if my_threads:
 # The crowd of 100 on this machine, each stack once, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.measure("first_look", "--users", "100", "--repeats", "1")
+mine = live_cell.measure("first_look", users=[100], repeats=1)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

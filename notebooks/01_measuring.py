@@ -22,16 +22,16 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import summary
-from bench.claims.entries import OfRun, entries
-from bench.figures import plots_open
-from bench.learn import lessons, live
-from bench.tables import markdown, texts
+from bench.analyse import rows
+from bench.claims.schema import OfRun, load_claims
+from bench.learn import lessons, live_cell
+from bench.show.figures import open_loop
+from bench.show.tables import formatting, markdown
 
 run = lessons.run_to_show("freeze")
 opened, closed = lessons.both_loops(run)
 freeze_s = max((event.for_s for event in opened.measured[0].events if event.code == "frozen"), default=0.0)
-window_s, users, rate = run.plan.duration_s, closed.users, opened.load.rate_per_s
+window_s, users, rate = run.plan.duration_s, closed.users, opened.trial.rate_per_s
 asked = f"**{rate:.0f} requests/s** of `{opened.stack}`, on a schedule or from **{users} users** who wait"
 display(Markdown(f"Here: {asked}, for {window_s:.0f} s. The server stands still for **{freeze_s:.0f} s** of it."))
 
@@ -69,7 +69,7 @@ for name, mine, row in (("closed", my_prediction_closed_ms, closed), ("open", my
 
 # %%
 if freeze_s:
-    display(plots_open.timeline([opened.measured[0], closed.measured[0]]))
+    display(open_loop.timeline([opened.measured[0], closed.measured[0]]))
 else:
     print(f"The server did not stand still in this run: its window of {window_s:g} s was over before.")
 
@@ -78,7 +78,7 @@ else:
 # have left and from when it really left. The two lie on each other as long as the generator keeps its schedule; only one that falls behind needs the first.
 
 # %%
-plots_open.both_distributions(run, opened.request)
+open_loop.both_distributions(run, opened.request)
 
 # %% [markdown]
 # ## Explain
@@ -120,7 +120,7 @@ display(Markdown(lessons.findings(run)))
 
 # %%
 loaded = lessons.reference("latency_under_load")
-plots_open.latency_against_load(loaded, loaded.plan.requests[0])
+open_loop.latency_against_load(loaded, loaded.plan.requests[0])
 
 # %%
 display(Markdown(lessons.findings(loaded)))
@@ -135,12 +135,12 @@ display(Markdown(lessons.findings(loaded)))
 # %%
 lines = [
     (
-        *(f"`{row.stack}`", row.load_text, f"{row.load.rate_per_s:,.0f}"),
+        *(f"`{row.stack}`", row.load_text, f"{row.trial.rate_per_s:,.0f}"),
         f"{row.median('lateness_us.p99') / 1000:.2f} ms",
-        *(texts.percent(row.median("load.busiest_share")), row.verdict_text),
+        *(formatting.percent(row.median("load.busiest_share")), row.verdict_text),
     )
-    for row in summary.rows_of(loaded)
-    if row.load.capacity_share in (0.1, 0.9, 1.2) and row.measured
+    for row in rows.rows_of(loaded)
+    if row.trial.capacity_share in (0.1, 0.9, 1.2) and row.measured
 ]
 head = "stack | load: | requests/s asked: | left late by (p99): | driver's core: | verdict"
 display(Markdown(lessons.table(head, lines)))
@@ -152,13 +152,13 @@ display(Markdown(lessons.table(head, lines)))
 
 # %%
 resting = {}
-for claim in entries():
+for claim in load_claims():
     for piece in claim.evidence:
         if isinstance(piece, OfRun):
             resting.setdefault(piece.experiment, {})[claim.id] = None
 display(Markdown(lessons.table("run | claims", [(f"`{name}`", ", ".join(ids)) for name, ids in resting.items()])))
 count = len({name for ids in resting.values() for name in ids})
-told = f"**{count} of {len(entries())} claims** of the ledger rest on runs that were measured in this way"
+told = f"**{count} of {len(load_claims())} claims** of the ledger rest on runs that were measured in this way"
 display(Markdown(f"So {told}."))
 
 # %% [markdown]
@@ -199,7 +199,7 @@ print(lessons.check(my_freeze_s, window_s - users * 100 / rate, "s"))
 # The freeze, once for each loop, on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.measure("freeze", "--repeats", "1", "--duration", "16")
+mine = live_cell.measure("freeze", repeats=1, duration_s=16)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

@@ -23,10 +23,11 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import plots, theory
-from bench.claims import show
-from bench.learn import lessons, live
-from bench.tables import markdown, texts
+from bench.analyse import queueing
+from bench.claims import claim_table
+from bench.learn import lessons, live_cell
+from bench.show.figures import resources, throughput
+from bench.show.tables import formatting, markdown
 
 run = lessons.run_to_show("io_wait")
 request = run.plan.requests[0]
@@ -67,7 +68,7 @@ for mine, row in ((my_prediction_400_threads, pool), (my_prediction_event_loop, 
 # what N users could reach if nothing but the wait took time. Hollow points carry a reservation, which the report spells out.
 
 # %%
-plots.throughput_vs_users(run, request)
+throughput.throughput_vs_users(run, request)
 
 # %% [markdown]
 # The view itself, first sync and then async. This is the whole difference between the two labs for this workload.
@@ -91,10 +92,10 @@ print(lessons.difference_in("wait", "sync_wsgi", "async_asgi"))
 def arithmetic(row):
     """The three ceilings of a row, and what was measured, in requests/s."""
     wait_s, cpu_s = row.io_wait_s, row.median("cpu_us_per_request") / 1e6
-    by_users = texts.whole(row.users / (wait_s + cpu_s))
-    by_threads = texts.whole(row.slots / (wait_s + cpu_s)) if row.slots else "no bound"
-    measured = texts.number(row.median("throughput_per_s"))
-    return f"`{row.stack}`", by_users, by_threads, texts.whole(1 / cpu_s), measured, row.ceiling
+    by_users = formatting.whole(row.users / (wait_s + cpu_s))
+    by_threads = formatting.whole(row.slots / (wait_s + cpu_s)) if row.slots else "no bound"
+    measured = formatting.number(row.median("throughput_per_s"))
+    return f"`{row.stack}`", by_users, by_threads, formatting.whole(1 / cpu_s), measured, row.ceiling
 
 
 crowd = [row for row in at.values() if (row.request, row.users) == (request, users) and row.measured]
@@ -116,7 +117,7 @@ display(Markdown(lessons.findings(run)))
 # works, and both are counted; uvicorn is one.)
 
 # %%
-plots.threads_and_memory(run, request)
+resources.threads_and_memory(run, request)
 
 # %% [markdown]
 # A queueing model knows more than the three ceilings: it predicts the whole curve from L, S and W (exact mean value analysis,
@@ -128,9 +129,9 @@ def as_predicted(row):
     """Measured throughput over the model's, which knows the row's own S."""
     measured, cpu_us = row.median("throughput_per_s"), row.median("cpu_us_per_request")
     if not (measured and cpu_us):
-        return texts.HOLE
+        return formatting.HOLE
     known = {"io_wait_s": row.io_wait_s, "cpu_s": cpu_us / 1e6, "threads": row.slots}
-    (point,) = theory.thread_pool_curve([row.users], **known)
+    (point,) = queueing.thread_pool_curve([row.users], **known)
     return f"{measured / point.throughput_per_s:.2f}"
 
 
@@ -148,7 +149,7 @@ display(Markdown(lessons.table(f"stack | {' | '.join(f'{n} users:' for n in leve
 # Who serves more, and how many at once: the sentences on that leave out how many threads the other side has, and whether there is anything to wait for.
 
 # %%
-display(Markdown(show.settled_in("02_io_wait")))
+display(Markdown(claim_table.settled_in("02_io_wait")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -184,7 +185,7 @@ for stack, mine in my_factors.items():
 
 # %%
 if shorter in run.plan.requests:
-    display(plots.throughput_vs_users(run, shorter))
+    display(throughput.throughput_vs_users(run, shorter))
 
 # %% [markdown]
 # ## Live
@@ -192,7 +193,7 @@ if shorter in run.plan.requests:
 # The same question, small and on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.measure("io_wait", "--users", "100", "--repeats", "3", "--duration", "1")
+mine = live_cell.measure("io_wait", users=[100], repeats=3, duration_s=1)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

@@ -21,14 +21,16 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import labdiff, plots, summary, theory
-from bench.claims import show
-from bench.exhibits import traps
-from bench.hops import kept
-from bench.hops.inside.trace import hops_text
-from bench.hops.picture import picture
-from bench.learn import lessons, live
-from bench.tables import markdown, texts
+from bench.analyse import findings, queueing
+from bench.claims import claim_table
+from bench.claims.exhibits import traps
+from bench.cli import diff
+from bench.learn import lessons, live_cell
+from bench.show.figures import resources
+from bench.show.tables import formatting, markdown
+from bench.show.trace_svg import picture
+from bench.trace import reference_traces
+from bench.trace.inside.model import hops_text
 
 run = lessons.run_to_show("first_look")
 request, at = run.plan.requests[0], lessons.Rows(run)
@@ -67,14 +69,14 @@ display(Markdown(lessons.compare(my_prediction_ms, blocked["took_ms"], "ms")))
 # All that was changed is the door, `wsgi.py` against `asgi.py`; the views, the settings and the URLs are the same files:
 
 # %%
-doors = [(labdiff.LABS / door).read_text() for door in ("sync_wsgi/wsgi.py", "sync_asgi/asgi.py")]
+doors = [(diff.LABS / door).read_text() for door in ("sync_wsgi/wsgi.py", "sync_asgi/asgi.py")]
 print(lessons.difference(*doors))
 
 # %% [markdown]
 # One request through it, from top to bottom, under the seven middlewares of a new project:
 
 # %%
-trace = kept.load("sync inside")
+trace = reference_traces.load_trace("sync inside")
 picture(trace)
 
 # %%
@@ -88,7 +90,7 @@ display(Markdown(f"Getting from thread to thread took {spent}: {hops_text(trace.
 # Both doors serve both kinds of view. What a request crosses in each of the four, here for a short stream without any middleware:
 
 # %%
-four = {stack: kept.load(stack) for stack in kept.FEEDS if "zero_hop" not in stack}
+four = {stack: reference_traces.load_trace(stack) for stack in reference_traces.FEEDS if "zero_hop" not in stack}
 lines = [(f"`{stack}`", hops_text(seen.hops), ", ".join(seen.lanes)) for stack, seen in four.items()]
 display(Markdown(lessons.table("stack | crossings | runs on", lines)))
 
@@ -97,7 +99,7 @@ display(Markdown(lessons.table("stack | crossings | runs on", lines)))
 # memory is that of two processes, the one that manages and the one that works.
 
 # %%
-plots.threads_and_memory(run, request)
+resources.threads_and_memory(run, request)
 
 # %% [markdown]
 # ## Explain
@@ -112,10 +114,10 @@ plots.threads_and_memory(run, request)
 # %%
 def line(row):
     """One stack: what a request costs, against the pool that has a thread for everybody."""
-    ratio = summary.ratio_of(row, pool, "cpu_us_per_request")
+    ratio = findings.ratio_of(row, pool, "cpu_us_per_request")
     times = "" if row is pool else f"{ratio.estimate:.1f}" if ratio else "cannot tell"
-    cpu = f"{texts.whole(row.median('cpu_us_per_request'))} µs"
-    served = texts.number(row.median("throughput_per_s")), texts.whole(row.median("server.threads_max"))
+    cpu = f"{formatting.whole(row.median('cpu_us_per_request'))} µs"
+    served = formatting.number(row.median("throughput_per_s")), formatting.whole(row.median("server.threads_max"))
     return f"`{row.stack}`", *served, cpu, times, row.verdict_text
 
 
@@ -142,7 +144,7 @@ display(Markdown(lessons.table("an async view waits by | behind uvicorn", lines)
 # %%
 most = 1000 / blocked["blocked_ms"]
 told = f"An async view that blocks for {blocked['blocked_ms']} ms answers at most **{most:.0f} requests/s** a process"
-answered = texts.number(inside.median("throughput_per_s"))
+answered = formatting.number(inside.median("throughput_per_s"))
 display(Markdown(f"{told}; with the same line in a sync view `{inside.stack}` answered {answered}."))
 
 # %% [markdown]
@@ -151,7 +153,7 @@ display(Markdown(f"{told}; with the same line in a sync view `{inside.stack}` an
 # Who is async here, who is sync, and which way the adapter between them turns:
 
 # %%
-display(Markdown(show.settled_in("03_sync_inside")))
+display(Markdown(claim_table.settled_in("03_sync_inside")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -174,7 +176,7 @@ my_most = None
 # ## Check
 
 # %%
-limit = theory.limit_per_s(users=50, io_wait_s=0.1, cpu_s=0.02, threads=None)
+limit = queueing.limit_per_s(users=50, io_wait_s=0.1, cpu_s=0.02, threads=None)
 print(lessons.check(my_most, limit, "requests/s", within=0.05))
 
 # %% [markdown]
@@ -184,8 +186,8 @@ print(lessons.check(my_most, limit, "requests/s", within=0.05))
 # start Jupyter.
 
 # %%
-stacks = ("--stack", "sync_asgi@uvicorn,async_asgi@uvicorn", "--workload", "blocking_wait?ms=100")
-mine = live.measure("first_look", *stacks, "--users", "10", "--repeats", "1", "--duration", "4")
+blocking = {"stacks": ["sync_asgi@uvicorn", "async_asgi@uvicorn"], "requests": ["blocking_wait?ms=100"]}
+mine = live_cell.measure("first_look", **blocking, users=[10], repeats=1, duration_s=4)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

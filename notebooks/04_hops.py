@@ -17,18 +17,17 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench import plots
-from bench.claims import show
-from bench.figures import plots_ladder
-from bench.hops import kept
-from bench.hops.inside.trace import hops_text
-from bench.hops.picture import picture
-from bench.learn import lessons, live
-from bench.tables import markdown
+from bench.claims import claim_table
+from bench.learn import lessons, live_cell
+from bench.show.figures import middleware_ladder, resources
+from bench.show.tables import markdown
+from bench.show.trace_svg import picture
+from bench.trace import reference_traces
+from bench.trace.inside.model import hops_text
 
 run = lessons.run_to_show("middleware_ladder")
 request = run.plan.requests[0]
-trace = kept.load("poster")
+trace = reference_traces.load_trace("poster")
 
 # %% [markdown]
 # ## Predict
@@ -83,7 +82,7 @@ for sentence in trace.advice:
 # So the number could have been told beforehand, from the two and the hooks of each middleware in turn:
 
 # %%
-always, hooks = kept.load("alone").hops["sync_to_async"], [layer.hops for layer in trace.middleware]
+always, hooks = reference_traces.load_trace("alone").hops["sync_to_async"], [layer.hops for layer in trace.middleware]
 summed = f"{' + '.join(map(str, (always, *hooks)))} = **{always + sum(hooks)}**"
 display(Markdown(f"{summed}; the tracer counted {trace.hops['sync_to_async']}."))
 
@@ -93,7 +92,9 @@ display(Markdown(f"{summed}; the tracer counted {trace.hops['sync_to_async']}.")
 # %%
 lines = [
     (f"`{of.stack}`", ", ".join(of.middleware) or "none", hops_text(seen.hops), len(seen.lanes))
-    for of, seen in ((kept.KEPT[name], kept.load(name)) for name in kept.KEPT)
+    for of, seen in (
+        (reference_traces.TRACES[name], reference_traces.load_trace(name)) for name in reference_traces.TRACES
+    )
 ]
 display(Markdown(lessons.table("stack | middleware, outermost first | hops | threads:", lines)))
 
@@ -105,13 +106,13 @@ display(Markdown(lessons.table("stack | middleware, outermost first | hops | thr
 
 # %%
 display(Markdown(lessons.told(run)))
-plots_ladder.ladder(run, request)
+middleware_ladder.ladder(run, request)
 
 # %% [markdown]
 # And one more middleware, sync-only, async-only or capable of both, at each place among the seven:
 
 # %%
-plots_ladder.positions(run, request)
+middleware_ladder.positions(run, request)
 
 # %%
 display(Markdown(lessons.findings(run)))
@@ -124,7 +125,7 @@ display(Markdown(lessons.findings(run)))
 
 # %%
 without = lessons.reference("without_hops")
-plots.cpu_per_request(without, without.plan.requests[0])
+resources.cpu_per_request(without, without.plan.requests[0])
 
 # %%
 display(Markdown(lessons.findings(without)))
@@ -135,7 +136,7 @@ display(Markdown(lessons.findings(without)))
 # What a switch is, who makes one, and what it costs:
 
 # %%
-display(Markdown(show.settled_in("04_hops")))
+display(Markdown(claim_table.settled_in("04_hops")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -170,7 +171,7 @@ print(lessons.check(my_hops, always + sum(remaining), "hops", within=0))
 # The ladder's ends on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.measure("middleware_ladder", "--repeats", "1")
+mine = live_cell.measure("middleware_ladder", repeats=1)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

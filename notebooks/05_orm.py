@@ -19,11 +19,10 @@ from math import ceil
 
 from IPython.display import Markdown, display
 
-from bench import plots
-from bench.claims import show
-from bench.figures import plots_database
-from bench.learn import lessons, live
-from bench.tables import markdown, texts
+from bench.claims import claim_table
+from bench.learn import lessons, live_cell
+from bench.show.figures import database, resources
+from bench.show.tables import formatting, markdown
 
 cost = lessons.run_to_show("orm_cost")
 connections, gathering = lessons.reference("connections"), lessons.reference("serial_gather")
@@ -59,8 +58,8 @@ my_prediction_first = None
 # %%
 display(Markdown(lessons.told(cost)))
 hops = {row.stack: row.median("hops.sync_to_async") for row in costs.values() if row.request == "crud"}
-gathered_ms = plots_database.P50.of(gathers[stock, "gathered?n=5&ms=20", 1])
-(small,) = (row for row in plots_database.waves_of(connections, 40) if row.stack == stock)
+gathered_ms = database.P50.of(gathers[stock, "gathered?n=5&ms=20", 1])
+(small,) = (row for row in database.waves_of(connections, 40) if row.stack == stock)
 first = small.median("waves.first.first_failed")
 asked_async = next((count for stack, count in hops.items() if stack.startswith("async_asgi")), None)
 display(Markdown("Hops: " + lessons.compare(my_prediction_hops, asked_async, "hops")))
@@ -81,7 +80,7 @@ print(lessons.difference_in("crud", "sync_wsgi", "async_asgi"))
 # How often such a request goes to a thread:
 
 # %%
-table = lessons.table("stack | hops:", [(f"`{stack}`", texts.whole(count)) for stack, count in hops.items()])
+table = lessons.table("stack | hops:", [(f"`{stack}`", formatting.whole(count)) for stack, count in hops.items()])
 display(Markdown(table if hops else f"`crud` was {lessons.NOT_MEASURED}."))
 
 # %% [markdown]
@@ -91,7 +90,7 @@ display(Markdown(table if hops else f"`crud` was {lessons.NOT_MEASURED}."))
 # %%
 few = min((row.users for row in costs.values()), key=lambda users: abs(users - 8))
 for request in cost.plan.requests:
-    display(plots.cpu_per_request(cost, request, users=few))
+    display(resources.cpu_per_request(cost, request, users=few))
 
 # %%
 display(Markdown(lessons.findings(cost)))
@@ -103,7 +102,7 @@ display(Markdown(lessons.findings(cost)))
 # the five would fetch. A pool opens some connections in advance, also where one is all that is used.
 
 # %%
-plots_database.sided(gathering, ("sync_wsgi@gthread:8", stock, "async_asgi+pool_16@uvicorn"))
+database.sided(gathering, ("sync_wsgi@gthread:8", stock, "async_asgi+pool_16@uvicorn"))
 
 # %% [markdown]
 # ### Connections through two waves
@@ -115,13 +114,13 @@ plots_database.sided(gathering, ("sync_wsgi@gthread:8", stock, "async_asgi+pool_
 shown = ("sync_wsgi@gthread:64", "sync_wsgi+max_age_60@gthread:64", stock)
 bounded = ("async_asgi+max_age_60@uvicorn", "async_asgi+pool_16@uvicorn", "pinned_pool+max_age_60@uvicorn")
 request = connections.plan.requests[0]
-plots_database.waves(connections, request, 100, shown + bounded)
+database.waves(connections, request, 100, shown + bounded)
 
 # %% [markdown]
 # Then on one that allows 40:
 
 # %%
-plots_database.waves(connections, request, 40)
+database.waves(connections, request, 40)
 
 # %%
 display(Markdown(lessons.findings(connections)))
@@ -140,7 +139,7 @@ display(Markdown("\n".join(f"- `{error}`" for error in sorted(said))))
 # `checkout_in_halves` two updates with an `await` between them, `checkout_across_hops` a transaction that is held open from one a-method to the next.
 
 # %%
-plots_database.torn(payments, ("sync_wsgi@gthread:64", stock, "pinned_pool@uvicorn"))
+database.torn(payments, ("sync_wsgi@gthread:64", stock, "pinned_pool@uvicorn"))
 
 # %%
 display(Markdown(lessons.findings(payments)))
@@ -158,7 +157,7 @@ print(lessons.difference_in("checkout", "sync_wsgi", "async_asgi"))
 # connection of its own is refused at once:
 
 # %%
-plots_database.away(outage)
+database.away(outage)
 
 # %% [markdown]
 # ## Explain
@@ -176,16 +175,16 @@ plots_database.away(outage)
 # From these each of the numbers could have been told beforehand:
 
 # %%
-wave, hold_s, slots, allowed = small.load.connections, small.io_wait_s, 16, 40
-at_100 = {row.stack: row for row in plots_database.waves_of(connections, 100)}
+wave, hold_s, slots, allowed = small.trial.connections, small.io_wait_s, 16, 40
+at_100 = {row.stack: row for row in database.waves_of(connections, 100)}
 slowest_s = at_100["async_asgi+pool_16@uvicorn"].median("waves.first.slowest_us") / 1e6
 lines = [
-    ("hops of four a-methods", "2 + 4", f"{2 + 4}", texts.whole(asked_async)),
-    ("five queries of 20 ms, gathered", "5 x 20 ms", f"{5 * 20} ms", f"{texts.number(gathered_ms)} ms"),
-    (f"connections, {wave} in flight", f"{wave}", f"{wave}", texts.whole(at_100[stock].median("waves.first.open_max"))),
-    (f"the first to fail where {allowed} are allowed", f"{allowed} + 1", f"{allowed + 1}", texts.whole(first)),
+    ("hops of four a-methods", "2 + 4", f"{2 + 4}", formatting.whole(asked_async)),
+    ("five queries of 20 ms, gathered", "5 x 20 ms", f"{5 * 20} ms", f"{formatting.number(gathered_ms)} ms"),
+    (f"connections, {wave} in flight", f"{wave}", f"{wave}", formatting.whole(at_100[stock].median("waves.first.open_max"))),
+    (f"the first to fail where {allowed} are allowed", f"{allowed} + 1", f"{allowed + 1}", formatting.whole(first)),
     (f"the slowest of {wave} with a pool of {slots}, at most", f"{wave} / {slots}, rounded up, x {hold_s:g} s",
-     f"{ceil(wave / slots) * hold_s:g} s", f"{texts.number(slowest_s)} s"),
+     f"{ceil(wave / slots) * hold_s:g} s", f"{formatting.number(slowest_s)} s"),
 ]  # fmt: skip
 display(Markdown(lessons.table("what | arithmetic | predicted: | measured:", lines)))
 
@@ -195,7 +194,7 @@ display(Markdown(lessons.table("what | arithmetic | predicted: | measured:", lin
 # What this lesson and its probes have to say to sentences that are heard about the async ORM:
 
 # %%
-display(Markdown(show.settled_in("05_orm")))
+display(Markdown(claim_table.settled_in("05_orm")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -229,7 +228,7 @@ print(lessons.check(my_connections, 50 * 0.8, "connections"))
 # One query behind four stacks on this machine: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.measure("orm_cost", "--profile", "quick", "--workload", "rows?n=20", "--repeats", "2")
+mine = live_cell.measure("orm_cost", requests=["rows?n=20"], repeats=2)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

@@ -18,11 +18,11 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench.claims import show
-from bench.figures import plots_connections
-from bench.hops import kept
-from bench.learn import lessons, live
-from bench.tables import markdown, texts
+from bench.claims import claim_table
+from bench.learn import lessons, live_cell
+from bench.show.figures import connections
+from bench.show.tables import formatting, markdown
+from bench.trace import reference_traces
 
 run, left = lessons.run_to_show("held"), lessons.reference("gone")
 request = run.plan.requests[0]
@@ -69,7 +69,7 @@ print(lessons.difference_in("feed", "sync_wsgi", "async_asgi"))
 # All of it against the number of open connections: feeds that hear anything, threads, memory, and how soon the last one has what was published.
 
 # %%
-plots_connections.held(run, request)
+connections.held(run, request)
 
 # %%
 display(Markdown(lessons.findings(run)))
@@ -80,12 +80,16 @@ display(Markdown(lessons.findings(run)))
 # Some stacks served none. A short feed of four events, which does come to its end, shows why: when does its first byte leave?
 
 # %%
-traces = {stack: kept.load(stack) for stack in kept.FEEDS}
+traces = {stack: reference_traces.load_trace(stack) for stack in reference_traces.FEEDS}
 lines = [
     (f"`{stack}`", f"{trace.first_byte_us / 1000:.0f} ms", f"{trace.took_us / 1000:.0f} ms")
     for stack, trace in traces.items()
 ]
-display(Markdown(f"`lab trace STACK '{kept.FEED}'`\n\n" + lessons.table("stack | first byte: | all of it:", lines)))
+display(
+    Markdown(
+        f"`lab trace STACK '{reference_traces.FEED}'`\n\n" + lessons.table("stack | first byte: | all of it:", lines)
+    )
+)
 
 # %% [markdown]
 # ### When they leave
@@ -95,13 +99,13 @@ display(Markdown(f"`lab trace STACK '{kept.FEED}'`\n\n" + lessons.table("stack |
 
 # %%
 waiting, computing = left.plan.requests
-plots_connections.gone(left, waiting)
+connections.gone(left, waiting)
 
 # %% [markdown]
 # Then one that computes:
 
 # %%
-plots_connections.gone(left, computing)
+connections.gone(left, computing)
 
 # %%
 display(Markdown(lessons.findings(left)))
@@ -124,14 +128,14 @@ display(Markdown(lessons.findings(left)))
 lines = [
     (
         f"`{row.stack}`",
-        f"{row.load.connections:,}",
-        f"{min(row.load.connections, row.slots or row.load.connections):,}",
-        texts.whole(row.median("held.served")),
-        texts.whole(row.median("held.threads_held")),
-        texts.number(plots_connections.PER_FEED.of(row)),
+        f"{row.trial.connections:,}",
+        f"{min(row.trial.connections, row.slots or row.trial.connections):,}",
+        formatting.whole(row.median("held.served")),
+        formatting.whole(row.median("held.threads_held")),
+        formatting.number(connections.PER_FEED.of(row)),
     )
     for row in at.values()
-    if row.measured and row.load.connections
+    if row.measured and row.trial.connections
 ]
 display(Markdown(lessons.table("stack | N: | min(N, T): | served: | threads: | kB each:", lines)))
 
@@ -144,7 +148,7 @@ display(Markdown(lessons.table("stack | N: | min(N, T): | served: | threads: | k
 # What this lesson and its probes have to say to sentences that are heard about streams, sockets and long polls:
 
 # %%
-display(Markdown(show.settled_in("06_held_connections")))
+display(Markdown(claim_table.settled_in("06_held_connections")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -177,8 +181,8 @@ print(lessons.check(my_answer, None if served is None else 1000 - 2 * served, "r
 # A thousand feeds on this machine, with stock Django and without its hops: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-stacks = ("--stack", "async_asgi@uvicorn,zero_hop@uvicorn", "--connections", "1000")
-mine = live.measure("held", "--profile", "quick", *stacks, "--repeats", "1")
+stacks = ["async_asgi@uvicorn", "zero_hop@uvicorn"]
+mine = live_cell.measure("held", stacks=stacks, connections=[1000], repeats=1)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

@@ -17,13 +17,13 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench.claims import show
-from bench.exhibits import a_methods, calls, traps
-from bench.figures import plots_traps
-from bench.learn import lessons, live
+from bench.claims import claim_table
+from bench.claims.exhibits import a_methods, blocking_calls, traps
+from bench.learn import lessons, live_cell
+from bench.show.figures import loop_gaps
 
 seen = traps.load()
-asked = calls.load()
+asked = blocking_calls.load()
 versions = a_methods.load()
 
 # %% [markdown]
@@ -42,12 +42,12 @@ my_prediction_ms = None
 # ```sh
 # lab serve traps_asgi@uvicorn          # open the address: a page with all of them
 # lab serve traps_wsgi@gthread:8        # the same project behind the other door
-# python -m bench.exhibits.traps        # ask all of them again, in half a minute
+# python -m bench.claims.exhibits.traps        # ask all of them again, in half a minute
 # ```
 
 # %%
 gathered = seen["gather_is_serial"]["asgi"]["trap"].values["took_ms"]
-display(Markdown(calls.told_beside(my_prediction_calls, asked)))
+display(Markdown(blocking_calls.told_beside(my_prediction_calls, asked)))
 display(Markdown(lessons.compare(my_prediction_ms, gathered, "ms")))
 
 # %% [markdown]
@@ -91,13 +91,13 @@ for name in ("conn_max_age_leak", "sync_stream_under_asgi", "context_token_acros
 # Calls of `labs/traps/calls.py` that take their time, each made on a loop beside a task that ticks every millisecond. Where the ticks stop, everybody stands still.
 
 # %%
-plots_traps.gaps(asked)
+loop_gaps.gaps(asked)
 
 # %% [markdown]
 # The red ones as they are written; `slow` is a web server, a mail server, a file and a lock that take their time:
 
 # %%
-display(Markdown(calls.to_markdown(asked, "blocks")))
+display(Markdown(blocking_calls.to_markdown(asked, "blocks")))
 
 # %% [markdown]
 # ### Where there is nothing to await
@@ -111,7 +111,7 @@ display(Markdown(a_methods.to_markdown(versions)))
 # And what Django refuses on a loop without an async form of the same name. For some there is another way, such as `aexists` for `bool`; a transaction has none:
 
 # %%
-without = calls.without_twin().items()
+without = blocking_calls.without_twin().items()
 lines = [f"- **{thing}**: " + " ".join(f"`{method}`" for method in methods) for thing, methods in without]
 display(Markdown("\n".join(lines)))
 
@@ -143,7 +143,7 @@ display(Markdown(lessons.table("what takes turns | arithmetic | predicted: | mea
 # What the traps and the calls have to say to sentences that are heard about mixed code:
 
 # %%
-display(Markdown(show.settled_in("07_traps")))
+display(Markdown(claim_table.settled_in("07_traps")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -184,8 +184,8 @@ for name, mine in my_refused.items():
 
 # %%
 for outcome in ("caught", "swallowed", "other error", "waits", "short") if None not in my_refused.values() else ():
-    says = calls.SAYS[outcome]
-    display(Markdown(f"**{says[0].upper()}{says[1:]}**\n\n{calls.to_markdown(asked, outcome)}"))
+    says = blocking_calls.SAYS[outcome]
+    display(Markdown(f"**{says[0].upper()}{says[1:]}**\n\n{blocking_calls.to_markdown(asked, outcome)}"))
 
 # %% [markdown]
 # ## Live
@@ -193,7 +193,7 @@ for outcome in ("caught", "swallowed", "other error", "waits", "short") if None 
 # All of them asked again, on this machine, behind both doors: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.ask_traps()
+mine = live_cell.ask_traps()
 if mine:
     display(Markdown(traps.beside(mine, seen)))
 

@@ -22,12 +22,12 @@
 # %%
 from IPython.display import Markdown, display
 
-from bench.claims import show
-from bench.exhibits import traps
-from bench.figures import plots_within
-from bench.figures.plots_database import P50
-from bench.learn import lessons, live
-from bench.tables import markdown, texts
+from bench.claims import claim_table
+from bench.claims.exhibits import traps
+from bench.learn import lessons, live_cell
+from bench.show.figures import within_request
+from bench.show.figures.database import P50
+from bench.show.tables import formatting, markdown
 
 run = lessons.run_to_show("fan_out")
 in_a_row, in_threads = "fan_out?n=5&ms=100", "fan_out_threads?n=5&ms=100"
@@ -67,7 +67,7 @@ display(
 
 # %%
 users = min((row.users for row in at.values()), key=lambda users: abs(users - 8))
-plots_within.within(run, users)
+within_request.within(run, users)
 
 # %%
 display(Markdown(lessons.findings(run)))
@@ -104,11 +104,11 @@ lines = [
         f"`{row.stack}`",
         f"`{row.request.partition('?')[0]}`",
         f"{1000 * row.io_wait_s:.0f} ms",
-        f"{texts.number(P50.of(row))} ms",
-        texts.whole(row.median("server.threads_max")),
-        f"{texts.whole(row.median('cpu_us_per_request'))} µs",
+        f"{formatting.number(P50.of(row))} ms",
+        formatting.whole(row.median("server.threads_max")),
+        f"{formatting.whole(row.median('cpu_us_per_request'))} µs",
     )
-    for row in plots_within.within_rows(run, users)
+    for row in within_request.within_rows(run, users)
 ]
 head = "stack | workload | must wait: | half answered within: | threads: | CPU a request:"
 display(Markdown(lessons.table(head, lines)))
@@ -125,7 +125,7 @@ display(Markdown(lessons.table(head, lines)))
 # What this lesson and its probes have to say to sentences that are heard about `sync_to_async` and its threads:
 
 # %%
-display(Markdown(show.settled_in("08_within_a_request")))
+display(Markdown(claim_table.settled_in("08_within_a_request")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -158,7 +158,7 @@ for count, mine in my_factors.items():
 # All three ways on this machine, with eight users: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-mine = live.measure("fan_out", "--profile", "quick", "--users", "8", "--repeats", "1")
+mine = live_cell.measure("fan_out", users=[8], repeats=1)
 if mine:
     display(Markdown(markdown.to_markdown(mine)))
 

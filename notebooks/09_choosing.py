@@ -24,15 +24,17 @@ from dataclasses import replace
 
 from IPython.display import Markdown, display
 
-from bench.claims import show
-from bench.figures import plots_choosing
-from bench.learn import choosing, choosing_words, lessons, live, sliders
+from bench.analyse import stack_choice
+from bench.claims import claim_table
+from bench.learn import lessons, live_cell, sliders
+from bench.show import choice_text
+from bench.show.figures import choice
 
 run = lessons.run_to_show("io_wait")
 crowd, ladder, held = (lessons.reference(name) for name in ("without_hops", "middleware_ladder", "held"))
-prices = choosing.prices_of(ladder, crowd, held)
+prices = stack_choice.prices_of(ladder, crowd, held)
 at = lessons.Rows(run)
-start = choosing.Case()
+start = stack_choice.Case()
 
 # %% [markdown]
 # ## Predict
@@ -71,8 +73,8 @@ for mine, stack in ((my_prediction_threads, "sync_wsgi@gthread:400"), (my_predic
 # %%
 def decide(case):
     """One case: its picture, its decision, what speaks for either side, what to do."""
-    display(plots_choosing.curves(case, prices, [run, crowd]))
-    display(Markdown(choosing_words.told(case, prices)))
+    display(choice.curves(case, prices, [run, crowd]))
+    display(Markdown(choice_text.told(case, prices)))
 
 
 sliders.explore(decide, start)
@@ -99,14 +101,14 @@ decide(replace(start, wait_s=5.0, users=2000, threads=64))
 # The prices: what Django itself takes of the CPU for a request, few at once and in a crowd, and what one more request in flight takes of memory.
 
 # %%
-display(Markdown(choosing_words.price_table(prices)))
+display(Markdown(choice_text.price_table(prices)))
 
 # %% [markdown]
 # From these the lines follow by mean value analysis: users circulate between a wait of L and one CPU that needs S for each, and a pool lets only so many circulate at once. How good is
 # that? The model's number beside the measured one; the two come from different runs:
 
 # %%
-display(Markdown(choosing_words.astray(prices, run)))
+display(Markdown(choice_text.astray(prices, run)))
 
 # %% [markdown]
 # Where the ratio is near 1, the five numbers told what would be measured. Where it is not, the model leaves something out, and mostly it is this: the CPU a request takes is no constant. It
@@ -118,7 +120,7 @@ display(Markdown(choosing_words.astray(prices, run)))
 # What the runs and probes have to say to sentences that are heard when a stack is to be chosen:
 
 # %%
-display(Markdown(show.settled_in("09_choosing")))
+display(Markdown(claim_table.settled_in("09_choosing")))
 
 # %% [markdown]
 # ## What this cannot tell
@@ -137,13 +139,13 @@ display(Markdown(show.settled_in("09_choosing")))
 
 # %%
 my_lab = None
-reports = choosing.Case(wait_s=3.0, own_cpu_s=0.02, users=300, with_seven=True, threads=100)
+reports = stack_choice.Case(wait_s=3.0, own_cpu_s=0.02, users=300, with_seven=True, threads=100)
 
 # %% [markdown]
 # ## Check
 
 # %%
-chosen = choosing.choose(choosing.options_of(reports, prices))
+chosen = stack_choice.choose(stack_choice.options_of(reports, prices))
 if my_lab is None:
     print("No answer yet: put the name of a lab into the cell above and run both again.")
 elif my_lab != chosen.lab:
@@ -158,10 +160,10 @@ else:
 # Does the model hold on this machine, with this machine's load on it? Open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
-stacks = ("--stack", "sync_wsgi@gthread:8,sync_wsgi@gthread:400,async_asgi@uvicorn", "--users", "200")
-mine = live.measure("io_wait", "--profile", "quick", *stacks, "--repeats", "1")
+stacks = ["sync_wsgi@gthread:8", "sync_wsgi@gthread:400", "async_asgi@uvicorn"]
+mine = live_cell.measure("io_wait", stacks=stacks, users=[200], repeats=1)
 if mine:
-    display(Markdown(choosing_words.beside(prices, mine)))
+    display(Markdown(choice_text.beside(prices, mine)))
 
 # %% [markdown]
 # ## In practice

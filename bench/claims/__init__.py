@@ -1,4 +1,4 @@
 """What people say of Django, WSGI and ASGI, and what happens here: `claims.toml`, and a finding computed for each.
 
-Read `entries.py` first: what an entry is.
+Read `schema.py` first: what an entry is.
 """

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.claims.entries import AnyFacts, OfCalls, OfMethods, OfProbe, OfTrace, OfTraps
-from bench.claims.material import Absent, Kept
-from bench.hops.inside import trace as traces
+from bench.claims.evidence import Absent, ReferenceMaterial
+from bench.claims.schema import AnyFacts, OfCalls, OfMethods, OfProbe, OfTrace, OfTraps
+from bench.trace.inside import model as traces
 
 Found = dict[str, Any]
 DOORS = ("wsgi", "asgi")
 
 
-def of(evidence: AnyFacts, material: Kept) -> Found:
+def of(evidence: AnyFacts, material: ReferenceMaterial) -> Found:
     """The facts that the evidence names. Absent where they are not there."""
     match evidence:
         case OfTrace():
@@ -37,7 +37,7 @@ def _there(kept: Mapping[str, Any], name: str, what: str, command: str) -> Any:
 
 def of_trace(kept: Mapping[str, Any], evidence: OfTrace) -> Found:
     """Hops by kind, threads, middlewares and how many of them hop."""
-    trace = traces.from_json(_there(kept, evidence.trace, "the trace", "python -m bench.hops.kept"))
+    trace = traces.from_json(_there(kept, evidence.trace, "the trace", "python -m bench.trace.reference_traces"))
     hopping = [layer for layer in trace.middleware if layer.hops]
     return {
         **{str(kind): count for kind, count in trace.hops.items()},
@@ -51,7 +51,7 @@ def of_trace(kept: Mapping[str, Any], evidence: OfTrace) -> Found:
 def of_traps(kept: Mapping[str, Any], evidence: OfTraps) -> Found:
     """How many do harm behind each door, and which; of a single one its values behind each door too."""
     traps = kept.get("traps", {})
-    doors = {name: _there(traps, name, "the trap", "python -m bench.exhibits.traps") for name in evidence.traps}
+    doors = {name: _there(traps, name, "the trap", "python -m bench.claims.exhibits.traps") for name in evidence.traps}
     harmed = {door: [name for name in doors if doors[name][door]["trap"]["harmed"]] for door in DOORS}
     worse = [name for name in harmed["asgi"] if name not in harmed["wsgi"]]
     found: Found = {"traps": len(doors), "worse_behind_asgi": len(worse), "worse": [f"`{name}`" for name in worse]}
@@ -76,9 +76,9 @@ def of_calls(kept: Mapping[str, Any], evidence: OfCalls) -> Found:
     known = {call["name"] for call in calls}
     for name in evidence.calls:
         if name not in known:
-            raise Absent(f"the call {name} is not kept: `python -m bench.exhibits.calls` makes it")
+            raise Absent(f"the call {name} is not kept: `python -m bench.claims.exhibits.blocking_calls` makes it")
     if not calls:
-        raise Absent("no call is kept: `python -m bench.exhibits.calls` makes them")
+        raise Absent("no call is kept: `python -m bench.claims.exhibits.blocking_calls` makes them")
     chosen = [call for call in calls if not evidence.calls or call["name"] in evidence.calls]
     outcomes = Counter(call["outcome"].replace(" ", "_") for call in chosen)
     blocking = [call for call in chosen if call["blocked"]]
@@ -93,17 +93,19 @@ def of_calls(kept: Mapping[str, Any], evidence: OfCalls) -> Found:
 
 def _without_twin(kept: Mapping[str, Sequence[str]], things: Sequence[str]) -> Found:
     names = [
-        method for thing in things for method in _there(kept, thing, "the list of", "python -m bench.exhibits.calls")
+        method
+        for thing in things
+        for method in _there(kept, thing, "the list of", "python -m bench.claims.exhibits.blocking_calls")
     ]
     return {"without_twin": len(names), "twinless": [f"`{name}`" for name in names]}
 
 
 def of_methods(kept: Mapping[str, Any], evidence: OfMethods, version: str) -> Found:
     """Of each a-method the first version that has it; in each place how many the installed version has."""
-    _there(dict.fromkeys(kept.get("versions", ())), version, "Django", "python -m bench.exhibits.a_methods")
+    _there(dict.fromkeys(kept.get("versions", ())), version, "Django", "python -m bench.claims.exhibits.a_methods")
     methods = {f"{method['place']}.{method['name']}": method["versions"] for method in kept["methods"]}
     first = {
-        name: _there(methods, name, "the a-method", "python -m bench.exhibits.a_methods")[0]
+        name: _there(methods, name, "the a-method", "python -m bench.claims.exhibits.a_methods")[0]
         for name in evidence.methods
     }
     here = [name for name, versions in methods.items() if version in versions]

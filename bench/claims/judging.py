@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from bench import experiment, stats, summary
+from bench.analyse import findings, stats
+from bench.analyse.stats import Interval, Outcome
+from bench.base.errors import LabError
 from bench.claims import facts
-from bench.claims.entries import AnyEvidence, AnyFacts, Entry, Evidence, Nothing, OfFacts, OfRun, Step
-from bench.claims.material import Absent, Kept
-from bench.errors import LabError
-from bench.record import Claim, Run
-from bench.stats import Finding, Interval
+from bench.claims.evidence import Absent, ReferenceMaterial
+from bench.claims.schema import AnyEvidence, AnyFacts, Evidence, Nothing, OfFacts, OfRun, PublicClaim, Step
+from bench.model import experiment
+from bench.model.run_record import Assertion, Run
 
 ASKED = ", asked: "
-ORDER: tuple[Finding, ...] = ("refuted", "cannot tell", "supported")
+ORDER: tuple[Outcome, ...] = ("refuted", "cannot tell", "supported")
 """The first of these that a piece of evidence comes to is what the claim comes to."""
 
 
@@ -25,7 +26,7 @@ class Part:
     """One piece of evidence, judged; `finding` is None for one that only tells, `is_absent` where it is not here."""
 
     evidence: AnyEvidence
-    finding: Finding | None
+    finding: Outcome | None
     text: str
     is_absent: bool = False
 
@@ -34,11 +35,11 @@ class Part:
 class Judged:
     """A claim with its finding, the parts that it comes from, and one sentence of what was measured."""
 
-    entry: Entry
+    entry: PublicClaim
     parts: tuple[Part, ...]
 
     @property
-    def finding(self) -> Finding:
+    def finding(self) -> Outcome:
         """Return the first finding in ORDER that a part came to. Raises ValueError if no part decides."""
         return min((part.finding for part in self.parts if part.finding), key=ORDER.index)
 
@@ -59,12 +60,12 @@ class Judged:
         return any(part.is_absent and part.finding for part in self.parts)
 
 
-def judged(entry: Entry, material: Kept) -> Judged:
+def judge_claim(entry: PublicClaim, material: ReferenceMaterial) -> Judged:
     """The claim, by this material."""
-    return Judged(entry, tuple(part_of(evidence, material) for evidence in entry.evidence))
+    return Judged(entry, tuple(judge_evidence(evidence, material) for evidence in entry.evidence))
 
 
-def part_of(evidence: AnyEvidence, material: Kept) -> Part:
+def judge_evidence(evidence: AnyEvidence, material: ReferenceMaterial) -> Part:
     """Judge one piece of evidence. It comes to `cannot tell` where the material is absent.
 
     Raises LabError if `claims.toml` expects a fact that the evidence does not have."""
@@ -73,23 +74,23 @@ def part_of(evidence: AnyEvidence, material: Kept) -> Part:
     try:
         return _of_run(evidence, material) if isinstance(evidence, OfRun) else _of_facts(evidence, material)
     except Absent as absence:
-        finding: Finding | None = "cannot tell" if evidence.decides else None
+        finding: Outcome | None = "cannot tell" if evidence.decides else None
         return Part(evidence, finding, f"cannot tell: {absence}", absence.is_of_this_place)
 
 
-def _of_facts(evidence: AnyFacts, material: Kept) -> Part:
+def _of_facts(evidence: AnyFacts, material: ReferenceMaterial) -> Part:
     found = facts.of(evidence, material)
     missing = [name for name in evidence.expected if name not in found]
     if missing:
-        raise LabError(f"bench/claims.toml expects {missing} of evidence that has {sorted(found)}.")
+        raise LabError(f"bench/claims/claims.toml expects {missing} of evidence that has {sorted(found)}.")
     return Part(evidence, finding_of(evidence, found), told(evidence, found))
 
 
-def finding_of(evidence: OfFacts, found: Mapping[str, Any]) -> Finding | None:
+def finding_of(evidence: OfFacts, found: Mapping[str, Any]) -> Outcome | None:
     """What the facts say to what the evidence expects of them; None where it expects nothing."""
     if not evidence.decides:
         return None
-    values: list[Finding] = [
+    values: list[Outcome] = [
         *(_side(found[name] == value) for name, value in evidence.is_.items()),
         *(_side(found[name] >= value) for name, value in evidence.least.items()),
         *(_side(found[name] <= value) for name, value in evidence.most.items()),
@@ -98,7 +99,7 @@ def finding_of(evidence: OfFacts, found: Mapping[str, Any]) -> Finding | None:
     return min(values, key=ORDER.index)
 
 
-def _side(holds: bool) -> Finding:
+def _side(holds: bool) -> Outcome:
     return "supported" if holds else "refuted"
 
 
@@ -112,7 +113,7 @@ def told(evidence: Evidence, found: Mapping[str, Any]) -> str:
     try:
         return evidence.shows.format_map({name: Fact(value) for name, value in found.items()})
     except KeyError as error:
-        raise LabError(f"bench/claims.toml shows {error} of evidence that has {sorted(found)}.") from None
+        raise LabError(f"bench/claims/claims.toml shows {error} of evidence that has {sorted(found)}.") from None
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,11 @@ def shown(value: Any) -> str:
     return str(value)
 
 
-def _of_run(evidence: OfRun, material: Kept) -> Part:
+def _of_run(evidence: OfRun, material: ReferenceMaterial) -> Part:
     run = material.run(evidence.experiment)
     claim = claim_of(evidence)
     if not evidence.steps:
-        found = summary.judge(claim, run.trials)
+        found = findings.finding_for(claim, run.trials)
         finding = found.value if evidence.decides else None
         if is_hindered(found):
             return Part(evidence, finding, f"cannot tell: {found.text}")
@@ -161,7 +162,7 @@ def _of_run(evidence: OfRun, material: Kept) -> Part:
     return Part(evidence, finding, told(evidence, {**claim.left, "turn": turn(seen, ends=not evidence.decides)}))
 
 
-def is_hindered(found: summary.Finding) -> bool:
+def is_hindered(found: findings.ClaimFinding) -> bool:
     """True where the run has nothing to compare, and the text says why."""
     return found.value == "cannot tell" and found.ratio is None and ASKED not in found.text
 
@@ -171,12 +172,12 @@ class Seen:
     """A comparison at one step of a condition."""
 
     at: str
-    finding: Finding
+    finding: Outcome
     text: str
 
 
 def _at(evidence: OfRun, step: Step, run: Run) -> Seen:
-    found = summary.judge(claim_of(evidence, step), run.trials)
+    found = findings.finding_for(claim_of(evidence, step), run.trials)
     return Seen(step.at, found.value, measured(found))
 
 
@@ -193,14 +194,14 @@ def turn(seen: Sequence[Seen], *, ends: bool = False) -> str:
     return " and ".join(f"{each.text} {each.at}" for each in ([known[0], known[-1]] if len(known) > 1 else known))
 
 
-def measured(found: summary.Finding) -> str:
+def measured(found: findings.ClaimFinding) -> str:
     """The number or ratio that a run has for a comparison, without what was asked of it."""
     return found.text.partition(ASKED)[0]
 
 
-def claim_of(evidence: OfRun, step: Step | None = None) -> Claim:
+def claim_of(evidence: OfRun, step: Step | None = None) -> Assertion:
     """What is compared, and what people expect of it."""
-    base = claim_in(evidence.experiment, evidence.claim) if evidence.claim else Claim(evidence.shows)
+    base = claim_in(evidence.experiment, evidence.claim) if evidence.claim else Assertion(evidence.shows)
     names = ("measure", "left", "right", "expect", "than", "within")
     given = {name: value for name in names if (value := getattr(evidence, name)) is not None}
     claim = replace(base, **given)
@@ -210,9 +211,9 @@ def claim_of(evidence: OfRun, step: Step | None = None) -> Claim:
     return replace(claim, left={**claim.left, **step.left}, right=right)
 
 
-def claim_in(name: str, says: str) -> Claim:
+def claim_in(name: str, says: str) -> Assertion:
     """The claim of an experiment by its text. LabError where it has none such."""
-    for claim in experiment.load(name).claims:
+    for claim in experiment.load_experiment(name).claims:
         if claim.says == says:
             return claim
-    raise LabError(f"bench/claims.toml asks {name} for a claim that it has not: {says!r}.")
+    raise LabError(f"bench/claims/claims.toml asks {name} for a claim that it has not: {says!r}.")

@@ -10,36 +10,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench import record
-from bench.claims.entries import (
+from bench.analyse.stats import Outcome
+from bench.base import files
+from bench.base.errors import LabError
+from bench.claims.evidence import PROBES_KEPT, Absent, LiveMaterial, ReferenceMaterial
+from bench.claims.judging import Judged, Part, judge_claim
+from bench.claims.probes import PROBES
+from bench.claims.schema import (
     AnyEvidence,
-    Entry,
     OfCalls,
     OfMethods,
     OfProbe,
     OfRun,
     OfTrace,
     OfTraps,
-    entries,
-    sources,
+    PublicClaim,
+    load_claims,
+    load_sources,
 )
-from bench.claims.judging import Judged, Part, judged
-from bench.claims.material import PROBES_KEPT, Absent, Again, Kept
-from bench.claims.probes import PROBES
-from bench.errors import LabError
-from bench.hops.kept import FEEDS, KEPT
-from bench.stats import Finding
+from bench.model import run_store
+from bench.trace.reference_traces import FEEDS, TRACES
 
-FILE = record.REFERENCE / PROBES_KEPT
-FINDINGS: tuple[Finding, ...] = ("supported", "refuted", "cannot tell")
+FILE = run_store.REFERENCE / PROBES_KEPT
+FINDINGS: tuple[Outcome, ...] = ("supported", "refuted", "cannot tell")
 
 
-def all_judged(material: Kept, chosen: Sequence[Entry] | None = None) -> list[Judged]:
+def judge_all(material: ReferenceMaterial, chosen: Sequence[PublicClaim] | None = None) -> list[Judged]:
     """Every entry, or those chosen, by this material."""
-    return [judged(entry, material) for entry in (entries() if chosen is None else chosen)]
+    return [judge_claim(entry, material) for entry in (load_claims() if chosen is None else chosen)]
 
 
-def document(found: Sequence[Judged], material: Again) -> dict[str, Any]:
+def document(found: Sequence[Judged], material: LiveMaterial) -> dict[str, Any]:
     """What is kept: versions, each finding with its sentence, and what the probes saw."""
     return {
         "django": material.django,
@@ -49,13 +50,13 @@ def document(found: Sequence[Judged], material: Again) -> dict[str, Any]:
     }
 
 
-def write(found: Sequence[Judged], material: Again) -> None:
+def write(found: Sequence[Judged], material: LiveMaterial) -> None:
     """Keep them. OSError where the disk does not take it."""
     text = json.dumps(document(found, material), indent=1, ensure_ascii=False) + "\n"
-    record.write_atomically(material.folder / PROBES_KEPT, text.encode())
+    files.write_atomically(material.folder / PROBES_KEPT, text.encode())
 
 
-def kept(material: Kept) -> dict[str, Any]:
+def kept(material: ReferenceMaterial) -> dict[str, Any]:
     """What `write` kept. LabError where there is nothing."""
     path = material.folder / PROBES_KEPT
     if not path.exists():
@@ -69,7 +70,7 @@ class Change:
     """A claim whose finding is another one than is kept; `was` is None for one that is new."""
 
     now: Judged
-    was: Finding | None
+    was: Outcome | None
 
     @property
     def counts(self) -> bool:
@@ -95,12 +96,12 @@ def counts_text(found: Sequence[Judged]) -> str:
     return ", ".join(f"{counted[value]} {value}" for value in FINDINGS if counted[value])
 
 
-def to_json(each: Judged, material: Kept) -> dict[str, Any]:
+def to_json(each: Judged, material: ReferenceMaterial) -> dict[str, Any]:
     """One claim as plain data."""
     entry = each.entry
     return {
         "id": entry.id,
-        "source": sources()[entry.source],
+        "source": load_sources()[entry.source],
         "says": entry.says,
         "finding": each.finding,
         "sentence": each.sentence,
@@ -119,7 +120,7 @@ def to_json(each: Judged, material: Kept) -> dict[str, Any]:
     }
 
 
-def by_text(part: Part, material: Kept) -> str:
+def by_text(part: Part, material: ReferenceMaterial) -> str:
     """What the evidence is, and of a run what it was made with: `run io_wait, Django 5.2.19`."""
     match part.evidence:
         case OfRun(experiment=name):
@@ -137,14 +138,14 @@ def by_text(part: Part, material: Kept) -> str:
     return "nothing"
 
 
-def place_of(evidence: AnyEvidence, material: Kept) -> str:
+def place_of(evidence: AnyEvidence, material: ReferenceMaterial) -> str:
     """Where to look at it: what to open, or what to type."""
     kept = f"results/{material.folder.name}"
     match evidence:
         case OfRun(experiment=name):
             return f"{kept}/{name}/README.md"
         case OfTrace(trace=name):
-            stack, middleware, request = {**KEPT, **FEEDS}[name]
+            stack, middleware, request = {**TRACES, **FEEDS}[name]
             return f"lab trace {stack} {shlex.quote(request)}" + (
                 f" --middleware {','.join(middleware)}" if middleware else ""
             )
@@ -159,7 +160,7 @@ def place_of(evidence: AnyEvidence, material: Kept) -> str:
     return ""
 
 
-def _made_with(name: str, material: Kept) -> str:
+def _made_with(name: str, material: ReferenceMaterial) -> str:
     try:
         return f", Django {material.run(name).environment['packages']['django']}"
     except Absent:

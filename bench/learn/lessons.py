@@ -5,13 +5,17 @@ import difflib
 import os
 from collections.abc import Iterable, Sequence
 
-from bench import record
-from bench.errors import UsageError
-from bench.record import ROOT, Reason, Run, Trial
-from bench.stacks import parse_stack
-from bench.summary import Load, Row, findings_of, rows_of
-from bench.tables.markdown import finding_point, markdown_line
-from bench.workloads import parse_request
+from bench.analyse.findings import findings_of
+from bench.analyse.rows import Row, rows_of
+from bench.base.errors import UsageError
+from bench.base.files import ROOT
+from bench.model import run_store
+from bench.model.load import Closed
+from bench.model.run_record import Run
+from bench.model.stacks import parse_stack
+from bench.model.trial_record import Reason, Trial
+from bench.model.workloads import parse_request
+from bench.show.tables.markdown import finding_point, markdown_line
 
 RESULTS_VARIABLE = "LAB_RESULTS"
 NOT_MEASURED = "not measured in this run; `--profile standard` measures all that this lesson shows"
@@ -24,7 +28,7 @@ def run_to_show(experiment: str) -> Run:
     """
     named = os.environ.get(RESULTS_VARIABLE)
     from_top = ROOT / (named or experiment)
-    run = record.load(record.find(str(from_top) if named and from_top.exists() else named or experiment))
+    run = run_store.load_run(run_store.find_run(str(from_top) if named and from_top.exists() else named or experiment))
     if run.experiment != experiment:
         raise UsageError(
             f"{RESULTS_VARIABLE}={named} is a run of {run.experiment}, this lesson needs one of {experiment}: "
@@ -35,7 +39,7 @@ def run_to_show(experiment: str) -> Run:
 
 def reference(experiment: str) -> Run:
     """The committed run of the experiment."""
-    return record.load(record.REFERENCE / experiment)
+    return run_store.load_run(run_store.REFERENCE / experiment)
 
 
 def told(run: Run) -> str:
@@ -52,7 +56,7 @@ class Rows(dict[tuple[str, str, int], Row]):
 
     def __init__(self, run: Run) -> None:
         super().__init__(
-            {(row.stack, row.request, row.users or row.load.connections or 0): row for row in rows_of(run)}
+            {(row.stack, row.request, row.users or row.trial.connections or 0): row for row in rows_of(run)}
         )
 
     def crowd(self, request: str, most: int) -> int:
@@ -67,7 +71,7 @@ class Rows(dict[tuple[str, str, int], Row]):
             reasons=[Reason("not-run", f"{NOT_MEASURED[0].upper()}{NOT_MEASURED[1:]}.")],
             io_wait_s=asked.io_wait_s(parse_stack(stack)), slots=asked.slots(parse_stack(stack)),
         )  # fmt: skip
-        return Row(stack, request, (), Load(users, None, None), (trial,))
+        return Row(stack, request, (), Closed(users), (trial,))
 
 
 def both_loops(run: Run) -> tuple[Row, Row]:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from bench.learn.choosing import MOST_USERS, Case
+from bench.analyse.stack_choice import MOST_USERS, Case
 
 FRONT_END, ASKED_FOR = "JPY_SESSION_NAME", "LAB_SLIDERS"
 """Set by Jupyter's server in the kernel of a notebook that somebody has opened; set by readers of another front end."""

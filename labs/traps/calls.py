@@ -1,7 +1,7 @@
 """What people call in async views: the one list. Each function here is one call, made on a running event loop.
 
-`python -m bench.exhibits.calls` makes them all and says which of them Django refuses, which block the loop silently,
-and which are fine. Calls that wait for something wait WAIT_S, so that it can be seen whether the loop waits too.
+`python -m bench.claims.exhibits.blocking_calls` makes them all and says which Django refuses, which block the loop
+silently, and which are fine. Calls that wait for something wait WAIT_S: then it can be seen whether the loop waits too.
 """
 
 import asyncio

@@ -4,10 +4,10 @@ import json
 import sys
 from importlib import import_module
 
-from bench.arguments import Parser
+from bench.base.console import guarded
+from bench.base.errors import ExitCode, MissingDependency
+from bench.base.options import Parser
 from bench.claims.probes import PROBES
-from bench.errors import ExitCode, MissingDependency
-from bench.terminal import guarded
 
 
 def main() -> int:

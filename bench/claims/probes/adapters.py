@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
-from bench.exhibits.calls import Ticker
+from bench.claims.exhibits.blocking_calls import Ticker
 
 SLEEPS, SLEEP_MS = 5, 50
 REQUESTS, HOPS_OF_A_REQUEST, FASTEST = 1500, 15, 50
@@ -101,7 +101,7 @@ def hop_cost() -> dict[str, Any]:
 
     The mean of all, a warm one, and the first, with the thread that it makes: each of the fastest 50 of many
     requests, since whatever else runs here only slows; and what all hops of the median request take together. All on
-    one core, as in `bench.hops.cost`.
+    one core, as in `bench.trace.overhead`.
     """
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     requests = asyncio.run(_requests())

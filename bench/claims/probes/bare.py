@@ -10,8 +10,8 @@ from asgiref.wsgi import WsgiToAsgi
 
 from bench.claims.probes.doors import Command, status_of_handshake
 from bench.claims.probes.printed import GUNICORN, HELLO, a_list_of_bytes, listening
-from bench.servers import free_port
-from bench.stacks import HOST
+from bench.measure.ports import free_port
+from bench.model.servers import HOST
 
 inside = WsgiToAsgi(a_list_of_bytes)
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import httpx
 
-from bench.errors import LabError
-from bench.hops.asking import trace_of
-from bench.meter import read
-from bench.record import ROOT
-from bench.servers import Server, serving_stack
-from bench.stacks import parse_stack
-from bench.variables import clean_environment
-from bench.workloads import parse_request
+from bench.base.errors import LabError
+from bench.base.files import ROOT
+from bench.measure.process_usage import read
+from bench.measure.readiness import RunningServer, serving_stack
+from bench.measure.variables import clean_environment
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
+from bench.trace.tracer import trace_stack
 
 LOOKS, CALLERS, THREADS = 3, 20, 4
 CELLS = (f"sync_wsgi@gthread:{THREADS}", "sync_asgi@uvicorn", "async_asgi@uvicorn", f"async_wsgi@gthread:{THREADS}")
@@ -29,7 +29,7 @@ VISIT_WITHIN_S = 20.0
 ROUNDS, PAGES = 3, 40
 
 
-def get(server: Server, path: str) -> dict[str, Any]:
+def get(server: RunningServer, path: str) -> dict[str, Any]:
     """A JSON answer with status 200."""
     answer = httpx.get(f"{server.url}{path}", trust_env=False, timeout=30)
     return dict(answer.raise_for_status().json())
@@ -75,7 +75,7 @@ def _inside_most(stack: str, path: str = WAIT) -> int:
         return int(get(server, "/whoami")["inside_most"])
 
 
-async def _asked_at_once(server: Server, path: str) -> list[int]:
+async def _asked_at_once(server: RunningServer, path: str) -> list[int]:
     limits = httpx.Limits(max_connections=CALLERS)
     async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=30, trust_env=False) as client:
         return [answer.status_code for answer in await asyncio.gather(*(client.get(path) for _ in range(CALLERS)))]
@@ -99,7 +99,7 @@ def _poll_hears(stack: str) -> bool:
     return heard == ["now"]
 
 
-def publish(server: Server, text: str) -> int:
+def publish(server: RunningServer, text: str) -> int:
     """Tell all who listen in this process; how many there were."""
     answer = httpx.post(f"{server.url}/publish", params={"text": text}, trust_env=False, timeout=30)
     return int(answer.raise_for_status().json()["heard"])
@@ -131,7 +131,7 @@ def _cpu_of_page_us(stack: str) -> int:
 
 
 def _visits(door: str) -> dict[str, list[Any]]:
-    command = [sys.executable, "-m", "bench.exhibits.contact_visits", door]
+    command = [sys.executable, "-m", "bench.claims.exhibits.contact_visits", door]
     variables = clean_environment({})
     done = subprocess.run(
         command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=VISIT_WITHIN_S, check=False
@@ -148,4 +148,4 @@ def query_hops() -> dict[str, Any]:
 
 
 def _hops(stack: str, request: str) -> int:
-    return trace_of(parse_stack(stack), parse_request(request)).hops["sync_to_async"]
+    return trace_stack(parse_stack(stack), parse_request(request)).hops["sync_to_async"]

@@ -13,14 +13,17 @@ from typing import Any
 import httpx
 import psutil
 
+from bench.base.errors import NotRun
 from bench.claims.probes import programs
 from bench.claims.probes.cells import get, publish
 from bench.claims.probes.printed import listening
-from bench.errors import NotRun
-from bench.needs import serving_needs
-from bench.servers import Server, free_port, serving, work_folder
-from bench.stacks import HOST, parse_stack
-from bench.workloads import parse_request
+from bench.measure.ports import free_port
+from bench.measure.processes import work_folder
+from bench.measure.readiness import RunningServer, serving
+from bench.measure.services import serving_services
+from bench.model.servers import HOST
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
 
 ROWS = 3
 PARSERS = {"httptools": "labs.common.workers.PinnedUvicornWorker", "h11": "uvicorn_worker.UvicornH11Worker"}
@@ -59,7 +62,7 @@ def behind_nginx() -> dict[str, Any]:
     `X-Accel-Buffering: no`, and with nginx's `proxy_buffering off`.
     """
     program, request = programs.path_of("nginx"), parse_request(f"rows?n={ROWS}")
-    with serving_needs(request) as needs:
+    with serving_services(request) as needs:
         if not needs.database or not needs.database.vendor.startswith("PostgreSQL"):
             raise NotRun("there is no PostgreSQL: ./scripts/system-packages gets it.")
         with _both(program, "httptools", needs.environment) as (server, nginx):
@@ -73,7 +76,7 @@ def behind_nginx() -> dict[str, Any]:
 
 
 @contextmanager
-def _both(program: str, parser: str, services: dict[str, str]) -> Iterator[tuple[Server, str]]:
+def _both(program: str, parser: str, services: dict[str, str]) -> Iterator[tuple[RunningServer, str]]:
     """uvicorn with one of its parsers under gunicorn, and the address of an nginx before it."""
     port = free_port()
     *command, _ = parse_stack("async_asgi@uvicorn_worker").command(port)
@@ -84,7 +87,7 @@ def _both(program: str, parser: str, services: dict[str, str]) -> Iterator[tuple
 
 
 @contextmanager
-def _before(program: str, server: Server) -> Iterator[str]:
+def _before(program: str, server: RunningServer) -> Iterator[str]:
     """The address of an nginx that passes everything on to the server."""
     with work_folder("nginx") as folder:
         file, port = folder / "nginx.conf", free_port()
@@ -99,7 +102,7 @@ def _configuration(folder: Path, port: int, behind: int) -> str:
     return CONFIGURATION.substitute(user=user, folder=folder, host=HOST, port=port, behind=behind)
 
 
-def _first_event(way: str, server: Server, url: str, asked: str = "") -> dict[str, Any]:
+def _first_event(way: str, server: RunningServer, url: str, asked: str = "") -> dict[str, Any]:
     """Milliseconds until it is here, and whether its stream was still open then, so that it was not held back."""
     began_s = time.monotonic()
     with httpx.stream("GET", f"{url}{STREAM}{asked}", trust_env=False, timeout=30) as feed:
@@ -109,7 +112,7 @@ def _first_event(way: str, server: Server, url: str, asked: str = "") -> dict[st
         return {f"{way}_ms": took_ms, f"{way}_streams": publish(server, "one") > 0}
 
 
-def _connections(server: Server, nginx: str) -> dict[str, Any]:
+def _connections(server: RunningServer, nginx: str) -> dict[str, Any]:
     """What uvicorn sees of requests on one connection to nginx, of streams open there, and of those who left."""
     before = _ended_at(server.port)
     with httpx.Client(trust_env=False, timeout=30) as client:
@@ -142,7 +145,7 @@ def _ended() -> Iterator[list[int]]:
             yield [end.port for end in (each.laddr, each.raddr) if end]
 
 
-def _left(server: Server) -> int:
+def _left(server: RunningServer) -> int:
     """Streams that are still open after their clients have gone."""
     deadline_s = time.monotonic() + LEFT_WITHIN_S
     while (heard := publish(server, "anybody?")) and time.monotonic() < deadline_s:

@@ -8,13 +8,13 @@ from typing import Any
 import django
 import msgspec
 
-from bench.exhibits import a_methods as methods
-from bench.exhibits import calls as calling
-from bench.exhibits import traps as trapping
-from bench.hops.asking import trace_of
-from bench.hops.kept import FEEDS, KEPT
-from bench.stacks import parse_stack
-from bench.workloads import parse_request
+from bench.claims.exhibits import a_methods as methods
+from bench.claims.exhibits import blocking_calls as calling
+from bench.claims.exhibits import traps as trapping
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
+from bench.trace.reference_traces import FEEDS, TRACES
+from bench.trace.tracer import trace_stack
 
 
 def traps() -> dict[str, Any]:
@@ -28,10 +28,10 @@ def calls() -> dict[str, Any]:
 
 
 def traces() -> dict[str, Any]:
-    """Trace each request of `hops.kept`, with a process each; return {name: trace as JSON data}."""
+    """Trace each request of `reference_traces.TRACES`, with a process each; return {name: trace as JSON data}."""
     return {
-        name: trace_of(parse_stack(it.stack), parse_request(it.request), it.middleware).to_json()
-        for name, it in {**KEPT, **FEEDS}.items()
+        name: trace_stack(parse_stack(it.stack), parse_request(it.request), it.middleware).to_json()
+        for name, it in {**TRACES, **FEEDS}.items()
     }
 
 

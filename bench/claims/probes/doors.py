@@ -13,8 +13,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from bench.claims.probes.cells import LOOKS, THREADS, get, publish
-from bench.servers import Server, free_port, serving, serving_stack
-from bench.stacks import HOST, parse_stack
+from bench.measure.ports import free_port
+from bench.measure.readiness import RunningServer, serving, serving_stack
+from bench.model.servers import HOST
+from bench.model.stacks import parse_stack
 
 OPENED, NO_ANSWER = 101, 0
 OPEN_WITHIN_S = 10.0
@@ -49,7 +51,7 @@ def _handshake_at(command: Command, path: str = "/ws") -> int:
 
 
 @contextmanager
-def _on_a_port(command: Command) -> Iterator[Server]:
+def _on_a_port(command: Command) -> Iterator[RunningServer]:
     port = free_port()
     with serving(command(port), port, environment={}, grace_s=0) as server:
         yield server
@@ -83,14 +85,14 @@ def runserver() -> dict[str, Any]:
 
 
 @contextmanager
-def _runserver(name: str) -> Iterator[Server]:
+def _runserver(name: str) -> Iterator[RunningServer]:
     port = free_port()
     command = ["python", "-m", "labs.channels_live.manage", "runserver", "--noreload", f"{HOST}:{port}"]
     with serving(command, port, environment={"LAB_RUNSERVER": name}, grace_s=0) as server:
         yield server
 
 
-def is_open_after_its_first_event(server: Server) -> bool:
+def is_open_after_its_first_event(server: RunningServer) -> bool:
     """Whether a feed still listens when its client has the first event: it was sent as it came."""
     with httpx.stream("GET", f"{server.url}{STREAM}", trust_env=False, timeout=30) as feed:
         events = feed.iter_text()  # kept: when it goes, it closes the connection

@@ -16,9 +16,9 @@ import django
 import httpx
 from asgiref.sync import AsyncToSync
 
-from bench.hops.asking import trace_of
-from bench.stacks import parse_stack
-from bench.workloads import parse_request
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
+from bench.trace.tracer import trace_stack
 
 SCOPES = ("http", "websocket", "lifespan")
 CHUNKS, PAUSE_S = 3, 0.05
@@ -164,7 +164,7 @@ def adapted_in_the_log() -> dict[str, Any]:
     """What the debug log of `django.request` names, and which middlewares make a request hop."""
     from labs.common.middleware import STARTPROJECT
 
-    trace = trace_of(parse_stack("async_asgi@uvicorn"), parse_request("hello"), ["startproject"])
+    trace = trace_stack(parse_stack("async_asgi@uvicorn"), parse_request("hello"), ["startproject"])
     hopping = [layer.path for layer in trace.middleware if layer.hops]
     seven = _logged(STARTPROJECT)
     return {

@@ -13,12 +13,15 @@ from redis import Redis
 from redis.exceptions import RedisError
 from websockets.asyncio.client import ClientConnection, connect
 
+from bench.base.errors import NotRun
+from bench.base.polling import eventually
 from bench.claims.probes import programs
 from bench.claims.probes.cells import get
-from bench.errors import NotRun
-from bench.servers import Process, Server, free_port, serving, start, work_folder
-from bench.stacks import HOST, parse_stack
-from bench.waiting import eventually
+from bench.measure.ports import free_port
+from bench.measure.processes import Process, start, work_folder
+from bench.measure.readiness import RunningServer, serving
+from bench.model.servers import HOST
+from bench.model.stacks import parse_stack
 from labs.common.redis_news import CHANNEL
 
 SOCKETS, WAIT_MS = 8, 200
@@ -29,7 +32,7 @@ KINDS = {"async": "chat", "sync": "chat_sync"}
 
 
 @contextmanager
-def _serving(redis_url: str = "") -> Iterator[Server]:
+def _serving(redis_url: str = "") -> Iterator[RunningServer]:
     port = free_port()
     variables = {"LAB_REDIS_URL": redis_url}
     with serving(parse_stack(STACK).command(port), port, environment=variables, grace_s=0) as server:
@@ -37,7 +40,7 @@ def _serving(redis_url: str = "") -> Iterator[Server]:
 
 
 @asynccontextmanager
-async def _socket(server: Server, path: str) -> AsyncIterator[ClientConnection]:
+async def _socket(server: RunningServer, path: str) -> AsyncIterator[ClientConnection]:
     url = server.url.replace("http://", "ws://") + path
     async with connect(url, origin=server.url, proxy=None, open_timeout=WITHIN_S) as client:  # type: ignore[arg-type]
         yield client
@@ -57,7 +60,7 @@ def sockets_at_once() -> dict[str, Any]:
         return {**found, "processes": len(server.family())}
 
 
-async def _answered(server: Server, kind: str) -> tuple[int, int]:
+async def _answered(server: RunningServer, kind: str) -> tuple[int, int]:
     all_there = asyncio.Barrier(SOCKETS + 1)
 
     async def ask(number: int) -> str:
@@ -81,7 +84,7 @@ def rooms_of_two_processes() -> dict[str, Any]:
 
 
 def _heard_elsewhere(redis_url: str) -> bool:
-    async def talk(here: Server, there: Server) -> bool:
+    async def talk(here: RunningServer, there: RunningServer) -> bool:
         async with _socket(here, "/ws/chat/one") as speaker, _socket(there, "/ws/chat/one") as listener:
             await asyncio.gather(_heard(speaker), _heard(listener))
             await speaker.send("hello")
@@ -125,7 +128,7 @@ def background_coroutine() -> dict[str, Any]:
         return {"listeners": LISTENERS, "heard": heard, "processes": len(server.family())}
 
 
-async def _told_by_redis(server: Server, url: str) -> int:
+async def _told_by_redis(server: RunningServer, url: str) -> int:
     async def listen() -> str:
         async with _socket(server, "/ws/news") as client:
             return str(await asyncio.wait_for(client.recv(), WITHIN_S))

@@ -15,10 +15,11 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import httpx
 
-from bench.errors import LabError
-from bench.servers import Process, free_port, start, work_folder
-from bench.stacks import HOST
-from bench.waiting import listens_within
+from bench.base.errors import LabError
+from bench.measure.ports import free_port
+from bench.measure.processes import Process, start, work_folder
+from bench.measure.readiness import listens_within
+from bench.model.servers import HOST
 
 HELLO = "Hello, World!\n"
 LISTENS_WITHIN_S = 10.0

@@ -2,7 +2,7 @@
 
 import shutil
 
-from bench.errors import NotRun
+from bench.base.errors import NotRun
 
 SBIN = "/usr/sbin"  # where Debian keeps nginx, and which not everybody's PATH names
 

@@ -11,7 +11,7 @@ import django
 import httpx
 from django.conf import settings
 
-from bench.servers import work_folder
+from bench.measure.processes import work_folder
 from labs.common.middleware import STARTPROJECT_APPS
 
 WHERE = "http://localhost"

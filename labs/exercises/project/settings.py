@@ -19,7 +19,7 @@ ROOT_URLCONF = "labs.exercises.project.urls"
 TEMPLATES[0]["DIRS"].insert(0, Path(__file__).parents[2] / "traps" / "templates")
 
 # Two exercises are about something else than views. One is about that as well, and wants visitors to be known; its
-# DATABASES come later, in databases.py.
+# DATABASES come later, in database.py.
 if NAME == "middleware_hops":
     MIDDLEWARE[:] = [f"{EXERCISE}.Took"]
 if NAME == "bounded_connections":

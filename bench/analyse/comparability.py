@@ -1,0 +1,88 @@
+"""Whether two runs may be set side by side: what of machine, versions and capabilities is not alike.
+
+Every difference is one text such as `python CPython 3.11.7 / CPython 3.13.0`, the first run's side first.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.model.run_record import Run
+
+SAME_MACHINE = (
+    *("cpu", "cores", "cores_usable", "server_cores", "load_cores", "cores_shared", "hyperthreads"),
+    *("governor", "system", "python", "gil", "lock_sha256"),
+)
+"""What must be equal in the environments, beside the packages, memory and file descriptors."""
+SAME_PLAN = ("load_processes", "expect_workers", "target")
+TOLD_OF_PLAN = ("warmup_s", "duration_s", "repeats")
+MEMORY_TOLERANCE = 0.05
+FEW_DESCRIPTORS = 4096
+"""Below this soft limit the descriptors may bound a trial; above it they explain nothing."""
+DIGEST_SHOWN = 12
+
+
+def differences(first: Run, second: Run) -> list[str]:
+    """Whatever of machine, versions and capabilities is not alike, as `python CPython 3.11.7 / CPython 3.13.0`."""
+    left, right = first.environment, second.environment
+    return [
+        *_unlike(left, right, SAME_MACHINE),
+        *_memory(left, right),
+        *_descriptors(left, right),
+        *_packages(left, right),
+        *_unlike(vars(first.plan), vars(second.plan), SAME_PLAN),
+    ]
+
+
+def _unlike(left: Mapping[str, Any], right: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        if left.get(name) != right.get(name):
+            yield f"{name.replace('_', ' ')} {_shown(left.get(name))} / {_shown(right.get(name))}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    text = "unknown" if value is None else str(value)
+    return text[:DIGEST_SHOWN] if len(text) == 64 else text
+
+
+def _memory(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:
+    sizes = [side.get("memory_bytes") or 0 for side in (left, right)]
+    if max(sizes) - min(sizes) > MEMORY_TOLERANCE * max(sizes):
+        yield f"memory {sizes[0] / 1e9:.1f} GB / {sizes[1] / 1e9:.1f} GB"
+
+
+def _descriptors(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:
+    soft = [(side.get("file_descriptors") or [FEW_DESCRIPTORS])[0] for side in (left, right)]
+    few = [0 <= limit < FEW_DESCRIPTORS for limit in soft]  # unlimited is -1
+    if any(few) and soft[0] != soft[1]:
+        yield f"file descriptors {soft[0]} / {soft[1]}"
+
+
+def _packages(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:
+    ours, theirs = left.get("packages") or {}, right.get("packages") or {}
+    for name in sorted({*ours, *theirs}):
+        if ours.get(name) != theirs.get(name):
+            yield f"{name} {ours.get(name) or 'absent'} / {theirs.get(name) or 'absent'}"
+
+
+def notes_of(first: Run, second: Run) -> list[str]:
+    """What a reader should know, though it does not forbid comparing."""
+    left, right = ({"commit": commit_of(run)} for run in (first, second))
+    notes = [
+        *_unlike(vars(first), vars(second), ("experiment", "profile")),
+        *_unlike(vars(first.plan), vars(second.plan), TOLD_OF_PLAN),
+        *_unlike(left, right, ("commit",)),
+    ]
+    for word, run in (("first", first), ("second", second)):
+        if run.status != "complete":
+            notes.append(f"the {word} run is {run.status}: {len(run.trials)} of {run.plan.trials} trials")
+    return [*notes, "both are the same run"] if first.sha256 and first.sha256 == second.sha256 else notes
+
+
+def commit_of(run: Run) -> str:
+    """The commit that was measured, and whether files were changed."""
+    git = run.environment.get("git") or {}
+    return str(git.get("commit", "unknown"))[:DIGEST_SHOWN] + (" with changes" if git.get("dirty") else "")

@@ -1,0 +1,106 @@
+"""Plateaus of a run: where more users bring no more throughput, and what was used to the full there.
+
+From the samples of each trial; `utilisation.py` says what counts as full.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.analyse import stats
+from bench.analyse.rows import Row, rows_of
+from bench.model.run_record import Run
+from bench.model.trial_record import Trial
+
+WITHIN = 0.10
+"""Throughputs that differ from the most by no more than this share are one plateau."""
+FEWEST_LEVELS = 3
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Rows of one stack x request x middleware over rising users, all near the most that was answered."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def stack(self) -> str:
+        """Return the stack of all rows."""
+        return self.rows[0].stack
+
+    @property
+    def request(self) -> str:
+        """Return the request of all rows."""
+        return self.rows[0].request
+
+    @property
+    def middleware(self) -> tuple[str, ...]:
+        """Return the middleware of all rows, outermost first."""
+        return self.rows[0].middleware
+
+    @property
+    def users_text(self) -> str:
+        """Return its levels, such as `100 to 400`."""
+        return f"{self.rows[0].users:,} to {self.rows[-1].users:,}"
+
+    @property
+    def throughput_per_s(self) -> float:
+        """The median over its levels."""
+        return stats.median_of([rate for row in self.rows if (rate := row.median("throughput_per_s")) is not None])
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Return the measured restarts of all rows."""
+        return [trial for row in self.rows for trial in row.measured]
+
+    @property
+    def limiter(self) -> str | None:
+        """What most of its trials had used to the full; None where nothing that is sampled was.
+
+        Users are asked last: they bound the level at the plateau's edge, and more of them bring no more.
+        """
+        found = Counter(trial.limiter for trial in self.trials)
+        users = found.pop("users", 0)
+        return found.most_common(1)[0][0] if found else ("users" if users else None)
+
+    @property
+    def most_used(self) -> tuple[str, float] | None:
+        """The limiter, or else what came nearest to it, with the median of the share used."""
+        shares: dict[str, list[float]] = {}
+        for trial in self.trials:
+            for name, share in trial.utilisation.items():
+                shares.setdefault(name, []).append(share)
+        used = {name: stats.median_of(values) for name, values in shares.items()}
+        named = self.limiter if self.limiter in used else max(used, key=used.__getitem__, default=None)
+        return None if named is None else (named, used[named])
+
+    @property
+    def limiter_text(self) -> str:
+        """`threads, 97 % used`, or that nothing sampled was full and what was used most."""
+        used = "" if self.most_used is None else f"{self.most_used[0]}, {100 * self.most_used[1]:.0f} % used"
+        if self.limiter is not None:
+            return used or self.limiter
+        return "nothing sampled was full" + (f" (most of all {used})" if used else "")
+
+
+def plateaus_of(run: Run) -> list[Plateau]:
+    """One for each stack x request x middleware whose closed loop has three levels of users and flattens out."""
+    lines: dict[tuple[str, str, tuple[str, ...]], list[Row]] = {}
+    for row in rows_of(run):
+        if row.values("throughput_per_s") and row.users and row.trial.rate_per_s is None:
+            lines.setdefault((row.stack, row.request, row.middleware), []).append(row)
+    found = [_plateau(rows) for rows in lines.values() if len(rows) >= FEWEST_LEVELS]
+    return [plateau for plateau in found if plateau is not None]
+
+
+def _plateau(rows: Sequence[Row]) -> Plateau | None:
+    """The topmost neighbouring levels that are near the most; None for fewer than two."""
+    rates = [row.median("throughput_per_s") or 0.0 for row in rows]
+    near = [rate >= (1 - WITHIN) * max(rates) for rate in rates]
+    last = max(place for place, is_near in enumerate(near) if is_near)
+    first = last
+    while first > 0 and near[first - 1]:
+        first -= 1
+    return Plateau(tuple(rows[first : last + 1])) if last > first else None

@@ -1,0 +1,243 @@
+"""A run as rows (one per stack x request x users, over restarts), and its claims judged: findings.
+
+Writes and draws nothing; `tables`, `catalogue.py` and `report.py` all start from these rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import pairwise
+from operator import attrgetter
+from typing import Any
+
+from bench.analyse import queueing, stats, utilisation
+from bench.analyse.usable_trials import is_usable, usable_values, why_unusable
+from bench.model.histograms import decode_histogram, new_histogram
+from bench.model.load import ConnectionLoad, Load, Open
+from bench.model.run_record import Run
+from bench.model.trial_record import Reason, Trial, Verdict, values_of
+
+WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
+
+
+@dataclass(frozen=True)
+class Row:
+    """All restarts of one stack x request x middleware x load; numbers are medians over those measured."""
+
+    stack: str
+    request: str
+    middleware: tuple[str, ...]
+    load: Load
+    trials: tuple[Trial, ...]
+
+    @property
+    def trial(self) -> Trial:
+        """The first restart, for what all restarts share."""
+        return self.trials[0]
+
+    @property
+    def users(self) -> int:
+        """N of a closed loop, 0 for an open one."""
+        return self.trial.users or 0
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether this is an open loop: its load is a rate."""
+        return isinstance(self.load, Open)
+
+    @property
+    def is_connections(self) -> bool:
+        """True where connections were held or left, and nothing was counted by the second."""
+        return isinstance(self.load, ConnectionLoad)
+
+    @property
+    def load_text(self) -> str:
+        """Return the load in words, such as `100 users`."""
+        return self.load.text
+
+    @cached_property
+    def measured(self) -> tuple[Trial, ...]:
+        """The restarts whose numbers may be shown."""
+        return tuple(trial for trial in self.trials if trial.is_measured)
+
+    @cached_property
+    def verdicts(self) -> Counter[Verdict]:
+        """Return how many restarts have each verdict."""
+        return Counter(trial.verdict for trial in self.trials)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the restarts' verdicts."""
+        return max(self.verdicts, key=WORST_LAST.index)
+
+    @property
+    def verdict_text(self) -> str:
+        """The verdict where all restarts are alike, else how many have the worst one: `1/5 invalid`."""
+        if len(self.verdicts) == 1:
+            return self.verdict
+        return f"{self.verdicts[self.verdict]}/{len(self.trials)} {self.verdict}"
+
+    @property
+    def is_hollow(self) -> bool:
+        """True where numbers exist but some restart was not plainly `ok`."""
+        return bool(self.measured) and self.verdict != "ok"
+
+    @cached_property
+    def reasons(self) -> tuple[tuple[Reason, int], ...]:
+        """The first reason of each code, with the number of restarts it befell."""
+        counts: Counter[str] = Counter()
+        first: dict[str, Reason] = {}
+        for trial in self.trials:
+            counts.update({reason.code for reason in trial.reasons})
+            first = {reason.code: reason for reason in reversed(trial.reasons)} | first
+        return tuple((first[code], counts[code]) for code in first)
+
+    @property
+    def why(self) -> str:
+        """The reasons as one text; how many restarts each befell where there are several restarts."""
+        return "; ".join(self._because(*counted) for counted in self.reasons) or (
+            "interrupted" if self.verdict == "aborted" else "no reason recorded"
+        )
+
+    def _because(self, reason: Reason, count: int) -> str:
+        share = f" ({count} of {len(self.trials)} restarts)" if len(self.trials) > 1 else ""
+        return reason.message.rstrip(".") + share
+
+    def values(self, measure: str) -> list[float]:
+        """One number per measured restart; `measure` is a path in Trial, such as `server.threads_max`."""
+        return values_of(self.measured, measure)
+
+    def median(self, measure: str) -> float | None:
+        """Return the median over measured restarts; None where there are none. `measure` as in `values`."""
+        values = self.values(measure)
+        return stats.median_of(values) if values else None
+
+    def interval(self, measure: str) -> stats.Interval | None:
+        """The interval of the median over restarts; None for fewer than three of them."""
+        values = self.values(measure)
+        return _median_interval(tuple(values)) if values else None
+
+    def deciding(self, measure: str) -> list[float]:
+        """One number per restart that may stand for this measure; claims and comparisons go by these."""
+        return usable_values(self.trials, measure)
+
+    def why_not(self, measure: str) -> str:
+        """Why this row cannot be one side of a ratio of this measure; empty where it can."""
+        return why_unusable(self.trials, measure)
+
+    def stands(self, measure: str) -> bool:
+        """True where most restarts may stand for this measure, as `ok` ones do."""
+        return 2 * sum(is_usable(trial, measure) for trial in self.trials) > len(self.trials)
+
+    @cached_property
+    def throughput_interval(self) -> stats.Interval | None:
+        """Return the interval of the median throughput, in requests/s; None for fewer than three restarts."""
+        return self.interval("throughput_per_s")
+
+    @property
+    def vendor(self) -> str:
+        """The database that was asked, as `PostgreSQL 15.18`; empty where none was."""
+        return next((trial.database.vendor for trial in self.trials if trial.database), "")
+
+    @property
+    def io_wait_s(self) -> float:
+        """Return how long each request has to wait, in seconds."""
+        return self.trials[0].io_wait_s
+
+    @property
+    def slots(self) -> int | None:
+        """Return how many requests the server can work on at once; None where that has no bound."""
+        return self.trials[0].slots
+
+    @property
+    def limiter(self) -> str | None:
+        """What most measured restarts had used to the full, from samples; None where nothing was."""
+        found = Counter(trial.limiter for trial in self.measured)
+        return found.most_common(1)[0][0] if found else None
+
+    @property
+    def ceiling(self) -> queueing.Bottleneck | None:
+        """Which of users, threads and server CPU gives the limit, with the measured CPU per request."""
+        cpu_us = self.median("cpu_us_per_request")
+        if cpu_us is None:
+            return None
+        return queueing.predicted_bottleneck(
+            users=self.users or utilisation.UNBOUNDED,
+            io_wait_s=utilisation.waiting_s(self.trials[0], cpu_us / 1e6),
+            cpu_s=cpu_us / 1e6,
+            threads=self.slots,
+            cores=processes_of(self.stack),
+        )
+
+    @cached_property
+    def histogram(self) -> Any:
+        """The latencies of all measured restarts in one HdrHistogram, added without loss."""
+        merged = new_histogram()
+        for trial in self.measured:
+            if trial.histogram:
+                merged.add(decode_histogram(trial.histogram))
+        return merged
+
+
+@cache
+def _median_interval(values: tuple[float, ...]) -> stats.Interval | None:
+    return stats.median_interval(values)
+
+
+def lab_of(stack: str) -> str:
+    """The lab in the stack's name."""
+    return re.split(r"[+@]", stack)[0]
+
+
+def processes_of(stack: str) -> int:
+    """Server processes in the stack's budget, 1 where it names none; also for stacks no longer known."""
+    match = re.search(r"x([1-9][0-9]*)$", stack.partition(":")[2])
+    return int(match[1]) if match else 1
+
+
+def rows_of(run: Run) -> list[Row]:
+    """The run's rows in the plan's order: request, middleware, load, stack."""
+    groups: dict[tuple[str, str, tuple[str, ...], Load], list[Trial]] = {}
+    for trial in sorted(run.trials, key=attrgetter("repeat")):
+        key = (trial.stack, trial.request, tuple(trial.middleware), trial.offered_load)
+        groups.setdefault(key, []).append(trial)
+    rows = [Row(*key, tuple(trials)) for key, trials in groups.items()]
+    return sorted(rows, key=lambda row: _place(run, row))
+
+
+def _place(run: Run, row: Row) -> tuple[object, ...]:
+    of = row.trial
+    rate_per_s = of.rate_per_s if of.capacity_share is None else None  # the same share is another rate for every stack
+    load = (of.users or of.connections, -(of.max_connections or 0), of.capacity_share, rate_per_s)
+    return (
+        *_rank(run.plan.requests, row.request),
+        *(len(row.middleware), row.middleware, row.is_open, *(value or 0 for value in load)),
+        *_rank(run.plan.stacks, row.stack),
+    )
+
+
+def _rank(order: Sequence[str], name: str) -> tuple[int, str]:
+    return (order.index(name) if name in order else len(order), name)
+
+
+def between_windows_s(run: Run) -> float | None:
+    """What a trial costs beside its window and warm-up: stop, start, ready, probe; the median, None for no two.
+
+    From the end of one measured window to the beginning of the next trial's, less that trial's warm-up.
+    """
+    pauses_s = [
+        after.window_at_s - after.warmup_s - (before.window_at_s + before.duration_s)
+        for before, after in pairwise(run.trials)
+        if before.window_at_s is not None and after.window_at_s is not None
+    ]
+    return stats.median_of(pauses_s) if pauses_s else None
+
+
+def stacks_without_trials(run: Run) -> list[str]:
+    """Stacks that were planned and have no trial in the run, as an interruption leaves them."""
+    seen = {trial.stack for trial in run.trials}
+    return [stack for stack in run.plan.stacks if stack not in seen]

@@ -1,0 +1,51 @@
+"""Which trials may stand for a measure: a reservation that touches latencies alone leaves a throughput usable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.model.trial_record import Trial, values_of
+
+ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload", "server-busy"}
+COUNTED = ("held.", "gone.", "waves.", "database.")
+LEAST = 1e-9
+"""Of any measure that a ratio can be made of: less is nothing, and one over it overflows."""
+SATURATED = 0.9
+"""Of its limit: a server this busy bounds the throughput itself, also when the client had little headroom left."""
+
+
+def usable_values(trials: Sequence[Trial], measure: str) -> list[float]:
+    """The measure of each trial that may stand for it; `measure` is a path in Trial, such as `server.threads_max`."""
+    return values_of((trial for trial in trials if is_usable(trial, measure)), measure)
+
+
+def is_usable(trial: Trial, measure: str) -> bool:
+    """True where the number may stand for its stack: no reason against the trial touches that measure."""
+    if trial.verdict == "degraded":
+        return not any(_touches(reason.code, trial, measure) for reason in trial.reasons)
+    return trial.verdict == "ok"
+
+
+def _touches(code: str, trial: Trial, measure: str) -> bool:
+    if code in ONLY_LATENCY_SUFFERS:
+        return measure.startswith("latency")
+    if measure.startswith("hops."):  # counted in a request of their own
+        return False
+    if code == "lab-gap":
+        return True
+    if measure.startswith(COUNTED) or (trial.connections and measure == "failed"):
+        return "_us" in measure  # a slow driver makes delays longer, not counts or memory
+    if code == "client-limited":  # what the server spends on a request does not depend on who asks
+        is_the_server_s = measure.startswith("server.") or measure == "cpu_us_per_request"
+        is_bounded_by_server = measure == "throughput_per_s" and (trial.fraction_of_limit or 0.0) >= SATURATED
+        return not (is_the_server_s or is_bounded_by_server)
+    return True
+
+
+def why_unusable(trials: Sequence[Trial], measure: str, *, may_be_zero: bool = False) -> str:
+    """Say why these trials cannot be one side of a ratio of this measure; empty where they can."""
+    values = usable_values(trials, measure)
+    if not values:
+        codes = dict.fromkeys(reason.code for trial in trials for reason in trial.reasons)
+        return f"no {measure} to go by ({', '.join(codes) or 'not measured'})"
+    return f"a {measure} of 0" if min(values) < LEAST and not may_be_zero else ""

@@ -1,0 +1,76 @@
+"""What a trial used to the full: the limiter of a plateau, named from samples and counts (checklist: limiter named)."""
+
+from collections.abc import Mapping
+
+from bench.analyse import queueing
+from bench.model.servers import BACKLOG
+from bench.model.trial_record import Trial
+
+FULL = 0.85
+"""From this share on something counts as used to the full."""
+CLIENT_FULL = 0.70
+"""Of a load process's core: above it the generator's tail latencies are its own (checklist: client headroom)."""
+UNBOUNDED = 10**9
+"""A number of users that bounds nothing, for an open loop."""
+TICK_S = 0.001
+"""By so much each wait may end early: libuv and others count whole milliseconds."""
+CLOCKS_APART = 0.01
+"""By so much of it as well: two machines' clocks, and the steps of a histogram."""
+
+
+def utilisation_of(trial: Trial, cpu_s: float, cores: int) -> dict[str, float]:
+    """Share used of everything that could bound the trial; `cpu_s` is the measured CPU time per request.
+
+    users: of what N users can ask for, X (L+S) / N. rate: of the rate that was asked for. threads: of the requests
+    that the server lets in at once, X (L+S) / W, where more than W are there. server CPU and client: of their cores.
+    upstream: of its core. database: of the core that it shares with the load. backlog: of the queue of connections to
+    be accepted, at its longest.
+    """
+    rate = trial.throughput_per_s or 0.0
+    inside = rate * (waiting_s(trial, cpu_s) + cpu_s)
+    used: dict[str, float] = {}
+    if trial.users and not trial.rate_per_s:
+        used["users"] = inside / trial.users
+    if trial.rate_per_s:
+        used["rate"] = rate / trial.rate_per_s
+    if trial.slots and (trial.users is None or trial.users > trial.slots):
+        used["threads"] = inside / trial.slots
+    if trial.server:
+        used["server CPU"] = trial.server.cpu_share / cores
+        used["backlog"] = max(trial.samples.accept_queue, default=0) / BACKLOG
+    if trial.machine and trial.machine.upstream_cores:
+        used["upstream"] = trial.machine.upstream_cores
+    if trial.machine and trial.machine.database_cores:
+        used["database"] = trial.machine.database_cores + (trial.load.cpu_share if trial.load else 0.0)
+    if trial.load:
+        used["client"] = trial.load.busiest_share
+    return {name: round(share, 3) for name, share in used.items()}
+
+
+def waiting_s(trial: Trial, cpu_s: float) -> float:
+    """L beside the request's own S: what is left of it where its parts overlap."""
+    return max(0.0, trial.io_wait_s - cpu_s) if trial.overlaps else trial.io_wait_s
+
+
+def observed_bottleneck(utilisation: dict[str, float]) -> str | None:
+    """What is used most where that is nearly to the full; else the client, where it was too busy to ask more.
+
+    None: nothing was, as where users march in step or a request waits for something that is not sampled.
+    """
+    full = {name: share for name, share in utilisation.items() if share >= FULL and name != "client"}
+    if full:
+        return max(full, key=full.__getitem__)
+    return "client" if utilisation.get("client", 0.0) > CLIENT_FULL else None
+
+
+def least_s(io_wait_s: float, parameters: Mapping[str, int]) -> float:
+    """The shortest time in seconds in which a right answer can come: no answer comes before its waits are over."""
+    wait_s = parameters.get("ms", 0) / 1000
+    waits = io_wait_s / wait_s if wait_s else 0.0
+    return max(0.0, (1 - CLOCKS_APART) * io_wait_s - TICK_S * waits)
+
+
+def ceiling_per_s(trial: Trial) -> float:
+    """The limit with S = 0, min(N/L, W/L), which holds for any server; infinite where nothing waits."""
+    users = trial.users or UNBOUNDED
+    return queueing.limit_per_s(users=users, io_wait_s=trial.io_wait_s, cpu_s=0.0, threads=trial.slots)

@@ -1,0 +1,130 @@
+"""Where evidence comes from: what is kept in `results/reference`, or the same asked again here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import django
+
+from bench.base.errors import ExitCode, LabError
+from bench.base.files import ROOT
+from bench.claims.probes import DOCUMENTS, PROBES
+from bench.measure.variables import clean_environment, ours
+from bench.model import run_store
+from bench.model.run_record import Run
+
+PROBES_KEPT = "claims.json"
+Document = Any
+
+
+class Absent(LabError):
+    """Evidence that there is not. `is_of_this_place`: something is not installed here, which says nothing of Django."""
+
+    def __init__(self, why: str, *, is_of_this_place: bool = False) -> None:
+        super().__init__(why)
+        self.is_of_this_place = is_of_this_place
+
+
+class ReferenceMaterial:
+    """The reference runs, what is kept beside them, and in `claims.json` what the probes saw."""
+
+    def __init__(self, folder: Path = run_store.REFERENCE) -> None:
+        self.folder = folder
+        self._runs: dict[str, Run] = {}
+        self._documents: dict[str, Document] = {}
+
+    def run(self, name: str) -> Run:
+        """The reference run of an experiment; Absent where it has not been made or cannot be read."""
+        if not (self.folder / name / "run.json").exists():
+            raise Absent(f"the reference run of {name} has not been made: `./scripts/reference` makes it")
+        if name not in self._runs:
+            try:
+                self._runs[name] = run_store.load_run(self.folder / name)
+            except LabError as error:
+                raise Absent(str(error).rstrip(".")) from None
+        return self._runs[name]
+
+    @property
+    def django(self) -> str:
+        """The version that the probes were asked with; the installed one where none was."""
+        return str(self._file(PROBES_KEPT).get("django", django.get_version()))
+
+    @property
+    def series(self) -> str:
+        """Of that version, as `5.2`."""
+        return ".".join(self.django.split(".")[:2])
+
+    def document(self, name: str) -> Document:
+        """What a probe of that name saw, or a file of that name has."""
+        if name not in self._documents:
+            self._documents[name] = self._read(name)
+        found = self._documents[name]
+        if isinstance(found, Absent):
+            raise found
+        return found
+
+    def _read(self, name: str) -> Document:
+        if name in DOCUMENTS:
+            return self._file(f"{name}.json")
+        seen = self._file(PROBES_KEPT).get("probes", {})
+        if name not in seen:
+            return Absent(f"the probe {name} has not been asked: `lab claims --write` asks it")
+        return Absent(seen[name]["absent"]) if "absent" in seen[name] else seen[name]
+
+    def _file(self, name: str) -> Document:
+        path = self.folder / name
+        return json.loads(path.read_text()) if path.exists() else {}
+
+
+class LiveMaterial(ReferenceMaterial):
+    """The same, but what is named is asked here and now, each in a process of its own; `tell` hears which is asked."""
+
+    def __init__(
+        self,
+        names: Collection[str] = tuple(PROBES),
+        folder: Path = run_store.REFERENCE,
+        tell: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        super().__init__(folder)
+        self.names, self.tell = names, tell
+
+    def _read(self, name: str) -> Document:
+        if name not in self.names:
+            return super()._read(name)
+        self.tell(name)
+        try:
+            return run_probe(name)
+        except Absent as absence:
+            return absence
+
+    @property
+    def django(self) -> str:
+        """Return the version of the installed Django."""
+        return django.get_version()
+
+    @property
+    def seen(self) -> dict[str, Document]:
+        """What the probes that were asked have seen, or why they have not, as `claims.json` keeps it."""
+        probes = {name: found for name, found in sorted(self._documents.items()) if name not in DOCUMENTS}
+        return {name: {"absent": str(it)} if isinstance(it, Absent) else it for name, it in probes.items()}
+
+
+def run_probe(name: str) -> Document:
+    """A probe in a process of its own, within its time limit. Absent says why it has nothing to say."""
+    within_s = PROBES[name].within_s
+    command = [sys.executable, "-m", "bench.claims.probes", name]
+    try:
+        environment = clean_environment(ours())
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=within_s)
+    except subprocess.TimeoutExpired:
+        raise Absent(f"the probe {name} did not end within {within_s:g} s") from None
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["without a word"])[-1].removeprefix("lab: ").rstrip(".")
+        not_here = done.returncode == ExitCode.NOT_RUN
+        raise Absent(f"the probe {name} could not be asked: {said}", is_of_this_place=not_here)
+    return json.loads(done.stdout.splitlines()[-1])

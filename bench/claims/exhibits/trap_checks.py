@@ -1,0 +1,258 @@
+"""How each trap is looked at by a visitor, told in a sentence, and known to have done its harm: `WAYS`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from bench.measure.readiness import RunningServer
+
+HANGS_AFTER_S = 1.5
+CALLERS, BLOCKED_MS, OTHER_AFTER_S, OTHER_BLOCKED_MS = 10, 250, 0.1, 500
+QUERIES, QUERY_MS = 5, 100
+EVENTS, PAUSE_MS = 4, 100
+VISITS = 40
+ERROR = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Operation|Configured)): ", re.MULTILINE)
+Values = dict[str, Any]
+
+
+class Visitor:
+    """A client of one server: keeps its cookies, gives up after a time limit, reads what the server logged."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self.server = server
+        self.client = httpx.Client(base_url=server.url, trust_env=False, timeout=30)
+
+    def status(self, path: str) -> Values:
+        """The status, None where no answer came in time, and the error that the server logged for it."""
+        log_bytes = self.server.log.stat().st_size
+        try:
+            status = self.client.get(path, timeout=HANGS_AFTER_S).status_code
+        except httpx.ReadTimeout:
+            return {"status": None, "waited_s": HANGS_AFTER_S}
+        logged = self.server.log.read_bytes()[log_bytes:].decode(errors="replace")
+        errors = ERROR.findall(logged) if status == 500 else []
+        return {"status": status} | ({"error": errors[-1]} if errors else {})
+
+    def took_ms(self, path: str) -> int:
+        """Ask a path and return how long the answer took, in milliseconds. Raises HTTPStatusError for an error."""
+        began_s = time.monotonic()
+        self.client.get(path).raise_for_status()
+        return _ms_since(began_s)
+
+    def census(self) -> Values:
+        """Return the counts of `/census`; some begin anew when it is asked."""
+        return dict(self.client.get("/census").raise_for_status().json())
+
+
+def _ms_since(began_s: float) -> int:
+    return int((time.monotonic() - began_s) * 1000)
+
+
+def look_at_answer(visitor: Visitor, path: str) -> Values:
+    """Ask once; return the status and the logged error, as `Visitor.status`."""
+    return visitor.status(path)
+
+
+def look_signed_in(visitor: Visitor, path: str) -> Values:
+    """Ask once as anybody and once signed in; return both statuses."""
+    visitor.client.cookies.clear()
+    anonymous = visitor.status(path)["status"]
+    visitor.client.get("/sign_in")
+    return {"anonymous_status": anonymous, **visitor.status(path)}
+
+
+def look_at_page(visitor: Visitor, path: str) -> Values:
+    """Ask once; of a trap also ask the page that swallows the error, and return its status and text."""
+    seen = visitor.status(path)
+    if path.endswith("/instead"):
+        return seen
+    silent = visitor.client.get(f"{path}/silent")
+    return {**seen, "silent_status": silent.status_code, "silent_text": re.sub("<.*?>", "", silent.text).strip()}
+
+
+def look_at_crowd(visitor: Visitor, path: str) -> Values:
+    """How many callers are inside at once, how long all take, and how long another page takes meanwhile."""
+    visitor.census()
+    with ThreadPoolExecutor(CALLERS) as pool:
+        began_s = time.monotonic()
+        list(pool.map(visitor.took_ms, [f"{path}?ms={BLOCKED_MS}"] * CALLERS))
+        took_ms = _ms_since(began_s)
+        inside_most = visitor.census()["inside_most"]
+        pool.submit(visitor.took_ms, f"{path}?ms={OTHER_BLOCKED_MS}")
+        time.sleep(OTHER_AFTER_S)
+        other_ms = visitor.took_ms("/ready")
+    return {
+        "callers": CALLERS,
+        "blocked_ms": BLOCKED_MS,
+        "inside_most": inside_most,
+        "took_ms": took_ms,
+        "other_blocked_ms": OTHER_BLOCKED_MS,
+        "other_ms": other_ms,
+    }
+
+
+def look_at_queries(visitor: Visitor, path: str) -> Values:
+    """Ask a view that makes QUERIES slow queries; return its time, and the threads and connections it took."""
+    before = visitor.census()
+    took_ms = visitor.took_ms(f"{path}?n={QUERIES}&ms={QUERY_MS}")
+    after = visitor.census()
+    return {
+        "queries": QUERIES,
+        "query_ms": QUERY_MS,
+        "took_ms": took_ms,
+        "threads": after["threads_asking"],
+        "connections": after["opened"] - before["opened"],
+    }
+
+
+def look_at_connections(visitor: Visitor, path: str) -> Values:
+    """One visitor who asks again and again: connections opened, and the most that were open between two requests."""
+    before, open_most = visitor.census(), 0
+    for _ in range(VISITS):
+        visitor.took_ms(path)
+        after = visitor.census()
+        open_most = max(open_most, after["open"] - before["open"])
+    return {"requests": VISITS, "connections": after["opened"] - before["opened"], "open_most": open_most}
+
+
+def look_at_streams(visitor: Visitor, path: str) -> Values:
+    """The stream of a path; of the trap also the one from an async iterator, whatever the door."""
+    seen = look_at_stream(visitor, path)
+    if path.endswith("/instead"):
+        return seen
+    return {**seen, "async_iterator": look_at_stream(visitor, f"{path}/behind_wsgi")}
+
+
+def look_at_stream(visitor: Visitor, path: str) -> Values:
+    """When the first byte of the body came, and whether its source was still at work then."""
+    began_s = time.monotonic()
+    with visitor.client.stream("GET", f"{path}?n={EVENTS}&ms={PAUSE_MS}") as response:
+        headers_ms = _ms_since(began_s)
+        parts = response.iter_bytes()
+        next(parts)
+        first_ms, still_made = _ms_since(began_s), visitor.census()["inside_now"] > 0
+        list(parts)
+    return {
+        "events": EVENTS,
+        "pause_ms": PAUSE_MS,
+        "headers_ms": headers_ms,
+        "first_byte_ms": first_ms,
+        "took_ms": _ms_since(began_s),
+        "still_made": still_made,
+    }
+
+
+def tell_answer(values: Values) -> str:
+    """Return a phrase with the status and the logged error, or that no answer came."""
+    if values["status"] is None:
+        return f"no answer within {values['waited_s']} s"
+    return f"answers {values['status']}" + (f", `{values['error']}`" if "error" in values else "")
+
+
+def tell_signed_in(values: Values) -> str:
+    """Return a phrase with the answer to anybody and the answer to a user."""
+    return f"anonymous: answers {values['anonymous_status']}; signed in: {tell_answer(values)}"
+
+
+def tell_page(values: Values) -> str:
+    """Return a phrase with the answer, and what the page that swallows the error shows."""
+    if "silent_text" not in values:
+        return tell_answer(values)
+    silent = f"answers {values['silent_status']}, “{values['silent_text']}”"
+    return f"in a `for`: {tell_answer(values)}; compared in an `if`: {silent}"
+
+
+def tell_crowd(values: Values) -> str:
+    """Return a phrase with how many callers were inside at once, and how long another page took."""
+    return (
+        f"{values['callers']} callers who wait {values['blocked_ms']} ms: at most {values['inside_most']} inside at "
+        f"once, {values['took_ms']:,} ms in all; another page, asked while one waits {values['other_blocked_ms']} ms, "
+        f"took {values['other_ms']:,} ms"
+    )
+
+
+def tell_queries(values: Values) -> str:
+    """Return a phrase with the time, threads and connections that the queries took."""
+    return (
+        f"{values['queries']} queries of {values['query_ms']} ms: {values['took_ms']:,} ms, "
+        f"{_counted(values['threads'], 'thread')}, {_counted(values['connections'], 'connection')}"
+    )
+
+
+def tell_connections(values: Values) -> str:
+    """Return a phrase with how many connections were opened, and were open at most."""
+    return (
+        f"{values['requests']} requests, one after the other: {_counted(values['connections'], 'connection')} opened, "
+        f"at most {values['open_most']} open between two requests"
+    )
+
+
+def tell_streams(values: Values) -> str:
+    """Return a phrase with when the first byte came."""
+    told = f"{values['events']} events, one each {values['pause_ms']} ms: {_first_byte(values)}"
+    other = values.get("async_iterator")
+    return told + (f"; from an async iterator: {_first_byte(other)}" if other else "")
+
+
+def _first_byte(values: Values) -> str:
+    when = "while the next are" if values["still_made"] else "when all were"
+    return f"first byte of the body after {values['first_byte_ms']:,} ms, {when} made"
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" + ("" if n == 1 else "s")
+
+
+def does_not_answer(values: Values) -> bool:
+    """Return whether the answer is anything but 200."""
+    return bool(values["status"] != 200)
+
+
+def stands_in_line(values: Values) -> bool:
+    """Return whether no two callers were ever inside at once."""
+    return bool(values["inside_most"] == 1)
+
+
+def asks_in_turn(values: Values) -> bool:
+    """Return whether all queries were made on one thread."""
+    return bool(values["threads"] == 1)
+
+
+def leaves_open(values: Values) -> bool:
+    """Connections pile up although one request is served at a time, and none is used again."""
+    return bool(values["connections"] >= values["requests"] and values["open_most"] > 1)
+
+
+def comes_late(values: Values) -> bool:
+    """Return whether the first byte came only when the stream had been made to its end."""
+    return not values["still_made"]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a trap is looked at, told, and known to have done its harm."""
+
+    look: Callable[[Visitor, str], Values] = look_at_answer
+    tell: Callable[[Values], str] = tell_answer
+    harms: Callable[[Values], bool] = does_not_answer
+
+
+ANSWER = Way()
+WAYS = {
+    "asyncio_run_in_sync_view": ANSWER,
+    "sync_orm_in_async_view": ANSWER,
+    "lazy_queryset_in_template": Way(look_at_page, tell_page),
+    "request_user_in_async_view": Way(look_signed_in, tell_signed_in),
+    "blocking_in_async_view": Way(look_at_crowd, tell_crowd, stands_in_line),
+    "gather_is_serial": Way(look_at_queries, tell_queries, asks_in_turn),
+    "conn_max_age_leak": Way(look_at_connections, tell_connections, leaves_open),
+    "sync_stream_under_asgi": Way(look_at_streams, tell_streams, comes_late),
+    "context_token_across_hop": ANSWER,
+}

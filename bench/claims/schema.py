@@ -1,0 +1,162 @@
+"""`claims.toml`: each claim as people say it, its source, and by what it is judged. No finding is written there."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from bench.base.errors import UsageError, nearest
+
+FILE = Path(__file__).with_name("claims.toml")
+Selector = dict[str, Any]
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One step of a condition: `at` names it, the selectors are laid over those of the evidence."""
+
+    at: str
+    left: Selector = {}
+    right: Selector = {}
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that speaks for a claim or against it. `shows` tells it, with `{names}` for what was measured.
+
+    `{name:this|that}` is the first where what was measured is true or 1, else the second; names may stand in both.
+    """
+
+    shows: str
+
+
+class OfRun(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="run"):
+    """A comparison in the reference run of an experiment, as `run_record.Assertion` has it.
+
+    `claim` takes over what a claim of that experiment compares; what is given beside it comes instead, above all what
+    people expect. With `steps` the comparison is made once at each, and `{turn}` says where its finding changes.
+    Without a `claim` and anything expected it only tells.
+    """
+
+    experiment: str
+    claim: str = ""
+    measure: str | None = None
+    left: Selector | None = None
+    right: Selector | None = None
+    expect: Literal["greater", "less", "between"] | None = None
+    than: float | None = None
+    within: list[float] | None = None
+    steps: list[Step] = []
+
+    @property
+    def decides(self) -> bool:
+        """Return whether anything is expected of the comparison; if not, it only tells."""
+        return bool(self.claim or self.expect or self.within) or self.than is not None
+
+
+class OfFacts(Evidence, frozen=True, kw_only=True):
+    """Named facts, and what the claim expects of them: `is` equal, at `least`, at `most`, an interval `within` two.
+
+    Without any of these it only tells.
+    """
+
+    is_: dict[str, Any] = msgspec.field(default_factory=dict, name="is")
+    least: dict[str, float] = {}
+    most: dict[str, float] = {}
+    within: dict[str, list[float]] = {}
+
+    @property
+    def decides(self) -> bool:
+        """Return whether anything is expected of the facts; if not, they only tell."""
+        return bool(self.is_ or self.least or self.most or self.within)
+
+    @property
+    def expected(self) -> list[str]:
+        """The facts that something is expected of."""
+        return [*self.is_, *self.least, *self.most, *self.within]
+
+
+class OfTrace(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="trace"):
+    """The hops of one request: a name of `reference_traces.TRACES`."""
+
+    trace: str
+
+
+class OfTraps(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="traps"):
+    """What traps do behind both doors; of one alone also its values, as `asgi_trap_took_ms`."""
+
+    traps: list[str]
+
+
+class OfCalls(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="calls"):
+    """Calls on an event loop, all where none is named; refused methods without a twin are counted of `things`."""
+
+    calls: list[str] = []
+    things: list[str] = []
+
+
+class OfMethods(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="methods"):
+    """Django's a-methods by version: `methods` by dotted path; how many there are in `places`, names for prefixes."""
+
+    methods: list[str] = []
+    places: dict[str, str] = {}
+
+
+class OfProbe(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="probe"):
+    """What a function of `probes` saw, asked in a process of its own."""
+
+    probe: str
+
+
+class Nothing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="nothing"):
+    """No evidence yet: why, and what would be needed."""
+
+    why: str
+    needs: str
+
+
+AnyEvidence = OfRun | OfTrace | OfTraps | OfCalls | OfMethods | OfProbe | Nothing
+AnyFacts = OfTrace | OfTraps | OfCalls | OfMethods | OfProbe
+
+
+class PublicClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A claim. `turns_on`: the condition on which its finding changes; `lesson`: the notebook that settles it;
+    `again`: the command that shows it again.
+    """
+
+    id: str
+    source: str
+    says: str
+    turns_on: str
+    lesson: str
+    again: str
+    evidence: list[AnyEvidence]
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    sources: dict[str, str]
+    claims: list[PublicClaim]
+
+
+@cache
+def _read() -> _File:
+    return msgspec.toml.decode(FILE.read_bytes(), type=_File)
+
+
+def load_claims() -> list[PublicClaim]:
+    """All of them, in the order of the file."""
+    return _read().claims
+
+
+def load_sources() -> dict[str, str]:
+    """What stands behind the letter that an id begins with."""
+    return _read().sources
+
+
+def load_claim(name: str) -> PublicClaim:
+    """The entry with an id, in capitals or not. UsageError with the nearest ids where there is none."""
+    known = {entry.id: entry for entry in load_claims()}
+    if name.upper() not in known:
+        raise UsageError(f"Unknown claim {name!r}: {nearest(name.upper(), known)}")
+    return known[name.upper()]

@@ -1,0 +1,446 @@
+"""The ledger: every claim has a source and evidence that exists, and its finding follows from nothing else."""
+
+import importlib
+import importlib.util
+import json
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.analyse.findings import claims_about
+from bench.base.errors import ExitCode, NotRun
+from bench.base.files import ROOT
+from bench.claims import claim_table, facts, ledger
+from bench.claims.evidence import Absent, LiveMaterial, ReferenceMaterial, run_probe
+from bench.claims.exhibits import a_methods, blocking_calls
+from bench.claims.judging import Seen, claim_of, finding_of, judge_claim, judge_evidence, shown, told, turn
+from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment, programs
+from bench.claims.schema import (
+    Evidence,
+    OfCalls,
+    OfFacts,
+    OfMethods,
+    OfProbe,
+    OfRun,
+    OfTrace,
+    OfTraps,
+    PublicClaim,
+    Step,
+    load_claim,
+    load_claims,
+    load_sources,
+)
+from bench.cli import claims
+from bench.cli.arguments import build_parser
+from bench.cli.main import main
+from bench.cli.overrides import overrides_of
+from bench.model import experiment, run_store, trial_matrix
+from bench.model.trial_matrix import Overrides
+from bench.model.trial_plan import planned_trial
+from bench.model.trial_record import Trial
+from bench.trace.reference_traces import FEEDS, TRACES
+from labs.traps.names import TRAPS
+
+FINDINGS = ("supported", "refuted", "cannot tell")
+IDS = [each.id for each in load_claims()]
+
+
+@pytest.fixture(scope="module")
+def kept() -> ReferenceMaterial:
+    return ReferenceMaterial()
+
+
+def evidence() -> Iterator[tuple[PublicClaim, Any]]:
+    return ((each, piece) for each in load_claims() for piece in each.evidence)
+
+
+def of_kind(kind: type) -> list[Any]:
+    return [piece for _, piece in evidence() if isinstance(piece, kind)]
+
+
+def test_ids_count_up_from_1_within_each_source() -> None:
+    for letter in load_sources():
+        numbers = [int(name[1:]) for name in IDS if name[0] == letter]
+        assert numbers == list(range(1, len(numbers) + 1)), letter
+    assert all(re.fullmatch(r"[A-Z][1-9][0-9]*", name) for name in IDS)
+    assert len(set(IDS)) == len(IDS)
+
+
+@pytest.mark.parametrize("each", load_claims(), ids=IDS)
+def test_a_claim_is_settled_in_a_lesson_that_says_so(each: PublicClaim) -> None:
+    source = ROOT / "notebooks" / f"{each.lesson}.py"
+    assert f'show.settled_in("{each.lesson}")' in source.read_text()
+
+
+def test_every_claim_has_a_source_and_every_source_a_claim() -> None:
+    assert {each.source for each in load_claims()} == set(load_sources())
+    assert all(each.id.startswith(each.source) for each in load_claims())
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_a_claim_says_something_and_is_decided_by_something_and_no_finding_is_written(name: str) -> None:
+    each = load_claim(name)
+    assert each.says
+    assert each.turns_on
+    assert any(not isinstance(piece, OfFacts) or piece.decides for piece in each.evidence)
+    written = [each.turns_on, *(getattr(piece, "shows", "") for piece in each.evidence)]
+    assert not [text for text in written if any(finding in text for finding in FINDINGS)]
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_the_command_that_shows_it_again_can_be_typed(name: str) -> None:
+    words = shlex.split(load_claim(name).again)
+    if words[0] == "lab":
+        assert build_parser().parse_args(words[1:])
+    elif words[:2] == ["python", "-m"]:
+        assert importlib.util.find_spec(words[2])
+    else:
+        assert (ROOT / words[0]).is_file()
+
+
+def planned(name: str) -> list[Trial]:
+    """All trials of an experiment's reference profile, before they are measured."""
+    return [
+        planned_trial(plan)
+        for plan in trial_matrix.trials_of(experiment.load_experiment(name), "reference", Overrides())
+    ]
+
+
+def steps_of(piece: OfRun) -> Sequence[Step | None]:
+    return piece.steps or [None]
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_the_run_that_shows_it_again_has_what_is_compared(name: str) -> None:
+    each = load_claim(name)
+    arguments = build_parser().parse_args(shlex.split(each.again)[1:]) if each.again.startswith("lab run") else None
+    if arguments is None:
+        assert " --profile " not in each.again
+        return
+    plans = [
+        planned_trial(plan)
+        for plan in trial_matrix.trials_of(
+            experiment.load_experiment(arguments.experiment), arguments.profile, overrides_of(arguments)
+        )
+    ]
+    compared = [
+        claim_of(piece, step)
+        for piece in each.evidence
+        if isinstance(piece, OfRun) and piece.experiment == arguments.experiment and piece.decides
+        for step in steps_of(piece)
+    ]
+    assert compared
+    assert claims_about(compared, plans) == compared
+
+
+def test_what_a_claim_compares_is_measured_by_its_experiment() -> None:
+    plans = {name: planned(name) for name in {piece.experiment for piece in of_kind(OfRun)}}
+    for piece in of_kind(OfRun):
+        for step in steps_of(piece):
+            claim = claim_of(piece, step)
+            assert claims_about([claim], plans[piece.experiment]) == [claim], piece.shows
+
+
+def test_every_trace_trap_call_and_method_that_is_named_is_there() -> None:
+    assert {piece.trace for piece in of_kind(OfTrace)} <= {*TRACES, *FEEDS}
+    assert {name for piece in of_kind(OfTraps) for name in piece.traps} <= set(TRAPS)
+    assert {name for piece in of_kind(OfCalls) for name in piece.calls} <= {call.name for call in blocking_calls.load()}
+    assert {name for piece in of_kind(OfCalls) for name in piece.things} <= set(blocking_calls.without_twin())
+    known = {f"{method['place']}.{method['name']}" for method in a_methods.load()["methods"]}
+    assert {name for piece in of_kind(OfMethods) for name in piece.methods} <= known
+
+
+def test_every_probe_is_a_function_and_asked_by_a_claim() -> None:
+    assert {piece.probe for piece in of_kind(OfProbe)} == set(PROBES) - set(DOCUMENTS)
+    for name, probe in PROBES.items():
+        assert callable(getattr(importlib.import_module(f"bench.claims.probes.{probe.module}"), name))
+
+
+def test_what_is_kept_is_what_follows_from_the_evidence_that_is_kept(kept: ReferenceMaterial) -> None:
+    found = {each.entry.id: each for each in ledger.judge_all(kept)}
+    assert {name: each.finding for name, each in found.items()} == findings_kept()
+    sentences = {name: each["sentence"] for name, each in ledger.kept(kept)["findings"].items()}
+    assert {name: each.sentence for name, each in found.items()} == sentences
+
+
+def findings_kept() -> dict[str, str]:
+    return {name: each["finding"] for name, each in ledger.kept(ReferenceMaterial())["findings"].items()}
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_a_sentence_tells_what_was_measured_or_why_nothing_can_be_told(name: str, kept: ReferenceMaterial) -> None:
+    sentence = judge_claim(load_claim(name), kept).sentence
+    assert sentence.endswith(".")
+    assert not re.search(r"[{}|]|(?<!=)\b(yes|True|False)\b", sentence)
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_every_piece_of_evidence_tells_something_that_was_measured(name: str) -> None:
+    told = [piece.shows for piece in load_claim(name).evidence if isinstance(piece, Evidence)]
+    assert all(re.search(r"\{\w", shows) for shows in told)
+
+
+@pytest.mark.parametrize(
+    "piece", [piece for piece in of_kind(OfFacts) if piece.is_], ids=lambda piece: piece.shows[:40]
+)
+def test_a_yes_that_becomes_a_no_is_told_otherwise(piece: Any, kept: ReferenceMaterial) -> None:
+    found = facts.of(piece, kept)
+    flipped = {name: not value for name, value in found.items() if f"{{{name}:" in piece.shows}
+    assert not flipped or told(piece, found) != told(piece, found | flipped)
+
+
+def test_without_any_evidence_nothing_can_be_told_and_nothing_crashes(tmp_path: Path) -> None:
+    found = ledger.judge_all(ReferenceMaterial(tmp_path))
+    assert {each.finding for each in found} == {"cannot tell"}
+    assert all("annot tell: " in each.sentence for each in found)
+
+
+def test_a_number_changed_in_a_run_changes_the_finding(tmp_path: Path, kept: ReferenceMaterial) -> None:
+    assert judge_claim(load_claim("P10"), kept).finding == "supported"
+    run = kept.run("no_wait")
+    run_store.save_run(replace(run, trials=[cheap(trial) for trial in run.trials]), tmp_path / "no_wait")
+    changed = judge_claim(load_claim("P10"), ReferenceMaterial(tmp_path))
+    assert changed.finding == "refuted"
+    assert changed.sentence != judge_claim(load_claim("P10"), kept).sentence
+
+
+def cheap(trial: Trial) -> Trial:
+    """An async view under WSGI that takes a tenth of its CPU."""
+    if not trial.stack.startswith("async_wsgi") or trial.cpu_us_per_request is None:
+        return trial
+    return replace(trial, cpu_us_per_request=trial.cpu_us_per_request / 10)
+
+
+FACTS = {"n": 4, "word": "WSGIRequest", "no": False, "us": {"low": 40.0, "estimate": 50.0, "high": 60.0}}
+
+
+@pytest.mark.parametrize(
+    ("expected", "finding"),
+    [
+        ({"is": {"n": 4, "word": "WSGIRequest", "no": False}}, "supported"),
+        ({"is": {"n": 4, "no": True}}, "refuted"),
+        ({"least": {"n": 4}, "most": {"n": 4}}, "supported"),
+        ({"least": {"n": 5}}, "refuted"),
+        ({"most": {"n": 3}}, "refuted"),
+        ({"within": {"us": [10, 100]}}, "supported"),
+        ({"within": {"us": [50, 100]}}, "cannot tell"),
+        ({"within": {"us": [61, 100]}, "is": {"n": 4}}, "refuted"),
+        ({}, None),
+    ],
+)
+def test_facts_decide_as_the_claim_expects(expected: dict[str, Any], finding: str | None) -> None:
+    renamed = {"is_" if name == "is" else name: value for name, value in expected.items()}
+    assert finding_of(OfProbe(probe="alist", shows="", **renamed), FACTS) == finding
+
+
+def test_a_sentence_says_where_a_finding_turns() -> None:
+    seen = [
+        Seen("over 8 threads", "supported", "11×"),
+        Seen("over 32 threads", "cannot tell", "no difference"),
+        Seen("over 400 threads", "refuted", "0.5×"),
+    ]
+    assert turn(seen) == "11× over 8 threads, but 0.5× over 400 threads"
+    assert turn(seen[:2]) == "11× over 8 threads"
+    assert turn(seen[1:2]) == "over 32 threads: no difference"
+    assert turn([seen[0], seen[0]]) == "11× over 8 threads and 11× over 8 threads"
+    assert turn(seen, ends=True) == "11× over 8 threads and 0.5× over 400 threads"
+
+
+def test_facts_are_told_in_words() -> None:
+    assert [shown(fact) for fact in (True, False, [], ["a"], ["a", "b", "c"], 1234, FACTS["us"])] == [
+        *("yes", "no", "none", "a", "a, b and c", "1,234", "50 (40 to 60)"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("measured", "sentence"),
+    [
+        ({"works": True, "n": 1, "error": ""}, "it works once"),
+        ({"works": False, "n": 1, "error": "TypeError"}, "it raises TypeError once"),
+        ({"works": True, "n": 1000, "error": ""}, "it works 1,000 times"),
+    ],
+)
+def test_a_fact_chooses_between_two_wordings(measured: dict[str, Any], sentence: str) -> None:
+    shows = "it {works:works|raises {error}} {n:once|{n} times}"
+    assert told(OfProbe(probe="alist", shows=shows), measured) == sentence
+
+
+def test_a_run_of_which_nothing_is_expected_only_tells(kept: ReferenceMaterial) -> None:
+    *_, telling = load_claim("P12").evidence
+    assert isinstance(telling, OfRun)
+    part = judge_evidence(telling, kept)
+    assert (part.finding, "×" in part.text) == (None, True)
+
+
+def test_a_probe_ends_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROBES, "alist", Probe("orm", 0.01))
+    with pytest.raises(Absent, match=r"did not end within 0\.01 s") as absence:
+        run_probe("alist")
+    assert not absence.value.is_of_this_place
+
+
+def test_what_is_not_installed_says_nothing_of_django(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    material = LiveMaterial(["background_coroutine"])
+    found = judge_claim(load_claim("A3"), material)
+    assert (found.finding, found.is_absent) == ("cannot tell", True)
+    assert "redis-server is not installed: ./scripts/system-packages gets it" in found.sentence
+    (change,) = ledger.changes([found], {"A3": {"finding": "supported"}})
+    assert not change.counts
+
+
+def test_check_asks_again_and_finds_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["claims", "N5", "--check"]) == ExitCode.FINE
+    seen = capsys.readouterr()
+    assert "The finding is as kept." in seen.out
+    assert "asking alist" in seen.err
+
+
+def test_check_fails_where_a_finding_has_changed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    was = {"F6": {"finding": "supported"}}
+    monkeypatch.setattr(ledger, "kept", lambda material: {"django": "5.2", "findings": was})
+    assert main(["claims", "f6", "--check"]) == ExitCode.FAILED
+    seen = capsys.readouterr()
+    assert "\nF6: refuted, was supported." in seen.out
+    assert "kept with 5.2. Runs are not made again here" in seen.err
+    assert main(["claims", "F6", "--check", "--json"]) == ExitCode.FAILED
+    (change,) = json.loads(capsys.readouterr().out)
+    assert change == {"id": "F6", "was": "supported", "now": "refuted", "counts": True}
+
+
+def test_an_unknown_id_is_one_sentence_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["claims", "N55"]) == ExitCode.USAGE
+    seen = capsys.readouterr()
+    assert (seen.out, len(seen.err.splitlines())) == ("", 1)
+    assert "Unknown claim 'N55': did you mean" in seen.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["N5", "--write"], "leave everything else out"),
+        (["--write", "--json"], "leave everything else out"),
+        (["--write", "--check"], "not allowed with argument"),
+        (["N5", "--lesson", "05"], "leave --finding and --lesson out"),
+        (["--finding", "refutd"], "did you mean refuted?"),
+        (["--lesson", "5_orm"], "did you mean 05_orm?"),
+        (["--lesson", "01"], "No claim is settled in lesson '01'"),
+        (["--lesson", "02", "--finding", "cannot-tell"], "None of "),
+    ],
+)
+def test_words_that_do_not_go_together_are_one_sentence(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["claims", *words]) == ExitCode.USAGE
+    seen = capsys.readouterr()
+    assert (seen.out, len(seen.err.splitlines())) == ("", 1)
+    assert said in seen.err
+
+
+def test_claims_can_be_chosen_by_lesson_and_finding(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["claims", "--lesson", "05", "--finding", "refuted", "--json"]) == ExitCode.FINE
+    told = json.loads(capsys.readouterr().out)["claims"]
+    assert {each["lesson"] for each in told} == {"05_orm"}
+    assert {each["finding"] for each in told} == {"refuted"}
+    theirs = [each.id for each in load_claims() if each.lesson == "05_orm"]
+    assert [each["id"] for each in told] == [name for name in theirs if findings_kept()[name] == "refuted"]
+
+
+def test_what_is_written_is_what_is_judged_by_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROBES, "exceptions", Probe("adapters", 0.01))
+    material = LiveMaterial(["alist", "exceptions"], tmp_path)
+    found = ledger.judge_all(material, [load_claim("N5"), load_claim("P8")])
+    ledger.write(found, material)
+    again = ledger.judge_all(ReferenceMaterial(tmp_path), [load_claim("N5"), load_claim("P8")])
+    assert [(each.finding, each.sentence) for each in again] == [(each.finding, each.sentence) for each in found]
+    assert [each.finding for each in again] == ["refuted", "cannot tell"]
+
+
+def test_what_could_not_be_had_is_kept_so_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(claims, "Again", lambda *names, **more: LiveMaterial(["background_coroutine"], tmp_path))
+    monkeypatch.setattr(ledger, "entries", lambda: [load_claim("A3")])
+    monkeypatch.setenv("PATH", "")
+    assert main(["claims", "--write"]) == ExitCode.NOT_RUN
+    assert "A3 is kept without what could not be had here" in capsys.readouterr().err
+    assert json.loads((tmp_path / "claims.json").read_text())["findings"]["A3"]["finding"] == "cannot tell"
+
+
+def test_a_finding_that_is_changed_in_the_kept_file_is_found(tmp_path: Path) -> None:
+    document = json.loads(ledger.FILE.read_text())
+    document["findings"]["F6"]["finding"] = "supported"
+    (tmp_path / "claims.json").write_text(json.dumps(document))
+    found = ledger.judge_all(ReferenceMaterial())
+    (change,) = ledger.changes(found, ledger.kept(ReferenceMaterial(tmp_path))["findings"])
+    assert (change.now.entry.id, change.was, change.now.finding, change.counts) == ("F6", "supported", "refuted", True)
+
+
+def test_the_table_has_every_claim_and_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["claims"]) == ExitCode.FINE
+    table = capsys.readouterr().out
+    assert all(re.search(rf"^{name}\s", table, re.MULTILINE) for name in IDS)
+    assert main(["claims", "--json"]) == ExitCode.FINE
+    told = json.loads(capsys.readouterr().out)["claims"]
+    assert {each["id"]: each["finding"] for each in told} == findings_kept()
+
+
+def test_one_claim_shows_what_people_say_what_happens_and_how_to_see_it_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["claims", "N5"]) == ExitCode.FINE
+    out = capsys.readouterr().out
+    place = "bench/claims/probes/orm.py"
+    for part in (
+        load_claim("N5").says,
+        load_sources()["N"],
+        findings_kept()["N5"],
+        "probe alist",
+        place,
+        load_claim("N5").again,
+    ):
+        assert part in out
+
+
+def test_every_piece_of_evidence_has_a_place_that_is_there(kept: ReferenceMaterial) -> None:
+    for _, piece in evidence():
+        place = ledger.place_of(piece, kept)
+        if place.startswith("lab trace "):
+            assert build_parser().parse_args(shlex.split(place)[1:])
+        else:
+            assert place
+            assert all((ROOT / path.replace("report.html", "run.json")).is_file() for path in place.split(", "))
+
+
+def test_without_nginx_its_claim_cannot_be_told_and_says_what_gets_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(programs, "SBIN", str(tmp_path))
+    with pytest.raises(NotRun, match=r"nginx is not installed: \./scripts/system-packages gets it"):
+        deployment.behind_nginx()
+
+
+@pytest.mark.live
+@pytest.mark.skipif(not programs.found("nginx"), reason="needs nginx: ./scripts/system-packages gets it")
+def test_nginx_holds_a_stream_back_that_is_not_in_chunks_and_is_told_not_to() -> None:
+    found = run_probe("behind_nginx")
+    assert found["rows"] == deployment.ROWS
+    assert (found["httptools_streams"], found["h11_streams"]) == (True, False)
+    assert found["h11_ms"] >= found["lasts_ms"]
+    assert (found["direct_streams"], found["header_streams"], found["off_streams"]) == (True, True, True)
+    assert (found["open"], found["left"]) == (deployment.STREAMS, 0)
+    assert found["threads"] >= found["open"]
+
+
+def test_a_lesson_tells_the_claims_that_it_settles() -> None:
+    told = claim_table.to_markdown("N5", "n14").splitlines()
+    assert [line[:7] for line in told] == ["- **N5*", "- **N14"]
+    assert f"**{findings_kept()['N14']}**" in told[1]

@@ -1,0 +1,18 @@
+"""Where to look: questions that people bring to the code, and the first place that answers each."""
+
+PLACES = (
+    ("How does a trial run, from start to verdict?", "measure.trial.run_trial"),
+    ("Where is a verdict decided?", "analyse.gates.judge"),
+    ("Where is the limit of throughput computed?", "analyse.queueing.limit_per_s"),
+    ("Where is Locust started, and with which options?", "measure.load.launcher.commands"),
+    ("What does Ctrl-C do?", "base.signals.interruptible"),
+    ("Where is a run written and read?", "model.run_store.save_run"),
+    ("Which servers are there, and what does one entry hold?", "model.servers.SERVERS"),
+    ("Which workloads are there?", "model.workloads.WORKLOADS"),
+    ("What may an experiment's file contain?", "model.experiment.Experiment"),
+    ("How does a middleware get its hops?", "trace.inside.middleware.layers_of_django"),
+    ("How does a claim become a finding?", "claims.judging.judge_claim"),
+    ("How does a stack get its colour?", "show.figures.stack_style.look_of"),
+    ("Which columns does a table have?", "show.tables.columns.COLUMNS"),
+)
+"""Question, and a name in bench: room, module, name."""

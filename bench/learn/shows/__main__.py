@@ -1,0 +1,22 @@
+"""`python -m bench.learn.shows SHOW`: its modules are imported after Ctrl-C is seen to, because that takes a moment."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from bench.base.console import guarded
+from bench.base.errors import UsageError
+
+SHOWS = ("show_hops", "show_stall", "show_threads")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the show named first with the other words. Raises UsageError for an unknown name."""
+    name, *words = argv or [""]
+    if name not in SHOWS:
+        raise UsageError(f"Unknown show {name!r}: known are {', '.join(SHOWS)}.")
+    return int(import_module(f"bench.learn.shows.{name}").main(words))
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: main(sys.argv[1:])))

@@ -1,0 +1,49 @@
+"""The teaching plan: its minutes add up, and it has all lessons and exercises. Its commands: `test_prose.py`."""
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from bench.base.files import ROOT
+from labs.exercises.project.names import EXERCISES
+
+TEACHING = (ROOT / "notebooks" / "TEACHING.md").read_text()
+HEADINGS = [
+    ("03_sync_inside", "One blocking line"),
+    ("08_within_a_request", "Where gather does not overlap"),
+    ("04_hops", "What it costs"),
+]
+
+
+def part(heading: str) -> str:
+    """A part of the plan, from its heading to the next."""
+    return TEACHING.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_the_minutes_of_the_short_plan_follow_each_other_and_are_ninety() -> None:
+    spans = [tuple(map(int, span)) for span in re.findall(r"^\| (\d+)–(\d+) \|", part("Ninety minutes"), re.MULTILINE)]
+    assert spans[0][0] == 0
+    assert all(before[1] == after[0] for before, after in pairwise(spans))
+    assert spans[-1][1] == 90
+
+
+def test_the_minutes_of_the_long_plan_add_up_with_its_breaks() -> None:
+    plan = part("Half a day")
+    said = re.search(r"\((\d+) minutes\) with two breaks", plan)
+    assert said
+    assert sum(map(int, re.findall(r"^\| (\d+) \|", plan, re.MULTILINE))) == int(said[1])
+    assert plan.count("| break |") == 2
+
+
+def test_the_long_plan_has_every_lesson_once_and_in_order_and_every_exercise() -> None:
+    plan = part("Half a day")
+    lessons = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+    assert re.findall(r"\]\((\w+)\.ipynb\)", plan) == lessons
+    assert set(re.findall(r"lab check (\w+)", plan)) == set(EXERCISES)
+
+
+@pytest.mark.parametrize(("lesson", "heading"), HEADINGS)
+def test_a_heading_that_the_plans_name_is_there(lesson: str, heading: str) -> None:
+    assert f'"{heading}"' in TEACHING
+    assert f"# {heading}\n" in (ROOT / "notebooks" / f"{lesson}.py").read_text()

@@ -1,0 +1,358 @@
+"""Trials of connections: N feeds held open, N clients that leave early, or waves of N requests that each hold a
+connection to the database. The drivers: load/held.py, load/departures.py, load/waves.py.
+
+They have no throughput and no window. The driver has phases, and what counts is how many connections are served, what
+each costs the server while it is only open, and what is left after the last one.
+"""
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.analyse import gates
+from bench.analyse.gates import MAX_OTHER_CORES, TrialInvalid
+from bench.analyse.stats import median_of
+from bench.analyse.utilisation import CLIENT_FULL
+from bench.measure import preflight, process_usage, stalls
+from bench.measure.contract import PROBED_WITHIN_S, check_contract
+from bench.measure.cpu_placement import CpuPlan
+from bench.measure.database.database import Database
+from bench.measure.load.recording import Stretch
+from bench.measure.monitor import HELD_UP_S, within
+from bench.measure.processes import Process, start
+from bench.measure.readiness import RunningServer
+from bench.measure.services import Services
+from bench.measure.strategy import Strategy
+from bench.measure.wave_metrics import wave_metrics_of
+from bench.model import trial_record
+from bench.model.histograms import decode_histogram, latency_of
+from bench.model.load import ConnectionLoad, Held, Leaving, Waves
+from bench.model.trial_plan import CHECKOUTS, TrialPlan
+from bench.model.trial_record import LeavingResult, LoadUse, MachineUse, Reason, ServerUse, Trial
+from bench.model.workloads import parse_request
+
+LOOK_EVERY_S = 0.05
+DRIVEN_WITHIN_S = 150.0
+WARM_UPS = 3
+SETTLE_S = 5.0
+"""After the last connection's end, until server and database are read once more."""
+BETWEEN_WAVES_S = 2.0
+QUICK = {
+    "feed": "feed?n=2&ms=10",
+    "wait": "wait?ms=10",
+    "burn": "burn?ms=1",
+    "hold": "hold?ms=1",
+    **{name: f"{name}?ms=1" for name in CHECKOUTS},
+}
+"""A request of the same kind that is over soon: the probe, and the first requests that import what all need."""
+
+
+@dataclass
+class ConnectionEvidence:
+    """What the driver wrote, and readings from before the first connection until after the last, of the server and,
+    first and last, of all of ours. `open`: monotonic seconds, and connections open on the database then.
+    """
+
+    server: list[process_usage.Reading]
+    ours: list[process_usage.Reading]
+    wrote: dict[str, Any] = field(default_factory=dict)
+    connections: int = 0
+    open: list[tuple[float, int]] = field(default_factory=list)
+    log: str = ""
+
+    @property
+    def open_max(self) -> int | None:
+        """The most connections open on the database at once; None where there are none to count."""
+        return max((count for _, count in self.open), default=None)
+
+    @property
+    def before(self) -> process_usage.Reading:
+        """Return the server's reading from before the first connection."""
+        return self.server[0]
+
+    @property
+    def held_up(self) -> list[Stretch]:
+        """When the lab itself did not come to look, in monotonic seconds; the last look is late on purpose."""
+        times_s = [reading.at_s for reading in self.server[:-1]]
+        return [(since_s, until_s) for since_s, until_s in pairwise(times_s) if until_s - since_s > HELD_UP_S]
+
+    @property
+    def after(self) -> process_usage.Reading:
+        """Return the server's reading from after the last connection."""
+        return self.server[-1]
+
+    def at(self, phase: str) -> process_usage.Reading:
+        """The last reading before the phase began."""
+        began_s = self.wrote["phases"][phase]
+        return [self.server[0], *(reading for reading in self.server if reading.at_s <= began_s)][-1]
+
+    def length_s(self, phase: str, until: str) -> float:
+        """Return the seconds from the beginning of one phase to that of another. Raises KeyError for unknown names."""
+        return float(self.wrote["phases"][until] - self.wrote["phases"][phase])
+
+
+@dataclass(frozen=True)
+class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
+    """A trial whose driver has phases."""
+
+    @property
+    def load(self) -> ConnectionLoad:
+        """The plan's load, which is one of these."""
+        assert isinstance(self.plan.load, ConnectionLoad)
+        return self.plan.load
+
+    @property
+    def settle_s(self) -> float:
+        """How long the server is left alone after the last connection; between waves the driver itself waits."""
+        return 0.0 if isinstance(self.load, Waves) else SETTLE_S
+
+    @property
+    def longest_s(self) -> float:
+        """The probes, and the driver with all its phases."""
+        probe_s = PROBED_WITHIN_S + self.plan.request.io_wait_s(self.plan.stack)
+        return WARM_UPS * probe_s + DRIVEN_WITHIN_S + self.settle_s
+
+    def require_room(self) -> None:
+        """Raise NotRun where there are too few file descriptors or ports for the connections."""
+        preflight.require_room(self.load.connections, "connections")
+
+    @contextmanager
+    def starting(self, url: str, folder: Path, where: CpuPlan) -> Iterator[Process]:
+        """Start the driver."""
+        command = [
+            *("python", "-m", *self._driver(), "--url", url, "--path", self.plan.request.path),
+            *("--connections", str(self.load.connections), "--folder", str(folder)),
+        ]
+        log = folder / "load.log"
+        driver = Process(command, start(command, environment={}, cpus=where.load, log=log), log, where.load)
+        try:
+            yield driver
+        finally:
+            driver.stop(within_s=0)
+
+    def _driver(self) -> list[str]:
+        """The driver's module, and what it is told of its own kind of load."""
+        match self.load:
+            case Held():
+                return ["bench.measure.load.held", "--hold", str(self.plan.duration_s)]
+            case Leaving(_, leave_after_s, staying):
+                options = ["--leave-after", str(leave_after_s), "--staying", str(staying)]
+                return ["bench.measure.load.departures", *options]
+            case Waves():
+                return ["bench.measure.load.waves", "--look-after", str(BETWEEN_WAVES_S)]
+
+    def check(self, url: str) -> None:
+        """Send requests of the same kind that are soon over."""
+        for _ in range(WARM_UPS):
+            check_contract(url, parse_request(QUICK[self.plan.request.workload.name]), self.plan.stack)
+
+    def watch(self, server: RunningServer | None, driver: Process, services: Services) -> ConnectionEvidence:
+        """Give the go, read the server until some seconds after the driver's end, and gather what it wrote."""
+        assert server, "connections are held to servers of ours"
+        return _watch(server, driver, services.database, self.settle_s)
+
+    def payments(self, seen: ConnectionEvidence) -> int | None:
+        """The answers to checkouts, those of the warm-up too."""
+        is_payment = self.plan.request.workload.name in CHECKOUTS
+        return seen.wrote["answered"] + WARM_UPS if is_payment else None
+
+    def judge(self, trial: Trial, seen: ConnectionEvidence, where: CpuPlan) -> Trial:
+        """The trial with the driver's numbers, those of the server, and its verdict."""
+        return _judge(_with_numbers(trial, self.plan, seen, where), seen)
+
+
+def _watch(server: RunningServer, driver: Process, database: Database | None, settle_s: float) -> ConnectionEvidence:
+    folder = driver.log.parent
+    members, ours = server.family(), [*server.family(), *driver.family()]
+    seen = ConnectionEvidence([process_usage.read(members)], [_read_ours(ours, database)])
+    (folder / "go").touch()
+    deadline_s = time.monotonic() + DRIVEN_WITHIN_S
+    while not (folder / "seen.json").exists():
+        _require_alive(server, driver, deadline_s)
+        if not seen.connections and "holding" in _phases(folder):
+            seen.connections = process_usage.established(server.port)
+        time.sleep(LOOK_EVERY_S)
+        seen.server.append(process_usage.read(members))
+        if database and (count := database.connections()) is not None:
+            seen.open.append((time.monotonic(), count))
+    seen.ours.append(_read_ours(ours, database))
+    seen.wrote = json.loads((folder / "seen.json").read_text())
+    time.sleep(settle_s)
+    _require_alive(server, None, math.inf)
+    seen.server.append(process_usage.read(members))
+    seen.log = server.log.read_text(errors="replace")
+    return seen
+
+
+def _read_ours(ours: Sequence[psutil.Process], database: Database | None) -> process_usage.Reading:
+    return process_usage.together(
+        process_usage.read(ours), process_usage.read_with_ended(database.family() if database else [])
+    )
+
+
+def _phases(folder: Path) -> dict[str, float]:
+    path = folder / "phases.json"
+    found: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def _require_alive(server: RunningServer, driver: Process | None, deadline_s: float) -> None:
+    if server.exit_status is not None:
+        raise TrialInvalid(
+            "server-died", f"The server ended with status {server.exit_status}. Its log:\n{server.log_tail()}"
+        )
+    if driver and driver.exit_status is not None:
+        raise TrialInvalid(
+            "load-lost", f"The driver ended with status {driver.exit_status}. Its log:\n{driver.log_tail()}"
+        )
+    if time.monotonic() > deadline_s:
+        raise TrialInvalid("deadline", f"The driver was not done after {DRIVEN_WITHIN_S:.0f} s.")
+
+
+def _with_numbers(trial: Trial, plan: TrialPlan, seen: ConnectionEvidence, where: CpuPlan) -> Trial:
+    first, last = seen.ours[0], seen.ours[-1]
+    took_s = last.at_s - first.at_s
+    others = (last.machine_s - first.machine_s - last.cpu_s + first.cpu_s) / took_s
+    cpu_s = sum(seen.wrote["cpu_s"].values())
+    return replace(
+        trial,
+        errors=_errors(seen),
+        failed=sum(_errors(seen).values()),
+        **_of_the_load(plan, seen),
+        server=ServerUse(
+            threads_max=max(reading.threads for reading in seen.server),
+            rss_bytes_max=max(reading.rss_bytes for reading in seen.server),
+            connections_max=seen.connections,
+            cpu_share=process_usage.cpu_share(seen.before, seen.server[-2]),
+            cpu_s=seen.after.cpu_s - seen.before.cpu_s,
+            processes=plan.stack.budget.processes,
+            cpus=where.server,
+        ),
+        load=LoadUse(cpu_share=cpu_s / took_s, processes=1, cpus=where.load, busiest_share=cpu_s / took_s),
+        machine=MachineUse(round(max(0.0, others), 3), round((last.stolen_s - first.stolen_s) / took_s, 3)),
+        samples=process_usage.samples_of(seen.server, seen.before.at_s),
+        events=stalls.lab_gaps(within(seen.held_up, seen.before.at_s, seen.after.at_s)),
+        duration_s=took_s,
+    )
+
+
+def _of_the_load(plan: TrialPlan, seen: ConnectionEvidence) -> dict[str, Any]:
+    match plan.load:
+        case Leaving():
+            return {"gone": _departures(seen, plan.load.staying)}
+        case Waves():
+            return {"waves": wave_metrics_of(seen.wrote, seen.open)}
+    return {"held": _held(seen)}
+
+
+def _errors(seen: ConnectionEvidence) -> dict[str, int]:
+    """Answers that were not right, by class."""
+    of_waves = Counter(one["error"] for wave in seen.wrote.get("waves", []) for one in wave if one["error"])
+    return {**seen.wrote.get("errors", {}), **of_waves}
+
+
+def _held(seen: ConnectionEvidence) -> trial_record.HeldResult:
+    wrote, held = seen.wrote, seen.at("publishing")
+    all_told_s = wrote["all_delivered_s"]
+    added_bytes = held.rss_bytes - seen.before.rss_bytes
+    return trial_record.HeldResult(
+        **{name: wrote[name] for name in COUNTED},
+        first_byte_us=latency_of(decode_histogram(wrote["first_byte"])),
+        delivery_us=latency_of(decode_histogram(wrote["delivery"])),
+        all_delivered_us=round(1e6 * median_of(all_told_s)) if all_told_s else None,
+        threads_before=seen.before.threads,
+        threads_held=held.threads,
+        threads_left=seen.after.threads,
+        rss_before_bytes=seen.before.rss_bytes,
+        rss_held_bytes=held.rss_bytes,
+        rss_left_bytes=seen.after.rss_bytes,
+        rss_per_connection_bytes=max(0, added_bytes) // wrote["served"] if wrote["served"] else None,
+    )
+
+
+COUNTED = ("served", "starved", "lost", "published", "asked_to_publish", "undelivered")
+
+
+def _departures(seen: ConnectionEvidence, staying: int) -> LeavingResult:
+    wrote = seen.wrote
+    cpu_s = seen.at("quiet").cpu_s - seen.at("left").cpu_s
+    return LeavingResult(
+        left=wrote["left"],
+        answered=wrote["answered"],
+        ended_in_vain=wrote["ended"] - wrote["answered"],
+        cut_short=wrote["cut_short"],
+        never_begun=max(0, wrote["left"] + wrote["answered"] + sum(wrote["errors"].values()) - _begun(wrote)),
+        newcomer_us=None if wrote["newcomer_s"] is None else round(1e6 * wrote["newcomer_s"]),
+        quiet_s=wrote["quiet_s"],
+        cpu_us_per_leaver=1e6 * cpu_s / max(1, wrote["left"]),
+        stayed=staying,
+    )
+
+
+def _begun(wrote: dict[str, Any]) -> int:
+    """Requests that came as far as their view's work."""
+    return int(wrote["ended"] + wrote["cut_short"])
+
+
+def _judge(trial: Trial, seen: ConnectionEvidence) -> Trial:
+    """`invalid` where the books do not balance, `degraded` where something else than the server made a number."""
+    if trial.held and trial.held.served + trial.held.starved + trial.failed != trial.connections:
+        missing = Reason("accounting", "Some feeds are missing from the driver's books.")
+        return replace(trial, verdict="invalid", reasons=[missing], held=None)
+    if torn := list(gates.torn(trial)):
+        return replace(trial, verdict="invalid", reasons=torn)
+    shortest_s = _shortest_s(seen)
+    if gates.is_too_early(trial, shortest_s):
+        return replace(trial, verdict="invalid", reasons=[gates.too_early(trial, shortest_s or 0.0)], waves=None)
+    reasons = list(_reservations(trial, seen))
+    if _missed_a_phase(seen):
+        reasons = list(gates.reasons_of(trial, "lab-gap"))
+        return replace(trial, verdict="invalid", reasons=reasons, held=None, gone=None, waves=None)
+    return replace(trial, verdict="degraded" if reasons else "ok", reasons=reasons)
+
+
+def _missed_a_phase(seen: ConnectionEvidence) -> bool:
+    """Whether a phase began while the lab was held up: then what the server had just before it was not read."""
+    began_s = seen.wrote.get("phases", {}).values()
+    return any(since_s < at_s < until_s for since_s, until_s in seen.held_up for at_s in began_s)
+
+
+def _shortest_s(seen: ConnectionEvidence) -> float | None:
+    """Of the right answers in waves, in seconds; of others no single time is kept."""
+    asked = [one for wave in seen.wrote.get("waves", []) for one in wave]
+    return min((one["ended_s"] - one["began_s"] for one in asked if not one["error"]), default=None)
+
+
+def _reservations(trial: Trial, seen: ConnectionEvidence) -> Iterator[Reason]:
+    yield from _of_the_driver(seen, trial.held)
+    yield from gates.reasons_of(trial, "lab-gap")
+    if trial.server and trial.load and not set(trial.server.cpus).isdisjoint(trial.load.cpus):
+        yield Reason("shared-cores", "Server and load had to share a core.")
+    if trial.machine and trial.machine.other_cores + trial.machine.stolen_cores > MAX_OTHER_CORES:
+        yield Reason("other-load", f"Other programs kept {trial.machine.other_cores:.1f} cores busy meanwhile.")
+
+
+def _of_the_driver(seen: ConnectionEvidence, held: trial_record.HeldResult | None) -> Iterator[Reason]:
+    """Where the driver's own CPU could have made the delays (checklist: client headroom)."""
+    if held is None:
+        return
+    cpu_s: dict[str, float] = seen.wrote["cpu_s"]
+    told_s: Sequence[float] = seen.wrote["all_delivered_s"]
+    shares = {
+        "opening": cpu_s["opening"] / seen.length_s("opening", "holding"),
+        "publishing": cpu_s["publishing"] / sum(told_s) if sum(told_s) > 0 else 0.0,
+    }
+    for phase, share in shares.items():
+        if share > CLIENT_FULL:
+            yield Reason(
+                "client-limited", f"The driver used {share:.0%} of its core while {phase}: delays are its own."
+            )

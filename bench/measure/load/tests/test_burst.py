@@ -1,0 +1,69 @@
+"""N requests at once, through real servers: the waves of a pool beside the loop's single one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.base.errors import LabError
+from bench.measure import calibrate
+from bench.measure.load import burst
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
+from bench.show.figures.burst_timeline import waves_of
+
+
+def test_a_pool_of_four_serves_twelve_in_three_waves() -> None:
+    seen = burst.burst(parse_stack("sync_wsgi@gthread:4"), parse_request("wait?ms=300"), 12)
+    assert all(answer.ok for answer in seen.answers)
+    assert waves_of(seen.answers) == 3
+    assert seen.inside_most == 4
+    assert max(answer.end_s for answer in seen.answers) >= 0.9
+
+
+def test_a_loop_serves_twelve_in_one_wave() -> None:
+    seen = burst.burst(parse_stack("async_asgi@uvicorn"), parse_request("wait?ms=300"), 12)
+    assert waves_of(seen.answers) == 1
+    assert seen.inside_most == 12
+
+
+def test_the_program_prints_draws_and_gives_json(tmp_path: Path) -> None:
+    picture = tmp_path / "burst.svg"
+    command = [sys.executable, "-m", "bench.cli.burst", "bare_asgi@uvicorn", "wait?ms=50", "-n", "3"]
+    done = subprocess.run(
+        [*command, "--out", str(picture), "--json"], capture_output=True, text=True, timeout=60, check=True
+    )
+    (seen,) = json.loads(done.stdout)
+    assert len(seen["answers"]) == 3
+    assert "<svg" in picture.read_text()
+
+
+@pytest.mark.parametrize("wrong", [["sync_wsgi@gthred:4", "wait"], ["async_asgi@uvicorn", "wiat"]])
+def test_a_misspelt_word_is_one_sentence(wrong: list[str]) -> None:
+    command = [sys.executable, "-m", "bench.cli.burst", *wrong]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "did you mean" in done.stderr
+
+
+WRK = """  Latency Distribution
+     50%  100.54ms
+     75%  101.00ms
+  2988 requests in 3.00s, 0.51MB read
+Requests/sec:    994.21
+"""
+
+
+def test_wrk_s_output_is_read_in_its_units() -> None:
+    assert calibrate.read_wrk(WRK) == calibrate.Seen(994.21, 100_540)
+    assert calibrate.read_wrk(WRK.replace("100.54ms", "1.25s")).p50_us == 1_250_000
+    assert calibrate.read_wrk(WRK.replace("100.54ms", "850.00us")).p50_us == 850
+
+
+@pytest.mark.parametrize("output", ["", WRK + "Non-2xx or 3xx responses: 3", WRK.replace("Requests/sec", "")])
+def test_wrk_that_did_not_measure_is_an_error(output: str) -> None:
+    with pytest.raises(LabError):
+        calibrate.read_wrk(output)

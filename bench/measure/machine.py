@@ -1,0 +1,112 @@
+"""The machine and the versions a run was made with (checklist: environment kept).
+
+No host name and no path is among them, because runs are published.
+"""
+
+import hashlib
+import os
+import platform
+import resource
+import subprocess
+import sys
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.base.files import ROOT
+from bench.measure import cpu_placement, variables
+
+GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
+PACKAGES = (
+    "django",
+    "asgiref",
+    "channels",
+    "daphne",
+    "gunicorn",
+    "uvicorn",
+    "uvicorn-worker",
+    "uvloop",
+    "httptools",
+    "websockets",
+    "httpx",
+    "locust",
+    "gevent",
+    "geventhttpclient",
+    "hdrhistogram",
+    "psycopg",
+    "psycopg-pool",
+)
+
+
+def describe_machine() -> dict[str, Any]:
+    """Everything about this machine that could explain a number, as JSON data."""
+    where = cpu_placement.plan(1)
+    return {
+        "cpu": cpu_model(),
+        "cores": psutil.cpu_count(),
+        "cores_usable": cpu_placement.available(),
+        "server_cores": where.server,
+        "load_cores": where.load,
+        "cores_shared": where.shared,
+        "governor": read_text(GOVERNOR),
+        "hyperthreads": read_text("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list"),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": python_version(),
+        "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
+        "packages": versions(),
+        "file_descriptors": list(resource.getrlimit(resource.RLIMIT_NOFILE)),
+        "load_average_before": [round(load, 2) for load in os.getloadavg()],
+        "lock_sha256": hashlib.sha256((ROOT / "requirements.lock").read_bytes()).hexdigest(),
+        "git": git_state(),
+        "variables": variables.described(),
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Installed versions of what matters to a measurement; None where a package is absent."""
+    found: dict[str, str | None] = {}
+    for package in PACKAGES:
+        found[package] = None
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def python_version() -> str:
+    """Implementation and version, such as `CPython 3.11.7`."""
+    return f"{platform.python_implementation()} {platform.python_version()}"
+
+
+def cpu_model() -> str:
+    """The processor's name, as far as the system tells."""
+    lines = (read_text("/proc/cpuinfo") or "").splitlines()
+    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    names = {key.strip(): value.strip() for key, value in fields.items()}
+    return names.get("model name") or platform.processor() or platform.machine()
+
+
+def git_state() -> dict[str, Any] | None:
+    """The commit, and whether tracked files differ from it, results left out; None outside a checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+        return {"commit": commit, "dirty": bool(changed)}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    answer = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=10)
+    return answer.stdout.strip()
+
+
+def read_text(path: str) -> str | None:
+    """A small file of the system, stripped; None where it cannot be read."""
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None

@@ -1,0 +1,51 @@
+"""Ports of this machine: a free one, whose a taken one is, and the address that is meant."""
+
+import socket
+from contextlib import suppress
+
+import psutil
+
+from bench.base.errors import NotRun, UsageError
+from bench.model.servers import HOST
+
+
+def free_port(host: str = HOST) -> int:
+    """A port nobody listens on now. Somebody may take it before we do: the nonce would notice."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def owner_of(port: int) -> str:
+    """Who listens on the port, as far as the system lets us see."""
+    with suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+                return f" by pid {connection.pid}" if connection.pid else ""
+    return ""
+
+
+def own_address(host: str) -> str:
+    """The IPv4 address of this machine that is meant; UsageError where it has none such."""
+    try:
+        address = socket.gethostbyname(host)
+        free_port(address)
+    except OSError as error:
+        raise UsageError(f"{host} is no IPv4 address of this machine ({error.strerror or error}).") from None
+    if address == "0.0.0.0":
+        raise UsageError(f"{host} stands for every address: name the one by which others reach this machine.")
+    return address
+
+
+def require_free(port: int, host: str = HOST, *, option: str = "--port") -> None:
+    """Raise NotRun where somebody listens on the port already; `option` is where the user may choose another."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise NotRun(
+                f"Port {port} on {host} is taken{owner_of(port)} ({error.strerror}): "
+                f"stop that program or choose another port with {option}."
+            ) from None

@@ -1,0 +1,121 @@
+"""What a process tree uses: CPU time to the nanosecond, memory, threads, open connections."""
+
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+
+from bench.measure.accept_queue import accept_queue
+from bench.model.trial_record import Samples
+
+
+def cpu_time_s(process: psutil.Process) -> float:
+    """CPU seconds used so far by all threads of one process, ended ones included.
+
+    On Linux from the process's CPU clock (clock_getcpuclockid(3): clock id `~pid << 3 | 2`), in nanoseconds;
+    `/proc/PID/stat` counts in ticks of 10 ms, too coarse for a window of seconds at a low rate.
+    """
+    try:
+        return time.clock_gettime((~process.pid << 3) | 2)
+    except OSError:
+        times = process.cpu_times()
+        return float(times.user + times.system)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One look at a process tree. `at_s` is monotonic time; `machine_s` the CPU seconds all programs used so far,
+    `stolen_s` those that the machine's host kept for others. `accept_queue` counts connections not yet accepted.
+    """
+
+    at_s: float
+    cpu_s: float
+    machine_s: float
+    stolen_s: float
+    rss_bytes: int
+    threads: int
+    accept_queue: int
+
+
+def read(family: Sequence[psutil.Process], port: int | None = None) -> Reading:
+    """Read all members of a tree now; one that has just ended counts as nothing."""
+    cpu_s, rss_bytes, threads = 0.0, 0, 0
+    for process in family:
+        with suppress(psutil.Error, OSError), process.oneshot():
+            cpu_s += cpu_time_s(process)
+            rss_bytes += process.memory_info().rss
+            threads += process.num_threads()
+    machine_s, stolen_s = machine_times_s()
+    queue = 0 if port is None else accept_queue(port)
+    return Reading(time.monotonic(), cpu_s, machine_s, stolen_s, rss_bytes, threads, queue)
+
+
+def read_with_ended(family: Sequence[psutil.Process]) -> Reading:
+    """The same for a server that makes a process for each connection: with the CPU time of those that have ended,
+    which their parent keeps, in ticks of 10 ms.
+    """
+    reading, ended_s = read(family), 0.0
+    for process in family:
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            ended_s += times.children_user + times.children_system
+    return replace(reading, cpu_s=reading.cpu_s + ended_s)
+
+
+def together(one: Reading, other: Reading) -> Reading:
+    """Both trees as one, at the first one's time."""
+    return replace(
+        one,
+        cpu_s=one.cpu_s + other.cpu_s,
+        rss_bytes=one.rss_bytes + other.rss_bytes,
+        threads=one.threads + other.threads,
+    )
+
+
+def machine_times_s() -> tuple[float, float]:
+    """CPU seconds spent on this machine in all programs, interrupts left out, and those lost to its host."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system), float(getattr(times, "steal", 0.0))
+
+
+def established(port: int) -> int:
+    """Established connections to the port, accepted or not. Takes the kernel 5 ms: never look inside a window, where
+    it would hold up the load generator on whose core we run.
+    """
+    try:
+        table = Path("/proc/net/tcp").read_bytes()  # proc_net_tcp(5): local and remote address, state, queues
+    except OSError:
+        return _established_portably(port)
+    return len(re.findall(rb": \w{8}:%04X \w+:\w+ 01 " % port, table))
+
+
+def _established_portably(port: int) -> int:
+    with suppress(psutil.Error):
+        return sum(
+            connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == port
+            for connection in psutil.net_connections("tcp4")
+        )
+    return 0
+
+
+def samples_of(readings: Sequence[Reading], start_s: float) -> Samples:
+    """Readings as columns; the CPU share is that of the stretch before each reading."""
+    pairs = list(pairwise(readings))
+    return Samples(
+        at_s=[round(after.at_s - start_s, 3) for _, after in pairs],
+        cpu_share=[round(cpu_share(before, after), 4) for before, after in pairs],
+        rss_bytes=[after.rss_bytes for _, after in pairs],
+        threads=[after.threads for _, after in pairs],
+        accept_queue=[after.accept_queue for _, after in pairs],
+    )
+
+
+def cpu_share(before: Reading, after: Reading) -> float:
+    """Cores kept busy between two readings."""
+    elapsed_s = after.at_s - before.at_s
+    return (after.cpu_s - before.cpu_s) / elapsed_s if elapsed_s > 0 else 0.0

@@ -1,0 +1,160 @@
+"""Starts a server, waits until it is ready, and ends it. It is known as ours by a nonce that it answers at /ready."""
+
+import secrets
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import psutil
+
+from bench.base.bounded_http import Unreadable, ask
+from bench.base.errors import NotRun
+from bench.base.polling import eventually
+from bench.measure.ports import free_port, owner_of, require_free
+from bench.measure.processes import STOP_WITHIN_S, Process, has_ended, start, work_folder
+from bench.model.servers import HOST, LOOPBACK
+from bench.model.stacks import Stack
+
+READY_WITHIN_S = 30.0
+ANSWER_WITHIN_S = 1.0
+LOOK_AT_CHILDREN_EVERY_S = 0.2
+
+
+@dataclass
+class RunningServer(Process):
+    """A process that answers HTTP on a loopback port."""
+
+    port: int = 0
+    host: str = HOST
+
+    @property
+    def url(self) -> str:
+        """Return scheme, host and port, without a path."""
+        return f"http://{self.host}:{self.port}"
+
+
+def listens_within(process: Process, port: int, within_s: float) -> bool:
+    """Wait until the port accepts connections. False as soon as the process has ended, or when the time is over."""
+    is_decided = eventually(lambda: process.exit_status is not None or _accepts(port), within_s)
+    return is_decided and process.exit_status is None
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def serving(
+    command: Sequence[str],
+    port: int,
+    *,
+    environment: Mapping[str, str],
+    cpus: Sequence[int] = (),
+    host: str = HOST,
+    inherit_output: bool = False,
+    grace_s: float = STOP_WITHIN_S,
+) -> Iterator[RunningServer]:
+    """Start a server, wait until it answers with our nonce, and stop it on the way out, whatever happened.
+
+    `grace_s` 0 ends it at once, as after a window: gunicorn would first answer the queue of clients long gone.
+    """
+    require_free(port, host)  # else a stranger's socket reads as a server that does not boot
+    nonce = secrets.token_hex(8)
+    secret = {"LAB_INSTANCE": nonce, "LAB_SECRET_KEY": secrets.token_urlsafe(40)}
+    with work_folder("server") as folder:
+        log = folder / "server.log"
+        popen = start(command, environment={**environment, **secret}, cpus=cpus, log=log, inherit_output=inherit_output)
+        server = RunningServer(list(command), popen, log, list(cpus), port=port, host=host)
+        try:
+            _wait_until_ready(server, nonce)
+            yield server
+        finally:
+            server.stop(grace_s)
+
+
+def _wait_until_ready(server: RunningServer, nonce: str) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    answer, boot = None, _Boot(server)
+    while time.monotonic() < deadline:
+        failure = boot.failure()
+        if failure:
+            raise NotRun(
+                f"The server did not boot: `{' '.join(server.command)}` {failure}. "
+                f"The end of its log:\n{server.log_tail()}"
+            )
+        answer = _instance_at(server.url)
+        if answer == nonce:
+            return
+        time.sleep(0.02)
+    if answer is not None:
+        raise NotRun(f"Port {server.port} is taken{owner_of(server.port)}: what answers there is not ours.")
+    raise NotRun(
+        f"The server did not answer within {READY_WITHIN_S:.0f} s: `{' '.join(server.command)}`. "
+        f"The end of its log:\n{server.log_tail()}"
+    )
+
+
+class _Boot:
+    """Sees that a server fails to boot: uvicorn with several processes starts failing ones again, for ever."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self.server, self.children, self.looked_s = server, set[psutil.Process](), 0.0
+
+    def failure(self) -> str | None:
+        """How the command failed, as the end of a sentence; None where it has not."""
+        if self.server.exit_status is not None:
+            return f"ended with status {self.server.exit_status}"
+        if time.monotonic() - self.looked_s < LOOK_AT_CHILDREN_EVERY_S:
+            return None
+        self.looked_s = time.monotonic()
+        self.children.update(self.server.family()[1:])
+        ended = [child.pid for child in self.children if has_ended(child)]
+        # Who ends without a word may be a helper that some import needed.
+        return f"lost its process {min(ended)} while it started" if ended and self.server.log_tail() else None
+
+
+def _instance_at(url: str) -> str | None:
+    """Return the nonce that the server answers; None where nothing answers, '' where another program does."""
+    try:
+        answer = ask(url, "/ready", ANSWER_WITHIN_S)
+        return str(answer.json().get("instance", "")) if answer.status == 200 else ""
+    except (Unreadable, ValueError, AttributeError):
+        return ""
+    except OSError:
+        return None
+
+
+@contextmanager
+def serving_stack(
+    stack: Stack,
+    *,
+    middleware: Sequence[str] = (),
+    services: Mapping[str, str] = MappingProxyType({}),
+    cpus: Sequence[int] = (),
+    port: int | None = None,
+    host: str = HOST,
+    grace_s: float = STOP_WITHIN_S,
+) -> Iterator[RunningServer]:
+    """Serve the stack on a free port of loopback, or on the one given. `services`: as `Services.environment`."""
+    stack.require_installed()
+    port = port or free_port(host)
+    environment = stack_environment(stack, middleware, services, host)
+    command = stack.command(port, host=host)
+    with serving(command, port, environment=environment, cpus=cpus, host=host, grace_s=grace_s) as server:
+        yield server
+
+
+def stack_environment(
+    stack: Stack, middleware: Sequence[str], services: Mapping[str, str], host: str = HOST
+) -> dict[str, str]:
+    """Return the lab's settings as environment variables."""
+    allowed = {} if host in LOOPBACK else {"LAB_ALLOWED_HOST": host}
+    chosen = {"LAB_MIDDLEWARE": ",".join(middleware)} if middleware else {}
+    return {**allowed, **chosen, **stack.environment, **services}

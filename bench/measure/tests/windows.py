@@ -1,0 +1,108 @@
+"""A small trial, something that happens in its window, and applications that answer wrongly once they are timed."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psutil
+import pytest
+
+from bench.measure.monitor import WindowRunner
+from bench.measure.trial import run_trial
+from bench.model.load import Closed, Open
+from bench.model.servers import SERVERS, Budget, Interface
+from bench.model.stacks import Lab, Stack, parse_stack
+from bench.model.trial_plan import TrialPlan
+from bench.model.trial_record import Event, Trial
+from bench.model.workloads import parse_request
+
+OPEN: dict[str, Any] = {"load": Open(100.0)}
+MADE_AGAIN = 5
+
+
+def planned(stack: str = "async_asgi@uvicorn", request: str = "wait?ms=20", **changes: Any) -> TrialPlan:
+    """Five users, or, with `**OPEN`, 100 requests/s."""
+    plan = TrialPlan(
+        parse_stack(stack), parse_request(request), Closed(5), repeat=0, middleware=(), warmup_s=0.3, duration_s=1.0
+    )
+    return replace(plan, **changes)
+
+
+def in_the_window(monkeypatch: pytest.MonkeyPatch, act: Callable[[WindowRunner], None], after_s: float = 0.5) -> None:
+    """Have something happen to the next trial so long after its window has begun."""
+    original = WindowRunner._wait_for_window
+
+    def wait_for_window(watch: WindowRunner) -> tuple[float, float]:
+        window = original(watch)
+        threading.Timer(window[0] + after_s - time.monotonic(), act, [watch]).start()
+        return window
+
+    monkeypatch.setattr(WindowRunner, "_wait_for_window", wait_for_window)
+
+
+def server_of(watch: WindowRunner) -> list[psutil.Process]:
+    assert watch.server
+    return watch.server.family()
+
+
+def load_of(watch: WindowRunner) -> list[psutil.Process]:
+    return [member for process in watch.load.processes for member in process.family()]
+
+
+def pause(processes: Sequence[psutil.Process], for_s: float | None) -> None:
+    """SIGSTOP them all; None is for good."""
+    for process in processes:
+        process.suspend()
+    if for_s is not None:
+        time.sleep(for_s)
+        for process in processes:
+            process.resume()
+
+
+def events_of(trial: Trial, code: str) -> list[Event]:
+    return [event for event in trial.events if event.code == code]
+
+
+def longest_s(trial: Trial, code: str) -> float:
+    """Of the events of that kind; 0 without any. A shared machine has short ones of its own in any window."""
+    return max((event.for_s for event in events_of(trial, code)), default=0.0)
+
+
+def codes_of(trial: Trial) -> list[str]:
+    return [reason.code for reason in trial.reasons]
+
+
+def run_until(plan: TrialPlan, holds: Callable[[Trial], bool] = lambda trial: True) -> Trial:
+    """The trial, made again where a busy machine kept the lab from looking, or from what `holds` asks; five times."""
+    for _ in range(MADE_AGAIN):
+        trial = run_trial(plan)
+        if holds(trial) and (trial.verdict, codes_of(trial)) != ("invalid", ["lab-gap"]):
+            break
+    return trial
+
+
+def assert_without_numbers(trial: Trial, code: str) -> str:
+    """Invalid for that reason alone, with nothing left that could be drawn; returns the reason's first line."""
+    assert (trial.verdict, codes_of(trial)) == ("invalid", [code]), trial.reasons
+    assert trial.throughput_per_s is trial.latency_us is trial.limit_per_s is trial.histogram is None
+    return trial.reasons[0].message.splitlines()[0]
+
+
+@dataclass(frozen=True)
+class OtherLab(Lab):
+    """A lab whose application is any importable callable."""
+
+    at: str = ""
+
+    @property
+    def application(self) -> str:
+        return self.at
+
+
+def other_stack(at: str, server: str = "gthread", interface: Interface = "wsgi", processes: int = 1) -> Stack:
+    """A stack that serves the callable at this import path."""
+    threads = 8 if SERVERS[server].takes_threads else None
+    lab = OtherLab(f"bare_{interface}", "bare", "sync", interface, "not a lab", at=at)
+    return Stack(lab, SERVERS[server], Budget(threads, processes))

@@ -1,0 +1,98 @@
+"""Environment variables of the user's that would change what is measured: which are cleared, and which stay.
+
+A measured command says all it means. What changes an interpreter, an allocator, an event loop, a server or a driver
+behind its back is cleared for servers, load and services; the few that these may need are kept. Both are in run.json,
+by name: a value could be a path or a secret.
+"""
+
+import os
+import sys
+import tracemalloc
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from bench.model.redaction import VARIABLE as DATABASE_VARIABLE
+
+FOREIGN_PREFIXES = (
+    *("PYTHON", "COVERAGE_", "COV_CORE_", "PYDEVD_", "DEBUGPY_"),
+    *("DD_", "NEW_RELIC_", "OTEL_", "SENTRY_", "ELASTIC_APM_", "SCOUT_"),  # agents, which wrap an application
+    *("LD_", "DYLD_", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "_RJEM_", "ASAN_", "LSAN_", "TSAN_", "UBSAN_"),
+    *("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_"),
+    *("UV_", "GEVENT", "GREENLET_", "ASGI_", "DJANGO_", "LAB_"),
+    *("GUNICORN_", "UVICORN_", "GRANIAN_", "HYPERCORN_", "DAPHNE_", "UWSGI_", "AUTOBAHN_", "WEBSOCKETS_"),
+    *("LOCUST_", "AIOHTTP_", "YARL_", "MULTIDICT_", "FROZENLIST_", "PROPCACHE_", "PSYCOPG_", "PYZMQ_"),
+    *("LISTEN_", "PG"),
+)
+FOREIGN_VARIABLES = (
+    *("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "PORT", "SENDFILE", "SCRIPT_NAME", "NOTIFY_SOCKET"),
+    *("GLIBC_TUNABLES", "RES_OPTIONS", "LOCALDOMAIN", "PURE_PYTHON", "MSGPACK_PUREPYTHON"),
+    *("USE_ASYNCIO", "USE_TWISTED", "RUNNING_DJANGOS_TEST_SUITE"),
+)
+NEEDED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
+"""Kept: without them an interpreter that lives outside of the system may not find its libraries."""
+OURS = "LAB_"
+"""Our own: what a server is to know of them it is given by name."""
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a variable could change what is measured."""
+    return name in FOREIGN_VARIABLES or name.startswith(FOREIGN_PREFIXES)
+
+
+def is_cleared(name: str, value: str) -> bool:
+    """Whether what is measured does not get to see it."""
+    if name == "PYTHONPATH":
+        return not _finds_packages(value)
+    if name.startswith("PG"):  # libpq's: how a database of the user's is entered, and none of ours
+        return not os.environ.get(DATABASE_VARIABLE)
+    return is_foreign(name) and name not in NEEDED
+
+
+def _finds_packages(path: str) -> bool:
+    """Whether this PYTHONPATH is how our interpreter finds its packages."""
+    django = find_spec("django")
+    folders = [Path(folder).resolve() for folder in path.split(os.pathsep) if folder]
+    return bool(django and django.origin and set(folders) & set(Path(django.origin).resolve().parents))
+
+
+def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what would change a server behind our back, and with what the lab sets."""
+    kept = {name: value for name, value in _here().items() if not is_cleared(name, value)}
+    return {**kept, **more}
+
+
+def ours() -> dict[str, str]:
+    """The lab's own variables, for a part of it in a process of its own."""
+    return {name: value for name, value in _here().items() if name.startswith(OURS)}
+
+
+def described() -> dict[str, list[str]]:
+    """The names of the user's variables that are cleared for what is measured, and of those kept though they matter."""
+    theirs = {name: value for name, value in _here().items() if is_foreign(name) and not name.startswith(OURS)}
+    cleared = sorted(name for name, value in theirs.items() if is_cleared(name, value))
+    return {"cleared": cleared, "kept": sorted(theirs.keys() - set(cleared))}
+
+
+def in_words() -> str:
+    """The same as one text; empty where there are none."""
+    said = {"cleared for what is measured": "cleared", "kept": "kept"}
+    found = described()
+    return "; ".join(f"{words}: {', '.join(found[what])}" for words, what in said.items() if found[what])
+
+
+def notes() -> list[str]:
+    """What a user should know before measuring: variables that stay, and what slows this very process."""
+    kept = ", ".join(described()["kept"])
+    modes = {"tracemalloc": tracemalloc.is_tracing(), "the dev mode": sys.flags.dev_mode}
+    slowing = " and ".join(mode for mode, is_on in modes.items() if is_on)
+    said = {
+        f"{kept} may change what is measured, and stays set for it: unset what you do not need.": kept,
+        f"This `lab` runs with {slowing}, which slows its readings; servers and load run without.": slowing,
+    }
+    return [sentence for sentence, holds in said.items() if holds]
+
+
+def _here() -> dict[str, str]:
+    """Our own environment. Another thread may take a variable away while we look, as pytest does."""
+    return {name: value for name in list(os.environ) if (value := os.environ.get(name)) is not None}

@@ -1,0 +1,20 @@
+"""What a number, a name or a text of a run may be: checked where a run is read. Beyond these bounds no lab writes."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+# What a run may hold, checked where it is read: beyond these bounds no lab writes, and no arithmetic overflows within.
+MOST = 10**15
+MAX_USERS, MAX_CONNECTIONS = 10_000, 50_000
+Whole = Annotated[int, Meta(ge=-MOST, le=MOST)]
+Count = Annotated[int, Meta(ge=0, le=MOST)]
+Some = Annotated[int, Meta(ge=1, le=MOST)]
+Users = Annotated[int, Meta(ge=1, le=MAX_USERS)]
+Connections = Annotated[int, Meta(ge=1, le=MAX_CONNECTIONS)]
+Number = Annotated[float, Meta(ge=-MOST, le=MOST)]
+Amount = Annotated[float, Meta(ge=0, le=MOST)]
+Width = Annotated[float, Meta(gt=0, le=MOST)]
+Name = Annotated[str, Meta(max_length=100, pattern=r"^[ -~]*\Z")]
+Text = Annotated[str, Meta(max_length=10_000)]
+Encoded = Annotated[str, Meta(max_length=1_000_000)]

@@ -1,0 +1,85 @@
+"""An experiment as its TOML file has it: one question, its profiles, its matrix of trials, what it asserts."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bench.base.errors import UsageError, nearest
+from bench.model.bounds import Connections, Users
+from bench.model.run_record import Assertion
+
+FOLDER = Path(__file__).parent / "experiments"
+ProfileName = Literal["quick", "standard", "reference"]
+PROFILES: tuple[ProfileName, ...] = ("quick", "standard", "reference")
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long and how often."""
+
+    repeats: int
+    warmup_s: float
+    duration_s: float
+
+
+class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A full cross of stacks, requests, loads and middleware, for the profiles named.
+
+    Loads: `users` make closed loops, held back together to each of `held_to_per_s` where given; `rates_per_s` make
+    open loops, and so do `capacity_shares`, rates relative to what the stack could do in this run. `connections` are
+    held for the profile's duration, or, with `leave_after_s`, given up by all clients but `staying_share`; with
+    `max_connections`, as many as the database allows, they come in waves. `outage` takes the database away and
+    `freeze` pauses the server: seconds from the window's start, and for how long. `count_hops` has one request of each
+    traced as well.
+    """
+
+    stacks: list[str]
+    requests: list[str]
+    users: list[Users] = []
+    held_to_per_s: list[float] = []
+    rates_per_s: list[float] = []
+    capacity_shares: list[float] = []
+    connections: list[Connections] = []
+    leave_after_s: float | None = None
+    staying_share: float = 0.0
+    max_connections: int | None = None
+    outage: tuple[float, float] | None = None
+    freeze: tuple[float, float] | None = None
+    count_hops: bool = False
+    middleware: list[list[str]] = msgspec.field(default_factory=lambda: [[]])
+    profiles: list[ProfileName] = msgspec.field(default_factory=lambda: list(PROFILES))
+
+
+class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of `experiments/`. `capacity_users`: the closed loop in which a stack's capacity is measured."""
+
+    title: str
+    question: str
+    profiles: dict[ProfileName, Profile]
+    matrix: list[Block]
+    capacity_users: int = 200
+    claims: list[Assertion] = []
+
+
+def experiment_names() -> list[str]:
+    """The experiments there are."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_experiment(name: str) -> Experiment:
+    """Read an experiment by name; UsageError with the nearest names where there is none, or with its mistake."""
+    if name not in experiment_names():
+        raise UsageError(f"Unknown experiment {name!r}: {nearest(name, experiment_names())}")
+    path = FOLDER / f"{name}.toml"
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Experiment)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} is not understood ({error}): mend it.") from None
+
+
+def profile_of(experiment: Experiment, name: str) -> Profile:
+    """The profile by name; UsageError with the nearest names."""
+    for known, profile in experiment.profiles.items():
+        if known == name:
+            return profile
+    raise UsageError(f"Unknown profile {name!r}: {nearest(name, experiment.profiles)}")

@@ -1,0 +1,117 @@
+"""The load of a trial: who asks the stack, in one of six kinds. Each kind has its own fields, and a text for people."""
+
+from dataclasses import dataclass
+from typing import Any
+
+STORED = ("users", "rate_per_s", "capacity_share", "connections", "max_connections")
+"""The fields of a load that run.json and the selectors of assertions have. When clients leave is not among them."""
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A closed loop: `users` at once, each of whom asks again as soon as the answer is there."""
+
+    users: int
+
+    @property
+    def text(self) -> str:
+        """`1 user`, `1,000 users`."""
+        return f"{self.users:,} user{'' if self.users == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Paced:
+    """A closed loop whose users are held back, all together, to `rate_per_s`."""
+
+    users: int
+    rate_per_s: float
+
+    @property
+    def text(self) -> str:
+        """`10 users held to 100/s`."""
+        return f"{Closed(self.users).text} held to {self.rate_per_s:,.4g}/s"
+
+
+@dataclass(frozen=True)
+class Open:
+    """An open loop: requests on a schedule, whatever happens.
+
+    With `capacity_share` the rate is that share of what the stack was measured to do in the same run, and is None until
+    then.
+    """
+
+    rate_per_s: float | None = None
+    capacity_share: float | None = None
+
+    @property
+    def text(self) -> str:
+        """`50 % of capacity`, `100 requests/s`."""
+        if self.capacity_share is not None:
+            return f"{100 * self.capacity_share:.0f} % of capacity"
+        return f"{self.rate_per_s:,.4g} requests/s" if self.rate_per_s else "no load"
+
+
+@dataclass(frozen=True)
+class Held:
+    """`connections` opened one after the other and held open."""
+
+    connections: int
+
+    @property
+    def text(self) -> str:
+        """`1 connection`, `9 connections`."""
+        return f"{self.connections:,} connection{'' if self.connections == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """`connections` whose clients leave `leave_after_s` after they asked, but for `staying` of them."""
+
+    connections: int
+    leave_after_s: float
+    staying: int = 0
+
+    @property
+    def text(self) -> str:
+        """As for connections that are held."""
+        return Held(self.connections).text
+
+
+@dataclass(frozen=True)
+class Waves:
+    """Two waves of as many requests as `connections`, at a database that allows `max_connections` and no more."""
+
+    connections: int
+    max_connections: int
+
+    @property
+    def text(self) -> str:
+        """`40 requests, 20 connections allowed`."""
+        return f"{self.connections:,} requests, {self.max_connections:,} connections allowed"
+
+
+WindowLoad = Closed | Paced | Open
+"""Measured in a window, by the second."""
+ConnectionLoad = Held | Leaving | Waves
+"""Measured in phases, by the connection."""
+Load = WindowLoad | ConnectionLoad
+
+
+def load_of(
+    users: int | None = None,
+    rate_per_s: float | None = None,
+    capacity_share: float | None = None,
+    connections: int | None = None,
+    max_connections: int | None = None,
+) -> Load:
+    """The load that these stored fields describe. Clients that leave come back as connections that are held."""
+    if connections is not None:
+        return Held(connections) if max_connections is None else Waves(connections, max_connections)
+    if users is None:
+        return Open(rate_per_s, capacity_share)
+    return Closed(users) if rate_per_s is None else Paced(users, rate_per_s)
+
+
+def stored_fields(load: Load) -> dict[str, Any]:
+    """The fields of the load that a run keeps, by name."""
+    return {name: getattr(load, name) for name in STORED if hasattr(load, name)}

@@ -1,0 +1,180 @@
+"""Experiments: their files hold together, and their order is fair. What befalls a run is in `test_faults_of_lab.py`."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from bench.analyse.findings import claims_about
+from bench.base.errors import NotRun, UsageError
+from bench.measure.runner import new_run
+from bench.model import experiment
+from bench.model.experiment import PROFILES
+from bench.model.load import Closed, Open, Paced, stored_fields
+from bench.model.trial_matrix import Overrides, capacity_trials, in_random_order, resolved, trials_of
+from bench.model.trial_plan import Engine, TrialPlan, planned_trial
+from bench.model.trial_record import (
+    DatabaseUse,
+    HeldResult,
+    Hops,
+    Latency,
+    LeavingResult,
+    ServerUse,
+    Trial,
+    WaveResult,
+    WavesResult,
+)
+
+NAMES = experiment.experiment_names()
+MEASURES = {
+    *(field.name for field in fields(Trial)),
+    *(f"latency_us.{field.name}" for field in fields(Latency)),
+    *(f"server.{field.name}" for field in fields(ServerUse)),
+    *(f"hops.{field.name}" for field in fields(Hops)),
+    *(f"held.{field.name}" for field in fields(HeldResult)),
+    *(f"gone.{field.name}" for field in fields(LeavingResult)),
+    *(f"database.{field.name}" for field in fields(DatabaseUse)),
+    *(f"waves.{field.name}" for field in fields(WavesResult)),
+    *(f"waves.{wave}.{field.name}" for wave in ("first", "second") for field in fields(WaveResult)),
+}
+
+
+def cell(plan: TrialPlan) -> dict[str, Any]:
+    """What tells a trial from all others of one repeat."""
+    return {
+        "stack": plan.stack.name,
+        "request": plan.request.name,
+        "load": stored_fields(plan.load),
+        "middleware": list(plan.middleware),
+    }
+
+
+def first_of_each(ordered: list[TrialPlan]) -> list[TrialPlan]:
+    return [plan for plan in ordered if plan.repeat == 0]
+
+
+def test_the_experiments_of_the_spine_are_there() -> None:
+    assert {"first_look", "io_wait", "no_wait", "fan_out", "latency_under_load", "freeze"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_experiment_has_a_plan_in_every_profile(name: str, profile: str) -> None:
+    run, ordered = new_run(name, profile, Overrides(seed=1))
+    assert run.title
+    assert run.question.endswith("?")
+    loaded = experiment.load_experiment(name)
+    asked = trials_of(loaded, profile, Overrides())
+    needed = {str(cell(plan)) for plan in [*asked, *capacity_trials(loaded, asked)]}
+    assert run.plan.trials == len(ordered) == run.plan.repeats * len(needed)
+    assert {str(cell(plan)) for plan in ordered} == needed
+    assert run.plan.seed == 1
+    assert run.status == "running"
+
+
+@pytest.mark.parametrize("profile", ["standard", "reference"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_claim_is_about_one_cell_on_each_side(name: str, profile: str) -> None:
+    _, ordered = new_run(name, profile, Overrides())
+    trials = {str(cell(plan)): planned_trial(plan) for plan in first_of_each(ordered)}
+    for claim in experiment.load_experiment(name).claims:
+        assert claim.measure in MEASURES, claim.says
+        for side in claim.order or [side for side in (claim.left, claim.right) if side is not None]:
+            alone = replace(claim, left=side, right=None, order=[])
+            assert len([1 for trial in trials.values() if claims_about([alone], [trial])]) == 1, (claim.says, side)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reference_restarts_every_server_5_times_or_more(name: str) -> None:
+    assert experiment.load_experiment(name).profiles["reference"].repeats >= 5
+
+
+def test_the_quick_profile_of_the_demo_measures_for_at_most_90_seconds() -> None:
+    _, ordered = new_run("first_look", "quick", Overrides())
+    assert sum(plan.full_warmup_s + plan.duration_s for plan in ordered) <= 90
+
+
+def test_each_repeat_is_one_pass_over_all_trials_in_an_order_of_its_own() -> None:
+    trials = trials_of(experiment.load_experiment("io_wait"), "standard", Overrides())
+    ordered = in_random_order(trials, repeats=3, seed=11)
+    passes = [ordered[start : start + len(trials)] for start in range(0, len(ordered), len(trials))]
+    keys = [[str(cell(plan)) for plan in one_pass] for one_pass in passes]
+    assert [{plan.repeat for plan in one_pass} for one_pass in passes] == [{0}, {1}, {2}]
+    assert [sorted(key) for key in keys] == [sorted(str(cell(plan)) for plan in trials)] * 3
+    assert keys[0] != keys[1] != keys[2]
+
+
+def test_the_seed_gives_the_same_order_again_and_another_seed_another() -> None:
+    orders = [new_run("first_look", "standard", Overrides(seed=seed))[1] for seed in (3, 3, 4)]
+    assert orders[0] == orders[1]
+    assert orders[0] != orders[2]
+
+
+def test_a_seed_that_was_not_given_is_drawn_and_kept() -> None:
+    assert len({new_run("first_look", "quick", Overrides())[0].plan.seed for _ in range(3)}) > 1
+
+
+def test_wishes_override_the_experiment() -> None:
+    wishes = Overrides(
+        stacks=("sync_wsgi@gthread:2", "bare_asgi@uvicorn"),
+        requests=("hello",),
+        users=(3,),
+        middleware=("startproject",),
+        repeats=2,
+        duration_s=0.25,
+        engine=Engine(processes=2),
+        seed=9,
+    )
+    run, ordered = new_run("io_wait", "quick", wishes)
+    assert [plan.repeat for plan in ordered] == [0, 0, 1, 1]
+    assert {plan.stack.name for plan in ordered} == set(run.plan.stacks) == set(wishes.stacks)
+    assert {plan.request.name for plan in ordered} == {"hello"} == set(run.plan.requests)
+    assert {(plan.users, plan.middleware) for plan in ordered} == {(3, ("startproject",))}
+    assert {(plan.duration_s, plan.engine.processes) for plan in ordered} == {(0.25, 2)}
+    assert run.plan.load_processes == 2
+    assert (run.plan.repeats, run.plan.trials, run.plan.duration_s, run.plan.seed) == (2, 4, 0.25, 9)
+
+
+def test_a_trial_that_stands_in_two_blocks_is_made_once() -> None:
+    trials = trials_of(
+        experiment.load_experiment("first_look"), "standard", Overrides(requests=("hello",), users=(10,))
+    )
+    keys = [str(cell(plan)) for plan in trials]
+    assert len(keys) == len(set(keys))
+
+
+def test_rates_wished_make_open_loops_and_hold_wished_users_back() -> None:
+    open_only = trials_of(experiment.load_experiment("first_look"), "quick", Overrides(rates_per_s=(50.0,)))
+    assert {plan.load for plan in open_only} == {Open(50.0)}
+    both = trials_of(experiment.load_experiment("first_look"), "quick", Overrides(rates_per_s=(50.0,), users=(5,)))
+    assert {plan.load for plan in both} == {Open(50.0), Paced(5, 50.0)}
+
+
+def test_a_capacity_is_measured_before_the_rates_that_are_shares_of_it() -> None:
+    run, ordered = new_run("latency_under_load", "quick", Overrides(seed=1))
+    first = [place for place, plan in enumerate(ordered) if isinstance(plan.load, Closed)]
+    assert first == list(range(len(first)))
+    assert {plan.users for plan in ordered[: len(first)]} == {
+        experiment.load_experiment("latency_under_load").capacity_users
+    }
+    assert {plan.stack.name for plan in ordered[: len(first)]} == set(run.plan.stacks)
+
+
+def test_a_share_becomes_the_rate_of_the_median_capacity() -> None:
+    _, ordered = new_run("latency_under_load", "quick", Overrides(seed=1))
+    relative = next(plan for plan in ordered if plan.load == Open(capacity_share=0.5))
+    alike = [plan for plan in ordered if isinstance(plan.load, Closed) and plan.stack == relative.stack]
+    measured = [
+        replace(planned_trial(plan), verdict="ok", throughput_per_s=rate)
+        for plan, rate in zip(alike, (301.0, 311.3, 999.0), strict=True)
+    ]
+    assert resolved(relative, measured, 200).load == Open(156.0, 0.5)  # three digits of 155.65
+    with pytest.raises(NotRun, match=f"The capacity of {relative.stack.name} was not measured"):
+        resolved(relative, [], 200)
+
+
+def test_bare_callables_are_left_out_of_what_they_do_not_answer() -> None:
+    both = Overrides(stacks=("bare_asgi@uvicorn", "async_asgi@uvicorn"), requests=("burn",))
+    assert {plan.stack.name for plan in new_run("no_wait", "quick", both)[1]} == {"async_asgi@uvicorn"}
+    with pytest.raises(UsageError, match="None of these stacks answers that workload"):
+        new_run("no_wait", "quick", Overrides(stacks=("bare_asgi@uvicorn",), requests=("burn",)))

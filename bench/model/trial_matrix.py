@@ -1,0 +1,180 @@
+"""From an experiment and the overrides of a command line to the trials, in the order in which they are made."""
+
+import random
+import secrets
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from bench.base.errors import NotRun, UsageError
+from bench.model.experiment import Block, Experiment, Profile, profile_of
+from bench.model.load import Closed, ConnectionLoad, Held, Leaving, Load, Open, Paced, Waves
+from bench.model.stacks import parse_stack
+from bench.model.trial_plan import ABOUT, Engine, Freeze, Outage, TrialPlan, planned_trial
+from bench.model.trial_record import Trial
+from bench.model.workloads import parse_request
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line changes: an empty tuple or None leaves the experiment's own."""
+
+    stacks: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
+    users: tuple[int, ...] = ()
+    connections: tuple[int, ...] = ()
+    rates_per_s: tuple[float, ...] = ()
+    schedule: str = "poisson"
+    middleware: tuple[str, ...] | None = None
+    repeats: int | None = None
+    duration_s: float | None = None
+    engine: Engine = field(default_factory=Engine)
+    target: str | None = None
+    seed: int = field(default_factory=lambda: secrets.randbelow(2**31))
+
+
+def trials_of(experiment: Experiment, profile_name: str, overrides: Overrides) -> list[TrialPlan]:
+    """All trials of one repeat, in the order of the file, each once."""
+    profile = profile_of(experiment, profile_name)
+    blocks = [block for block in experiment.matrix if profile_name in block.profiles]
+    crossed = [plan for block in blocks for plan in _cross(_overridden(block, overrides), profile, overrides)]
+    if overrides.engine.is_distributed and not all(isinstance(plan.load, Closed | Paced) for plan in crossed):
+        raise UsageError(
+            "An open loop is made by one process: leave out --load-processes and --expect-workers, or give --users."
+        )
+    on_connections = [plan for plan in crossed if isinstance(plan.load, ConnectionLoad)]
+    if overrides.connections and not on_connections:
+        raise UsageError("This experiment holds no connections: leave out --connections, or run `held` or `gone`.")
+    if on_connections and (overrides.users or overrides.rates_per_s or overrides.target):
+        raise UsageError(
+            "This experiment is about connections: give --connections, and neither users, rates nor target."
+        )
+    if any(plan.request.workload.name not in ABOUT[type(plan.load)] for plan in on_connections):
+        raise UsageError(
+            "Held are feeds, such as --workload 'feed?n=100&ms=10000'; left is `wait`, `burn` or a checkout; "
+            "`hold` comes in waves."
+        )
+    answerable = [plan for plan in _once(crossed) if plan.request.is_answered_by(plan.stack)]
+    if not answerable:
+        raise UsageError(
+            "None of these stacks answers that workload: bare callables answer hello and wait only, live_preview and "
+            "traps none."
+        )
+    return answerable
+
+
+def _once(trials: Iterable[TrialPlan]) -> list[TrialPlan]:
+    """Each different trial once."""
+    return list({identity_of(trial): trial for trial in trials}.values())
+
+
+def identity_of(trial: TrialPlan) -> tuple[object, ...]:
+    """What makes a trial the same as another."""
+    return (trial.stack.name, trial.request.name, trial.load, trial.freeze, trial.outage, trial.middleware)
+
+
+def _overridden(block: Block, overrides: Overrides) -> Block:
+    """The block with what the command line puts in its place; a wished load replaces every load of the block.
+
+    Users wished beside rates are held back to these, so that both loops are asked for the same.
+    """
+    changed = msgspec.structs.replace(
+        block,
+        stacks=list(overrides.stacks) or block.stacks,
+        requests=list(overrides.requests) or block.requests,
+        middleware=block.middleware if overrides.middleware is None else [list(overrides.middleware)],
+    )
+    if block.connections:
+        return msgspec.structs.replace(changed, connections=list(overrides.connections) or block.connections)
+    if not overrides.users and not overrides.rates_per_s:
+        return changed
+    rates = list(overrides.rates_per_s)
+    return msgspec.structs.replace(
+        changed, users=list(overrides.users), rates_per_s=rates, capacity_shares=[], held_to_per_s=rates
+    )
+
+
+def _loads(block: Block) -> list[Load]:
+    paced = [Paced(users, rate) for users in block.users for rate in block.held_to_per_s]
+    return [
+        *(paced if block.held_to_per_s else map(Closed, block.users)),
+        *map(Open, block.rates_per_s),
+        *(Open(capacity_share=share) for share in block.capacity_shares),
+        *(_connection_load(block, count) for count in block.connections),
+    ]
+
+
+def _connection_load(block: Block, count: int) -> ConnectionLoad:
+    if block.leave_after_s is not None:
+        return Leaving(count, block.leave_after_s, round(block.staying_share * count))
+    return Held(count) if block.max_connections is None else Waves(count, block.max_connections)
+
+
+def _cross(block: Block, profile: Profile, overrides: Overrides) -> list[TrialPlan]:
+    return [
+        TrialPlan(
+            stack=parse_stack(stack),
+            request=parse_request(request),
+            repeat=0,
+            middleware=tuple(middleware),
+            warmup_s=profile.warmup_s,
+            duration_s=overrides.duration_s or profile.duration_s,
+            schedule=overrides.schedule,
+            seed=overrides.seed,
+            freeze=Freeze(*block.freeze) if block.freeze else None,
+            outage=Outage(*block.outage) if block.outage else None,
+            engine=overrides.engine,
+            target=overrides.target,
+            load=load,
+            count_hops=block.count_hops and overrides.target is None,
+        )
+        for request in block.requests
+        for load in _loads(block)
+        for middleware in block.middleware
+        for stack in block.stacks
+    ]
+
+
+def capacity_trials(experiment: Experiment, trials: Sequence[TrialPlan]) -> list[TrialPlan]:
+    """The closed loops that must be measured first, because some rate is a share of what they show."""
+    relative = [trial for trial in trials if isinstance(trial.load, Open) and trial.load.capacity_share is not None]
+    return _once(_capacity_trial(trial, experiment.capacity_users) for trial in relative)
+
+
+def _capacity_trial(trial: TrialPlan, users: int) -> TrialPlan:
+    return replace(trial, load=Closed(users), freeze=None)
+
+
+def resolved(plan: TrialPlan, trials: Iterable[Trial], capacity_users: int) -> TrialPlan:
+    """The plan with its rate, where that is a share of the capacity measured in the trials made so far.
+
+    The capacity is the median throughput over restarts, rounded to three digits with the share. Raises NotRun where
+    none was measured.
+    """
+    if not isinstance(plan.load, Open) or plan.load.capacity_share is None:
+        return plan
+    like = planned_trial(_capacity_trial(plan, capacity_users))
+    found = [
+        trial.throughput_per_s
+        for trial in trials
+        if trial.throughput_per_s
+        and (trial.stack, trial.request, trial.middleware, trial.offered_load)
+        == (like.stack, like.request, like.middleware, like.offered_load)
+    ]
+    if not found:
+        raise NotRun(f"The capacity of {plan.stack.name} was not measured, so its rates are not known.")
+    rate_per_s = plan.load.capacity_share * statistics.median(found)
+    return replace(plan, load=replace(plan.load, rate_per_s=float(f"{rate_per_s:.3g}")))
+
+
+def in_random_order(trials: Sequence[TrialPlan], repeats: int, seed: int) -> list[TrialPlan]:
+    """Every repeat is one pass over all trials, shuffled; the seed gives the same order again."""
+    shuffler = random.Random(seed)
+    ordered = []
+    for repeat in range(repeats):
+        one_pass = [replace(trial, repeat=repeat) for trial in trials]
+        shuffler.shuffle(one_pass)
+        ordered += one_pass
+    return ordered

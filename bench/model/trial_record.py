@@ -1,0 +1,346 @@
+"""One measured trial as data: its verdict, its numbers, and the parts they come in."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from functools import reduce
+from typing import Any, Literal
+
+from bench.model.bounds import Amount, Connections, Count, Encoded, Name, Number, Some, Text, Users, Whole, Width
+from bench.model.load import STORED, Load, Open, load_of
+
+LONGEST_MESSAGE = 4000
+
+Verdict = Literal["ok", "degraded", "invalid", "aborted", "not-run"]
+ANSWERED_EVERY_S = 0.2
+MOST_COLUMNS = 120
+"""Samples and columns of a window, so that a long one still fits into 12 kB of run.json."""
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning and its end where it is longer than LONGEST_MESSAGE: a server may log without end."""
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    half = LONGEST_MESSAGE // 2
+    return f"{text[:half]} [{len(text) - 2 * half:,} characters left out] {text[-half:]}"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a verdict is not plainly `ok`: a code for programs, a sentence for people."""
+
+    code: Name
+    message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", shortened(self.message))
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Percentiles of successful answers, in microseconds."""
+
+    p50: Count
+    p90: Count
+    p99: Count
+    p999: Count
+    max: Count
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that befell the window: when it began, counted from the window's start, and how long it lasted."""
+
+    code: Name
+    at_s: Number
+    for_s: Number
+    message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", shortened(self.message))
+
+
+ASKED_FOR = ("frozen", "database-away")
+"""Events that the experiment itself brings about."""
+
+
+@dataclass(frozen=True)
+class ServerUse:
+    """What the server's process tree used in the window. `cpu_share` 1.0 is one core kept busy."""
+
+    threads_max: Count
+    rss_bytes_max: Count
+    connections_max: Count
+    cpu_share: Number
+    cpu_s: Number
+    processes: Count
+    cpus: list[Count]
+
+
+@dataclass(frozen=True)
+class LoadUse:
+    """What the load processes used in the window; `busiest_share` is that of the one with the most CPU time."""
+
+    cpu_share: Number
+    processes: Count
+    cpus: list[Count]
+    busiest_share: Number = 0.0
+
+
+@dataclass(frozen=True)
+class Hops:
+    """Crossings of one such request between event loop and threads, counted outside of the window."""
+
+    sync_to_async: Count
+    async_to_sync: Count
+
+    @property
+    def both(self) -> int:
+        """To a thread and to a loop together."""
+        return self.sync_to_async + self.async_to_sync
+
+
+@dataclass(frozen=True)
+class MachineUse:
+    """Cores kept busy in the window by whatever is neither server nor load nor lab, and cores lost to the host."""
+
+    other_cores: Number
+    stolen_cores: Number
+    upstream_cores: Number = 0.0
+    database_cores: Number = 0.0
+
+
+@dataclass(frozen=True)
+class DatabaseUse:
+    """The database through a trial: what it was, and connections open on it at most (None: it has none to count).
+
+    `coins_off`: how far the sum over all accounts moved, `payments_lost`: answered as paid and not found there (None
+    where nobody counted the answers). `recovered_us`: from its return until right answers came again, as exactly as
+    these are counted in columns; None where it was not away, or they never came. `errors`: what the lab's log says.
+    """
+
+    vendor: Name
+    connections_max: Count | None
+    coins_off: Whole
+    payments_lost: Count | None = None
+    recovered_us: Count | None = None
+    errors: dict[Text, Count] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HeldResult:
+    """What became of N feeds, opened one after the other, held, told `published` events, and closed.
+
+    `served` had their first event in time, `starved` had none, `lost` were cut while they were held; refused ones are
+    in the trial's `errors`. Threads and memory of the server: before the first feed, while all were held, and some
+    seconds after the last was closed. `delivery_us` counts every event in every feed from the moment it was sent for
+    publishing, `all_delivered_us` the last feed's (median over events). `undelivered` counts those never seen.
+    """
+
+    served: Count
+    starved: Count
+    lost: Count
+    published: Count
+    asked_to_publish: Count
+    undelivered: Count
+    first_byte_us: Latency | None
+    delivery_us: Latency | None
+    all_delivered_us: Count | None
+    threads_before: Count
+    threads_held: Count
+    threads_left: Count
+    rss_before_bytes: Count
+    rss_held_bytes: Count
+    rss_left_bytes: Count
+    rss_per_connection_bytes: Count | None
+
+
+@dataclass(frozen=True)
+class LeavingResult:
+    """What became of N requests whose clients left before the answer; `answered` were too quick for that.
+
+    `ended_in_vain` did all of their work, `cut_short` were cancelled, `never_begun` were dropped before the view.
+    `newcomer_us`: how long a request waited that came when the last had left; None where it was not answered in time.
+    `quiet_s`: until nothing of theirs was being worked on. `cpu_us_per_leaver`: the server's CPU from the last
+    leaving until then, for each of them.
+    """
+
+    left: Count
+    answered: Count
+    ended_in_vain: Whole
+    cut_short: Count
+    never_begun: Count
+    newcomer_us: Count | None
+    quiet_s: Number | None
+    cpu_us_per_leaver: Number
+    stayed: Count = 0
+
+
+@dataclass(frozen=True)
+class WaveResult:
+    """N requests one after the other, each holding what it has. `first_failed` counts from 1; None: none failed.
+
+    `slowest_us` is of right answers. `open_max` connections were open on the database at most while they came and
+    went, `open_left` when all had been answered for a while.
+    """
+
+    answered: Count
+    failed: Count
+    first_failed: Count | None
+    slowest_us: Count | None
+    open_max: Count
+    open_left: Count
+
+
+@dataclass(frozen=True)
+class WavesResult:
+    """Two waves of the same, and how long after them the next request was answered rightly; None: it never was.
+
+    Equally long columns: seconds since the first request, requests in flight then, connections open on the database.
+    `failed_at_s`: when requests were asked that failed.
+    """
+
+    first: WaveResult
+    second: WaveResult
+    recovered_us: Count | None
+    at_s: list[Number] = field(default_factory=list)
+    in_flight: list[Count] = field(default_factory=list)
+    open: list[Count] = field(default_factory=list)
+    failed_at_s: list[Number] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The server through the window: equally long columns, `at_s` counted from the window's start."""
+
+    at_s: list[Number] = field(default_factory=list)
+    cpu_share: list[Number] = field(default_factory=list)
+    rss_bytes: list[Count] = field(default_factory=list)
+    threads: list[Count] = field(default_factory=list)
+    accept_queue: list[Count] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One stack x request x load on a freshly started server. None stands for what was not measured.
+
+    The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate. With
+    `connections` there is no such load: see `held`, `gone` and, of a database that allows `max_connections` and no
+    more, `waves`.
+    `overlaps`: parts of a request wait while others compute, so that it takes the longer of L and S, not their sum.
+    `in_flight_mean` is how many requests were in flight, averaged over the window.
+    `issued` requests belong to the window; in an open loop issued = completed + failed + timed_out + dropped +
+    in_flight, and `completed` counts answers until the end of the drain, of which `throughput_per_s` knows only those
+    inside the window. Latencies of an open loop run from the intended send, `latency_from_send_us` from the actual one;
+    a percentile named in `latency_at_least` is a lower bound, because unanswered requests reach down to it.
+    `commands`: the words of its `server`, its `load` and its `upstream`. In run.json each command stands once, in the
+    run's `commands`, and the trial has `command_names` instead.
+    """
+
+    stack: Name
+    workload: Name
+    parameters: dict[Name, Count]
+    middleware: list[Name]
+    users: Users | None
+    repeat: Count
+    rate_per_s: Amount | None = None
+    capacity_share: Amount | None = None
+    connections: Connections | None = None
+    verdict: Verdict = "not-run"
+    reasons: list[Reason] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    issued: Count = 0
+    carried_in: Count = 0
+    completed: Count = 0
+    failed: Count = 0
+    errors: dict[Text, Count] = field(default_factory=dict)
+    timed_out: Count = 0
+    dropped: Count = 0
+    in_flight: Whole = 0
+    in_flight_oldest_us: Whole = 0
+    in_flight_mean: Number | None = None
+    throughput_per_s: Amount | None = None
+    halves_per_s: list[Amount] | None = None
+    answered: list[Count] = field(default_factory=list)
+    answered_every_s: Width = ANSWERED_EVERY_S
+    latency_us: Latency | None = None
+    latency_from_send_us: Latency | None = None
+    latency_at_least: list[Name] = field(default_factory=list)
+    lateness_us: Latency | None = None
+    io_wait_s: Amount = 0.0
+    overlaps: bool = False
+    slots: Some | None = None
+    limit_per_s: Amount | None = None
+    fraction_of_limit: Amount | None = None
+    limiter: Name | None = None
+    utilisation: dict[Name, Number] = field(default_factory=dict)
+    cpu_us_per_request: Amount | None = None
+    server: ServerUse | None = None
+    load: LoadUse | None = None
+    machine: MachineUse | None = None
+    hops: Hops | None = None
+    held: HeldResult | None = None
+    gone: LeavingResult | None = None
+    waves: WavesResult | None = None
+    database: DatabaseUse | None = None
+    max_connections: Some | None = None
+    warmup_s: Amount = 0.0
+    duration_s: Amount = 0.0
+    started_s: Number = 0.0
+    took_s: Number = 0.0
+    window_at_s: Number | None = None
+    commands: dict[Text, list[Text]] = field(default_factory=dict)
+    samples: Samples = field(default_factory=Samples)
+    histogram: Encoded | None = None
+    histogram_from_send: Encoded | None = None
+
+    @property
+    def request(self) -> str:
+        """The workload with its parameters, as `wait?ms=100`."""
+        query = "&".join(f"{key}={value}" for key, value in self.parameters.items())
+        return self.workload + (f"?{query}" if query else "")
+
+    @property
+    def offered_load(self) -> Load:
+        """The load as one of its kinds; `load` is what the load processes used."""
+        return load_of(*(getattr(self, name) for name in STORED))
+
+    @property
+    def is_open(self) -> bool:
+        """True where requests left on a schedule whatever happened."""
+        return isinstance(self.offered_load, Open)
+
+    @property
+    def load_text(self) -> str:
+        """Return the load in words, such as `100 users`."""
+        return self.offered_load.text
+
+    @property
+    def lower_bounds(self) -> list[str]:
+        """Percentiles that are lower bounds: all where nobody's wait fits into warm-up and window.
+
+        By Little's law each of N users waits N/X in a closed loop without a pause; who was answered earlier was early.
+        """
+        seen_s = self.warmup_s + self.duration_s
+        if self.users and self.throughput_per_s and not self.rate_per_s and self.users / self.throughput_per_s > seen_s:
+            return [field.name for field in fields(Latency)]
+        return self.latency_at_least
+
+    @property
+    def is_measured(self) -> bool:
+        """True where the numbers may be shown; `degraded` ones are shown hollow, with their reasons."""
+        return self.verdict in ("ok", "degraded")
+
+
+def values_of(trials: Iterable[Trial], measure: str) -> list[float]:
+    """The numbers at a dotted path, of the trials that have them. AttributeError where no trial could."""
+    values = (_follow(trial, measure.split(".")) for trial in trials)
+    return [float(value) for value in values if value is not None]
+
+
+def _follow(start: object, path: Sequence[str]) -> Any:
+    return reduce(lambda at, name: None if at is None else getattr(at, name), path, start)
+
+
+def column_s(window_s: float) -> float:
+    """Width of the columns in which answers are counted and the server is sampled, in seconds."""
+    return max(ANSWERED_EVERY_S, window_s / MOST_COLUMNS)

@@ -1,0 +1,286 @@
+"""The workloads as the bench sees them: the URL, the one right answer, and how long a request must wait.
+
+`wait?ms=10` is the notation for a workload with parameters; what is left out has its default.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from bench.base.errors import UsageError, nearest
+from bench.model.stacks import Lab, Stack
+
+Parameters = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What one request does. `io_wait_s` is L, the wait that no amount of CPU can shorten, in a given lab.
+
+    `body` gives the one right answer; None where each answer differs. A `feed` is no JSON but a stream of events.
+    `overlaps`: whether in that lab parts of a request wait while others compute, so that it takes less than L + S.
+    `may_tear`: a bad example, whose payments may be left half done; any other that leaves one makes its trial invalid.
+    """
+
+    name: str
+    does: str
+    body: Callable[[Parameters], bytes] | None
+    io_wait_s: Callable[[Parameters, Lab], float]
+    defaults: Parameters = field(default_factory=dict)
+    in_bare: bool = False
+    needs_upstream: bool = False
+    needs_database: bool = False
+    blocks_loop: bool = False
+    may_tear: bool = False
+    overlaps: Callable[[Lab], bool] = lambda lab: False
+    content_type: str = "application/json"
+
+
+def _no_wait(parameters: Parameters, lab: Lab) -> float:
+    return 0.0
+
+
+def _one_wait(parameters: Parameters, lab: Lab) -> float:
+    return parameters["ms"] / 1000
+
+
+def _fan_out_wait(parameters: Parameters, lab: Lab) -> float:
+    calls_in_a_row = parameters["n"] if lab.views == "sync" else 1
+    return calls_in_a_row * parameters["ms"] / 1000
+
+
+def _feed_wait(parameters: Parameters, lab: Lab) -> float:
+    return (parameters["n"] - 1) * parameters["ms"] / 1000
+
+
+def _in_threads(lab: Lab) -> bool:
+    return True
+
+
+def _gathered(lab: Lab) -> bool:
+    return lab.views == "async"
+
+
+def _waits_in_a_row(parameters: Parameters, lab: Lab) -> float:
+    """Also where they are gathered: the ORM asks one query of a request after the other."""
+    return parameters["n"] * parameters["ms"] / 1000
+
+
+def _json(answer: Callable[[Parameters], dict[str, object]]) -> Callable[[Parameters], bytes]:
+    return lambda parameters: json.dumps(answer(parameters)).encode()
+
+
+@_json
+def _fan_out_answer(parameters: Parameters) -> dict[str, object]:
+    return {"calls": parameters["n"], "waited_ms": parameters["n"] * parameters["ms"]}
+
+
+@_json
+def _first_products(parameters: Parameters) -> dict[str, object]:
+    return {"names": [f"product {pk}" for pk in range(1, parameters["n"] + 1)]}
+
+
+@_json
+def _one_product(parameters: Parameters) -> dict[str, object]:
+    return {"names": ["product 1"] * parameters.get("n", 1)}
+
+
+@_json
+def _paid(parameters: Parameters) -> dict[str, object]:
+    return {"paid": 1}
+
+
+def _ticks(parameters: Parameters) -> bytes:
+    return b"".join(b"event: tick\ndata: %d\n\n" % tick for tick in range(parameters["n"]))
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("hello", "nothing", _json(lambda p: {"message": "hello"}), _no_wait, in_bare=True),
+        Workload(
+            "wait",
+            "sleeps ms milliseconds",
+            _json(lambda p: {"waited_ms": p["ms"]}),
+            _one_wait,
+            {"ms": 100},
+            in_bare=True,
+        ),
+        Workload(
+            "blocking_wait",
+            "sleeps with time.sleep, also in an async view",
+            _json(lambda p: {"waited_ms": p["ms"]}),
+            _one_wait,
+            {"ms": 100},
+            blocks_loop=True,
+        ),
+        Workload(
+            "fan_out",
+            "n upstream calls of ms: one after another in sync code, gathered in async code",
+            _fan_out_answer,
+            _fan_out_wait,
+            {"n": 5, "ms": 100},
+            needs_upstream=True,
+            overlaps=_gathered,
+        ),
+        Workload(
+            "fan_out_threads",
+            "n upstream calls of ms at once, in n threads",
+            _fan_out_answer,
+            _one_wait,
+            {"n": 5, "ms": 100},
+            needs_upstream=True,
+            overlaps=_in_threads,
+        ),
+        Workload(
+            "burn",
+            "ms milliseconds of CPU",
+            _json(lambda p: {"burned_ms": p["ms"]}),
+            _no_wait,
+            {"ms": 10},
+        ),
+        Workload(
+            "feed",
+            "server-sent events: n of them, ms apart, and between them what is published",
+            _ticks,
+            _feed_wait,
+            {"n": 10, "ms": 1000},
+            content_type="text/event-stream",
+        ),
+        Workload(
+            "poll",
+            "answers when something is published, at the latest after ms",
+            _json(lambda p: {"news": None}),
+            _one_wait,
+            {"ms": 100},
+        ),
+        Workload("rows", "one query, n rows", _first_products, _no_wait, {"n": 20}, needs_database=True),
+        Workload("slow_rows", "one query that takes ms", _one_product, _one_wait, {"ms": 100}, needs_database=True),
+        Workload(
+            "crud",
+            "creates, reads, updates and deletes a row: four queries",
+            _json(lambda p: {"read": "created", "saved": "updated", "deleted": 1}),
+            _no_wait,
+            needs_database=True,
+        ),
+        Workload(
+            "gathered",
+            "n queries of ms in one request, gathered in async code",
+            _one_product,
+            _waits_in_a_row,
+            {"n": 5, "ms": 20},
+            needs_database=True,
+        ),
+        Workload(
+            "gathered_threads",
+            "the same in n threads, each with a connection of its own",
+            _one_product,
+            _one_wait,
+            {"n": 5, "ms": 20},
+            needs_database=True,
+            overlaps=_in_threads,
+        ),
+        Workload(
+            "hold",
+            "a query at once, then waits ms for something else",
+            _one_product,
+            _one_wait,
+            {"ms": 100},
+            needs_database=True,
+        ),
+        Workload(
+            "checkout",
+            "a payment: two rows in one transaction, ms between them; in async code one hop",
+            _paid,
+            _one_wait,
+            {"ms": 0},
+            needs_database=True,
+        ),
+        Workload(
+            "checkout_in_halves",
+            "the same without a transaction: a bad example",
+            _paid,
+            _one_wait,
+            {"ms": 0},
+            needs_database=True,
+            may_tear=True,
+        ),
+        Workload(
+            "checkout_across_hops",
+            "the same, in async code with a transaction open across hops: a bad example",
+            _paid,
+            _one_wait,
+            {"ms": 0},
+            needs_database=True,
+            may_tear=True,
+        ),
+        Workload("whoami", "thread, loop and callers inside", None, _no_wait),
+    )
+}
+
+BOUNDS = {"ms": (0, 10_000), "n": (1, 100)}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A workload with its parameters: what every user of a trial asks for."""
+
+    workload: Workload
+    parameters: Parameters
+
+    @property
+    def name(self) -> str:
+        """The notation that `parse_request` reads back."""
+        query = "&".join(f"{key}={value}" for key, value in self.parameters.items())
+        return self.workload.name + (f"?{query}" if query else "")
+
+    @property
+    def path(self) -> str:
+        """Return path and query, such as `/wait?ms=100`."""
+        return "/" + self.name
+
+    @property
+    def body(self) -> bytes | None:
+        """The exact bytes of a right answer; None where each answer differs (whoami)."""
+        return None if self.workload.body is None else self.workload.body(self.parameters)
+
+    def io_wait_s(self, stack: Stack) -> float:
+        """L of this request in that stack, in seconds."""
+        return self.workload.io_wait_s(self.parameters, stack.lab)
+
+    def slots(self, stack: Stack) -> int | None:
+        """W: how many of these requests the stack can have waiting at once; None: no bound."""
+        if self.workload.blocks_loop and stack.lab.interface == "asgi" and stack.lab.views == "async":
+            return stack.budget.processes
+        return stack.request_slots
+
+    def is_answered_by(self, stack: Stack) -> bool:
+        """Return whether the stack's lab has this workload."""
+        return stack.lab.has_workloads and (stack.lab.is_django or self.workload.in_bare)
+
+
+def parse_request(text: str) -> Request:
+    """Read `workload[?name=value&...]`; UsageError where a name is unknown or a value out of bounds."""
+    name, _, query = text.partition("?")
+    workload = WORKLOADS.get(name)
+    if workload is None:
+        raise UsageError(f"Unknown workload {name!r}: {nearest(name, WORKLOADS)}")
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    unknown = [key for key in given if key not in workload.defaults]
+    if unknown:
+        takes = ", ".join(workload.defaults) or "no parameters"
+        raise UsageError(f"Workload {name} has no parameter {unknown[0]!r}: it takes {takes}.")
+    return Request(
+        workload,
+        {key: _number(text, key, given.get(key), default) for key, default in workload.defaults.items()},
+    )
+
+
+def _number(text: str, key: str, given: str | None, default: int) -> int:
+    if given is None:
+        return default
+    low, high = BOUNDS[key]
+    if not (given.isascii() and given.isdigit() and low <= int(given) <= high):
+        raise UsageError(f"{key} in {text!r} must be a whole number from {low} to {high}.")
+    return int(given)

@@ -1,0 +1,110 @@
+"""What a decision asks for on Monday: the server's command, the settings, what to measure, what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.analyse.stack_choice import (
+    MOST_USERS,
+    STOCK,
+    Case,
+    Option,
+    Price,
+    choose,
+    fitting_users,
+    kept_out,
+    options_of,
+    turning_point,
+)
+from bench.show.tables.formatting import number, whole
+
+GUNICORN_CONNECTIONS = 1000
+"""What a gthread worker accepts at once unless it is told otherwise: it has to be more than its threads."""
+MEASURED_USERS = 400
+"""The load that is proposed makes no larger crowd: beyond it the client's own core is what would be measured."""
+
+
+def steps(case: Case, prices: Sequence[Price]) -> str:
+    """What to do, as points of Markdown; where nothing fits, what would have to be otherwise."""
+    options = options_of(case, prices)
+    chosen = choose(options)
+    lines = _ways_out(case, prices, options) if chosen is None else _todo(case, prices, options, chosen)
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _todo(case: Case, prices: Sequence[Price], options: Sequence[Option], chosen: Option) -> list[str]:
+    (price,) = (price for price in prices if price.lab == chosen.lab)
+    return [
+        *(_pool_steps(chosen) if price.is_pool else _loop_steps(case, price, chosen)),
+        f"**Measure** the nearest thing that the lab has, on your machine: `{command_to_measure(case, options)}`. Then "
+        f"put your own numbers of wait and CPU into the sliders.",
+        f"**What would change this:** {_what_would_change(case, prices, options, chosen)}.",
+    ]
+
+
+def _pool_steps(chosen: Option) -> list[str]:
+    threads = chosen.slots or 1
+    room = f" --worker-connections {2 * threads}" if threads >= GUNICORN_CONNECTIONS else ""
+    return [
+        f"**Serve:** `gunicorn --worker-class gthread --threads {threads}{room} mysite.wsgi:application`. With several "
+        f"`--workers` set `--worker-connections {threads}`, or one process takes nearly all connections.",
+        "**Set** `CONN_MAX_AGE = 60`: each thread keeps a connection, so let the database allow as many as there are "
+        "threads in all processes.",
+    ]
+
+
+def _loop_steps(case: Case, price: Price, chosen: Option) -> list[str]:
+    most = fitting_users(case, price)
+    views = "async views for what waits" if chosen.lab == "async_asgi" else "the sync views as they are"
+    hops = (
+        "**Count the hops** of a page with `lab trace --app mysite.asgi:application /`, and look at the middlewares "
+        "that ask for them."
+    )
+    return [
+        f"**Serve** {views}: `uvicorn --limit-concurrency {most} mysite.asgi:application`. So many fit into the "
+        f"memory; to more it answers 503.",
+        f"**Set** `CONN_MAX_AGE = 0` and a pool, `OPTIONS = {{'pool': {{'max_size': ...}}}}`, no larger than your "
+        f"database allows: without one the {case.users:,} in flight may want a connection each.",
+        *([hops] if case.with_seven else []),
+    ]
+
+
+def command_to_measure(case: Case, options: Sequence[Option]) -> str:
+    """`lab run` of the stacks to choose from under the load of the case, as near as the lab comes to it."""
+    stacks = ",".join(option.stack for option in options if option.lab in STOCK)
+    middleware = " --middleware startproject" if case.with_seven else ""
+    request = f"wait?ms={round(1000 * case.wait_s)}" if case.wait_s else "hello"
+    users = min(case.users, MEASURED_USERS)
+    return f"lab run io_wait --stack {stacks} --workload '{request}' --users {users}{middleware}"
+
+
+def _what_would_change(case: Case, prices: Sequence[Price], options: Sequence[Option], chosen: Option) -> str:
+    memory = [
+        f"with {whole(option.memory_bytes / 1e6)} MB `{option.stack}` would answer "
+        f"{number(option.throughput_per_s)} requests/s"
+        for option in kept_out(options)
+    ]
+    return "; ".join([*_another_crowd(case, prices, chosen), *memory]) or "fewer at once, or more memory"
+
+
+def _another_crowd(case: Case, prices: Sequence[Price], chosen: Option) -> list[str]:
+    """From how many users on, or below how many, the rule takes the other door; nothing where memory decides that."""
+    turn = turning_point(case, prices)
+    if turn is None:
+        return [f"no crowd up to {MOST_USERS:,} at once would"]
+    if chosen.slots:
+        return [f"from about {turn:,} at once on the rule takes ASGI"] if turn > case.users else []
+    return [f"below about {turn:,} at once the rule stays with threads behind WSGI"] if turn > 1 else []
+
+
+def _ways_out(case: Case, prices: Sequence[Price], options: Sequence[Option]) -> list[str]:
+    """More memory, or fewer at once, for the stack that comes nearest."""
+    smallest = min((it for it in options if it.lab in STOCK), key=lambda it: it.memory_bytes)
+    leanest = max((it for it in prices if it.lab in STOCK), key=lambda it: fitting_users(case, it))
+    fewer = fitting_users(case, leanest)
+    let_in = (
+        f"**Or let fewer in:** {fewer:,} at once fit with `{leanest.lab}`."
+        if fewer >= 1
+        else f"Fewer at once do not help: at rest `{leanest.lab}` takes {whole(leanest.rest_bytes / 1e6)} MB already."
+    )
+    return [f"**Give the process {whole(smallest.memory_bytes / 1e6)} MB**, which `{smallest.stack}` takes.", let_in]

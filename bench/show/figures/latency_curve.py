@@ -1,0 +1,136 @@
+"""Latency at each percentile, the tail stretched: curves from merged histograms, and the figure of one load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import log10
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy import linspace
+
+from bench.analyse.rows import Row
+from bench.model.histograms import decode_histogram, new_histogram
+from bench.show.figures.axes import End, label_ends, scale_values
+from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.series import Measure, at_load, draw_markers, extremes_of, holes_in, name_of
+from bench.show.figures.stack_style import look_of, styled
+from bench.show.tables.formatting import milliseconds, number
+
+PERCENTILES = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
+NAMES = {50.0: "p50", 90.0: "p90", 99.0: "p99", 99.9: "p999"}
+BEYOND = 5  # answers that must lie beyond the last percentile drawn; fewer say nothing about it
+P99 = Measure("latency_us.p99", 1e-3, "p99, ms", number)
+KEY = "All restarts merged without loss, drawn as far as at least five answers lie beyond. Hollow: degraded."
+CLOSED_KEY = (
+    KEY + " Closed loop: users wait for a slow server and ask it less, so tails read as lower bounds for those who "
+    "do not wait for each other."
+)
+OPEN_KEY = (
+    KEY + " Open loop: counted from the intended send; where requests stayed unanswered, drawn as far as is known."
+)
+
+Curve = Mapping[float, float]
+"""Percentile -> ms, rising."""
+
+
+@styled
+def distributions(rows: Sequence[Row], key: str) -> Picture:
+    """A curve for every stack under one load."""
+    drawn = [row for row in rows if row.measured and row.histogram.get_total_count() >= 2 * BEYOND]
+    curves = [(row, curve) for row in drawn if (curve := curve_of(row))]
+    ends = [end_of_curve(curve, name_of(row, rows), row) for row, curve in curves]
+    loop = "open loop" if rows[0].is_open else "closed loop"
+    figure, (ax,) = new_page(
+        latency_title(rows),
+        f"{rows[0].request} · {loop}, {rows[0].load_text} · latency within which that share of the answers came",
+        labels=[end.text for end in ends],
+        notes=[key, *holes_in(rows)],
+        heading_in=0.12,
+    )
+    scale_percentiles(ax, [curve for _, curve in curves])
+    for row, curve in curves:
+        draw_percentiles(ax, row, curve)
+    label_ends(ax, ends)
+    return figure
+
+
+def latency_title(rows: Sequence[Row]) -> str:
+    """The slowest and the quickest p99."""
+    known = [row for row in rows if row.measured]
+    extremes = list(reversed(extremes_of([row for row in known if row.stands(P99.path)] or known, P99)))
+    if not extremes:
+        return "No latency was measured"
+    texts = [f"{milliseconds(row, 'p99')} ms from {row.stack}" for row in extremes]
+    return f"{at_load(extremes)} 99 of 100 answers come within {', within '.join(texts)}"
+
+
+def curve_of(row: Row, histogram: Any = None) -> Curve:
+    """Percentile -> ms of all restarts, denser towards the tail; empty where too few were answered.
+
+    In an open loop the unanswered count as the slowest, so the curve ends where they begin to matter.
+    """
+    histogram = row.histogram if histogram is None else histogram
+    answered = histogram.get_total_count()
+    asked = answered + (_unanswered(row) if row.is_open else 0)
+    bounds = [at for at, name in NAMES.items() if any(name in trial.latency_at_least for trial in row.measured)]
+    last = min([log10(max(asked, 1) / BEYOND), *(-log10(1 - at / 100) - 1e-9 for at in bounds)])
+    if last <= 0.05:
+        return {}
+    percentiles = {round(100 * (1 - 10**-nines), 6) for nines in linspace(0.02, last, 80)}
+    marks = {mark for mark in PERCENTILES if -log10(1 - mark / 100) <= last}
+    within = {at: at * asked / answered for at in sorted(percentiles | marks) if at * asked <= 100 * answered}
+    values: dict[float, int] = histogram.get_percentile_to_value_dict(sorted(within.values()))
+    return {at: values[share] / 1000 for at, share in within.items()}
+
+
+def _unanswered(row: Row) -> int:
+    return sum(trial.timed_out + trial.dropped + trial.in_flight for trial in row.measured)
+
+
+def merged_from_send(row: Row) -> Any:
+    """The uncorrected latencies of all measured restarts, counted from the actual send."""
+    merged = new_histogram()
+    for trial in row.measured:
+        if trial.histogram_from_send:
+            merged.add(decode_histogram(trial.histogram_from_send))
+    return merged
+
+
+def odds(percentile: float) -> float:
+    """1 in how many answers is slower: on a log axis of this, 90, 99 and 99.9 are equally far apart."""
+    return 1 / (1 - percentile / 100)
+
+
+def end_of_curve(curve: Curve, text: str, row: Row) -> End:
+    """Return where a curve ends, in the axis' units, with its label."""
+    percentile, value_ms = list(curve.items())[-1]
+    return End(odds(percentile), value_ms, text, look_of(row.stack).text_colour)
+
+
+def draw_percentiles(ax: Axes, row: Row, curve: Curve, **how: Any) -> None:
+    """The line, with the row's marker at each named percentile."""
+    look = look_of(row.stack)
+    draw_line(ax, curve, **{"color": look.colour, "linestyle": look.line, **how})
+    marks = [at for at in PERCENTILES if at in curve]
+    draw_markers(ax, row, [odds(at) for at in marks], [curve[at] for at in marks], row.load_text)
+
+
+def draw_line(ax: Axes, curve: Curve, **how: Any) -> None:
+    """Draw a curve on the stretched axis; `how` goes to matplotlib."""
+    ax.plot([odds(at) for at in curve], list(curve.values()), **how)
+
+
+def scale_percentiles(ax: Axes, curves: Sequence[Curve]) -> None:
+    """Scale both axes for these curves: odds of the percentile, and ms, both logarithmic."""
+    last = max((max(curve) for curve in curves), default=99.0)
+    marks = [mark for mark in PERCENTILES if mark <= last]
+    ax.set_xscale("log")
+    ax.set_xlim(1, odds(last) * 1.05)
+    ax.xaxis.set_major_locator(FixedLocator([odds(mark) for mark in marks]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda _, place: f"{marks[place]:g} %" if place is not None else ""))
+    scale_values(ax, [value for curve in curves for value in curve.values()], log=True)
+    ax.set_xlabel("share of answers (the tail is stretched)")
+    ax.set_ylabel("latency, ms")

@@ -1,0 +1,302 @@
+"""The figures of open loops: latency against the load that was asked for, and the two loops at one rate.
+
+In an open loop requests leave on a schedule, and latency counts from the intended send (checklist: intended send,
+dispatch lateness).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from bench.analyse.rows import Row, rows_of
+from bench.model.load import Closed
+from bench.model.run_record import Run
+from bench.show.figures.axes import End, apart, label_ends, scale_values
+from bench.show.figures.latency_curve import (
+    P99,
+    Curve,
+    curve_of,
+    draw_line,
+    draw_percentiles,
+    end_of_curve,
+    merged_from_send,
+    odds,
+    scale_percentiles,
+)
+from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.series import Measure, Series, draw_curve, extremes_of, holes_in, series_of, subtitle_of
+from bench.show.figures.stack_style import PALE, look_of, styled
+from bench.show.figures.timeline import timeline as timeline
+from bench.show.tables.formatting import is_lower_bound, milliseconds, number
+
+P50 = Measure("latency_us.p50", 1e-3, "p50, ms", number)
+UNCORRECTED = Measure("latency_from_send_us.p99", 1e-3, "p99 from the actual send, ms", number)
+USUAL_LOAD = 0.9
+"""The share of capacity that the title speaks of, or the highest one below it."""
+ARROW = 1.45  # an arrow ends at this many times its point
+LOAD_KEY = (
+    "Strong line: p99 from the intended send. Thin: p50. Dashed: p99 of the answered requests alone, from the actual "
+    "send; where it lies on the strong line, the schedule was kept and all were answered. Arrow: at least this, "
+    "because some requests were never answered. Hollow: degraded, left out of the title. Faint dots: single restarts."
+)
+CAPACITY_KEY = "100 %: what the stack answered to a closed loop of many users, in the same run."
+BOTH_KEY = (
+    "All restarts merged without loss, drawn as far as at least five answers lie beyond. From the actual send: what a "
+    "client reports that starts its watch only when it gets to send. Users who wait do not ask while the server is "
+    "slow, so the requests that would have waited are missing from the closed loop. Hollow: degraded."
+)
+
+
+def open_rows_for(run: Run, request: str) -> list[Row]:
+    """The rows of open loops: those at a share of capacity where there are any, else those at a rate."""
+    rows = [row for row in rows_of(run) if row.request == request and row.is_open]
+    shares = [row for row in rows if row.trial.capacity_share is not None]
+    return shares or [row for row in rows if row.trial.rate_per_s]
+
+
+def x_of(row: Row) -> float:
+    """Per cent of capacity, or requests/s."""
+    if row.trial.capacity_share is not None:
+        return 100 * row.trial.capacity_share
+    return row.trial.rate_per_s or 0.0
+
+
+def loads_of(rows: Sequence[Row]) -> list[float]:
+    """Return the loads that occur, rising."""
+    return sorted({x_of(row) for row in rows})
+
+
+@styled
+def latency_against_load(run: Run, request: str) -> Picture:
+    """p50 and p99 of every stack against the rate that was asked for, as a share of its capacity where known."""
+    rows = open_rows_for(run, request)
+    lines = series_of(rows)
+    ends = [end for series in lines for end in _ends(series)]
+    is_share = rows[0].trial.capacity_share is not None
+    figure, (ax,) = new_page(
+        load_title(rows),
+        subtitle_of(rows, "open loop, latency against the load asked for"),
+        labels=[end.text for end in ends],
+        notes=[LOAD_KEY, *([CAPACITY_KEY] if is_share else []), *holes_in(rows)],
+        heading_in=0.12,
+    )
+    _scale_loads(ax, loads_of(rows), is_share)
+    scale_values(ax, _values(rows), log=True)
+    for series in lines:
+        _draw_series(ax, series)
+    ax.set_ylabel("latency, ms")
+    label_ends(ax, ends)
+    return figure
+
+
+def load_title(rows: Sequence[Row]) -> str:
+    """The p99 of each stack near its capacity, beside that at the lowest load, from rows whose number stands."""
+    standing = [row for row in rows if row.measured and row.stands(P99.path) and row.values(P99.path)]
+    if not standing:
+        return "No latency stands at any load: every point carries a reservation"
+    high = _usual_load(standing)
+    chosen = [row for row in standing if x_of(row) == high]
+    chosen = sorted(chosen, key=lambda row: P99.of(row) or 0.0)
+    chosen = chosen if len(chosen) <= 3 else list(reversed(extremes_of(chosen, P99)))
+    texts = [f"{milliseconds(row, 'p99')} ms for {row.stack}{_at_lowest(row, standing)}" for row in chosen]
+    return f"At {chosen[0].load_text} the p99 is {', '.join(texts)}"
+
+
+def _usual_load(rows: Sequence[Row]) -> float:
+    """The highest load at which two stacks can be compared, if there is one; shares up to the usual one."""
+    usual = [row for row in rows if (row.trial.capacity_share or 0.0) <= USUAL_LOAD + 1e-9] or list(rows)
+    counts = {load: sum(x_of(row) == load for row in usual) for load in loads_of(usual)}
+    return max(counts, key=lambda load: (counts[load] > 1, load))
+
+
+def _at_lowest(row: Row, standing: Sequence[Row]) -> str:
+    """What the same stack's p99 was at the lowest load that stands."""
+    own = [other for other in standing if (other.stack, other.middleware) == (row.stack, row.middleware)]
+    lowest = min(own, key=x_of)
+    if lowest is row:
+        return ""
+    load = f"{x_of(lowest):.0f} %" if lowest.trial.capacity_share is not None else f"{x_of(lowest):,.4g}/s"
+    return f" ({milliseconds(lowest, 'p99')} ms at {load})"
+
+
+def _values(rows: Sequence[Row]) -> list[float]:
+    """All that is drawn, so that it fits."""
+    p99s = [value * (ARROW if is_lower_bound(row, "p99") else 1) for row in rows for value in P99.restarts(row)]
+    return [*p99s, *(value for row in rows for measure in (P50, UNCORRECTED) for value in measure.restarts(row))]
+
+
+def _ends(series: Series) -> list[End]:
+    """Where the two lines end: the stack, and in requests/s what its capacity is; the thin one is told apart."""
+    known = [row for row in series.measured if row.values(P99.path)]
+    if not known:
+        return []
+    last, colour = known[-1], series.look.text_colour
+    share, rate = last.trial.capacity_share, last.trial.rate_per_s
+    capacity = f"  (100 % = {number(rate / share)}/s)" if share and rate else ""
+    return [
+        End(x_of(last), P99.of(last) or 0.0, f"p99 {series.name}{capacity}", colour),
+        End(x_of(last), P50.of(last) or 0.0, "p50", colour),
+    ]
+
+
+def _scale_loads(ax: Axes, loads: Sequence[float], is_share: bool) -> None:
+    """Ticks exactly where there are loads; rates logarithmic from a factor of ten on."""
+    low, high = loads[0], loads[-1]
+    if not is_share and high >= 10 * low:
+        ax.set_xscale("log")
+        ax.set_xlim(low / 1.1, high * 1.1)
+    else:
+        pad = 0.05 * (high - low) or 1.0
+        ax.set_xlim(low - pad, high + pad)
+    ax.xaxis.set_major_locator(FixedLocator(loads))
+    ax.xaxis.set_minor_locator(NullLocator())
+    kept = _with_room(ax, loads)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, at: f"{value:,.4g}" if at in kept else ""))
+    ax.set_xlabel("requests/s asked for, in % of the stack's capacity" if is_share else "requests/s asked for")
+    if is_share and low < 100 < high:
+        ax.axvline(100, color=PALE, linewidth=1.0, zorder=1, label="capacity")
+
+
+def _with_room(ax: Axes, loads: Sequence[float]) -> set[int]:
+    """The loads whose labels do not touch."""
+    at_in = [float(ax.transData.transform((load, 1))[0]) / ax.figure.dpi for load in loads]
+    return apart(at_in, 0.34)
+
+
+def _draw_series(ax: Axes, series: Series) -> None:
+    draw_curve(ax, series, P99, x_of)
+    _plain(ax, series, P50, linewidth=0.9, alpha=0.75, label=f"p50-{series.name}")
+    _plain(ax, series, UNCORRECTED, linewidth=1.3, alpha=0.55, linestyle=(0, (2, 2)), label=f"sent-{series.name}")
+    for row in series.measured:
+        if is_lower_bound(row, "p99"):
+            _arrow(ax, row)
+
+
+def _plain(ax: Axes, series: Series, measure: Measure, **how: Any) -> None:
+    values = [measure.of(row) for row in series.rows]
+    known = [np.nan if value is None else value for value in values]
+    ax.plot([x_of(row) for row in series.rows], known, color=series.look.colour, **how)
+
+
+def _arrow(ax: Axes, row: Row) -> None:
+    """Upwards from the point: the percentile is at least this."""
+    x, y, colour = x_of(row), P99.of(row) or 0.0, look_of(row.stack).colour
+    how: dict[str, Any] = {"color": colour, "linewidth": 1.4, "zorder": 3.5, "label": f"at-least-{row.stack}-{x:g}"}
+    ax.plot([x, x], [y, y * ARROW], marker="^", markevery=[1], markersize=5, markeredgewidth=0, **how)
+
+
+class Pair(NamedTuple):
+    """One stack asked for the same rate by a schedule and by users who wait."""
+
+    open: Row
+    closed: Row
+
+
+def loop_pairs(run: Run, request: str) -> list[Pair]:
+    """Each open loop with each closed one that was held to the same rate, where both have numbers."""
+    rows = [row for row in rows_of(run) if row.request == request and row.trial.rate_per_s and row.measured]
+    return [
+        Pair(one, other)
+        for one in rows
+        for other in rows
+        if one.is_open and not other.is_open and _is_same_but_for_the_loop(one, other)
+    ]
+
+
+def telling_pairs(run: Run, request: str) -> list[Pair]:
+    """Of each stack's pairs the one whose p99s differ most."""
+    most: dict[str, Pair] = {}
+    for pair in sorted(loop_pairs(run, request), key=_apartness):
+        most[pair.open.stack] = pair
+    return list(most.values())
+
+
+def _apartness(pair: Pair) -> float:
+    return (P99.of(pair.open) or 0.0) / (P99.of(pair.closed) or 1.0)
+
+
+def _is_same_but_for_the_loop(one: Row, other: Row) -> bool:
+    def alike(row: Row) -> tuple[object, ...]:
+        return (row.stack, row.middleware, row.trial.rate_per_s)
+
+    return alike(one) == alike(other)
+
+
+@styled
+def both_distributions(run: Run, request: str, stack: str | None = None) -> Picture:
+    """Latency at each percentile: the open loop from the intended and from the actual send, and the closed loop.
+
+    Of several pairs the one whose p99s differ most. ValueError where the stack has no two loops at one rate.
+    """
+    pairs = [pair for pair in telling_pairs(run, request) if stack in (None, pair.open.stack)]
+    if not pairs:
+        raise ValueError(f"{request}: no open and closed loop of {stack or 'any stack'} were asked for the same rate.")
+    pair = max(pairs, key=_apartness)
+    curves = {name: curve for name, curve in _curves_of(pair).items() if curve}
+    texts = {name: f"{name}{_p99_text(pair, name)}" for name in curves}
+    ends = [end_of_curve(curves[name], text, pair.open) for name, text in texts.items() if name in (INTENDED, ACTUAL)]
+    figure, (ax,) = new_page(
+        both_title(pair),
+        f"{pair.open.request} · {pair.open.stack} · latency within which that share of the answers came",
+        labels=[end.text for end in ends],
+        notes=[BOTH_KEY],
+        heading_in=0.12,
+    )
+    scale_percentiles(ax, list(curves.values()))
+    for name, curve in curves.items():
+        _draw_loop(ax, pair, name, curve)
+        if name not in (INTENDED, ACTUAL):
+            _name_at_p99(ax, curve, texts[name], pair.closed)
+    label_ends(ax, ends)
+    return figure
+
+
+def _name_at_p99(ax: Axes, curve: Curve, text: str, row: Row) -> None:
+    """The closed loop's label: at its end all lines meet, below its p99 there is none."""
+    at = max(percentile for percentile in curve if percentile <= 99)
+    ax.annotate(
+        text, (odds(at), curve[at]), (8, -10), textcoords="offset points",
+        size=8.5, color=look_of(row.stack).text_colour, ha="left", va="top", parse_math=False,
+    )  # fmt: skip
+
+
+INTENDED, ACTUAL = "open loop, from the intended send", "open loop, from the actual send"
+
+
+def _curves_of(pair: Pair) -> Mapping[str, Curve]:
+    return {
+        INTENDED: curve_of(pair.open),
+        ACTUAL: curve_of(pair.open, merged_from_send(pair.open)),
+        f"closed loop, {Closed(pair.closed.users).text}": curve_of(pair.closed),
+    }
+
+
+def _p99_text(pair: Pair, name: str) -> str:
+    row = pair.open if name in (INTENDED, ACTUAL) else pair.closed
+    return f": p99 {milliseconds(row, 'p99', 'latency_from_send_us' if name == ACTUAL else 'latency_us')} ms"
+
+
+def _draw_loop(ax: Axes, pair: Pair, name: str, curve: Curve) -> None:
+    """One colour, because it is one stack: the loops differ in their line."""
+    if name == INTENDED:
+        draw_percentiles(ax, pair.open, curve, linestyle="-", label=name)
+    elif name == ACTUAL:
+        draw_line(ax, curve, color=look_of(pair.open.stack).text_colour, linestyle=(0, (2, 2)), zorder=3, label=name)
+    else:
+        draw_percentiles(ax, pair.closed, curve, linestyle="-.", label=name)
+
+
+def both_title(pair: Pair) -> str:
+    """The p99 of either loop at the same nominal rate."""
+    events = [event for row in pair for trial in row.measured for event in trial.events]
+    frozen = max((event.for_s for event in events if event.code == "frozen"), default=0.0)
+    rate = f"{pair.open.trial.rate_per_s:,.4g} requests/s"
+    during = f"A server that freezes for {frozen:.1f} s at {rate}" if frozen else f"At {rate}"
+    schedule = f"on a schedule 99 of 100 wait up to {milliseconds(pair.open, 'p99')} ms"
+    users = f"{Closed(pair.closed.users).text} who wait for answers report {milliseconds(pair.closed, 'p99')} ms"
+    return f"{during}: {schedule}; {users}"

@@ -1,0 +1,72 @@
+"""What stands below a table: notes on verdicts, plateaus, what a database refused, where requests went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from bench.analyse.plateaus import Plateau, plateaus_of
+from bench.analyse.rows import Row
+from bench.model.run_record import Run
+from bench.model.trial_record import Trial
+from bench.show.tables.formatting import number
+
+
+def notes_of(rows: Sequence[Row]) -> dict[str, int]:
+    """Every different explanation of a verdict that is not ok, numbered from 1 in the order of the rows."""
+    texts = dict.fromkeys(row.why for row in rows if row.verdict != "ok")
+    return {text: place for place, text in enumerate(texts, start=1)}
+
+
+def plateau_lines(run: Run) -> list[str]:
+    """Each plateau as a sentence, with its limiter."""
+    plateaus = plateaus_of(run)
+    return [f"Plateau: {plateau_name(it, plateaus)}: {_plateau_text(it)}" for it in plateaus]
+
+
+def _plateau_text(plateau: Plateau) -> str:
+    by = f"limited by {plateau.limiter_text}" if plateau.limiter else plateau.limiter_text
+    return f"from {plateau.users_text} users at {number(plateau.throughput_per_s)}/s, {by}"
+
+
+def plateau_name(plateau: Plateau, among: Sequence[Plateau]) -> str:
+    """The stack, with the request where there are several, and the middleware."""
+    request = plateau.request if len({other.request for other in among}) > 1 else ""
+    parts = [plateau.stack, request, "+".join(plateau.middleware)]
+    return ", ".join(filter(None, parts))
+
+
+def refusals_of(rows: Sequence[Row]) -> list[tuple[str, Counter[str]]]:
+    """What the database refused, in the words of the labs' logs: whose row, and how often each error in all."""
+    found = []
+    for row in rows:
+        counts: Counter[str] = Counter()
+        for trial in row.trials:
+            counts.update(trial.database.errors if trial.database else {})
+        if counts:
+            found.append((f"{row.stack}, {row.load_text}", counts))
+    return found
+
+
+def refusal_lines(rows: Sequence[Row]) -> list[str]:
+    """The refusals of each row as a sentence."""
+    return [f"Refused, {whose}: {_counted(counts)}" for whose, counts in refusals_of(rows)]
+
+
+def _counted(counts: Counter[str]) -> str:
+    return "; ".join(f"{error} ({count:,}×)" for error, count in counts.most_common())
+
+
+ACCOUNT: dict[str, Callable[[Trial], int]] = {
+    "issued": lambda trial: trial.issued,
+    "completed": lambda trial: trial.completed,
+    "failed": lambda trial: trial.failed,
+    "timed out": lambda trial: trial.timed_out,
+    "dropped": lambda trial: trial.dropped,
+    "in flight": lambda trial: trial.in_flight,
+}
+
+
+def account_of(row: Row) -> dict[str, int]:
+    """Where the requests of the measured restarts went; in an open loop the others sum up to `issued`."""
+    return {name: sum(map(count, row.measured)) for name, count in ACCOUNT.items()}

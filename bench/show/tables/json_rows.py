@@ -1,0 +1,111 @@
+"""A run as plain data: what its table shows, and its findings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from bench.analyse.findings import findings_of
+from bench.analyse.plateaus import Plateau, plateaus_of
+from bench.analyse.rows import Row, rows_of
+from bench.model import run_json
+from bench.model.run_record import Run
+from bench.show.tables.footnotes import account_of
+
+MEASURES = {
+    "limit_per_s": "limit_per_s",
+    "fraction_of_limit": "fraction_of_limit",
+    "latency_p50_us": "latency_us.p50",
+    "latency_p99_us": "latency_us.p99",
+    "latency_from_send_p50_us": "latency_from_send_us.p50",
+    "latency_from_send_p99_us": "latency_from_send_us.p99",
+    "lateness_p99_us": "lateness_us.p99",
+    "cpu_us_per_request": "cpu_us_per_request",
+    "threads_max": "server.threads_max",
+    "rss_bytes_max": "server.rss_bytes_max",
+    "connections_max": "server.connections_max",
+    "server_cpu_share": "server.cpu_share",
+    "load_cpu_share": "load.cpu_share",
+    "held_served": "held.served",
+    "held_starved": "held.starved",
+    "held_first_byte_p99_us": "held.first_byte_us.p99",
+    "held_all_delivered_us": "held.all_delivered_us",
+    "held_threads": "held.threads_held",
+    "held_threads_left": "held.threads_left",
+    "held_rss_per_connection_bytes": "held.rss_per_connection_bytes",
+    "gone_ended_in_vain": "gone.ended_in_vain",
+    "gone_cut_short": "gone.cut_short",
+    "gone_newcomer_us": "gone.newcomer_us",
+    "gone_cpu_us_per_leaver": "gone.cpu_us_per_leaver",
+    "failed": "failed",
+    "database_connections_max": "database.connections_max",
+    "database_coins_off": "database.coins_off",
+    "database_payments_lost": "database.payments_lost",
+    "database_recovered_us": "database.recovered_us",
+    "waves_first_open_max": "waves.first.open_max",
+    "waves_first_open_left": "waves.first.open_left",
+    "waves_first_failed": "waves.first.failed",
+    "waves_second_failed": "waves.second.failed",
+    "waves_recovered_us": "waves.recovered_us",
+}
+
+
+def to_json(run: Run) -> dict[str, Any]:
+    """The whole run as its run.json has it, and in `rows` what its table shows."""
+    return {**msgspec.json.decode(run_json.to_json(run)), "rows": to_json_rows(run)}
+
+
+def to_json_rows(run: Run) -> list[dict[str, Any]]:
+    """The rows as plain data: medians over restarts, throughput with its interval where there is one."""
+    plateaus = plateaus_of(run)
+    return [_row(row, next((it for it in plateaus if row in it.rows), None)) for row in rows_of(run)]
+
+
+def _row(row: Row, plateau: Plateau | None) -> dict[str, Any]:
+    interval = row.throughput_interval
+    return {
+        "stack": row.stack,
+        "request": row.request,
+        "middleware": list(row.middleware),
+        "users": row.trial.users,
+        "rate_per_s": row.trial.rate_per_s,
+        "capacity_share": row.trial.capacity_share,
+        "connections": row.trial.connections,
+        "max_connections": row.trial.max_connections,
+        "limiter": row.limiter,
+        "plateau": None if plateau is None else _plateau(plateau),
+        "verdict": row.verdict,
+        "restarts": dict(row.verdicts),
+        "reasons": [{"code": it.code, "message": it.message, "restarts": count} for it, count in row.reasons],
+        "throughput_per_s": row.median("throughput_per_s"),
+        "throughput_interval_per_s": None if interval is None else [interval.low, interval.high],
+        **{key: row.median(measure) for key, measure in MEASURES.items()},
+        "latency_at_least": sorted({name for trial in row.measured for name in trial.lower_bounds}),
+        "account": account_of(row),
+        "events": [{"repeat": trial.repeat, **asdict(event)} for trial in row.trials for event in trial.events],
+    }
+
+
+def _plateau(plateau: Plateau) -> dict[str, Any]:
+    return {
+        "users": [row.users for row in plateau.rows],
+        "throughput_per_s": plateau.throughput_per_s,
+        "limiter": plateau.limiter,
+        "used": None if plateau.most_used is None else plateau.most_used[1],
+    }
+
+
+def to_json_findings(run: Run) -> list[dict[str, Any]]:
+    """The findings as plain data."""
+    return [
+        {
+            "says": finding.claim.says,
+            "finding": finding.value,
+            "text": finding.text,
+            "ratio": None if finding.ratio is None else finding.ratio.estimate,
+            "ratio_interval": None if finding.ratio is None else [finding.ratio.low, finding.ratio.high],
+        }
+        for finding in findings_of(run)
+    ]

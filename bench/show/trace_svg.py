@@ -1,0 +1,117 @@
+"""A trace as a figure: its crossings as a sequence of arrows between threads, and beside each where its time went."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+
+from bench.show.figures.layout import Picture, new_page
+from bench.show.figures.stack_style import GREY, INK, PALE, styled
+from bench.trace.inside.model import Hop, Kind, Trace, hops_text, threads_text
+
+ROW_IN = 0.235
+LANES_SHARE = 0.36
+"""Of the left panel: the rest is for what runs there."""
+COLOURS: dict[Kind, str] = {"sync_to_async": "#d55e00", "async_to_sync": "#009e73"}
+PARTS = {
+    "sent_us": ("waited to begin", "#d9c7a3"),
+    "queued_us": ("queued", "#cc79a7"),
+    "worked_us": ("worked", "#0072b2"),
+    "returned_us": ("way back", "#efe3c8"),
+}
+"""What the time of a hop consists of, with the name and the colour of each part."""
+KEY = (
+    "Each arrow is one hop; beside it what runs on the other side. Bars: waited until it began (queued while its "
+    "thread was busy with this request), worked, and waited until the asking side went on. A request's first hop "
+    "starts its thread."
+)
+
+
+@styled
+def picture(trace: Trace, title: str | None = None) -> Picture:
+    """One line for each hop, in the order in which they were asked for."""
+    rows = len(trace.crossings) + 2
+    figure, (lanes, times) = new_page(
+        title or title_of(trace),
+        f"{trace.method} {trace.path} · {trace.application} · one request, time runs downwards",
+        panels=2,
+        panel_in=max(1.6, ROW_IN * rows),
+        left_in=0.55,
+        gap_in=0.3,
+        width_in=10.5,
+        notes=[KEY],
+    )
+    for ax in (lanes, times):
+        ax.set_ylim(rows - 0.5, -0.5)
+        ax.grid(visible=False)
+        ax.spines[["left", "bottom"]].set_visible(False)
+    _draw_lanes(lanes, trace, rows)
+    _draw_times(times, trace)
+    return figure
+
+
+def title_of(trace: Trace) -> str:
+    """The finding: how many hops, on how many threads, and the share of the time that is hand-off."""
+    if not trace.crossings:
+        return f"One request, no hop: all of it ran on one thread, in {trace.took_us / 1000:.1f} ms"
+    return (
+        f"One request, {hops_text(trace.hops)} on {threads_text(trace.threads)}: {trace.handed_off_us / 1000:.1f} of "
+        f"{trace.took_us / 1000:.1f} ms are hand-off"
+    )
+
+
+def _x(lane: int, trace: Trace) -> float:
+    return LANES_SHARE * (lane + 0.5) / len(trace.lanes)
+
+
+def _draw_lanes(ax: Axes, trace: Trace, rows: int) -> None:
+    ax.set_xlim(0, 1)
+    ax.set_xticks([_x(lane, trace) for lane in range(len(trace.lanes))], trace.lanes, size=8.5)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    for lane in range(len(trace.lanes)):
+        ax.axvline(_x(lane, trace), color=INK if lane == 0 else PALE, linewidth=1.2)
+    moments = [0.0, *(hop.asked_us for hop in trace.crossings), trace.took_us]
+    ax.set_yticks(range(rows), [f"{at_us / 1000:.2f}" for at_us in moments], size=7.5, color=GREY)
+    ax.text(-0.01, -1.0, "ms", ha="right", va="center", size=7.5, color=GREY)
+    for row, hop in enumerate(trace.crossings, 1):
+        _draw_hop(ax, trace, hop, row)
+    for row in (0, rows - 1):
+        ax.plot([_x(0, trace)], [row], "o", color=INK, markersize=5, zorder=3)
+    says = "the request arrives", f"{trace.status or 'no answer'}"
+    for row, text in zip((0, rows - 1), says, strict=True):
+        ax.text(LANES_SHARE + 0.02, row, text, va="center", size=8.5, color=INK)
+
+
+def _draw_hop(ax: Axes, trace: Trace, hop: Hop, row: int) -> None:
+    colour = COLOURS[hop.kind]
+    target = hop.lane if hop.to_lane is None else hop.to_lane
+    ax.annotate(
+        "",
+        xy=(_x(target, trace), row),
+        xytext=(_x(hop.lane, trace), row),
+        arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 1},
+    )
+    failed = "" if hop.outcome == "returned" else f" ({hop.outcome})"
+    indent = 0.02 + 0.02 * (hop.parent is not None)
+    ax.text(
+        LANES_SHARE + indent, row, hop.what.replace("<locals>.", "") + failed, va="center", size=8.5, color=colour,
+        clip_on=False, parse_math=False,
+    )  # fmt: skip
+
+
+def _draw_times(ax: Axes, trace: Trace) -> None:
+    ax.set_yticks([])
+    ax.set_xlabel("µs of each hop")
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.spines["bottom"].set_visible(True)
+    for row, hop in enumerate(trace.crossings, 1):
+        left = 0.0
+        for measure, (_, colour) in PARTS.items():
+            span_us = getattr(hop, measure)
+            ax.barh(row, span_us, left=left, height=0.62, color=colour, linewidth=0)
+            left += span_us
+    for measure, (name, colour) in PARTS.items():
+        if measure != "queued_us" or trace.queued_us:
+            ax.barh(-2, 0, color=colour, label=name)
+    if trace.crossings:
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(PARTS), fontsize=8, frameon=False)

@@ -1,0 +1,134 @@
+"""What a server is given in an application's place by `lab trace --serve`: the application, traced.
+
+Each request and each WebSocket leaves a line on standard error, and each request a `Server-Timing` header. For looking,
+never for measuring.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import socketserver
+import sys
+from contextlib import ExitStack
+from functools import cache
+from typing import Any
+from wsgiref import simple_server
+
+from .app_loader import Refused, load
+from .child import observing
+from .sink import OpenHop
+
+SERVED: dict[str, str] = {}
+"""What `main` was given: the application's name, and the folder that it is not to import from."""
+EVALUATES = ("hypercorn",)
+"""Servers that look the application up in a module's dictionary, which knows nothing of `__getattr__`."""
+_WATCHING = ExitStack()
+_ERRORS = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+"""Standard error as it is before the application can close it."""
+
+
+def main() -> None:
+    """Run a server of this interpreter on the application: APP HIDDEN_FOLDER SERVER ARGUMENT ..."""
+    _, app, hides, server, *arguments = sys.argv
+    SERVED.update(app=app, hides=hides)
+    sys.argv[:] = [server, *arguments]
+    if server in EVALUATES:
+        globals()["application"] = traced_application()
+    if server == "wsgiref":
+        serve_wsgi(int(arguments[0]))
+    else:
+        runpy.run_module(server, run_name="__main__", alter_sys=True)
+
+
+def __getattr__(name: str) -> Any:
+    """`application` is loaded when the server asks for it, in the process that serves it."""
+    if name != "application":
+        raise AttributeError(name)
+    return traced_application()
+
+
+@cache
+def traced_application() -> Any:
+    """The application that `main` was given, traced."""
+    try:
+        real = load(SERVED["app"], SERVED["hides"])
+    except Refused as error:
+        sys.exit(f"lab: {error}")
+    from .threads import counting_threads
+    from .wrappers import TracedASGI, TracedWSGI
+
+    _WATCHING.enter_context(observing("best"))
+    _WATCHING.enter_context(counting_threads())
+    if real.interface == "wsgi":
+        return TracedWSGI(real.call, lambda collector: say(request_line(collector)), says_timing=True)
+    return with_lifespan_told(TracedASGI(real.call, lambda collector: say(request_line(collector)), says_timing=True))
+
+
+def with_lifespan_told(application: Any) -> Any:
+    """The same application, which says when it has no lifespan."""
+
+    async def told(scope: Any, receive: Any, send: Any) -> None:
+        has_answered = False
+
+        async def noted(message: Any) -> None:
+            nonlocal has_answered
+            has_answered = True
+            await send(message)
+
+        if scope["type"] != "lifespan":
+            await application(scope, receive, send)
+            return
+        try:
+            await application(scope, receive, noted)
+        finally:
+            if not has_answered:
+                say("The application has no lifespan.")
+
+    return told
+
+
+def say(line: str) -> None:
+    """Write a line to the server's stderr at once."""
+    print(line, file=_ERRORS, flush=True)
+
+
+def request_line(collector: Any) -> str:
+    """What was asked, what was answered, hops, threads, and the parts of its time."""
+    from .middleware import Layers
+    from .model import hops_text, threads_text
+
+    trace = collector.trace("", Layers(), "")
+    parts = [f"{trace.method} {trace.path}", str(trace.status or trace.error or "no answer")]
+    if trace.method == "WEBSOCKET":
+        parts.append(f"consumer on {consumer_thread(collector.hops)}")
+    queued = f", {trace.queued_us / 1000:.2f} ms queued" if trace.queued_us else ""
+    times = f"{trace.handed_off_us / 1000:.2f} of {trace.took_us / 1000:.2f} ms handed off{queued}"
+    return " · ".join([*parts, hops_text(trace.hops), threads_text(trace.threads), times])
+
+
+def consumer_thread(hops: list[OpenHop]) -> str:
+    """Where a socket's consumer runs: a sync one of Channels on the thread that its `dispatch` goes to."""
+    from .callable_names import name_of
+
+    threads = (hop.to_thread for hop in hops if name_of(hop.target).endswith("Consumer.dispatch"))
+    thread = next(filter(None, threads), None)
+    return f"thread {thread.name}" if thread else "the event loop"
+
+
+class _Threaded(socketserver.ThreadingMixIn, simple_server.WSGIServer):
+    """A thread for each request."""
+
+    daemon_threads = True
+
+
+class _Quiet(simple_server.WSGIRequestHandler):
+    def log_message(self, format: str, *words: Any) -> None:
+        """The tracer has a line of its own."""
+
+
+def serve_wsgi(port: int) -> None:
+    """Serve on loopback with the standard library's server: every interpreter has it."""
+    application = traced_application()
+    with simple_server.make_server("127.0.0.1", port, application, _Threaded, _Quiet) as server:
+        server.serve_forever()

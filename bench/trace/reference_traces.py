@@ -1,0 +1,72 @@
+"""The traces that are kept in `results/reference/traces.json`, from which the README's poster and lessons are drawn.
+
+    python -m bench.trace.reference_traces
+
+makes them again, as `scripts/reference` does.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import NamedTuple
+
+from bench.base import files
+from bench.base.console import guarded
+from bench.base.errors import ExitCode
+from bench.model import run_store
+from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
+from bench.trace.inside.model import Trace, from_json
+from bench.trace.tracer import trace_stack
+
+FILE = run_store.REFERENCE / "traces.json"
+
+
+class TraceSpec(NamedTuple):
+    """A stack with its middlewares, and what it is asked."""
+
+    stack: str
+    middleware: tuple[str, ...] = ()
+    request: str = "hello"
+
+
+TRACES = {
+    "poster": TraceSpec("async_asgi@uvicorn", ("startproject",)),
+    "alone": TraceSpec("async_asgi@uvicorn"),
+    "sync inside": TraceSpec("sync_asgi@uvicorn", ("startproject",)),
+    "sync-only outermost": TraceSpec("async_asgi@uvicorn", ("sync_only", "startproject")),
+    "folded": TraceSpec("folded@uvicorn", ("startproject", "sync_only")),
+    "zero hops": TraceSpec("zero_hop@uvicorn", ("startproject",)),
+}
+FEED = "feed?n=4&ms=100"
+FEEDS = {
+    stack: TraceSpec(stack, request=FEED)
+    for stack in (
+        "sync_wsgi@gthread:8",
+        "async_wsgi@gthread:8",
+        "sync_asgi@uvicorn",
+        "async_asgi@uvicorn",
+        "zero_hop@uvicorn",
+    )
+}
+"""The four cells and the one without hops, each asked for a short feed."""
+
+
+def load_trace(name: str) -> Trace:
+    """One of the kept traces."""
+    return from_json(json.loads(FILE.read_text())[name])
+
+
+def main() -> int:
+    """Trace every request of KEPT and FEEDS and write `traces.json`."""
+    found = {
+        name: trace_stack(parse_stack(it.stack), parse_request(it.request), it.middleware).to_json()
+        for name, it in {**TRACES, **FEEDS}.items()
+    }
+    files.write_atomically(FILE, (json.dumps(found, indent=1) + "\n").encode())
+    return ExitCode.FINE
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
