@@ -164,6 +164,16 @@ def test_a_lesson_runs_through_as_it_is_committed_and_shows_another_run_however_
         assert_shows_another_run(source, found.again)
 
 
+def test_a_notebook_that_says_something_else_or_is_not_there_is_stale(tmp_path: Path) -> None:
+    source = Path(shutil.copy(SOURCES[0], tmp_path))
+    assert not build_notebooks.is_fresh(source, committed)
+    shutil.copy(SOURCES[0].with_suffix(".ipynb"), tmp_path)
+    assert build_notebooks.is_fresh(source, committed)
+    changed = committed(source)
+    changed.cells[-1].source += "!"
+    assert not build_notebooks.is_fresh(source, lambda source: changed)
+
+
 def assert_takes_a_minute_at_most(said: str) -> None:
     """The live cell, as it says itself."""
     (takes,) = re.findall(r"on your machine, in about (\d+ s|half a minute)", said)
