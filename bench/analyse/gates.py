@@ -3,7 +3,7 @@
 Locust's exit status is not asked: it is 0 also when a worker was killed or every connection refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bench.analyse.stats import halves_differ, littles_law_error, littles_law_noise
 from bench.analyse.utilisation import CLIENT_FULL, ceiling_per_s, least_s
@@ -40,6 +40,36 @@ def judge(
         return "invalid", invalid
     degraded = [*_answer_checks(trial, mean_latency_s), *_load_checks(trial), *_machine_checks(trial)]
     return ("degraded" if degraded else "ok"), degraded
+
+
+def judge_connections(
+    trial: Trial, *, shortest_s: float | None, missed_a_phase: bool, driver_shares: Mapping[str, float]
+) -> tuple[Verdict, list[Reason]]:
+    """As `judge`, for a trial of connections.
+
+    `shortest_s`: the shortest time of a right answer, where it was kept. `missed_a_phase`: a phase began while the lab
+    was held up. `driver_shares`: of its core that the driver used in the phases whose delays are measured.
+    """
+    invalid = list(_invalid_connections(trial, shortest_s)) or list(
+        reasons_of(trial, "lab-gap") if missed_a_phase else ()
+    )
+    if invalid:
+        return "invalid", invalid
+    degraded = [
+        Reason("client-limited", f"The driver used {share:.0%} of its core while {phase}: delays are its own.")
+        for phase, share in driver_shares.items()
+        if share > CLIENT_FULL
+    ]
+    degraded += _machine_checks(trial)
+    return ("degraded" if degraded else "ok"), degraded
+
+
+def _invalid_connections(trial: Trial, shortest_s: float | None) -> Iterator[Reason]:
+    if trial.held and trial.held.served + trial.held.starved + trial.failed != trial.connections:
+        yield Reason("accounting", "Some feeds are missing from the driver's accounting.")
+    yield from torn(trial)
+    if is_too_early(trial, shortest_s):
+        yield too_early(trial, shortest_s or 0.0)
 
 
 def _invalidating(trial: Trial, lost: int, shortest_s: float | None) -> Iterator[Reason]:

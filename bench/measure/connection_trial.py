@@ -19,9 +19,8 @@ from typing import Any
 import psutil
 
 from bench.analyse import gates
-from bench.analyse.gates import MAX_OTHER_CORES, TrialInvalid
+from bench.analyse.gates import TrialInvalid
 from bench.analyse.stats import median_of
-from bench.analyse.utilisation import CLIENT_FULL
 from bench.measure import preflight, process_usage, stalls
 from bench.measure.contract import PROBED_WITHIN_S, check_contract
 from bench.measure.cpu_placement import CpuPlan
@@ -32,12 +31,13 @@ from bench.measure.processes import Process, start
 from bench.measure.readiness import RunningServer
 from bench.measure.services import Services
 from bench.measure.strategy import Strategy
+from bench.measure.trial_metrics import machine_use
 from bench.measure.wave_metrics import wave_metrics_of
 from bench.model import trial_record
 from bench.model.histograms import decode_histogram, latency_of
 from bench.model.load import ConnectionLoad, Held, Leaving, Waves
 from bench.model.trial_plan import CHECKOUTS, TrialPlan
-from bench.model.trial_record import LeavingResult, LoadUse, MachineUse, Reason, ServerUse, Trial
+from bench.model.trial_record import LeavingResult, LoadUse, ServerUse, Trial
 from bench.model.workloads import parse_request
 
 LOOK_EVERY_S = 0.05
@@ -94,10 +94,6 @@ class ConnectionEvidence:
         """The last reading before the phase began."""
         began_s = self.wrote["phases"][phase]
         return [self.server[0], *(reading for reading in self.server if reading.at_s <= began_s)][-1]
-
-    def length_s(self, phase: str, until: str) -> float:
-        """Return the seconds from the beginning of one phase to that of another. Raises KeyError for unknown names."""
-        return float(self.wrote["phases"][until] - self.wrote["phases"][phase])
 
 
 @dataclass(frozen=True)
@@ -221,7 +217,6 @@ def _require_alive(server: RunningServer, driver: Process | None, deadline_s: fl
 def _with_numbers(trial: Trial, plan: TrialPlan, seen: ConnectionEvidence, where: CpuPlan) -> Trial:
     first, last = seen.ours[0], seen.ours[-1]
     took_s = last.at_s - first.at_s
-    others = (last.machine_s - first.machine_s - last.cpu_s + first.cpu_s) / took_s
     cpu_s = sum(seen.wrote["cpu_s"].values())
     return replace(
         trial,
@@ -238,7 +233,7 @@ def _with_numbers(trial: Trial, plan: TrialPlan, seen: ConnectionEvidence, where
             cpus=where.server,
         ),
         load=LoadUse(cpu_share=cpu_s / took_s, processes=1, cpus=where.load, busiest_share=cpu_s / took_s),
-        machine=MachineUse(round(max(0.0, others), 3), round((last.stolen_s - first.stolen_s) / took_s, 3)),
+        machine=machine_use(first, last),
         samples=process_usage.samples_of(seen.server, seen.before.at_s),
         events=stalls.lab_gaps(within(seen.held_up, seen.before.at_s, seen.after.at_s)),
         duration_s=took_s,
@@ -304,55 +299,33 @@ def _begun(wrote: dict[str, Any]) -> int:
 
 
 def _judge(trial: Trial, seen: ConnectionEvidence) -> Trial:
-    """`invalid` where the books do not balance, `degraded` where something else than the server made a number."""
-    if trial.held and trial.held.served + trial.held.starved + trial.failed != trial.connections:
-        missing = Reason("accounting", "Some feeds are missing from the driver's books.")
-        return replace(trial, verdict="invalid", reasons=[missing], held=None)
-    if torn := list(gates.torn(trial)):
-        return replace(trial, verdict="invalid", reasons=torn)
-    shortest_s = _shortest_s(seen)
-    if gates.is_too_early(trial, shortest_s):
-        return replace(trial, verdict="invalid", reasons=[gates.too_early(trial, shortest_s or 0.0)], waves=None)
-    reasons = list(_reservations(trial, seen))
-    if _missed_a_phase(seen):
-        reasons = list(gates.reasons_of(trial, "lab-gap"))
-        return replace(trial, verdict="invalid", reasons=reasons, held=None, gone=None, waves=None)
-    return replace(trial, verdict="degraded" if reasons else "ok", reasons=reasons)
+    verdict, reasons = gates.judge_connections(
+        trial,
+        shortest_s=_shortest_s(seen),
+        missed_a_phase=_missed_a_phase(seen),
+        driver_shares=_driver_shares(seen) if trial.held else {},
+    )
+    judged = replace(trial, verdict=verdict, reasons=reasons)
+    return replace(judged, held=None, gone=None, waves=None) if verdict == "invalid" else judged
 
 
 def _missed_a_phase(seen: ConnectionEvidence) -> bool:
-    """Whether a phase began while the lab was held up: then what the server had just before it was not read."""
+    """True where a phase began while the lab was held up: then what the server had just before it was not read."""
     began_s = seen.wrote.get("phases", {}).values()
     return any(since_s < at_s < until_s for since_s, until_s in seen.held_up for at_s in began_s)
 
 
 def _shortest_s(seen: ConnectionEvidence) -> float | None:
-    """Of the right answers in waves, in seconds; of others no single time is kept."""
-    asked = [one for wave in seen.wrote.get("waves", []) for one in wave]
-    return min((one["ended_s"] - one["began_s"] for one in asked if not one["error"]), default=None)
+    """The shortest time of a right answer in waves, in seconds; for other loads no single time is kept."""
+    requests = [one for wave in seen.wrote.get("waves", []) for one in wave]
+    return min((one["ended_s"] - one["began_s"] for one in requests if not one["error"]), default=None)
 
 
-def _reservations(trial: Trial, seen: ConnectionEvidence) -> Iterator[Reason]:
-    yield from _of_the_driver(seen, trial.held)
-    yield from gates.reasons_of(trial, "lab-gap")
-    if trial.server and trial.load and not set(trial.server.cpus).isdisjoint(trial.load.cpus):
-        yield Reason("shared-cores", "Server and load had to share a core.")
-    if trial.machine and trial.machine.other_cores + trial.machine.stolen_cores > MAX_OTHER_CORES:
-        yield Reason("other-load", f"Other programs kept {trial.machine.other_cores:.1f} cores busy meanwhile.")
-
-
-def _of_the_driver(seen: ConnectionEvidence, held: trial_record.HeldResult | None) -> Iterator[Reason]:
-    """Where the driver's own CPU could have made the delays (checklist: client headroom)."""
-    if held is None:
-        return
-    cpu_s: dict[str, float] = seen.wrote["cpu_s"]
-    told_s: Sequence[float] = seen.wrote["all_delivered_s"]
-    shares = {
-        "opening": cpu_s["opening"] / seen.length_s("opening", "holding"),
-        "publishing": cpu_s["publishing"] / sum(told_s) if sum(told_s) > 0 else 0.0,
+def _driver_shares(seen: ConnectionEvidence) -> dict[str, float]:
+    """The share of its core that the driver used while it opened feeds, and while it published."""
+    cpu_s, phases = seen.wrote["cpu_s"], seen.wrote["phases"]
+    delivered_s = sum(seen.wrote["all_delivered_s"])
+    return {
+        "opening": cpu_s["opening"] / (phases["holding"] - phases["opening"]),
+        "publishing": cpu_s["publishing"] / delivered_s if delivered_s > 0 else 0.0,
     }
-    for phase, share in shares.items():
-        if share > CLIENT_FULL:
-            yield Reason(
-                "client-limited", f"The driver used {share:.0%} of its core while {phase}: delays are its own."
-            )

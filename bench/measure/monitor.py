@@ -3,9 +3,10 @@
 import math
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 import psutil
@@ -13,7 +14,6 @@ import psutil
 from bench.analyse.gates import TrialInvalid
 from bench.base.errors import NotRun
 from bench.measure import process_usage
-from bench.measure.database.database import Database
 from bench.measure.load.launcher import DRAIN_S, RunningLoad
 from bench.measure.load.recording import Recording, Stretch, merge
 from bench.measure.processes import has_ended
@@ -67,17 +67,21 @@ class WindowEvidence:
         steps = self.recording.histogram if from_send is None else from_send
         return next((step.value_iterated_to / 1e6 for step in steps.get_recorded_iterator()), None)
 
-    @property
-    def other_cores(self) -> float:
-        """Cores that other programs than server, load and lab kept busy in the window."""
-        first, last = self.ours[0], self.ours[-1]
-        return max(0.0, (last.machine_s - first.machine_s - last.cpu_s + first.cpu_s) / (last.at_s - first.at_s))
 
-    @property
-    def stolen_cores(self) -> float:
-        """Cores that the host of this machine gave to others."""
-        first, last = self.ours[0], self.ours[-1]
-        return (last.stolen_s - first.stolen_s) / (last.at_s - first.at_s)
+@dataclass
+class Disturbance:
+    """What the experiment does to a service in the window: it begins `at_s` after the start and lasts `for_s`.
+
+    With `for_s` 0 it does not end. `began_s` is monotonic time.
+    """
+
+    at_s: float
+    for_s: float
+    begin: Callable[[], None]
+    end: Callable[[], None]
+    code: str
+    message: str
+    began_s: float | None = None
 
 
 class WindowRunner:
@@ -87,19 +91,19 @@ class WindowRunner:
         self,
         server: RunningServer | None,
         load: RunningLoad,
-        needs: Services,
+        services: Services,
         freeze: Freeze | None = None,
         outage: Outage | None = None,
     ) -> None:
-        self.server, self.load, self.freeze, self.outage = server, load, freeze, outage
-        self.upstream, self.database = needs.upstream, needs.database
+        self.server, self.load = server, load
+        self.upstream, self.database = services.upstream, services.database
+        self.disturbances = [*self._freezes(freeze), *self._outages(outage)]
         self.open: list[int] = []
-        self.stopped_at_s: float | None = None
+        self.database_is_away = False
         self.ended: process_usage.Reading | None = None
         self.start_s = 0.0
         self.events: list[Event] = []
         self.members: list[psutil.Process] = []
-        self.frozen_at_s: float | None = None
         self.looked_s = time.monotonic()
         self.held_up: list[Stretch] = []
         self.all_there = True
@@ -195,10 +199,8 @@ class WindowRunner:
         lost = self.load.lost_process()
         if lost:
             raise TrialInvalid("load-lost", lost[0].upper() + lost[1:])
-        if self.freeze:
-            self._freeze_and_thaw(self.freeze)
-        if self.outage and self.database and self.start_s:
-            self._stop_and_start(self.outage, self.database)
+        if self.start_s:
+            self._disturb()
 
     def _note_look(self) -> None:
         """Note a long time without a look."""
@@ -209,7 +211,7 @@ class WindowRunner:
 
     def _look_at_database(self) -> None:
         """Count the connections open on the database, unless it is stopped."""
-        if self.database and self.stopped_at_s is None and (count := self.database.connections()) is not None:
+        if self.database and not self.database_is_away and (count := self.database.connections()) is not None:
             self.open.append(count)
 
     def _database_read(self) -> process_usage.Reading:
@@ -217,17 +219,40 @@ class WindowRunner:
         reading = process_usage.read_with_ended(self.database.family() if self.database else [])
         return process_usage.together(reading, self.ended) if self.ended else reading
 
-    def _stop_and_start(self, outage: Outage, database: Database) -> None:
-        into_s = time.monotonic() - self.start_s
-        if self.stopped_at_s is None and outage.at_s <= into_s:
-            self.stopped_at_s, self.ended = time.monotonic(), self._database_read()
-            database.stop()
-            self.looked_s = time.monotonic()  # stopping it kept us busy
-        elif self.stopped_at_s and time.monotonic() - self.stopped_at_s >= outage.for_s:
-            database.start()
-            self.looked_s = time.monotonic()
-            away_s, self.stopped_at_s, self.outage = time.monotonic() - self.stopped_at_s, None, None
-            self._note("database-away", "The database was stopped, as the experiment asks,", away_s)
+    def _disturb(self) -> None:
+        """Begin and end what the experiment asks for, when it is time."""
+        for each in list(self.disturbances):
+            now_s = time.monotonic()
+            if each.began_s is None and now_s - self.start_s >= each.at_s:
+                each.began_s = now_s
+                each.begin()
+            elif each.began_s and each.for_s and now_s - each.began_s >= each.for_s:
+                each.end()
+                self.disturbances.remove(each)
+                self._note(each.code, each.message, time.monotonic() - each.began_s)
+            else:
+                continue
+            self.looked_s = time.monotonic()  # it kept us busy
+
+    def _freezes(self, freeze: Freeze | None) -> Iterator[Disturbance]:
+        if freeze:
+            pause, resume = (partial(self._signal, number) for number in (signal.SIGSTOP, signal.SIGCONT))
+            yield Disturbance(*freeze, pause, resume, "frozen", "The server was frozen, as the experiment asks,")
+
+    def _outages(self, outage: Outage | None) -> Iterator[Disturbance]:
+        if outage and self.database:
+            message = "The database was stopped, as the experiment asks,"
+            yield Disturbance(*outage, self._stop_database, self._start_database, "database-away", message)
+
+    def _stop_database(self) -> None:
+        assert self.database
+        self.ended, self.database_is_away = self._database_read(), True
+        self.database.stop()
+
+    def _start_database(self) -> None:
+        assert self.database
+        self.database.start()
+        self.database_is_away = False
 
     def _look_at_members(self) -> None:
         """Note processes of the server that have ended. This takes longer than a look, and is done less often."""
@@ -270,16 +295,6 @@ class WindowRunner:
         step_s = time.time() - time.monotonic() - wall_ahead_s
         if abs(step_s) > CLOCK_STEP_S:
             self._note("clock-stepped", f"The wall clock moved by {step_s:,.0f} s; no number uses it. Seen", 0.0)
-
-    def _freeze_and_thaw(self, freeze: Freeze) -> None:
-        into_s = time.monotonic() - self.start_s
-        if self.frozen_at_s is None and self.members and self.start_s and freeze.at_s <= into_s:
-            self.frozen_at_s = time.monotonic()
-            self._signal(signal.SIGSTOP)
-        elif self.frozen_at_s and freeze.for_s and time.monotonic() - self.frozen_at_s >= freeze.for_s:
-            self._signal(signal.SIGCONT)
-            self._note("frozen", "The server was frozen, as the experiment asks,", time.monotonic() - self.frozen_at_s)
-            self.freeze = None
 
     def _signal(self, number: signal.Signals) -> None:
         for member in self.members:

@@ -108,12 +108,17 @@ def _machine_use(seen: WindowEvidence) -> MachineUse | None:
     """None where the load had ended before the last reading: its CPU time would count as another program's."""
     if not seen.all_there:
         return None
-    return MachineUse(
-        other_cores=round(seen.other_cores, 3),
-        stolen_cores=round(seen.stolen_cores, 3),
-        upstream_cores=round(process_usage.cpu_share(seen.upstream[0], seen.upstream[-1]), 3),
-        database_cores=round(process_usage.cpu_share(seen.database[0], seen.database[-1]), 3),
+    upstream, database = (
+        round(process_usage.cpu_share(each[0], each[-1]), 3) for each in (seen.upstream, seen.database)
     )
+    return replace(machine_use(seen.ours[0], seen.ours[-1]), upstream_cores=upstream, database_cores=database)
+
+
+def machine_use(first: process_usage.Reading, last: process_usage.Reading) -> MachineUse:
+    """Cores that were busy with other programs between two readings of all our processes, or kept by the host."""
+    took_s = last.at_s - first.at_s
+    others = (last.machine_s - first.machine_s - last.cpu_s + first.cpu_s) / took_s
+    return MachineUse(round(max(0.0, others), 3), round((last.stolen_s - first.stolen_s) / took_s, 3))
 
 
 def _latencies(trial: Trial, recorded: Recording) -> Trial:

@@ -36,49 +36,57 @@ class Overrides:
 
 
 def trials_of(experiment: Experiment, profile_name: str, overrides: Overrides) -> list[TrialPlan]:
-    """All trials of one repeat, in the order of the file, each once."""
+    """Return all trials of one repeat, in the order of the file, each once.
+
+    Raises UsageError where the overrides do not fit the experiment.
+    """
     profile = profile_of(experiment, profile_name)
     blocks = [block for block in experiment.matrix if profile_name in block.profiles]
     crossed = [plan for block in blocks for plan in _cross(_overridden(block, overrides), profile, overrides)]
-    if overrides.engine.is_distributed and not all(isinstance(plan.load, Closed | Paced) for plan in crossed):
-        raise UsageError(
-            "An open loop is made by one process: leave out --load-processes and --expect-workers, or give --users."
-        )
-    on_connections = [plan for plan in crossed if isinstance(plan.load, ConnectionLoad)]
-    if overrides.connections and not on_connections:
-        raise UsageError("This experiment holds no connections: leave out --connections, or run `held` or `gone`.")
-    if on_connections and (overrides.users or overrides.rates_per_s or overrides.target):
-        raise UsageError(
-            "This experiment is about connections: give --connections, and neither users, rates nor target."
-        )
-    if any(plan.request.workload.name not in ABOUT[type(plan.load)] for plan in on_connections):
-        raise UsageError(
-            "Held are feeds, such as --workload 'feed?n=100&ms=10000'; left is `wait`, `burn` or a checkout; "
-            "`hold` comes in waves."
-        )
     answerable = [plan for plan in _once(crossed) if plan.request.is_answered_by(plan.stack)]
-    if not answerable:
-        raise UsageError(
-            "None of these stacks answers that workload: bare callables answer hello and wait only, live_preview and "
-            "traps none."
-        )
+    for sentence, holds in _refusals(crossed, answerable, overrides).items():
+        if holds:
+            raise UsageError(sentence)
     return answerable
 
 
+def _refusals(crossed: Sequence[TrialPlan], answerable: Sequence[TrialPlan], overrides: Overrides) -> dict[str, object]:
+    """What can be wrong with the overrides, as a sentence, and whether it is."""
+    by_connections = [plan for plan in crossed if isinstance(plan.load, ConnectionLoad)]
+    is_closed = all(isinstance(plan.load, Closed | Paced) for plan in crossed)
+    return {
+        "An open loop is made by one process: leave out --load-processes and --expect-workers, or give --users.": (
+            overrides.engine.is_distributed and not is_closed
+        ),
+        "This experiment holds no connections: leave out --connections, or run `held` or `gone`.": (
+            overrides.connections and not by_connections
+        ),
+        "This experiment is about connections: give --connections, and neither users, rates nor target.": (
+            by_connections and (overrides.users or overrides.rates_per_s or overrides.target)
+        ),
+        "Only feeds can be held, such as --workload 'feed?n=100&ms=10000'. Clients can leave `wait`, `burn` and the "
+        "checkouts. Only `hold` comes in waves.": (
+            any(plan.request.workload.name not in ABOUT[type(plan.load)] for plan in by_connections)
+        ),
+        "None of these stacks answers that workload: bare callables answer hello and wait only, live_preview and "
+        "traps none.": not answerable,
+    }
+
+
 def _once(trials: Iterable[TrialPlan]) -> list[TrialPlan]:
-    """Each different trial once."""
+    """Leave out trials that are the same as an earlier one."""
     return list({identity_of(trial): trial for trial in trials}.values())
 
 
 def identity_of(trial: TrialPlan) -> tuple[object, ...]:
-    """What makes a trial the same as another."""
+    """What two trials have in common if they are the same."""
     return (trial.stack.name, trial.request.name, trial.load, trial.freeze, trial.outage, trial.middleware)
 
 
 def _overridden(block: Block, overrides: Overrides) -> Block:
-    """The block with what the command line puts in its place; a wished load replaces every load of the block.
+    """Return the block with the overrides in its place; an overriding load replaces every load of the block.
 
-    Users wished beside rates are held back to these, so that both loops are asked for the same.
+    Users given beside rates are held back to these rates, so that both loops ask for the same.
     """
     changed = msgspec.structs.replace(
         block,
@@ -138,7 +146,7 @@ def _cross(block: Block, profile: Profile, overrides: Overrides) -> list[TrialPl
 
 
 def capacity_trials(experiment: Experiment, trials: Sequence[TrialPlan]) -> list[TrialPlan]:
-    """The closed loops that must be measured first, because some rate is a share of what they show."""
+    """The closed loops that must be measured first: some rates are shares of their throughput."""
     relative = [trial for trial in trials if isinstance(trial.load, Open) and trial.load.capacity_share is not None]
     return _once(_capacity_trial(trial, experiment.capacity_users) for trial in relative)
 
@@ -148,7 +156,7 @@ def _capacity_trial(trial: TrialPlan, users: int) -> TrialPlan:
 
 
 def resolved(plan: TrialPlan, trials: Iterable[Trial], capacity_users: int) -> TrialPlan:
-    """The plan with its rate, where that is a share of the capacity measured in the trials made so far.
+    """Return the plan with its rate, where that is a share of the capacity measured in the trials so far.
 
     The capacity is the median throughput over restarts, rounded to three digits with the share. Raises NotRun where
     none was measured.
@@ -170,7 +178,7 @@ def resolved(plan: TrialPlan, trials: Iterable[Trial], capacity_users: int) -> T
 
 
 def in_random_order(trials: Sequence[TrialPlan], repeats: int, seed: int) -> list[TrialPlan]:
-    """Every repeat is one pass over all trials, shuffled; the seed gives the same order again."""
+    """Return one shuffled pass over all trials for each repeat; the same seed gives the same order."""
     shuffler = random.Random(seed)
     ordered = []
     for repeat in range(repeats):

@@ -25,7 +25,7 @@ from bench.model.run_record import Assertion
 from bench.model.stacks import parse_stack
 from bench.model.tests import runs
 from bench.model.trial_plan import TrialPlan, planned_trial
-from bench.model.trial_record import Trial
+from bench.model.trial_record import ServerUse, Trial
 from bench.model.workloads import parse_request
 from bench.show.figures import catalogue
 from bench.show.tables.columns import columns_of
@@ -168,24 +168,27 @@ def test_more_connections_than_descriptors_are_refused_before_the_start(monkeypa
 
 A_TRIAL = replace(
     planned_trial(planned("zero_hop@uvicorn", 5)),
+    server=ServerUse(5, 0, 5, 0.1, 0.1, 1, [0]),
     held=trial_record.HeldResult(5, 0, 0, 5, 5, 0, None, None, None, 5, 5, 5, 0, 0, 0, None),
 )
+PHASES = {"opening": 0.0, "holding": 1.0, "publishing": 2.0, "closing": 3.0}
 
 
 def test_books_that_do_not_balance_give_no_numbers() -> None:
-    seen = connection_trial.ConnectionEvidence([], [], {"cpu_s": {}, "all_delivered_s": []})
+    seen = connection_trial.ConnectionEvidence(
+        [], [], {"cpu_s": {"opening": 0.0, "publishing": 0.0}, "all_delivered_s": [], "phases": PHASES}
+    )
     short = connection_trial._judge(replace(A_TRIAL, held=replace(held_in(A_TRIAL), served=4)), seen)
     assert (short.verdict, short.held) == ("invalid", None)
 
 
 def test_a_driver_out_of_breath_is_told_and_touches_delays_only() -> None:
-    phases = {"opening": 0.0, "holding": 1.0, "publishing": 2.0, "closing": 3.0}
     busy = {"opening": 0.9, "holding": 0.0, "publishing": 0.1}
-    seen = connection_trial.ConnectionEvidence([], [], {"cpu_s": busy, "all_delivered_s": [1.0], "phases": phases})
-    reasons = list(connection_trial._of_the_driver(seen, A_TRIAL.held))
+    seen = connection_trial.ConnectionEvidence([], [], {"cpu_s": busy, "all_delivered_s": [1.0], "phases": PHASES})
+    limited = connection_trial._judge(A_TRIAL, seen)
+    reasons = limited.reasons
     assert [reason.code for reason in reasons] == ["client-limited"]
     assert "90%" in reasons[0].message
-    limited = replace(A_TRIAL, verdict="degraded", reasons=reasons)
     assert not is_usable(limited, "held.delivery_us.p50")
     assert is_usable(limited, "held.threads_held")
 

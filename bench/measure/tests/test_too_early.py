@@ -17,7 +17,7 @@ from bench.measure.trial import run_trial
 from bench.model.load import Closed, Paced, Waves
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import planned_trial
-from bench.model.trial_record import Trial
+from bench.model.trial_record import ServerUse, Trial
 from bench.model.workloads import parse_request
 
 HELD = {"load": Paced(5, 40.0)}
@@ -110,8 +110,10 @@ def test_an_answer_in_a_wave_has_to_wait_too(first_ms: int, verdict: str) -> Non
     plan = planned(request="hold?ms=100", load=Waves(2, 10))
     asked = [{"began_s": 1.0, "ended_s": 1.0 + ms / 1000, "error": ""} for ms in (first_ms, 130)]
     failed = {"began_s": 1.0, "ended_s": 1.01, "error": "status 500"}
+    ours = ServerUse(1, 0, 2, 0.1, 0.1, 1, [0])
     trial = connection_trial._judge(
-        planned_trial(plan), connection_trial.ConnectionEvidence([], [], {"waves": [[*asked, failed], []]})
+        replace(planned_trial(plan), server=ours),
+        connection_trial.ConnectionEvidence([], [], {"waves": [[*asked, failed], []]}),
     )
     assert trial.verdict == verdict
     assert verdict == "ok" or "too-early" in codes_of(trial)
