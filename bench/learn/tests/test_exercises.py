@@ -9,11 +9,14 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import pytest
 
@@ -22,18 +25,19 @@ from bench.base.files import ROOT
 from bench.base.polling import eventually
 from bench.cli.main import main
 from bench.learn.exercises import catalogue, learner_code, visits
+from bench.learn.exercises import plateau as plateau_check
+from bench.learn.exercises import traps as traps_check
 from bench.learn.exercises.checks import CALLS, WAYS
 from bench.learn.exercises.connections import MOST_CONNECTIONS, VISITORS
 from bench.learn.exercises.traps import QUERIES, TRAPS
 from bench.learn.exercises.visits import CALLERS, Seen, Subject
 from bench.learn.tests.exercise_attempts import RIGHT, WRONG
-from bench.measure.database import database
+from bench.measure.database import database as databases
 from bench.measure.database.database import Database
 from bench.measure.tests.processes import assert_nothing_is_left, end, left_of, running
 from labs.exercises.project.names import EXERCISES
 
 FOLDERS = ("exercises", "solutions")
-ASK_DATABASE = ("bounded_connections", "traps")
 # What a solution may change beside its imports and its first lines.
 MEANT = {
     "blocking_view": {"wait"},
@@ -45,8 +49,10 @@ MEANT = {
     "traps": set(TRAPS),
 }
 Found = dict[str, dict[str, Seen]]
+Made = TypeVar("Made")
 
 
+@cache
 def committed(path: str) -> str | None:
     """A file as it is in git's HEAD; None where there is no git, or no such file in it."""
     try:
@@ -63,10 +69,21 @@ def text_of(folder: str, name: str) -> str:
     return (ROOT / path).read_text() if given is None else given
 
 
+def once(made: Callable[[], Made]) -> Callable[[], Made]:
+    """What is made at the first call is given to every other, in whichever thread."""
+    lock, cached = Lock(), cache(made)
+
+    def given() -> Made:
+        with lock:
+            return cached()
+
+    return given
+
+
 class Checks:
     """What the checks of many files see, each asked for at once and waited for where it is needed.
 
-    Three at a time; those that ask the database take turns, because two at once would make two.
+    Four at a time, of which one at most makes a database of its own, in which it counts connections.
     """
 
     def __init__(self, folder: Path, one: Executor, two: Executor) -> None:
@@ -79,7 +96,7 @@ class Checks:
         place.mkdir()
         (place / f"{name}.py").write_text(text)
         subject = Subject(name, f"{place.name}.{name}", place / f"{name}.py")
-        pool = self.one if name in ASK_DATABASE else self.two
+        pool = self.one if name == "bounded_connections" else self.two
         self.seen[key] = pool.submit(catalogue.seen_of, subject)
 
     def __getitem__(self, key: str) -> Seen:
@@ -87,13 +104,18 @@ class Checks:
 
 
 @pytest.fixture(scope="module")
-def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checks]:
-    """Every check of every file and of every attempt, with little patience for what never ends."""
+def checked(tmp_path_factory: pytest.TempPathFactory, database: Database) -> Iterator[Checks]:
+    """Every check of every file and of every attempt, with little patience for what never ends.
+
+    One database serves all that fall into traps, and one measured window all that compute a plateau.
+    """
     learner = tmp_path_factory.mktemp("learner")
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(2) as two:
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(3) as two:
         patch.setenv("PYTHONPATH", str(learner))
         patch.setattr(learner_code, "IMPORT_WITHIN_S", 5.0)
         patch.setattr(visits, "ANSWER_WITHIN_S", 4.0)
+        patch.setattr(traps_check, "database", SimpleNamespace(serving_database=lambda: nullcontext(database)))
+        patch.setattr(plateau_check, "measured", once(plateau_check.measured))
         checks = Checks(learner, one, two)
         for folder in FOLDERS:
             for name in EXERCISES:
@@ -321,8 +343,8 @@ def test_without_a_name_all_are_listed_with_their_state(
 def test_where_there_is_only_sqlite_connections_are_not_counted_and_the_command_that_helps_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    sqlite = Database(database.SQLITE, "sqlite", f"sqlite:///{tmp_path}/file")
-    monkeypatch.setattr(database, "serving_database", lambda: nullcontext(sqlite))
+    sqlite = Database(databases.SQLITE, "sqlite", f"sqlite:///{tmp_path}/file")
+    monkeypatch.setattr(databases, "serving_database", lambda: nullcontext(sqlite))
     assert main(["check", "bounded_connections"]) == ExitCode.NOT_RUN
     seen = capsys.readouterr().out
     assert seen.startswith("skipped  labs/exercises/bounded_connections.py\n")

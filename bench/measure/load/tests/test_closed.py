@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,16 @@ def test_what_is_handed_in_early_is_a_window_cut_short(tmp_path: Path) -> None:
         assert 0.2 < seen.duration_s < 3.0
         assert (seen.failed, seen.lost) == (0, 0)
         assert seen.completed > 0
+
+
+def test_of_what_came_in_nothing_is_lost_that_is_accounted_for_in_any_way() -> None:
+    ends: dict[str, Any] = {"completed": 4, "errors": {"status 503": 1}, "timed_out": 1, "dropped": 2, "in_flight": 3}
+    rest: dict[str, Any] = {"answered_halves": [2, 2], "answered": [4], "in_flight_oldest_us": 0, "histogram": None}
+    books = Recording(duration_s=1.0, carried_in=1, issued=10, **ends, **rest)
+    assert books.lost == 0
+    for end in ends:
+        without: dict[str, Any] = {end: {} if end == "errors" else 0}
+        assert replace(books, **without).lost > 0
 
 
 def test_only_the_window_is_recorded(tmp_path: Path) -> None:
