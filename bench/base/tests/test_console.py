@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bench.base import files
-from bench.base.console import guarded
+from bench.base.console import run_program
 from bench.base.errors import ExitCode
 from bench.base.polling import eventually
 from bench.base.signals import interruptible
@@ -117,7 +117,7 @@ def test_json_says_the_same_in_every_encoding(encoding: str) -> None:
 def test_what_the_system_refuses_is_one_sentence_and_a_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert guarded(lambda: len((tmp_path / "none").read_bytes())) == ExitCode.FAILED
+    assert run_program(lambda: len((tmp_path / "none").read_bytes())) == ExitCode.FAILED
     assert capsys.readouterr() == ("", f"lab: No such file or directory ({tmp_path / 'none'}).\n")
 
 
