@@ -51,7 +51,7 @@ def environment(*, live: bool) -> dict[str, str]:
     return {**os.environ, **told, **({LIVE_VARIABLE: "1"} if live else {})}
 
 
-def open_(port: int, *, browser: bool, live: bool) -> NoReturn:
+def become_jupyterlab(port: int, *, browser: bool, live: bool) -> NoReturn:
     """Become JupyterLab: Ctrl-C and the exit code are its own. `live` lets the live cells measure."""
     require_installed()
     os.chdir(ROOT)

@@ -17,7 +17,7 @@ from bench.base import files
 from bench.base.errors import UsageError
 from bench.base.markers import is_abandoned
 from bench.base.polling import eventually
-from bench.cli import main
+from bench.cli import run
 from bench.measure import orphaned_runs, processes
 from bench.measure.database import postgres_cluster
 from bench.measure.processes import WORK_MARKER, Process, work_folder
@@ -212,7 +212,7 @@ def test_latest_that_is_the_user_s_stays_and_is_told(
         latest.symlink_to("../elsewhere")
     before = latest.lstat()
     (tmp_path / "run").mkdir()
-    main.point_latest_at(tmp_path / "run")
+    run.point_latest_at(tmp_path / "run")
     assert (latest.lstat().st_ino, latest.lstat().st_mode) == (before.st_ino, before.st_mode)
     assert sorted(os.listdir(tmp_path)) == ["latest", "run"]
     said = capsys.readouterr().err
@@ -225,7 +225,7 @@ def test_latest_leads_to_the_newest_run(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / ".latest").write_text("precious")
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        main.point_latest_at(tmp_path / name)
+        run.point_latest_at(tmp_path / name)
         assert (tmp_path / "latest").resolve() == (tmp_path / name).resolve()
     assert sorted(os.listdir(tmp_path)) == [".latest", "first", "latest", "second"]
     assert capsys.readouterr().err == ""

@@ -366,11 +366,11 @@ def test_what_is_written_is_what_is_judged_by_afterwards(tmp_path: Path, monkeyp
 def test_what_could_not_be_had_is_kept_so_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(claims, "Again", lambda *names, **more: LiveMaterial(["background_coroutine"], tmp_path))
-    monkeypatch.setattr(ledger, "entries", lambda: [load_claim("A3")])
+    monkeypatch.setattr(claims, "LiveMaterial", lambda *names, **more: LiveMaterial(["background_coroutine"], tmp_path))
+    monkeypatch.setattr(ledger, "load_claims", lambda: [load_claim("A3")])
     monkeypatch.setenv("PATH", "")
     assert main(["claims", "--write"]) == ExitCode.NOT_RUN
-    assert "A3 is kept without what could not be had here" in capsys.readouterr().err
+    assert "A3 is stored without evidence that is not available here" in capsys.readouterr().err
     assert json.loads((tmp_path / "claims.json").read_text())["findings"]["A3"]["finding"] == "cannot tell"
 
 

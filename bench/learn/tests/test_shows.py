@@ -26,7 +26,7 @@ from bench.measure.tests.processes import assert_nothing_is_left, end, left_of, 
 from bench.model.servers import HOST
 from bench.model.workloads import WORKLOADS
 
-EARLY = "bench.cli.arguments"
+EARLY = "bench.base.options"
 """A module of ours that every show imports, with many more to come."""
 SCREEN = Console(file=io.StringIO(), width=100)
 

@@ -21,7 +21,7 @@ from bench.base import files
 from bench.base.errors import DamagedRun, SecondInterrupt, UsageError
 from bench.base.polling import eventually
 from bench.base.signals import interruptible
-from bench.cli import main
+from bench.cli import run
 from bench.measure import orphaned_runs
 from bench.measure.tests.processes import abandon, assert_nothing_is_left, end, lab, running
 from bench.measure.tests.windows import codes_of, events_of, longest_s
@@ -372,7 +372,7 @@ def test_a_busy_machine_is_told_before_the_start(
 ) -> None:
     monkeypatch.setattr(run_store, "LOCAL", tmp_path)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
-    main.tell_before(tmp_path / "run")
+    run.announce_what_to_know(tmp_path / "run")
     said = capsys.readouterr().err.splitlines()
     assert len(said) == lines
     assert all(line.startswith("The machine is busy, 100.00 on ") and line.endswith(".") for line in said)

@@ -431,7 +431,7 @@ def test_one_that_does_not_answer_is_told_without_its_credentials(monkeypatch: p
     a_given_one(monkeypatch, telling())
     with pytest.raises(NotRun, match=r"does not answer: .*refused\. Start it, or unset") as raised, serving_database():
         pytest.fail("It was served.")
-    line = next(check for check in doctor.examine() if check.name == "database")
+    line = next(check for check in doctor.run_checks() if check.name == "database")
     assert (line.state, "refused" in line.seen, bool(line.remedy)) == ("warning", True, True)
     assert not tells(f"{raised.value} {line} {source()}")
 

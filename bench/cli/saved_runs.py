@@ -1,0 +1,52 @@
+"""`lab report` shows a saved run, `lab compare` two of them."""
+
+import argparse
+from pathlib import Path
+
+from bench.analyse import compare as comparing
+from bench.base.console import console, print_json, print_text, shown
+from bench.base.errors import ExitCode, NotKept
+from bench.model import run_record, run_store
+from bench.show import comparison
+from bench.show import report as report_page
+from bench.show.tables import json_rows, markdown, terminal
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Print a saved run and write its report again; with `--markdown` only print it, as Markdown."""
+    folder = run_store.find_run(arguments.run)
+    loaded = run_store.load_run(folder)
+    if arguments.markdown:
+        print_text(markdown.to_markdown(loaded))
+    else:
+        show(loaded, folder, as_json=arguments.json)
+    return ExitCode.FINE
+
+
+def show(finished: run_record.Run, folder: Path, *, as_json: bool) -> None:
+    """Print the table, or the whole run as JSON, and write the report into the run's folder. Raises NotKept."""
+    if as_json:
+        print_json(json_rows.to_json(finished))
+    else:
+        terminal.print_run(finished, console())
+    try:
+        path = report_page.write_report(finished, folder)
+    except OSError as error:
+        raise NotKept(
+            f"The report could not be written to {shown(folder)} ({error.strerror or error}): "
+            f"make room there, then run `lab report {folder}`."
+        ) from None
+    console(stderr=True).print(f"report: {shown(path)}", soft_wrap=True, highlight=False, markup=False)
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Print two saved runs side by side: as a table, Markdown, or JSON."""
+    first, second = (run_store.load_run(run_store.find_run(name)) for name in (arguments.first, arguments.second))
+    found = comparing.compare(first, second, anyway=arguments.anyway)
+    if arguments.json:
+        print_json(comparison.to_json(found))
+    elif arguments.markdown:
+        print_text(comparison.to_markdown(found))
+    else:
+        comparison.show(found, console())
+    return ExitCode.FINE
