@@ -22,22 +22,9 @@ from bench.model.stacks import parse_stack
 
 BENCH = Path(__file__).parents[1]
 TIMER_LOOKS, TIMER_STEP_S, TIMER_LATE_US = 200, 0.002, 2000
-RELATIVE_MEASURES = tuple(
-    [
-        "latency_us",
-        "latency_from_send_us",
-        "server.",
-        "issued",
-        "completed",
-        "failed",
-        "dropped",
-        "hops.",
-        "held.",
-        "gone.",
-        "waves.",
-        "database.",
-        "fraction_of_limit",
-    ]
+RELATIVE_MEASURES = (
+    *("latency_us", "latency_from_send_us", "server.", "issued", "completed", "failed", "dropped"),
+    *("hops.", "held.", "gone.", "waves.", "database.", "fraction_of_limit"),
 )
 """Beginnings of measures that are no absolute rate."""
 Result = tuple[bool, str]

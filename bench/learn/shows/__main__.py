@@ -1,4 +1,4 @@
-"""`python -m bench.learn.shows SHOW`: its modules are imported after Ctrl-C is seen to, because that takes a moment."""
+"""`python -m bench.learn.shows SHOW`: runs one show. Imports take a moment, so Ctrl-C is handled before them."""
 
 import sys
 from collections.abc import Sequence

@@ -27,10 +27,10 @@ from bench.cli.main import main
 from bench.learn.exercises import catalogue, learner_code, visits
 from bench.learn.exercises import plateau as plateau_check
 from bench.learn.exercises import traps as traps_check
-from bench.learn.exercises.checks import CALLS, WAYS
+from bench.learn.exercises.checks import CALLS, CHECKS
 from bench.learn.exercises.connections import MOST_CONNECTIONS, VISITORS
 from bench.learn.exercises.traps import QUERIES, TRAPS
-from bench.learn.exercises.visits import CALLERS, Seen, Subject
+from bench.learn.exercises.visits import CALLERS, CheckResult, Subject
 from bench.learn.tests.exercise_attempts import RIGHT, WRONG
 from bench.measure.database import database as databases
 from bench.measure.database.database import Database
@@ -48,7 +48,7 @@ MEANT = {
     "stream": {"numbers"},
     "traps": set(TRAPS),
 }
-Found = dict[str, dict[str, Seen]]
+Found = dict[str, dict[str, CheckResult]]
 Made = TypeVar("Made")
 
 
@@ -88,7 +88,7 @@ class Checks:
 
     def __init__(self, folder: Path, one: Executor, two: Executor) -> None:
         self.folder, self.one, self.two = folder, one, two
-        self.seen: dict[str, Future[Seen]] = {}
+        self.seen: dict[str, Future[CheckResult]] = {}
 
     def begin(self, key: str, name: str, text: str) -> None:
         """In a folder of its own, which is a package."""
@@ -97,9 +97,9 @@ class Checks:
         (place / f"{name}.py").write_text(text)
         subject = Subject(name, f"{place.name}.{name}", place / f"{name}.py")
         pool = self.one if name == "bounded_connections" else self.two
-        self.seen[key] = pool.submit(catalogue.seen_of, subject)
+        self.seen[key] = pool.submit(catalogue.check_file, subject)
 
-    def __getitem__(self, key: str) -> Seen:
+    def __getitem__(self, key: str) -> CheckResult:
         return self.seen[key].result()
 
 
@@ -132,7 +132,7 @@ def found(checked: Checks) -> Found:
     return {folder: {name: checked[f"{folder}/{name}"] for name in EXERCISES} for folder in FOLDERS}
 
 
-def require_checked(seen: Seen) -> None:
+def require_checked(seen: CheckResult) -> None:
     if seen.state == "skipped":
         pytest.skip(seen.seen)
 
@@ -144,7 +144,7 @@ def test_manifest_files_and_checks_agree() -> None:
             EXERCISES
         )
         assert all(text_of(folder, name) for name in EXERCISES)
-    assert list(WAYS) == list(EXERCISES)
+    assert list(CHECKS) == list(EXERCISES)
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -278,7 +278,7 @@ def test_a_check_leaves_nothing_running_whatever_the_file_does(mark: str, tmp_pa
     file.write_text(f"import subprocess, sys\nsubprocess.Popen(['sleep', '60'])\n{text_of('exercises', 'stream')}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(tmp_path))
-        assert catalogue.seen_of(Subject("stream", "learner.stream", file)).state == "not yet"
+        assert catalogue.check_file(Subject("stream", "learner.stream", file)).state == "not yet"
     assert_nothing_is_left(mark)
 
 
@@ -292,7 +292,7 @@ def test_an_interrupted_check_leaves_nothing_running_and_says_so_in_a_sentence(m
 
 
 def test_a_file_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
-    seen = catalogue.seen_of(Subject("stream", "learner.stream", tmp_path / "stream.py"))
+    seen = catalogue.check_file(Subject("stream", "learner.stream", tmp_path / "stream.py"))
     assert (seen.state, "There is no file" in seen.seen) == ("not yet", True)
 
 
@@ -306,7 +306,7 @@ def test_an_unknown_exercise_is_one_sentence_with_the_nearest_names(capsys: pyte
 def test_one_check_is_told_on_stdout_and_by_the_exit_code(
     words: list[str], code: int, state: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "seen_of", lambda subject: Seen(state, "1 of 2.", "Look."))
+    monkeypatch.setattr(catalogue, "check_file", lambda subject: CheckResult(state, "1 of 2.", "Look."))
     assert main(["check", "plateau", *words]) == code
     seen = capsys.readouterr()
     assert seen.out == f"{state}  labs/{FOLDERS[bool(words)]}/plateau.py\n1 of 2.\nLook.\n"
@@ -317,7 +317,7 @@ def test_one_check_is_told_on_stdout_and_by_the_exit_code(
 def test_as_json_it_is_one_document(
     asked: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "seen_of", lambda subject: Seen("pass", "All is well.", numbers={"n": 1}))
+    monkeypatch.setattr(catalogue, "check_file", lambda subject: CheckResult("pass", "All is well.", numbers={"n": 1}))
     assert main(["check", *asked, "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["exercises"]
     assert [row["name"] for row in listed] == (asked or list(EXERCISES))
@@ -329,8 +329,8 @@ def test_as_json_it_is_one_document(
 def test_without_a_name_all_are_listed_with_their_state(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    states = {"plateau": Seen("not yet", "1 of 2.", "Look."), "stream": Seen("skipped", "No server.")}
-    monkeypatch.setattr(catalogue, "seen_of", lambda subject: states.get(subject.name, Seen("pass", "Fine.")))
+    states = {"plateau": CheckResult("not yet", "1 of 2.", "Look."), "stream": CheckResult("skipped", "No server.")}
+    monkeypatch.setattr(catalogue, "check_file", lambda subject: states.get(subject.name, CheckResult("pass", "Fine.")))
     assert main(["check"]) == ExitCode.FAILED
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split()[0]: line for line in lines if line.startswith(EXERCISES)}

@@ -191,13 +191,13 @@ def test_sparks_are_full_from_the_most_on() -> None:
 
 
 def test_both_screens_fit_into_a_plain_terminal() -> None:
-    stall = show_stall.scene_of(show_stall.QUICK)
+    stall = show_stall.Scene(show_stall.QUICK)
     stall.fast.took_ms, stall.slow.took_ms = [3.0, 950.0], [1001.0]
     column = show_threads.Column("sync_wsgi@gthread:64", None, 514, 91_000_000)  # type: ignore[arg-type]
     crowd = show_threads.Scene([column] * 3, 1500, 512)
     for width, height in ((show_screen.LEAST_WIDTH, show_screen.LEAST_HEIGHT), (80, 24), (120, 40), (200, 50)):
         screen = Console(file=io.StringIO(), width=width)
-        for draw in (partial(show_stall.drawn, stall), partial(show_threads.drawn, crowd)):
+        for draw in (partial(show_stall.draw, stall), partial(show_threads.draw, crowd)):
             lines = screen.render_lines(draw(width, height), screen.options)
             assert len(lines) <= height
             assert not any("…" in segment.text for segment in lines[-2] + lines[-3])
