@@ -16,10 +16,8 @@ from bench.base import files
 from bench.base.console import relative_to_here, run_program
 from bench.base.errors import ExitCode, LabError
 from bench.base.options import Parser
-from bench.cli import run as lab
-from bench.cli import verify
-from bench.measure import orphaned_runs
-from bench.measure.processes import launch_command
+from bench.cli import saved_runs, verify
+from bench.measure import launch, orphaned_runs
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
 from bench.show.tables.formatting import HOLE, one_line, verbatim
@@ -84,7 +82,7 @@ class Reproduction:
         """What this experiment does to the exit code of all."""
         if self.run is None:
             return ExitCode.NOT_RUN if self.exit_code == ExitCode.NOT_RUN else ExitCode.FAILED
-        measured = lab.exit_code_of(self.run) if self.run.status == "complete" else ExitCode.INTERRUPTED
+        measured = saved_runs.exit_code_of(self.run) if self.run.status == "complete" else ExitCode.INTERRUPTED
         return worst([ExitCode(measured), *(one.code for one in self.comparisons)])
 
 

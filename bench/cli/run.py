@@ -13,13 +13,13 @@ from bench.cli.overrides import check_cpus, overrides_of
 from bench.cli.progress import RunProgress
 from bench.measure import orphaned_runs, processes, runner, variables
 from bench.measure.load.worker import Post, work
-from bench.model import run_record, run_store
+from bench.model import run_store
 from bench.model.trial_plan import MASTER_PORT
 from bench.trace.hop_counting import count_hops
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure an experiment, save the run and show it; return what `exit_code_of` says."""
+    """Measure an experiment, save the run and show it; return what `saved_runs.exit_code_of` says."""
     planned, ordered = runner.new_run(arguments.experiment, arguments.profile, overrides_of(arguments))
     folder = arguments.out or orphaned_runs.new_folder(f"{planned.experiment}-{planned.profile}")
     orphaned_runs.require_unused(folder)
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         point_latest_at(folder)
     saved_runs.show(run_store.load_run(folder), folder, as_json=arguments.json)
-    return exit_code_of(finished)
+    return saved_runs.exit_code_of(finished)
 
 
 def announce_what_to_know(folder: Path) -> None:
@@ -43,16 +43,6 @@ def announce_what_to_know(folder: Path) -> None:
         notes.append(f"The machine is busy, {load.seen}: {load.remedy}.")
     for note in notes:
         announce(note)
-
-
-def exit_code_of(finished: run_record.Run) -> int:
-    """130 when interrupted, 4 when a trial is invalid, 3 when one could not run, else 0."""
-    verdicts = {trial.verdict for trial in finished.trials}
-    if finished.status == "aborted":
-        return ExitCode.INTERRUPTED
-    if "invalid" in verdicts:
-        return ExitCode.INVALID
-    return ExitCode.NOT_RUN if "not-run" in verdicts else ExitCode.FINE
 
 
 def point_latest_at(folder: Path) -> None:

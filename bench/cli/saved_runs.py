@@ -1,15 +1,11 @@
-"""`lab report` shows a saved run, `lab compare` two of them."""
+"""`lab report` shows a saved run, `lab compare` two of them. Figures are imported late: it takes most of a second."""
 
 import argparse
 from pathlib import Path
 
-from bench.analyse import compare as comparing
 from bench.base.console import console, print_json, print_text, shown
 from bench.base.errors import ExitCode, NotKept
 from bench.model import run_record, run_store
-from bench.show import comparison
-from bench.show import report as report_page
-from bench.show.tables import json_rows, markdown, terminal
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -17,7 +13,9 @@ def report(arguments: argparse.Namespace) -> int:
     folder = run_store.find_run(arguments.run)
     loaded = run_store.load_run(folder)
     if arguments.markdown:
-        print_text(markdown.to_markdown(loaded))
+        from bench.show.tables.markdown import to_markdown
+
+        print_text(to_markdown(loaded))
     else:
         show(loaded, folder, as_json=arguments.json)
     return ExitCode.FINE
@@ -25,12 +23,15 @@ def report(arguments: argparse.Namespace) -> int:
 
 def show(finished: run_record.Run, folder: Path, *, as_json: bool) -> None:
     """Print the table, or the whole run as JSON, and write the report into the run's folder. Raises NotKept."""
+    from bench.show import report
+    from bench.show.tables import json_rows, terminal
+
     if as_json:
         print_json(json_rows.to_json(finished))
     else:
         terminal.print_run(finished, console())
     try:
-        path = report_page.write_report(finished, folder)
+        path = report.write_report(finished, folder)
     except OSError as error:
         raise NotKept(
             f"The report could not be written to {shown(folder)} ({error.strerror or error}): "
@@ -41,8 +42,11 @@ def show(finished: run_record.Run, folder: Path, *, as_json: bool) -> None:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print two saved runs side by side: as a table, Markdown, or JSON."""
+    from bench.analyse.compare import compare as compare_runs
+    from bench.show import comparison
+
     first, second = (run_store.load_run(run_store.find_run(name)) for name in (arguments.first, arguments.second))
-    found = comparing.compare(first, second, anyway=arguments.anyway)
+    found = compare_runs(first, second, anyway=arguments.anyway)
     if arguments.json:
         print_json(comparison.to_json(found))
     elif arguments.markdown:
@@ -50,3 +54,13 @@ def compare(arguments: argparse.Namespace) -> int:
     else:
         comparison.show(found, console())
     return ExitCode.FINE
+
+
+def exit_code_of(finished: run_record.Run) -> int:
+    """130 when interrupted, 4 when a trial is invalid, 3 when one could not run, else 0."""
+    verdicts = {trial.verdict for trial in finished.trials}
+    if finished.status == "aborted":
+        return ExitCode.INTERRUPTED
+    if "invalid" in verdicts:
+        return ExitCode.INVALID
+    return ExitCode.NOT_RUN if "not-run" in verdicts else ExitCode.FINE

@@ -58,11 +58,10 @@ def blocking_view(subject: Subject) -> CheckResult:
         look_at = "Look for the call that blocks the event loop while it waits: it needs an `await`, or its own thread."
     elif met.stood_in_line:
         look_at = "Look at what they wait for once they are inside: a lock, or a pool with fewer threads than visitors?"
-    return result_of(
-        f"{CALLERS} visitors who wait {CROWD_WAIT_MS} ms: at most {met.most} inside at once, {met.took_ms:,} ms in all.",
-        met.numbers,
-        look_at,
+    seen = (
+        f"{CALLERS} visitors who wait {CROWD_WAIT_MS} ms: at most {met.most} inside at once, {met.took_ms:,} ms in all"
     )
+    return result_of(f"{seen}.", met.numbers, look_at)
 
 
 def _require_wait(visitor: Visitor) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bench.analyse.gates import MAX_OVER_LIMIT
 from bench.base.errors import ExitCode, SecondInterrupt
-from bench.cli.run import exit_code_of
+from bench.cli.saved_runs import exit_code_of
 from bench.measure import runner
 from bench.measure.load.launcher import RunningLoad
 from bench.measure.monitor import WindowRunner
