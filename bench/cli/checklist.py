@@ -4,9 +4,6 @@
 that need no trial.
 """
 
-from __future__ import annotations
-
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +11,6 @@ from functools import cache
 from pathlib import Path
 
 from bench.analyse import queueing
-from bench.cli.places import PLACES
 from bench.measure import cpu_placement, machine
 from bench.measure.calibrate import load_calibration
 from bench.model.experiment import Block, Experiment, experiment_names, load_experiment
@@ -323,23 +319,6 @@ CHECKLIST = (
 )
 
 
-def unknown_places() -> list[str]:
-    """Names in this list and in PLACES that do not exist."""
-    named = [*(place for one in CHECKLIST for place in (*one.gates, *one.tests)), *(place for _, place in PLACES)]
-    return [place for place in named if not exists(place)]
-
-
-def test_file(name: str) -> Path | None:
+def path_of_tests(name: str) -> Path | None:
     """The path of a file of tests, whose name is the only one in bench; None if there is none."""
     return next(BENCH.rglob(f"tests/{name}"), None)
-
-
-def exists(place: str) -> bool:
-    """Whether bench has this name (`room.module.name`), or this test (`test_file.py::test_name`)."""
-    if "::" in place:
-        file, _, name = place.partition("::")
-        path, pattern = test_file(file), rf"^ *(async )?def {name}\("
-    else:
-        module, _, name = place.rpartition(".")
-        path, pattern = BENCH / f"{module.replace('.', '/')}.py", rf"^(def|class) {name}\b|^{name}\b"
-    return path is not None and path.exists() and bool(re.search(pattern, path.read_text(), re.MULTILINE))

@@ -3,8 +3,6 @@
 `bench/README.md` is rendered from it, and a test checks that every test named here exists.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -20,7 +20,7 @@ from bench.base.options import Parser
 from bench.claims import claim_table, ledger
 from bench.claims.evidence import ReferenceMaterial
 from bench.claims.schema import load_claim
-from bench.cli.checklist import BENCH, CHECKLIST, test_file
+from bench.cli.checklist import BENCH, CHECKLIST, path_of_tests
 from bench.cli.faults import FAULTS
 from bench.cli.places import PLACES
 from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
@@ -146,7 +146,7 @@ def checklist() -> str:
 
 def _test_link(test: str) -> str:
     file, _, name = test.partition("::")
-    path = test_file(file)
+    path = path_of_tests(file)
     return f"[{name}]({path.relative_to(BENCH) if path else file})"
 
 

@@ -115,7 +115,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory, database: Database) -> Ite
         patch.setattr(learner_code, "IMPORT_WITHIN_S", 5.0)
         patch.setattr(visits, "ANSWER_WITHIN_S", 4.0)
         patch.setattr(traps_check, "database", SimpleNamespace(serving_database=lambda: nullcontext(database)))
-        patch.setattr(plateau_check, "measured", once(plateau_check.measured))
+        patch.setattr(plateau_check, "measure_window", once(plateau_check.measure_window))
         checks = Checks(learner, one, two)
         for folder in FOLDERS:
             for name in EXERCISES:

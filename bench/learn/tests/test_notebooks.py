@@ -69,7 +69,7 @@ def executed(source: Path, run: Path | None) -> Executed:
     before_s = cpu_of_children_s()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jupytext, "read", lambda path: twice)
-        cells = build_notebooks.executed(source).cells
+        cells = build_notebooks.execute_source(source).cells
     once, again = (nbformat.from_dict({**twice, "cells": part}) for part in (cells[:count], cells[count + 1 :]))
     return Executed(once, again, cpu_of_children_s() - before_s)
 
@@ -196,7 +196,7 @@ def test_a_lesson_can_show_the_reader_s_own_run(monkeypatch: pytest.MonkeyPatch,
     run_store.save_run(mine, tmp_path)
     monkeypatch.setenv(lessons.RESULTS_VARIABLE, str(tmp_path))
     assert lessons.run_to_show("io_wait").started_at.startswith("2001")
-    assert lessons.told(mine).startswith("Your run of `io_wait`: 2001-01-01")
+    assert lessons.describe_run(mine).startswith("Your run of `io_wait`: 2001-01-01")
 
 
 def test_a_path_from_the_top_of_the_project_is_found_from_the_folder_of_the_notebooks(
@@ -240,7 +240,7 @@ def test_a_run_that_cannot_be_shown_is_one_sentence_in_the_notebook(
 ) -> None:
     monkeypatch.setenv(lessons.RESULTS_VARIABLE, str(of_another_experiment(tmp_path)))
     with pytest.raises(LabError, match="does not run through") as stopped:
-        build_notebooks.executed(build_notebooks.FOLDER / "02_io_wait.py")
+        build_notebooks.execute_source(build_notebooks.FOLDER / "02_io_wait.py")
     cell, shown = str(stopped.value.__cause__).split("------------------\n\n", 1)
     assert "run_to_show" in cell
     assert shown.strip().startswith("lab: ")

@@ -222,4 +222,4 @@ def test_a_name_no_file_can_have_is_no_run(capsys: pytest.CaptureFixture[str]) -
 
 def test_a_run_without_versions_says_so_in_a_lesson(tmp_path: Path) -> None:
     run = run_store.load_run(Path(kept(tmp_path, lambda run: run["environment"].clear())))
-    assert lessons.told(run).endswith("Django of a version not known.")
+    assert lessons.describe_run(run).endswith("Django of a version not known.")
