@@ -65,11 +65,11 @@ class Rows(dict[tuple[str, str, int], Row]):
 
     def __missing__(self, key: tuple[str, str, int]) -> Row:
         stack, request, users = key
-        asked = parse_request(request)
+        wanted = parse_request(request)
         trial = Trial(
-            stack, asked.workload.name, dict(asked.parameters), [], users, 0,
+            stack, wanted.workload.name, dict(wanted.parameters), [], users, 0,
             reasons=[Reason("not-run", f"{NOT_MEASURED[0].upper()}{NOT_MEASURED[1:]}.")],
-            io_wait_s=asked.io_wait_s(parse_stack(stack)), slots=asked.slots(parse_stack(stack)),
+            io_wait_s=wanted.io_wait_s(parse_stack(stack)), slots=wanted.slots(parse_stack(stack)),
         )  # fmt: skip
         return Row(stack, request, (), Closed(users), (trial,))
 

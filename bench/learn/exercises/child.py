@@ -58,18 +58,18 @@ def line_of(error: BaseException, file: Path) -> int | None:
 
 def main() -> None:
     """Read the question, import or call the exercise, and write the answer; see the module."""
-    question, answer = map(Path, sys.argv[1:3])
-    asked = json.loads(question.read_text())
+    question_file, answer_file = map(Path, sys.argv[1:3])
+    question = json.loads(question_file.read_text())
     found: dict[str, Any] = {"answers": []}
     try:
-        if asked["function"] is None:
-            request_page(asked["doors"])
+        if question["function"] is None:
+            request_page(question["doors"])
         else:
-            function = getattr(import_module(asked["module"]), asked["function"])
-            found["answers"] = [function(**arguments) for arguments in asked["calls"]]
+            function = getattr(import_module(question["module"]), question["function"])
+            found["answers"] = [function(**arguments) for arguments in question["calls"]]
     except (Exception, SystemExit) as error:  # a learner's file may raise anything
-        found = {"error": describe(error, Path(asked["file"]))}
-    answer.write_text(json.dumps(found, default=str))
+        found = {"error": describe(error, Path(question["file"]))}
+    answer_file.write_text(json.dumps(found, default=str))
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ def _run_child(subject: Subject, what: str, question: dict[str, Any]) -> list[An
     """`what` is busy if the process does not end in time."""
     file = subject.file.name
     with work_folder("exercise") as work:
-        asked, answer, log = (work / name for name in ("question.json", "answer.json", "log"))
-        asked.write_text(json.dumps({"module": subject.module, "file": str(subject.file), **question}))
-        command = ["python", "-m", "bench.learn.exercises.child", str(asked), str(answer)]
+        question_file, answer, log = (work / name for name in ("question.json", "answer.json", "log"))
+        question_file.write_text(json.dumps({"module": subject.module, "file": str(subject.file), **question}))
+        command = ["python", "-m", "bench.learn.exercises.child", str(question_file), str(answer)]
         popen = start(command, environment=subject.environment, cpus=(), log=log)
         process = Process(command, popen, log, [])
         try:

@@ -149,7 +149,7 @@ def _explain(error: httpx.HTTPStatusError | httpx.TransportError, log: Path, fil
 
 
 def error_logged(log: str, file: Path) -> str:
-    """The last error in a server's log with the line of the file that led there; empty where there is none."""
+    """The last error in a server's log with the line of the file that led there; empty if there is none."""
     errors = RAISED.findall(log)
     lines = re.findall(rf'File "[^"]*/{re.escape(file.name)}", line (\d+)', log)
     where = f" in line {lines[-1]}" if lines else ""
