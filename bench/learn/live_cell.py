@@ -7,17 +7,19 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
-from bench.claims.exhibits.traps import STACKS, Found, ask_all
 from bench.measure import orphaned_runs
 from bench.model import run_store
 from bench.model.experiment import load_experiment, profile_of
 from bench.model.run_record import Run
 from bench.model.trial_matrix import Overrides, trials_of
 from labs.traps.names import TRAPS
+
+if TYPE_CHECKING:
+    from bench.claims.exhibits.traps import Found
 
 LIVE_VARIABLE = "LAB_LIVE"
 BAR_COLUMNS, LINE_COLUMNS = 24, 100
@@ -58,11 +60,13 @@ def _text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def ask_traps(names: Sequence[str] = TRAPS) -> Found | None:
+def ask_traps(names: Sequence[str] = TRAPS) -> "Found | None":
     """Measure the traps now, with a progress bar, if LAB_LIVE is set; else say how to, and return None."""
     if not os.environ.get(LIVE_VARIABLE):
         print("This cell asks on your machine, in about half a minute: open the course with `lab notebooks --live`.")
         return None
+    from bench.claims.exhibits.traps import STACKS, ask_all
+
     questions = len(names) * len(STACKS)
     _print_bar(0, questions, f"0/{questions} the database and the first server start")
     found = ask_all(names, lambda done, line: _print_bar(done, questions, f"{done}/{questions} {line}"))
