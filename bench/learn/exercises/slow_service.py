@@ -20,12 +20,7 @@ class SlowService(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__((HOST, 0), _SlowAnswer)
-        self.gauge = Gauge()
-
-    @property
-    def url(self) -> str:
-        """Return the service's address, without a path."""
-        return f"http://{HOST}:{self.server_port}"
+        self.gauge, self.url = Gauge(), f"http://{HOST}:{self.server_port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Print nothing if a client has left; the counts show it."""
