@@ -71,7 +71,7 @@ LOAD_OPTIONS = Group(
     [
         several(
             "--rate",
-            options.positive_numbers,
+            options.rates_per_s,
             "R",
             "open loop: requests/s on a fixed schedule, such as 100,200",
             dest="rates",

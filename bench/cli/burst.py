@@ -71,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_json([asdict(one) for one in bursts])
     else:
         show(bursts)
-    console(stderr=True).print(f"picture: {shown(arguments.out)}", highlight=False, markup=False, soft_wrap=True)
+    console(stderr=True).print(
+        f"picture: {relative_to_here(arguments.out)}", highlight=False, markup=False, soft_wrap=True
+    )
     return ExitCode.FINE if all(answer.ok for one in bursts for answer in one.answers) else ExitCode.INVALID
 
 

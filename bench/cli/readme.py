@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bench.analyse.findings import findings_of
 from bench.analyse.rows import lab_of, rows_of
-from bench.base.console import guarded
+from bench.base.console import run_program
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT, write_atomically
 from bench.base.options import Parser

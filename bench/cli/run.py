@@ -6,7 +6,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from bench.base.console import announce, console, shown
+from bench.base.console import announce, console, relative_to_here
 from bench.base.errors import ExitCode
 from bench.cli import doctor, saved_runs
 from bench.cli.overrides import check_cpus, overrides_of
@@ -56,7 +56,10 @@ def point_latest_at(folder: Path) -> None:
     except OSError as error:
         with suppress(OSError):
             link.unlink()
-        announce(f"{shown(latest)} does not lead to this run ({error.strerror}): `lab report {folder.name}` shows it.")
+        announce(
+            f"{relative_to_here(latest)} does not lead to this run ({error.strerror}): "
+            f"`lab report {folder.name}` shows it."
+        )
 
 
 def _is_link_beside(path: Path) -> bool:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bench.base.console import console, print_json, print_text, shown
+from bench.base.console import console, print_json, print_text, relative_to_here
 from bench.base.errors import ExitCode, NotKept
 from bench.model import run_record, run_store
 
@@ -34,10 +34,10 @@ def show(finished: run_record.Run, folder: Path, *, as_json: bool) -> None:
         path = report.write_report(finished, folder)
     except OSError as error:
         raise NotKept(
-            f"The report could not be written to {shown(folder)} ({error.strerror or error}): "
+            f"The report could not be written to {relative_to_here(folder)} ({error.strerror or error}): "
             f"make room there, then run `lab report {folder}`."
         ) from None
-    console(stderr=True).print(f"report: {shown(path)}", soft_wrap=True, highlight=False, markup=False)
+    console(stderr=True).print(f"report: {relative_to_here(path)}", soft_wrap=True, highlight=False, markup=False)
 
 
 def compare(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ import httpx
 
 from bench.claims.exhibits.trap_checks import Visitor
 from bench.measure.readiness import serving_stack
-from bench.model.redaction import hidden_here
+from bench.model.redaction import hide_own_credentials
 from bench.model.servers import SERVERS, Budget, Interface
 from bench.model.stacks import Lab, Stack
 
