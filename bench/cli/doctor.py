@@ -60,7 +60,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def run_checks() -> list[Check]:
     """All checks that need no trial."""
-    influences = variables.in_words() or "none that changes what is measured"
+    influences = variables.describe_foreign() or "none that changes what is measured"
     return [
         _descriptors(),
         _ports(),

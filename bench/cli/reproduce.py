@@ -17,7 +17,8 @@ from bench.base.console import relative_to_here, run_program
 from bench.base.errors import ExitCode, LabError
 from bench.base.options import Parser
 from bench.cli import saved_runs, verify
-from bench.measure import launch, orphaned_runs
+from bench.measure import orphaned_runs
+from bench.measure.processes import launch_command
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
 from bench.show.tables.formatting import HOLE, one_line, verbatim
@@ -109,11 +110,10 @@ def _load(folder: Path, otherwise: str) -> tuple[Run | None, str]:
 def lab_run(name: str, profile: str, folder: Path) -> int:
     """`lab run` in a process group of its own: we pass Ctrl-C on once. Its table goes to stderr.
 
-    `launch` ends it when we are killed, as it does with everything that the lab starts.
+    `launch_command` binds it to our life, as everything that the lab starts.
     """
-    bound_to_us = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), "-"]
     command = [sys.executable, "-m", "bench", "run", name, "--profile", profile, "--out", str(folder)]
-    with subprocess.Popen([*bound_to_us, *command], cwd=files.ROOT, stdout=2, start_new_session=True) as popen:
+    with subprocess.Popen(launch_command(command), cwd=files.ROOT, stdout=2, start_new_session=True) as popen:
         try:
             return popen.wait()
         except KeyboardInterrupt:

@@ -36,8 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def announce_what_to_know(folder: Path) -> None:
     """Before the first trial: clear up after killed runs, then say which ones, and what else keeps the machine busy."""
-    processes.remove_work_of_the_dead()
-    notes = [*orphaned_runs.abort_those_of_the_dead({run_store.LOCAL, folder.parent}), *variables.notes()]
+    processes.remove_abandoned_folders()
+    notes = [*orphaned_runs.abort_orphaned_runs({run_store.LOCAL, folder.parent}), *variables.find_warnings()]
     load = doctor.check_other_load()
     if load.state != "fine":
         notes.append(f"The machine is busy, {load.seen}: {load.remedy}.")

@@ -43,7 +43,7 @@ class Client:
 async def get(address: Address, path: str, stack: str, within_s: float = ANSWERED_WITHIN_S) -> Any:
     """Send one GET and return the answer's JSON. NotRun if the server of that stack no longer answers."""
     try:
-        return await address.asked("GET", path, within_s)
+        return await address.fetch_json("GET", path, within_s)
     except OSError as error:
         raise NotRun(f"{stack} no longer answers {path} ({error}): try again.") from None
 
