@@ -1,6 +1,5 @@
 """What this machine has, what it lacks for honest measuring, and the command that mends it."""
 
-import importlib.util
 import os
 import resource
 from collections.abc import Iterator
@@ -95,7 +94,7 @@ def _packages() -> Iterator[Check]:
         else:
             yield Check(package, "fine", version)
     for server in SERVERS.values():
-        absent = [module for module in server.modules if importlib.util.find_spec(module) is None]
+        absent = [package for package in server.packages if found[package] is None]
         if absent:
             yield Check(f"server {server.name}", "missing", f"without {', '.join(absent)}", "see the lines above")
 

@@ -21,7 +21,7 @@ def catalogue() -> dict[str, list[dict[str, Any]]]:
         "servers": [
             {
                 "name": server.name + (":T" if server.takes_threads else ""),
-                "interface": server.interface,
+                "interface": ", ".join(server.interfaces),
                 "note": server.note,
             }
             for server in SERVERS.values()

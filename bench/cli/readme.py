@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from bench.analyse.findings import findings_of
-from bench.analyse.rows import Row, lab_of, rows_of
+from bench.analyse.rows import Row, rows_of
 from bench.base import files
 from bench.base.console import run_program
 from bench.base.errors import ExitCode, LabError
@@ -30,7 +30,7 @@ from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
 from bench.model.servers import SERVERS
-from bench.model.stacks import LABS
+from bench.model.stacks import LABS, split_name
 from bench.model.workloads import BOUNDS, WORKLOADS
 from bench.show import run_page
 from bench.show.tables.formatting import AT_LEAST, HOLLOW, milliseconds, number, percent, span, whole
@@ -70,7 +70,7 @@ def _first_line(row: Row) -> list[str]:
     cpu_us = row.median("cpu_us_per_request")
     return [
         f"`{row.stack}`",
-        LABS[lab_of(row.stack)].lesson,
+        LABS[split_name(row.stack).lab].lesson,
         f"{hollow}{number(row.median('throughput_per_s'))} ({span(row.throughput_interval)})",
         percent(row.median("fraction_of_limit")),
         f"{milliseconds(row, 'p50')} ms",
@@ -82,12 +82,12 @@ def _first_line(row: Row) -> list[str]:
 def caption() -> str:
     """What the table above it was made from."""
     run = reference(str(SHOWN["experiment"]))
-    machine = run.environment
+    machine, servers = run.environment, [SERVERS[split_name(row.stack).server] for row in shown_rows()]
+    versions = [f"{name} {machine['packages'][name]}" for name in dict.fromkeys(it.packages[0] for it in servers)]
     return (
         f"{SHOWN['users']} users at once, each view waits 100 ms (`{SHOWN['request']}`), server on one core, "
         f"load on another; medians over {run.plan.repeats} server restarts with 95 % intervals. "
-        f"Django {machine['packages']['django']}, {machine['python']}, gunicorn "
-        f"{machine['packages']['gunicorn']}, uvicorn {machine['packages']['uvicorn']}; {run.started_at[:10]}. "
+        f"Django {machine['packages']['django']}, {machine['python']}, {', '.join(versions)}; {run.started_at[:10]}. "
         f"{HOLLOW}: some restart carries a reservation, spelt out in the "
         f"[run](results/reference/{run.experiment}/README.md). "
         f"{AT_LEAST}: users wait longer than the measurement took, so that nobody's whole wait was seen."
@@ -205,7 +205,7 @@ def _folder(name: str) -> str:
 def servers() -> str:
     """The servers of the notation."""
     rows = [
-        [f"`{server.name}{':T' if server.takes_threads else ''}`", server.interface.upper(), server.note]
+        [f"`{server.name}{':T' if server.takes_threads else ''}`", ", ".join(server.interfaces).upper(), server.note]
         for server in SERVERS.values()
     ]
     return table(["server", "interface", "what it is"], rows)
