@@ -18,6 +18,7 @@ from bench.cli.places import PLACES
 from bench.measure import cpu_placement, machine
 from bench.model import experiment
 from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
 
 BENCH = Path(__file__).parents[1]
 TIMER_LOOKS, TIMER_STEP_S, TIMER_LATE_US = 200, 0.002, 2000
@@ -86,10 +87,12 @@ def _has_enough_threads(one: experiment.Experiment) -> bool:
 def _block_has_enough_threads(block: experiment.Block) -> bool:
     stacks = [parse_stack(name) for name in block.stacks]
     pools = [stack.request_slots or 0 for stack in stacks if stack.lab.interface == "wsgi"]
-    compares = (
-        bool(pools) and len(pools) < len(stacks) and any(request.startswith("wait") for request in block.requests)
-    )
+    compares = bool(pools) and len(pools) < len(stacks) and "wait" in map(_workload_of, block.requests)
     return not compares or max(pools) >= max(block.users, default=0)
+
+
+def _workload_of(request: str) -> str:
+    return parse_request(request).workload.name
 
 
 def sync_in_asgi_shown() -> Seen:
@@ -143,7 +146,7 @@ def environment_told() -> Seen:
 
 def losses_shown() -> Seen:
     """19: CPU work, tiny views and a blocking call are asked for by some experiment or counted by a test."""
-    asked = {request.partition("?")[0] for one in _experiments().values() for b in one.matrix for request in b.requests}
+    asked = {_workload_of(text) for one in _experiments().values() for b in one.matrix for text in b.requests}
     missing = {"hello", "burn"} - asked
     return (
         not missing,
