@@ -33,7 +33,7 @@ def catalogue() -> dict[str, list[dict[str, Any]]]:
             for workload in WORKLOADS.values()
         ],
         "experiments": [
-            {"name": name, "title": found.title, "question": found.question}
+            {"name": name, "title": found.title + ("" if found.reference else " (draft)"), "question": found.question}
             for name in experiment.experiment_names()
             for found in [experiment.load_experiment(name)]
         ],

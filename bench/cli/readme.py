@@ -97,7 +97,7 @@ def caption() -> str:
 def findings() -> str:
     """What the reference runs say to the claims of their experiments."""
     rows = []
-    for name in experiment.experiment_names():
+    for name in experiment.experiment_names(drafts=False):
         for finding in findings_of(reference(name)):
             rows.append([f"`{name}`", finding.claim.says, f"**{finding.value}**", finding.text])
     return table(["experiment", "claim", "finding", "ratio (95 % interval)"], rows)
@@ -106,7 +106,7 @@ def findings() -> str:
 def runs() -> str:
     """The committed runs and what they were made with."""
     rows = []
-    for name in experiment.experiment_names():
+    for name in experiment.experiment_names(drafts=False):
         run = reference(name)
         measured = sum(trial.is_measured for trial in run.trials)
         rows.append(
@@ -225,13 +225,16 @@ def workloads() -> str:
 
 def experiments() -> str:
     """The experiments, what they ask, and how many of their claims the reference run supports."""
-    rows = []
-    for name in experiment.experiment_names():
-        findings = findings_of(reference(name))
-        supported = sum(finding.value == "supported" for finding in findings)
-        link = f"[`{name}`](results/reference/{name}/README.md)"
-        rows.append([link, experiment.load_experiment(name).question, f"{supported} of {len(findings)}"])
+    rows = [_experiment_line(name, experiment.load_experiment(name)) for name in experiment.experiment_names()]
     return table(["experiment", "question", "claims supported"], rows)
+
+
+def _experiment_line(name: str, found: experiment.Experiment) -> list[str]:
+    if not found.reference:
+        return [f"`{name}`", found.question, "draft"]
+    findings = findings_of(reference(name))
+    supported = sum(finding.value == "supported" for finding in findings)
+    return [f"[`{name}`](results/reference/{name}/README.md)", found.question, f"{supported} of {len(findings)}"]
 
 
 def claims() -> str:
@@ -366,13 +369,13 @@ def stale() -> list[str]:
     return [
         *files,
         *pictures,
-        *(f"results/reference/{name}" for name in experiment.experiment_names() if not is_page_fresh(name)),
+        *(f"results/reference/{name}" for name in experiment.experiment_names(drafts=False) if not is_page_fresh(name)),
     ]
 
 
 def render_all() -> None:
     """Write the pictures, the pages of the runs, and all generated parts."""
-    for name in experiment.experiment_names():
+    for name in experiment.experiment_names(drafts=False):
         write_page(name)
     for name, picture in PICTURES.items():
         files.write_atomically(run_store.REFERENCE / name, _signed(picture).encode())
