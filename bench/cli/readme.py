@@ -10,6 +10,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from bench.analyse.findings import findings_of
@@ -26,6 +27,7 @@ from bench.claims.schema import load_claim
 from bench.cli.checklist import BENCH, CHECKLIST, test_file
 from bench.cli.faults import FAULTS
 from bench.cli.places import PLACES
+from bench.learn import build_notebooks
 from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
@@ -36,7 +38,10 @@ from bench.show import run_page
 from bench.show.tables.formatting import AT_LEAST, HOLLOW, milliseconds, number, percent, span, whole
 from bench.trace import reference_traces
 
-FILES = ("README.md", "bench/README.md", "results/reference/README.md")
+FILES = (
+    *("README.md", "bench/README.md", "results/reference/README.md"),
+    *("notebooks/README.md", "notebooks/TEACHING.md"),
+)
 SHOWN = {"experiment": "io_wait", "request": "wait?ms=100", "users": 200}
 SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "A2", "F3", "N8", "N9")
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
@@ -237,6 +242,26 @@ def _experiment_line(name: str, found: experiment.Experiment) -> list[str]:
     return [f"[`{name}`](results/reference/{name}/README.md)", found.question, f"{supported} of {len(findings)}"]
 
 
+def lessons() -> str:
+    """The lessons, each with its title."""
+    return "\n".join(f"- {_lesson_link(path)}: {_lesson_title(path)}" for path in build_notebooks.sources())
+
+
+def lessons_not_planned() -> str:
+    """The lessons that the plan of half a day leaves out, in a sentence."""
+    plan = (build_notebooks.FOLDER / "TEACHING.md").read_text().partition("\n## Half a day\n")[2].partition("<!--")[0]
+    left_out = [link for link in map(_lesson_link, build_notebooks.sources()) if link not in plan]
+    return f"Not in this plan yet: {', '.join(left_out)}." if left_out else "Every lesson is in this plan."
+
+
+def _lesson_link(source: Path) -> str:
+    return f"[{source.stem}]({source.stem}.ipynb)"
+
+
+def _lesson_title(source: Path) -> str:
+    return source.read_text().partition("\n# # ")[2].partition("\n")[0]
+
+
 def claims() -> str:
     """What people say and what happens here, by what is kept."""
     return table(
@@ -264,6 +289,7 @@ PARTS: dict[str, Callable[[], str]] = {
     for part in (
         *(first_table, caption, findings, claims_counted, claims_shown, claims),
         *(runs, machine, rooms, places, checklist, faults, labs, servers, workloads, experiments),
+        *(lessons, lessons_not_planned),
     )
 }
 

@@ -37,15 +37,19 @@ class Budget:
 class ServerKind:
     """A server program.
 
-    `python -m PROGRAM` starts it, with `arguments` for a budget, an interface, and what the lab needs besides HTTP;
-    then `bind`, where {host} and {port} are filled in; then `reload`, a sentence where the program cannot reload.
-    `packages` are the distributions that it needs, whose versions every run keeps, the program's own first.
-    `variables`: prefixes of environment variables that would change it, and are cleared.
-    `takes_threads`: the interfaces behind which its budget has a number of threads.
-    `examples`: the stacks for which the contract test asks every workload, and which `lab list` shows.
-    In figures a lab has its colour and its markers. Its server makes the colour lighter by `shade` (-0.7 to 0.7),
-    takes a `marker` that many places further on, and draws this `line`: without one solid, and dashed for several
-    processes.
+    Its command is `program`, a Python module, with `arguments` for a budget, an interface and what the lab needs
+    besides HTTP, then `bind` with {host} and {port} filled in, then `reload` where it is to start again when a file
+    changes. A program that cannot do that has a sentence as its `reload`.
+
+    `packages`: the distributions that it needs, its own first; every run keeps their versions.
+    `variables`: prefixes of environment variables that would change it; they are cleared for what is measured.
+    `takes_threads`: the interfaces with which its budget has a number of threads.
+    `has_websockets`: it also serves labs that need WebSockets.
+    `examples`: its stacks that the contract test asks for every workload, and that `lab list` shows.
+
+    In figures a stack has its lab's colour and one of its lab's markers. The server makes that colour lighter by
+    `shade` (-0.7 to 0.7), takes the marker so many places further on, and draws `line`; without one the line is
+    solid, or dashed for several processes.
     """
 
     name: str
