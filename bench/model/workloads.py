@@ -8,15 +8,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
 from urllib.parse import parse_qsl
 
 from bench.base.errors import UsageError, nearest
+from bench.model.load import ConnectionLoad, Held, Leaving, Waves
 from bench.model.stacks import Lab, Stack, Views
 
 Parameters = Mapping[str, int]
-Kind = Literal["held", "gone", "waves"]
-"""Of a load of connections: held open, left early by their clients, or in waves that each hold one to the database."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Workload:
 
     `body` gives the one right answer; None where each answer differs. A `feed` is no JSON but a stream of events.
     `quick`: the parameters of a request of the same kind that is over soon, where they are not the defaults.
-    `kinds`: the loads of connections that such requests can make.
+    `connection_loads`: the loads by the connection that such requests can make.
     `in_bare`: the bare callables answer it too. `blocks_loop`: in an async view nothing else runs meanwhile.
     `pays`: each request moves one coin between two accounts. `may_tear`: a bad example, whose payments may be left
     half done; any other workload that leaves one makes its trial invalid.
@@ -39,7 +37,7 @@ class Workload:
     io_wait_s: Callable[[Parameters, Lab], float]
     defaults: Parameters = field(default_factory=dict)
     quick: Parameters = field(default_factory=dict)
-    kinds: tuple[Kind, ...] = ()
+    connection_loads: tuple[type[ConnectionLoad], ...] = ()
     in_bare: bool = False
     needs_upstream: bool = False
     needs_database: bool = False
@@ -96,7 +94,7 @@ _payment = partial(
     io_wait_s=_one_wait,
     defaults={"ms": 0},
     quick={"ms": 1},
-    kinds=("gone",),
+    connection_loads=(Leaving,),
     needs_database=True,
     pays=True,
 )
@@ -111,7 +109,7 @@ WORKLOADS = {
             _one_wait,
             {"ms": 100},
             quick={"ms": 10},
-            kinds=("gone",),
+            connection_loads=(Leaving,),
             in_bare=True,
         ),
         Workload(
@@ -147,7 +145,7 @@ WORKLOADS = {
             _no_wait,
             {"ms": 10},
             quick={"ms": 1},
-            kinds=("gone",),
+            connection_loads=(Leaving,),
         ),
         Workload(
             "feed",
@@ -156,7 +154,7 @@ WORKLOADS = {
             _feed_wait,
             {"n": 10, "ms": 1000},
             quick={"n": 2, "ms": 10},
-            kinds=("held",),
+            connection_loads=(Held,),
             content_type="text/event-stream",
         ),
         Workload(
@@ -206,7 +204,7 @@ WORKLOADS = {
             _one_wait,
             {"ms": 100},
             quick={"ms": 1},
-            kinds=("waves",),
+            connection_loads=(Waves,),
             needs_database=True,
         ),
         _payment("checkout", "a payment: two rows in one transaction, ms between them; in async code one hop"),

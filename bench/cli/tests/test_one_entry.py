@@ -29,6 +29,7 @@ from bench.measure.tests.processes import assert_nothing_is_left, end, running
 from bench.measure.tests.windows import MADE_AGAIN
 from bench.model import experiment, run_store
 from bench.model.experiment import experiment_names, load_experiment
+from bench.model.load import Leaving
 from bench.model.servers import HOST, SERVERS
 from bench.model.stacks import STACKS, parse_stack
 from bench.model.tests import runs
@@ -168,7 +169,7 @@ SHOUT = Workload(
     lambda parameters, lab: 0.0,
     {"n": 3},
     quick={"n": 1},
-    kinds=("gone",),
+    connection_loads=(Leaving,),
 )
 VIEW = """
 
@@ -211,7 +212,9 @@ def test_a_workload_is_listed_and_makes_the_loads_that_its_entry_says(capsys: py
     plans = trials_of(load_experiment("gone"), "quick", Overrides(requests=("shout",), connections=(5,)))
     assert {plan.request.name for plan in plans} == {"shout?n=3"}
     assert main(["run", "held", "--workload", "shout", "--connections", "5", "--profile", "quick"]) == ExitCode.USAGE
-    assert "cannot be made of shout: choose one of feed." in capsys.readouterr().err
+    refused = " ".join(capsys.readouterr().err.split())
+    assert "Only feed can be held" in refused
+    assert "checkout_across_hops and shout. Only hold can come in waves." in refused
 
 
 @pytest.mark.parametrize("lab", TWINS)
