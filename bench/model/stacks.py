@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from bench.base.errors import MissingDependency, UsageError, nearest
+from bench.base.errors import MissingDependency, UsageError, nearest, refuse_first
 from bench.model.servers import HOST, SERVERS, Budget, Interface, Line, Need, ServerKind
 
 Views = Literal["sync", "async"]
@@ -248,16 +248,17 @@ def parse_stack(text: str) -> Stack:
 
 
 def _lab_of(text: str, name: StackName) -> Lab:
-    lab = LABS.get(name.lab)
+    lab, keep = LABS.get(name.lab), name.keep or ""
     if lab is None:
         raise UsageError(f"Unknown lab {name.lab!r} in stack {text!r}: {nearest(name.lab, LABS)}")
-    if name.keep is not None and name.keep not in CONNECTION_POLICIES:
-        raise UsageError(
-            f"Unknown way to keep connections {name.keep!r} in stack {text!r}: "
-            f"{nearest(name.keep, CONNECTION_POLICIES)}"
-        )
-    if name.keep and not lab.is_django:
-        raise UsageError(f"{lab.name} asks no database: leave +{name.keep} out of {text!r}.")
+    refuse_first(
+        {
+            f"Unknown way to keep connections {keep!r} in stack {text!r}: {nearest(keep, CONNECTION_POLICIES)}": (
+                name.keep is not None and keep not in CONNECTION_POLICIES
+            ),
+            f"{lab.name} asks no database: leave +{keep} out of {text!r}.": keep and not lab.is_django,
+        }
+    )
     return lab
 
 
@@ -267,31 +268,35 @@ def _server_of(text: str, lab: Lab, name: str) -> ServerKind:
     if server is None:
         raise UsageError(f"Unknown server {name!r} in stack {text!r}: {nearest(name, speaking)}")
     fitting = ", ".join(known.name for known in speaking.values() if known.has_websockets or not lab.needs)
-    if name not in speaking:
-        spoken = " and ".join(server.interfaces).upper()
-        raise UsageError(f"{name} speaks {spoken} but {lab.name} is {lab.interface.upper()}: choose one of {fitting}.")
-    if lab.needs and not server.has_websockets:
-        raise UsageError(f"{lab.name} has WebSockets, {name} serves none here: choose one of {fitting}.")
+    refuse_first(
+        {
+            f"{name} speaks {' and '.join(server.interfaces).upper()} but {lab.name} is {lab.interface.upper()}: "
+            f"choose one of {fitting}.": name not in speaking,
+            f"{lab.name} has WebSockets, {name} serves none here: choose one of {fitting}.": (
+                lab.needs and not server.has_websockets
+            ),
+        }
+    )
     return server
 
 
 def _budget_of(text: str, lab: Lab, server: ServerKind, name: StackName) -> Budget:
-    budget = Budget(name.threads, name.processes)
-    if name.budget is not None and not (name.budget and _BUDGET.fullmatch(name.budget)):
-        raise UsageError(
-            f"Budget {name.budget!r} of stack {text!r} is not understood: write threads, "
-            f"threads x processes or processes alone, such as :64, :8x2 or :x2."
-        )
-    if lab.interface in server.takes_threads and budget.threads is None:
-        raise UsageError(f"Stack {text!r} needs a number of threads, such as {server.name}:64.")
-    if budget.threads is not None and lab.interface not in server.takes_threads:
-        raise UsageError(
-            f"{server.name} takes no number of threads in stack {text!r}: leave it out, or write "
-            f":x{budget.threads} for {budget.threads} processes."
-        )
-    if budget.processes > 1 and not server.takes_processes:
-        raise UsageError(f"{server.name} has one process in stack {text!r}: leave x{budget.processes} out.")
-    return budget
+    takes_threads, threads, processes = lab.interface in server.takes_threads, name.threads, name.processes
+    refuse_first(
+        {
+            f"Budget {name.budget!r} of stack {text!r} is not understood: write threads, threads x processes or "
+            f"processes alone, such as :64, :8x2 or :x2.": (
+                name.budget is not None and not (name.budget and _BUDGET.fullmatch(name.budget))
+            ),
+            f"Stack {text!r} needs a number of threads, such as {server.name}:64.": takes_threads and threads is None,
+            f"{server.name} takes no number of threads in stack {text!r}: leave it out, or write :x{threads} for "
+            f"{threads} processes.": threads is not None and not takes_threads,
+            f"{server.name} has one process in stack {text!r}: leave x{processes} out.": (
+                processes > 1 and not server.takes_processes
+            ),
+        }
+    )
+    return Budget(threads, processes)
 
 
 STACKS = tuple(parse_stack(text) for server in SERVERS.values() for text in server.examples)

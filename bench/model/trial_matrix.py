@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from bench.base.errors import NotRun, UsageError
+from bench.base.errors import NotRun, refuse_first
 from bench.model.experiment import Block, Experiment, Profile, profile_of
 from bench.model.load import Closed, ConnectionLoad, Held, Leaving, Load, Open, Paced, Waves
 from bench.model.stacks import parse_stack
@@ -44,9 +44,7 @@ def trials_of(experiment: Experiment, profile_name: str, overrides: Overrides) -
     blocks = [block for block in experiment.matrix if profile_name in block.profiles]
     crossed = [plan for block in blocks for plan in _cross(_overridden(block, overrides), profile, overrides)]
     answerable = [plan for plan in _once(crossed) if plan.request.is_answered_by(plan.stack)]
-    for sentence, holds in _refusals(crossed, answerable, overrides).items():
-        if holds:
-            raise UsageError(sentence)
+    refuse_first(_refusals(crossed, answerable, overrides))
     return answerable
 
 

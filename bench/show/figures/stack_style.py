@@ -74,11 +74,6 @@ def look_of(stack: str) -> Look:
     return Look(_shaded(lab.colour, min(0.7, max(-0.7, shade))), marker, LINES[line])
 
 
-def colour_of(stack: str) -> str:
-    """The stack's colour in every figure, as `#rrggbb`."""
-    return look_of(stack).colour
-
-
 def _marker_of(name: StackName) -> int:
     """Which of its lab's markers a budget takes, counted from its server's: thread budgets by size."""
     several = name.processes > 1
