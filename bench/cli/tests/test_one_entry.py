@@ -138,7 +138,7 @@ def test_a_run_keeps_the_versions_of_a_server_and_the_doctor_looks_for_them(
 
 
 @pytest.mark.usefixtures("made_up")
-def test_a_server_is_drawn_as_its_entry_says() -> None:
+def test_a_server_is_drawn_as_its_entry_says(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {(look.colour, look.marker, str(look.line)) for look in (look_of(stack.name) for stack in STACKS)}
     for text in ENTRY.examples:
         look, lab = look_of(text), parse_stack(text).lab
@@ -148,6 +148,11 @@ def test_a_server_is_drawn_as_its_entry_says() -> None:
         assert (look.colour, look.marker, str(look.line)) not in known
         run = runs.sweep((text, "sync_wsgi@gthread:64"), claims=())
         assert look.colour in throughput_vs_users(run, "wait?ms=100").svg()
+        with monkeypatch.context() as changed:
+            changed.setitem(SERVERS, ENTRY.name, replace(ENTRY, shade=0.0))
+            assert look_of(text) == replace(look, colour=look_of(text).colour) != look
+            changed.setitem(SERVERS, ENTRY.name, replace(ENTRY, marker=0))
+            assert look_of(text) == replace(look, marker=look_of(text).marker) != look
 
 
 @pytest.mark.usefixtures("made_up")
@@ -211,6 +216,7 @@ def test_a_workload_is_listed_and_makes_the_loads_that_its_entry_says(capsys: py
     assert listed("workloads", capsys)["shout"] == {"name": "shout", "parameters": {"n": 3}, "does": SHOUT.does}
     plans = trials_of(load_experiment("gone"), "quick", Overrides(requests=("shout",), connections=(5,)))
     assert {plan.request.name for plan in plans} == {"shout?n=3"}
+    assert plans[0].request.quick.name == "shout?n=1"
     assert main(["run", "held", "--workload", "shout", "--connections", "5", "--profile", "quick"]) == ExitCode.USAGE
     refused = " ".join(capsys.readouterr().err.split())
     assert "Only feed can be held" in refused
