@@ -87,12 +87,12 @@ def _has_enough_threads(one: experiment.Experiment) -> bool:
 def _block_has_enough_threads(block: experiment.Block) -> bool:
     stacks = [parse_stack(name) for name in block.stacks]
     pools = [stack.request_slots or 0 for stack in stacks if stack.lab.interface == "wsgi"]
-    compares = bool(pools) and len(pools) < len(stacks) and "wait" in map(_workload_of, block.requests)
+    compares = (
+        bool(pools)
+        and len(pools) < len(stacks)
+        and any(parse_request(request).workload.name == "wait" for request in block.requests)
+    )
     return not compares or max(pools) >= max(block.users, default=0)
-
-
-def _workload_of(request: str) -> str:
-    return parse_request(request).workload.name
 
 
 def sync_in_asgi_shown() -> Seen:
@@ -147,7 +147,8 @@ def environment_told() -> Seen:
 
 def losses_shown() -> Seen:
     """19: CPU work, tiny views and a blocking call are asked for by some experiment or counted by a test."""
-    asked = {_workload_of(text) for one in _experiments().values() for b in one.matrix for text in b.requests}
+    requests = [request for one in _experiments().values() for block in one.matrix for request in block.requests]
+    asked = {parse_request(request).workload.name for request in requests}
     missing = {"hello", "burn"} - asked
     return (
         not missing,

@@ -244,7 +244,8 @@ def _experiment_line(name: str, found: experiment.Experiment) -> list[str]:
 
 def lessons() -> str:
     """The lessons, each with its title."""
-    return "\n".join(f"- {_lesson_link(path)}: {_lesson_title(path)}" for path in build_notebooks.sources())
+    titles = {path: path.read_text().partition("\n# # ")[2].partition("\n")[0] for path in build_notebooks.sources()}
+    return "\n".join(f"- {_lesson_link(path)}: {title}" for path, title in titles.items())
 
 
 def lessons_not_planned() -> str:
@@ -256,10 +257,6 @@ def lessons_not_planned() -> str:
 
 def _lesson_link(source: Path) -> str:
     return f"[{source.stem}]({source.stem}.ipynb)"
-
-
-def _lesson_title(source: Path) -> str:
-    return source.read_text().partition("\n# # ")[2].partition("\n")[0]
 
 
 def claims() -> str:

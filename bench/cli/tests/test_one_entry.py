@@ -68,7 +68,7 @@ def test_a_server_serves_with_the_command_of_its_entry_and_without_its_variables
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MADE_UP_DELAY", "1")
-    assert "MADE_UP_DELAY" in variables.described()["cleared"]
+    assert "MADE_UP_DELAY" in variables.find_foreign()["cleared"]
     for text in ENTRY.examples:
         stack = parse_stack(text)
         assert stack.name == text
