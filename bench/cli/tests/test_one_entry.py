@@ -119,6 +119,7 @@ def test_a_server_that_cannot_reload_says_so(monkeypatch: pytest.MonkeyPatch) ->
         parse_stack("sync_wsgi@made_up:3").command(8000, reload=True)
 
 
+@pytest.mark.live
 @pytest.mark.usefixtures("made_up")
 def test_a_run_keeps_the_versions_of_a_server_and_the_doctor_looks_for_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -256,6 +257,7 @@ def draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checklist._experiments.cache_clear()
 
 
+@pytest.mark.live
 @pytest.mark.usefixtures("draft")
 def test_a_draft_is_measured_and_listed_and_asked_for_no_reference_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
