@@ -5,7 +5,6 @@ Tables, figures, the report, comparisons and the stack choice all start from the
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from bench.analyse.usable_trials import is_usable, why_unusable
 from bench.model.histograms import merge_histograms
 from bench.model.load import ConnectionLoad, Load, Open
 from bench.model.run_record import Run
+from bench.model.stacks import split_name
 from bench.model.trial_record import Reason, Trial, Verdict, values_of
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
@@ -165,7 +165,7 @@ class Row:
             io_wait_s=utilisation.waiting_s(self.trials[0], cpu_us / 1e6),
             cpu_s=cpu_us / 1e6,
             threads=self.slots,
-            cores=processes_of(self.stack),
+            cores=split_name(self.stack).processes,
         )
 
     @cached_property
@@ -175,17 +175,6 @@ class Row:
 
 
 _median_interval = cache(stats.median_interval)
-
-
-def lab_of(stack: str) -> str:
-    """Return the lab in the stack's name."""
-    return re.split(r"[+@]", stack)[0]
-
-
-def processes_of(stack: str) -> int:
-    """Return the number of server processes in the stack's name, 1 if it has none; the stack need not be known."""
-    match = re.search(r"x([1-9][0-9]*)$", stack.partition(":")[2])
-    return int(match[1]) if match else 1
 
 
 def rows_of(run: Run) -> list[Row]:

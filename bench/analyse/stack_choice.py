@@ -13,9 +13,9 @@ from itertools import pairwise
 from math import ceil, log
 
 from bench.analyse import queueing
-from bench.analyse.rows import Row, lab_of, rows_of
+from bench.analyse.rows import Row, rows_of
 from bench.model.run_record import Run
-from bench.model.stacks import LABS
+from bench.model.stacks import LABS, split_name
 
 LEAST_ASKED_FIRST = ("sync_wsgi", "sync_asgi", "async_asgi", "zero_hop")
 """The labs to choose from; the one that needs the fewest changes to a sync project comes first."""
@@ -103,7 +103,7 @@ def prices_of(ladder: Run, crowd: Run, held: Run) -> list[Price]:
 
 
 def _price(lab: str, rows: Sequence[Row], open_row: Row) -> Price:
-    mine = [row for row in rows if lab_of(row.stack) == lab]
+    mine = [row for row in rows if split_name(row.stack).lab == lab]
     rest_threads, threads = (open_row.median(f"held.threads_{when}") or 0.0 for when in ("before", "held"))
     return Price(
         lab,

@@ -1,7 +1,7 @@
 """How a command of the lab ends without a result: an error is one sentence for the user and one exit code."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 
@@ -54,6 +54,13 @@ class NotKept(LabError):
 
 class SecondInterrupt(KeyboardInterrupt):
     """A second Ctrl-C or SIGTERM came while the program was stopping: end at once."""
+
+
+def refuse_first(refusals: Mapping[str, object]) -> None:
+    """Raise UsageError with the first sentence whose condition holds, if any does."""
+    for sentence, holds in refusals.items():
+        if holds:
+            raise UsageError(sentence)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from bench.measure import cpu_placement, machine
 from bench.measure.calibrate import load_calibration
 from bench.model.experiment import Block, Experiment, experiment_names, load_experiment
 from bench.model.stacks import parse_stack
+from bench.model.workloads import parse_request
 
 BENCH = Path(__file__).parents[1]
 TIMER_LOOKS, TIMER_STEP_S, TIMER_LATE_US = 200, 0.002, 2000
@@ -68,7 +69,7 @@ def threads_swept() -> Result:
 def _has_enough_threads(block: Block) -> bool:
     stacks = [parse_stack(name) for name in block.stacks]
     pools = [stack.request_slots or 0 for stack in stacks if stack.lab.interface == "wsgi"]
-    waits = any(request.startswith("wait") for request in block.requests)
+    waits = any(parse_request(request).workload.name == "wait" for request in block.requests)
     return not (waits and 0 < len(pools) < len(stacks)) or max(pools) >= max(block.users, default=0)
 
 
@@ -85,7 +86,7 @@ def _has_sync_in_asgi(one: Experiment) -> bool:
 def restarts_enough() -> Result:
     """7: the reference profile restarts every server five times or more."""
     good = "five restarts or more in every reference profile"
-    return _in_every_experiment(lambda one: one.profiles["reference"].repeats >= 5, good)
+    return _in_every_experiment(lambda one: not one.reference or one.profiles["reference"].repeats >= 5, good)
 
 
 def timers_sharp() -> Result:
@@ -128,9 +129,8 @@ def environment_told() -> Result:
 
 def losses_shown() -> Result:
     """19: some experiment requests CPU work and tiny views."""
-    blocks = [block for one in _experiments().values() for block in one.matrix]
-    requests = {request.partition("?")[0] for block in blocks for request in block.requests}
-    missing = ", ".join(sorted({"hello", "burn"} - requests))
+    requests = [request for one in _experiments().values() for block in one.matrix for request in block.requests]
+    missing = ", ".join(sorted({"hello", "burn"} - {parse_request(request).workload.name for request in requests}))
     return not missing, f"no experiment requests {missing}" if missing else "hello and burn are requested"
 
 

@@ -1,7 +1,6 @@
 """`lab doctor`: what this machine has, what it lacks for honest measurements, and the command that helps."""
 
 import argparse
-import importlib.util
 import os
 import resource
 from collections.abc import Iterator
@@ -111,11 +110,12 @@ def _governor() -> Check:
 
 
 def _packages() -> Iterator[Check]:
-    for package, version in machine.versions().items():
+    found = machine.versions()
+    for package, version in found.items():
         remedy = f"run `python -m pip install {package}`"
         yield Check(package, "fine", version) if version else Check(package, "missing", "not installed", remedy)
     for server in SERVERS.values():
-        absent = [module for module in server.modules if importlib.util.find_spec(module) is None]
+        absent = [package for package in server.packages if found[package] is None]
         if absent:
             yield Check(f"server {server.name}", "missing", f"without {', '.join(absent)}", "see the lines above")
 

@@ -23,7 +23,7 @@ def catalogue() -> dict[str, list[dict[str, Any]]]:
         "servers": [
             {
                 "name": server.name + (":T" if server.takes_threads else ""),
-                "interface": server.interface,
+                "interface": ", ".join(server.interfaces),
                 "note": server.note,
             }
             for server in SERVERS.values()
@@ -35,7 +35,7 @@ def catalogue() -> dict[str, list[dict[str, Any]]]:
             for workload in WORKLOADS.values()
         ],
         "experiments": [
-            {"name": name, "title": found.title, "question": found.question}
+            {"name": name, "title": found.title + ("" if found.reference else " (draft)"), "question": found.question}
             for name in experiment.experiment_names()
             for found in [experiment.load_experiment(name)]
         ],

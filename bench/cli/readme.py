@@ -9,10 +9,11 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from bench.analyse.findings import findings_of
-from bench.analyse.rows import lab_of, rows_of
+from bench.analyse.rows import Row, rows_of
 from bench.base.console import run_program
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT, write_atomically
@@ -23,19 +24,26 @@ from bench.claims.schema import load_claim
 from bench.cli.checklist import BENCH, CHECKLIST, path_of_tests
 from bench.cli.faults import FAULTS
 from bench.cli.places import PLACES
+from bench.learn import build_notebooks
 from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
 from bench.model import run_store
-from bench.model.experiment import experiment_names, load_experiment
+from bench.model.experiment import Experiment, experiment_names, load_experiment
 from bench.model.run_record import Run
 from bench.model.servers import SERVERS
-from bench.model.stacks import LABS
+from bench.model.stacks import LABS, split_name
 from bench.model.workloads import BOUNDS, WORKLOADS
 from bench.show import run_page, trace_svg
 from bench.show.figures import connections, database, throughput
 from bench.show.tables.formatting import AT_LEAST, HOLLOW, milliseconds, number, percent, span, whole
 from bench.trace import reference_traces
 
-FILES = [ROOT / name for name in ("README.md", "bench/README.md", "results/reference/README.md")]
+FILES = [
+    ROOT / name
+    for name in (
+        *("README.md", "bench/README.md", "results/reference/README.md"),
+        *("notebooks/README.md", "notebooks/TEACHING.md"),
+    )
+]
 SHOWN_EXPERIMENT, SHOWN_REQUEST, SHOWN_USERS = "io_wait", "wait?ms=100", 200
 SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "A2", "F3", "N8", "N9")
 CLAIM_COLUMNS = ("id", "claim", "finding", "what was measured here")
@@ -53,12 +61,19 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
+def shown_rows() -> list[Row]:
+    """The rows of `first_table`: one request and number of users, all stacks."""
+    return [
+        row for row in rows_of(reference(SHOWN_EXPERIMENT)) if (row.request, row.users) == (SHOWN_REQUEST, SHOWN_USERS)
+    ]
+
+
 def first_table() -> str:
     """Throughput, share of the limit, median latency, threads and CPU of each stack, at one number of users."""
     rows = [
         [
             f"`{row.stack}`",
-            LABS[lab_of(row.stack)].lesson,
+            LABS[split_name(row.stack).lab].lesson,
             f"{f'{HOLLOW} ' if row.is_hollow else ''}{number(row.median('throughput_per_s'))} "
             f"({span(row.throughput_interval)})",
             percent(row.median("fraction_of_limit")),
@@ -66,8 +81,7 @@ def first_table() -> str:
             whole(row.median("server.threads_max")),
             f"{whole(row.median('cpu_us_per_request'))} µs",
         ]
-        for row in rows_of(reference(SHOWN_EXPERIMENT))
-        if (row.request, row.users) == (SHOWN_REQUEST, SHOWN_USERS)
+        for row in shown_rows()
     ]
     return table(["stack", "what it is", "requests/s", "of the limit", "p50", "threads", "CPU per request"], rows)
 
@@ -75,12 +89,12 @@ def first_table() -> str:
 def caption() -> str:
     """How `first_table` was measured, and what its signs mean."""
     run = reference(SHOWN_EXPERIMENT)
-    packages = run.environment["packages"]
+    packages, servers = run.environment["packages"], [SERVERS[split_name(row.stack).server] for row in shown_rows()]
+    versions = [f"{name} {packages[name]}" for name in dict.fromkeys(it.packages[0] for it in servers)]
     return (
         f"{SHOWN_USERS} users at once, each view waits 100 ms (`{SHOWN_REQUEST}`), server on one core, "
         f"load on another; medians over {run.plan.repeats} server restarts with 95 % intervals. "
-        f"Django {packages['django']}, {run.environment['python']}, gunicorn {packages['gunicorn']}, "
-        f"uvicorn {packages['uvicorn']}; {run.started_at[:10]}. "
+        f"Django {packages['django']}, {run.environment['python']}, {', '.join(versions)}; {run.started_at[:10]}. "
         f"{HOLLOW}: at least one restart has a reservation, which the "
         f"[page of the run](results/reference/{run.experiment}/README.md) explains. "
         f"{AT_LEAST}: a lower bound, because users waited longer than the measurement lasted."
@@ -91,7 +105,7 @@ def findings() -> str:
     """The finding of each claim of each experiment, from the reference runs."""
     rows = [
         [f"`{name}`", finding.claim.says, f"**{finding.value}**", finding.text]
-        for name in experiment_names()
+        for name in experiment_names(drafts=False)
         for finding in findings_of(reference(name))
     ]
     return table(["experiment", "claim", "finding", "ratio (95 % interval)"], rows)
@@ -111,7 +125,7 @@ def runs() -> str:
             str(run.environment["python"]),
             str(run.environment["packages"]["django"]),
         ]
-        for run in map(reference, experiment_names())
+        for run in map(reference, experiment_names(drafts=False))
     ]
     headings = ["run", "made", "took", "trials measured", "restarts", "warm-up + window", "seed", "python", "django"]
     return table(headings, rows)
@@ -182,7 +196,7 @@ def labs() -> str:
 def servers() -> str:
     """The servers, as they stand in a stack's name."""
     rows = [
-        [f"`{server.name}{':T' if server.takes_threads else ''}`", server.interface.upper(), server.note]
+        [f"`{server.name}{':T' if server.takes_threads else ''}`", ", ".join(server.interfaces).upper(), server.note]
         for server in SERVERS.values()
     ]
     return table(["server", "interface", "what it is"], rows)
@@ -207,12 +221,33 @@ def workloads() -> str:
 
 def experiments() -> str:
     """The experiments, their questions, and how many of their claims the reference run supports."""
-    rows = []
-    for name in experiment_names():
-        values = [finding.value for finding in findings_of(reference(name))]
-        link = f"[`{name}`](results/reference/{name}/README.md)"
-        rows.append([link, load_experiment(name).question, f"{values.count('supported')} of {len(values)}"])
+    rows = [_experiment_line(name, load_experiment(name)) for name in experiment_names()]
     return table(["experiment", "question", "claims supported"], rows)
+
+
+def _experiment_line(name: str, found: Experiment) -> list[str]:
+    if not found.reference:
+        return [f"`{name}`", found.question, "draft"]
+    findings = findings_of(reference(name))
+    supported = sum(finding.value == "supported" for finding in findings)
+    return [f"[`{name}`](results/reference/{name}/README.md)", found.question, f"{supported} of {len(findings)}"]
+
+
+def lessons() -> str:
+    """The lessons, each with its title."""
+    titles = {path: path.read_text().partition("\n# # ")[2].partition("\n")[0] for path in build_notebooks.sources()}
+    return "\n".join(f"- {_lesson_link(path)}: {title}" for path, title in titles.items())
+
+
+def lessons_not_planned() -> str:
+    """The lessons that the plan of half a day leaves out, in a sentence."""
+    plan = (build_notebooks.FOLDER / "TEACHING.md").read_text().partition("\n## Half a day\n")[2].partition("<!--")[0]
+    left_out = [link for link in map(_lesson_link, build_notebooks.sources()) if link not in plan]
+    return f"Not in this plan yet: {', '.join(left_out)}." if left_out else "Every lesson is in this plan."
+
+
+def _lesson_link(source: Path) -> str:
+    return f"[{source.stem}]({source.stem}.ipynb)"
 
 
 def claims() -> str:
@@ -237,6 +272,7 @@ PARTS: dict[str, Callable[[], str]] = {
     for part in (
         *(first_table, caption, findings, claims_counted, claims_shown, claims),
         *(runs, machine, rooms, places, checklist, faults, labs, servers, workloads, experiments),
+        *(lessons, lessons_not_planned),
     )
 }
 
@@ -313,13 +349,13 @@ def stale() -> list[str]:
     return [
         *(name for name, text in texts.items() if rendered(text) != text),
         *(f"results/reference/{name}" for name in PICTURES if not is_fresh(name)),
-        *(f"results/reference/{name}" for name in experiment_names() if not is_page_fresh(name)),
+        *(f"results/reference/{name}" for name in experiment_names(drafts=False) if not is_page_fresh(name)),
     ]
 
 
 def render_all() -> None:
     """Write the pages of the runs, the pictures, and all generated parts."""
-    for name in experiment_names():
+    for name in experiment_names(drafts=False):
         write_page(name)
     for name, picture in PICTURES.items():
         write_atomically(run_store.REFERENCE / name, (_mark(picture.source()) + picture.draw()).encode())

@@ -19,18 +19,13 @@ import psutil
 
 from bench.base.files import ROOT
 from bench.measure import cpu_placement, variables
+from bench.model.servers import SERVERS
 
 GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
 PACKAGES = (
     "django",
     "asgiref",
     "channels",
-    "daphne",
-    "gunicorn",
-    "uvicorn",
-    "uvicorn-worker",
-    "uvloop",
-    "httptools",
     "websockets",
     "httpx",
     "locust",
@@ -70,7 +65,7 @@ def describe_machine() -> dict[str, Any]:
 def versions() -> dict[str, str | None]:
     """Read the installed versions of the packages that matter to a measurement; None if one is absent."""
     found: dict[str, str | None] = {}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *(package for server in SERVERS.values() for package in server.packages)):
         found[package] = None
         with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)

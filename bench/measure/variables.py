@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.model.redaction import VARIABLE as DATABASE_VARIABLE
+from bench.model.servers import SERVERS
 
 FOREIGN_PREFIXES = (
     *("PYTHON", "COVERAGE_", "COV_CORE_", "PYDEVD_", "DEBUGPY_"),
@@ -20,7 +21,7 @@ FOREIGN_PREFIXES = (
     *("LD_", "DYLD_", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "_RJEM_", "ASAN_", "LSAN_", "TSAN_", "UBSAN_"),
     *("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_"),
     *("UV_", "GEVENT", "GREENLET_", "ASGI_", "DJANGO_", "LAB_"),
-    *("GUNICORN_", "UVICORN_", "GRANIAN_", "HYPERCORN_", "DAPHNE_", "UWSGI_", "AUTOBAHN_", "WEBSOCKETS_"),
+    *("GRANIAN_", "HYPERCORN_", "UWSGI_", "WEBSOCKETS_"),  # those of servers with an entry stand there
     *("LOCUST_", "AIOHTTP_", "YARL_", "MULTIDICT_", "FROZENLIST_", "PROPCACHE_", "PSYCOPG_", "PYZMQ_"),
     *("LISTEN_", "PG"),
 )
@@ -37,7 +38,8 @@ OURS = "LAB_"
 
 def is_foreign(name: str) -> bool:
     """Return whether a variable could change what is measured."""
-    return name in FOREIGN_VARIABLES or name.startswith(FOREIGN_PREFIXES)
+    of_servers = (prefix for server in SERVERS.values() for prefix in server.variables)
+    return name in FOREIGN_VARIABLES or name.startswith((*FOREIGN_PREFIXES, *of_servers))
 
 
 def is_cleared(name: str, value: str) -> bool:

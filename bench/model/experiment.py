@@ -1,4 +1,7 @@
-"""The file format of an experiment: its question, its profiles, its matrix of trials, its assertions."""
+"""The file format of an experiment: its question, its profiles, its matrix of trials, its assertions.
+
+To add an experiment, add its file to `experiments/`, with `reference = false` until its reference run is committed.
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -51,19 +54,25 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file of `experiments/`. `capacity_users`: N of the closed loop that measures a stack's capacity."""
+    """One file of `experiments/`.
+
+    `reference` is false for a draft, which has no run in results/reference yet. `capacity_users`: N of the closed
+    loop that measures a stack's capacity.
+    """
 
     title: str
     question: str
     profiles: dict[ProfileName, Profile]
     matrix: list[Block]
+    reference: bool = True
     capacity_users: int = 200
     claims: list[Assertion] = []
 
 
-def experiment_names() -> list[str]:
-    """Return the names of all experiments."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+def experiment_names(*, drafts: bool = True) -> list[str]:
+    """Return the names of all experiments, or only of those that have a reference run."""
+    names = sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return [name for name in names if drafts or load_experiment(name).reference]
 
 
 def load_experiment(name: str) -> Experiment:

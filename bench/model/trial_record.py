@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from bench.model.bounds import Amount, Connections, Count, Encoded, Name, Number, Some, Text, Users, Whole, Width
 from bench.model.load import STORED, Load, Open, load_of
+from bench.model.workloads import request_name
 
 LONGEST_MESSAGE = 4000
 
@@ -298,8 +299,7 @@ class Trial:
     @property
     def request(self) -> str:
         """The workload with its parameters, as `wait?ms=100`."""
-        query = "&".join(f"{key}={value}" for key, value in self.parameters.items())
-        return self.workload + (f"?{query}" if query else "")
+        return request_name(self.workload, self.parameters)
 
     @property
     def offered_load(self) -> Load:

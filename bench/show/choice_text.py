@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.analyse.rows import Row, lab_of, rows_of
+from bench.analyse.rows import Row, rows_of
 from bench.analyse.stack_choice import (
     HELD,
     HELD_AT_ONCE,
@@ -19,6 +19,7 @@ from bench.analyse.stack_choice import (
     turning_point,
 )
 from bench.model.run_record import Run
+from bench.model.stacks import split_name
 from bench.show.choice_steps import steps
 from bench.show.tables.formatting import number, percent, whole
 
@@ -167,7 +168,7 @@ def astray(prices: Sequence[Price], run: Run) -> str:
 
 def _askable(prices: Sequence[Price], run: Run) -> list[Row]:
     labs = {price.lab for price in prices}
-    return [row for row in rows_of(run) if row.values(THROUGHPUT) and row.users and lab_of(row.stack) in labs]
+    return [row for row in rows_of(run) if row.values(THROUGHPUT) and row.users and split_name(row.stack).lab in labs]
 
 
 def _beside_table(prices: Sequence[Price], rows: Sequence[Row]) -> str:
@@ -175,7 +176,7 @@ def _beside_table(prices: Sequence[Price], rows: Sequence[Row]) -> str:
 
 
 def _predicted(row: Row, prices: Sequence[Price]) -> float:
-    (price,) = (price for price in prices if price.lab == lab_of(row.stack))
+    (price,) = (price for price in prices if price.lab == split_name(row.stack).lab)
     return option_of(case_of(row), price).throughput_per_s
 
 

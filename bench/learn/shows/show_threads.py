@@ -12,7 +12,6 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bench.analyse.rows import lab_of
 from bench.base.console import announce, console
 from bench.base.errors import ExitCode
 from bench.base.options import Parser, seconds
@@ -22,8 +21,7 @@ from bench.learn.shows.show_screen import STOP, big, grid, staged, tell
 from bench.measure import cpu_placement, process_usage
 from bench.measure.load.http_stream import Address
 from bench.measure.readiness import RunningServer, serving_stack
-from bench.model.stacks import parse_stack
-from bench.show.figures.stack_style import HUES
+from bench.model.stacks import LABS, parse_stack, split_name
 
 STACKS = {
     "sync_wsgi@gthread:64": "a pool of 64 threads",
@@ -140,7 +138,7 @@ def draw_column(column: Column, at_once: int, width: int, height: int) -> Panel:
     """Draw three large numbers of one stack in this level; callers inside are known when all requests are answered."""
     inside = next((level.inside for level in column.levels if level.at_once == at_once), None)
     numbers = {INSIDE: inside, "threads": column.threads or None, "MB of memory": column.rss_bytes / 1e6 or None}
-    colour = HUES[lab_of(column.stack)]
+    colour = LABS[split_name(column.stack).lab].colour
     parts: list[Text] = [Text(STACKS.get(column.stack, ""), style="dim", no_wrap=True)]
     for says, value in numbers.items():
         style = f"bold reverse {colour}" if says == "threads" else "bold"

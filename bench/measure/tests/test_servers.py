@@ -207,6 +207,6 @@ def test_an_environment_may_change_while_it_is_read(monkeypatch: pytest.MonkeyPa
 
 def test_a_missing_package_is_told_with_the_command_that_installs_it() -> None:
     stack = parse_stack("async_asgi@uvicorn")
-    stack = replace(stack, server=replace(SERVERS["uvicorn"], modules=("uvicorn", "no_such_package")))
+    stack = replace(stack, server=replace(SERVERS["uvicorn"], packages=("uvicorn", "no-such-package")))
     with pytest.raises(MissingDependency, match="python -m pip install no-such-package"), serving_stack(stack):
         pass

@@ -155,7 +155,7 @@ def test_a_second_interruption_goes_through_and_leaves_nothing(mark: str, monkey
 def test_a_missing_package_is_a_hole_and_the_rest_of_the_run_goes_on(
     mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without = replace(SERVERS["uvicorn"], name="absent", modules=("uvicorn", "no_such_package"))
+    without = replace(SERVERS["uvicorn"], name="absent", packages=("uvicorn", "no-such-package"))
     monkeypatch.setitem(SERVERS, "absent", without)
     wishes = trial_matrix.Overrides(
         stacks=("bare_asgi@absent", "bare_asgi@uvicorn"), requests=("hello",), users=(2,), repeats=1, duration_s=0.5

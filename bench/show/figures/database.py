@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from bench.analyse.rows import Row, rows_of
 from bench.model.run_record import Run
+from bench.model.stacks import split_name
 from bench.model.trial_record import WavesResult
 from bench.show.figures.bars import bars
 from bench.show.figures.layout import Picture, new_page
@@ -129,7 +130,7 @@ def torn_title(rows: Sequence[Row]) -> str:
 
 
 def _form(row: Row) -> str:
-    return row.request.partition("?")[0]
+    return row.trials[0].workload
 
 
 def sided_rows(run: Run) -> list[Row]:
@@ -148,7 +149,7 @@ def sided(run: Run, stacks: Sequence[str] = ()) -> Picture:
 
 def sided_title(rows: Sequence[Row]) -> str:
     """The requests of the stack that gathers, each with its time and its connections."""
-    stack = next((row.stack for row in rows if row.stack.startswith("async_asgi")), rows[0].stack)
+    stack = next((row.stack for row in rows if split_name(row.stack).lab == "async_asgi"), rows[0].stack)
     told = [
         f"{_form(row)} {number(P50.of(row))} ms on {whole(OPEN.of(row))} connection{'' if OPEN.of(row) == 1 else 's'}"
         for row in rows

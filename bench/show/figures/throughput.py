@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 
 from bench.analyse import queueing
 from bench.analyse.plateaus import plateaus_of
-from bench.analyse.rows import Row, processes_of
+from bench.analyse.rows import Row
 from bench.model.run_record import Run
+from bench.model.stacks import split_name
 from bench.show.figures.axes import End, label_ends, scale_users, scale_values
 from bench.show.figures.bars import bars
 from bench.show.figures.layout import Picture, new_page
@@ -126,7 +127,7 @@ def _theory(ax: Axes, series: Series, levels: Sequence[int]) -> None:
     known: dict[str, Any] = {
         "io_wait_s": row.io_wait_s,
         "cpu_s": cpu_s,
-        "cores": processes_of(row.stack),
+        "cores": split_name(row.stack).processes,
     }
     ceiling = queueing.limit_per_s(users=10**9, threads=row.slots, **known)
     knee = ceiling * (row.io_wait_s + cpu_s)
