@@ -4,6 +4,7 @@ A test is live where it, a fixture of its or a helper of the tests that it calls
 something behind another name is marked where it stands. `-m "not live"` leaves what runs in this process alone.
 """
 
+import sys
 from collections.abc import Iterator
 from functools import cache
 from types import CodeType, FunctionType
@@ -15,29 +16,37 @@ from bench.measure import processes
 
 STARTERS = frozenset(
     (
-        *("subprocess", "Popen", "run_python", "serving", "serving_stack", "serving_database"),
-        *(
-            "serving_upstream",
-            "serving_services",
-            "serving_all_services",
-            "run_trial",
-            "running_load",
-            "perform",
-            "burst",
-        ),
+        *("subprocess", "Popen", "run_python", "MARK", "serving", "serving_stack", "serving_database"),
+        *("serving_upstream", "serving_services", "serving_all_services", "run_trial", "running_load", "perform"),
         *(
             "trace_stack",
-            "traced",
-            "seen_of",
-            "ask_all",
+            "trace_application",
+            "check_file",
             "show_crowd",
             "ask_in_subprocess",
-            "executed",
+            "execute_source",
             "burst",
-            "MARK",
         ),
     )
 )
+PASSING = ("git",)
+"""Programs that end at once, and that everybody may start: a run names the commit that it measured."""
+_not_live: list[str] = []
+
+
+def forbid_programs(event: str, arguments: tuple[Any, ...]) -> None:
+    """An audit hook: what a test that is not live starts is an error, so that no mark is forgotten."""
+    if event == "subprocess.Popen" and _not_live and str(arguments[0]) not in PASSING:
+        raise AssertionError(f"{_not_live[-1]} starts {arguments[0]}: mark it live, or name its helper in STARTERS.")
+
+
+sys.addaudithook(forbid_programs)
+
+
+@pytest.hookimpl(tryfirst=True)  # before fixtures of any scope
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let `forbid_programs` know which test runs, unless it is live."""
+    _not_live[:] = [] if item.get_closest_marker("live") else [item.name]
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks which marks are asked for
