@@ -21,7 +21,7 @@ def show(trace: Trace, console: Console) -> None:
     """Head, swimlane, table of hops, table of middlewares, totals and advice."""
     for line in swimlane(trace, console.width):
         console.print(line)
-    if trace.crossings:
+    if trace.hops:
         console.print()
         console.print(hop_table(trace, is_wide=console.width >= WIDE))
     if trace.middleware:
@@ -40,7 +40,7 @@ def swimlane(trace: Trace, width: int) -> list[Text]:
 
     head = " " * TIME + "".join(f"  {name:<{LANE - 2}}" for name in trace.lanes)
     lines = [Text(head.rstrip(), style="bold"), _moment(trace, 0.0, f"{trace.method} {trace.path}", width)]
-    events: list[tuple[float, Text]] = [(hop.asked_us, _crossing(trace, hop, width)) for hop in trace.crossings]
+    events: list[tuple[float, Text]] = [(hop.asked_us, _crossing(trace, hop, width)) for hop in trace.hops]
     if trace.first_byte_us is not None:
         events.append((trace.first_byte_us, _moment(trace, trace.first_byte_us, "first byte leaves", width)))
     lines += [line for _, line in sorted(events, key=lambda event: event[0])]
@@ -93,7 +93,7 @@ def hop_table(trace: Trace, *, is_wide: bool) -> Table:
     table.add_column("on", no_wrap=True)
     for heading in _times(trace):
         table.add_column(heading, justify="right", no_wrap=True)
-    for hop in trace.crossings:
+    for hop in trace.hops:
         table.add_row(*_cells(trace, hop, is_wide=is_wide), style=STYLES[hop.kind])
     return table
 
@@ -137,7 +137,7 @@ def layer_table(trace: Trace) -> Table:
 def totals(trace: Trace) -> Iterator[str]:
     """What went wrong, if anything; the counts; the times; what else has to be known to read them."""
     yield from _went_wrong(trace)
-    yield f"{hops_text(trace.hops)} · {threads_text(trace.threads)} · {trace.status or 'no answer'}"
+    yield f"{hops_text(trace.hop_counts)} · {threads_text(trace.threads)} · {trace.status or 'no answer'}"
     first = "" if trace.first_byte_us is None else f", first byte after {trace.first_byte_us / 1000:.2f} ms"
     queued = f"{trace.queued_us / 1000:.2f} ms queued behind this request's own thread, " if trace.queued_us else ""
     yield (

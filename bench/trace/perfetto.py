@@ -16,7 +16,7 @@ PID = 1
 def to_chrome(trace: Trace) -> dict[str, Any]:
     """One JSON document; times are microseconds since the request began."""
     events = [*_names(trace), _slice(f"{trace.method} {trace.path}", 0, 0.0, trace.took_us, {"status": trace.status})]
-    for hop in trace.crossings:
+    for hop in trace.hops:
         events += _hop(hop, trace.took_us)
     return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"application": trace.application}}
 

@@ -94,12 +94,12 @@ def middleware_hops(subject: Subject) -> Seen:
         )
     except LabError as error:
         raise NotYet(str(error), "Look at what `Took` does when it is asked once more.") from None
-    hops = len(trace.crossings)
+    hops = len(trace.hops)
     extra = hops - ALWAYS_HOPS
     numbers = {"hops": hops, "hops_of_middleware": extra}
     seen = f"A request makes {hops} hops, of which {ALWAYS_HOPS} are always there and {extra} the middleware's."
     if extra > 0:
-        mine = [hop.what for hop in trace.crossings if hop.middleware == f"{subject.module}.Took"]
+        mine = [hop.what for hop in trace.hops if hop.middleware == f"{subject.module}.Took"]
         told = f" They are {' and '.join(mine)}." if mine else ""
         raise NotYet(
             seen + told, "Look at who sends them to a thread: MiddlewareMixin.__acall__, or `sync_to_async`.", **numbers

@@ -60,7 +60,7 @@ def beside(traces: Sequence[tuple[str, Trace]], width: int) -> Table:
 
 def summary_of(trace: Trace) -> str:
     """Return the trace's numbers of hops and threads, in words."""
-    return f"{hops_text(trace.hops)} · {threads_text(trace.threads)}"
+    return f"{hops_text(trace.hop_counts)} · {threads_text(trace.threads)}"
 
 
 def show_crowd(screen: Console) -> None:

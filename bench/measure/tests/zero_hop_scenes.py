@@ -310,7 +310,7 @@ def seen_of(handler_class: type[ASGIHandler], middleware: list[str], scene: Scen
         handler = handler_class()
         messages = asyncio.run(asked(TracedASGI(handler, collected.append), RequestSpec("", scene.path, **scene.ask)))
     trace = collected[0].trace("", Layers(), "")
-    return {"messages": plain(messages), "log": sorted(LOG), "hops": sum(trace.hops.values())}
+    return {"messages": plain(messages), "log": sorted(LOG), "hops": sum(trace.hop_counts.values())}
 
 
 def ended_by_the_server(handler_class: type[ASGIHandler]) -> list[str]:

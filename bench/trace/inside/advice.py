@@ -27,14 +27,14 @@ def advice_on(trace: Trace) -> list[str]:
 
 def _behind_wsgi(trace: Trace) -> Iterator[str]:
     """A project without async code has no use for a loop."""
-    own = [hop for hop in trace.crossings if hop.cause == VIEW and not hop.asked_by.startswith(HANDLERS)]
+    own = [hop for hop in trace.hops if hop.cause == VIEW and not hop.asked_by.startswith(HANDLERS)]
     if trace.interface == "asgi" and sync_view(trace) and not own and not _has_async_code(trace.middleware):
         yield "This project has no async view and no async-only middleware: behind WSGI this request makes no hop."
 
 
 def sync_view(trace: Trace) -> Hop | None:
     """The hop on which Django sends a sync view to a thread; None where there is none."""
-    return next((hop for hop in trace.crossings if _is_way_to_view(hop)), None)
+    return next((hop for hop in trace.hops if _is_way_to_view(hop)), None)
 
 
 def _is_way_to_view(hop: Hop) -> bool:
@@ -85,12 +85,12 @@ def _fold(trace: Trace) -> Iterator[str]:
 
 def _hook_hops(trace: Trace, places: Collection[int]) -> int:
     """The hops for hooks of MiddlewareMixin that the middlewares in these places make."""
-    return sum(hop.layer in places and hop.what.endswith(HOOKS) for hop in trace.crossings)
+    return sum(hop.layer in places and hop.what.endswith(HOOKS) for hop in trace.hops)
 
 
 def _islands(trace: Trace) -> Iterator[str]:
     """Sync-only middlewares with something async inside of them, each stretch of sync layers once."""
-    comes_back = {hop.layer for hop in trace.crossings if hop.kind == "async_to_sync"}
+    comes_back = {hop.layer for hop in trace.hops if hop.kind == "async_to_sync"}
     used = [place for place, layer in enumerate(trace.middleware) if layer.runs in ("sync", "async")]
     stretch: list[int] = []
     for number, place in enumerate(used):
@@ -123,7 +123,7 @@ def _hops(count: int) -> str:
 
 
 def _loop_per_request(trace: Trace) -> Iterator[str]:
-    if trace.interface == "wsgi" and any(hop.kind == "async_to_sync" for hop in trace.crossings):
+    if trace.interface == "wsgi" and any(hop.kind == "async_to_sync" for hop in trace.hops):
         yield (
             "Async code under WSGI gets an event loop and a thread of its own in every request: serve it through ASGI, "
             "or make it sync."
@@ -132,7 +132,7 @@ def _loop_per_request(trace: Trace) -> Iterator[str]:
 
 def _orm_calls(trace: Trace) -> Iterator[str]:
     """Calls of the ORM's a-methods, each of which is one hop: known by who asks for it."""
-    calls = [hop for hop in trace.crossings if hop.cause != DJANGO and ORM in hop.asked_by]
+    calls = [hop for hop in trace.hops if hop.cause != DJANGO and ORM in hop.asked_by]
     if len(calls) >= FEW:
         yield (
             f"{len(calls)} hops are single ORM calls: one sync function with all of them, called through "
@@ -142,7 +142,7 @@ def _orm_calls(trace: Trace) -> Iterator[str]:
 
 def _serial(trace: Trace) -> Iterator[str]:
     """Calls that were made at once and ran one after the other."""
-    queued = [hop for hop in trace.crossings if hop.queued_us > max(hop.sent_us, hop.worked_us / 2)]
+    queued = [hop for hop in trace.hops if hop.queued_us > max(hop.sent_us, hop.worked_us / 2)]
     if queued:
         yield (
             f"{len(queued)} call{'' if len(queued) == 1 else 's'} waited {trace.queued_us / 1000:.0f} ms in a queue "

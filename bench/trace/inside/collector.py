@@ -55,7 +55,7 @@ class Collector:
         """What was seen until now; hops that are still open have no end."""
         hops = list(self.hops)
         lanes = self._lanes(hops)
-        crossings = self._crossings(hops, {thread: lane for lane, thread in enumerate(lanes)}, layers)
+        found = self._hops(hops, {thread: lane for lane, thread in enumerate(lanes)}, layers)
         worked = dict.fromkeys(self.worked)
         return Trace(
             application=application,
@@ -66,8 +66,8 @@ class Collector:
             took_us=self._us(self.end_ns or perf_counter_ns()) or 0.0,
             first_byte_us=self._us(self.first_byte_ns),
             lanes=list(lanes.values()),
-            crossings=crossings,
-            middleware=layers.with_hops(crossings),
+            hops=found,
+            middleware=layers.with_hops(found),
             error=None if self.error is None else error_text(self.error),
             observer=observer,
             versions=layers.versions,
@@ -90,7 +90,7 @@ class Collector:
                     lanes[thread] = kind if kind == LOOP and number == 1 else f"{kind} {number}"
         return lanes
 
-    def _crossings(self, hops: Sequence[OpenHop], lanes: Mapping[Any, int], layers: Layers) -> list[Hop]:
+    def _hops(self, hops: Sequence[OpenHop], lanes: Mapping[Any, int], layers: Layers) -> list[Hop]:
         numbers = {id(hop): number for number, hop in enumerate(hops, 1)}
         found: list[Hop] = []
         for number, hop in enumerate(hops, 1):

@@ -104,7 +104,7 @@ def request_line(collector: Any) -> str:
         parts.append(f"consumer on {consumer_thread(collector.hops)}")
     queued = f", {trace.queued_us / 1000:.2f} ms queued" if trace.queued_us else ""
     times = f"{trace.handed_off_us / 1000:.2f} of {trace.took_us / 1000:.2f} ms handed off{queued}"
-    return " · ".join([*parts, hops_text(trace.hops), threads_text(trace.threads), times])
+    return " · ".join([*parts, hops_text(trace.hop_counts), threads_text(trace.threads), times])
 
 
 def consumer_thread(hops: list[OpenHop]) -> str:

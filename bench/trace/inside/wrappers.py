@@ -166,6 +166,6 @@ def server_timing(collector: Collector) -> str:
     """
     trace = collector.trace("", Layers(), "")
     return (
-        f'hops;desc="{hops_text(trace.hops)}", handoff;dur={trace.handed_off_us / 1000:.3f}, '
+        f'hops;desc="{hops_text(trace.hop_counts)}", handoff;dur={trace.handed_off_us / 1000:.3f}, '
         f"queued;dur={trace.queued_us / 1000:.3f}, thread-work;dur={trace.worked_in_hops_us / 1000:.3f}"
     )

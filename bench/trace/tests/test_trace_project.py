@@ -103,7 +103,7 @@ def test_a_project_runs_in_its_own_interpreter_with_nothing_of_ours(tmp_path: Pa
     trace = ask(tmp_path, interpreter=Interpreter(str(other_python), ""), warm_up=False)
     assert notes(tmp_path) == ["nothing", str(other_python.parents[1])]
     assert trace.interpreter == str(other_python)
-    assert trace.hops == {"sync_to_async": 2, "async_to_sync": 0}
+    assert trace.hop_counts == {"sync_to_async": 2, "async_to_sync": 0}
 
 
 def test_what_runs_inside_needs_the_standard_library_and_python_3_10() -> None:
