@@ -1,6 +1,4 @@
-"""The hops of a request of one of the lab's stacks, as a run keeps them: counted once, in a process of its own."""
-
-from __future__ import annotations
+"""Count the hops of a request of one of the lab's stacks, as a run keeps them: once, in a process of its own."""
 
 from functools import cache
 

@@ -1,7 +1,5 @@
 """Finding the application that is to be traced: `mysite.asgi:application`, ASGI or WSGI, Django or not."""
 
-from __future__ import annotations
-
 import functools
 import importlib
 import inspect

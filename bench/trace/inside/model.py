@@ -5,8 +5,6 @@ started and done it works. Between asked and started, and between done and back,
 thread that it needs is busy with this same request, it is queued.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

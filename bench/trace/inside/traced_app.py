@@ -1,10 +1,8 @@
-"""What a server is given in an application's place by `lab trace --serve`: the application, traced.
+"""The ASGI or WSGI entry point that `lab trace --serve` serves: the user's application, wrapped by the tracer.
 
 Each request and each WebSocket leaves a line on standard error, and each request a `Server-Timing` header. For looking,
 never for measuring.
 """
-
-from __future__ import annotations
 
 import os
 import runpy
@@ -16,7 +14,9 @@ from typing import Any
 from wsgiref import simple_server
 
 from .app_loader import Refused, load
+from .callable_names import name_of
 from .child import observing
+from .model import hops_text, threads_text
 from .sink import OpenHop
 
 SERVED: dict[str, str] = {}
@@ -30,8 +30,7 @@ _ERRORS = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace",
 
 def main() -> None:
     """Run a server of this interpreter on the application: APP HIDDEN_FOLDER SERVER ARGUMENT ..."""
-    _, app, hides, server, *arguments = sys.argv
-    SERVED.update(app=app, hides=hides)
+    _, SERVED["app"], SERVED["hides"], server, *arguments = sys.argv
     sys.argv[:] = [server, *arguments]
     if server in EVALUATES:
         globals()["application"] = traced_application()
@@ -58,17 +57,17 @@ def traced_application() -> Any:
     from .threads import counting_threads
     from .wrappers import TracedASGI, TracedWSGI
 
-    _WATCHING.enter_context(observing("best"))
+    _WATCHING.enter_context(observing())
     _WATCHING.enter_context(counting_threads())
-    if real.interface == "wsgi":
-        return TracedWSGI(real.call, lambda collector: say(request_line(collector)), says_timing=True)
-    return with_lifespan_told(TracedASGI(real.call, lambda collector: say(request_line(collector)), says_timing=True))
+    traced: Any = TracedWSGI if real.interface == "wsgi" else TracedASGI
+    application = traced(real.call, lambda collector: say(request_line(collector)), says_timing=True)
+    return application if real.interface == "wsgi" else saying_without_lifespan(application)
 
 
-def with_lifespan_told(application: Any) -> Any:
-    """The same application, which says when it has no lifespan."""
+def saying_without_lifespan(application: Any) -> Any:
+    """The same ASGI application, which says when it has no lifespan."""
 
-    async def told(scope: Any, receive: Any, send: Any) -> None:
+    async def served(scope: Any, receive: Any, send: Any) -> None:
         has_answered = False
 
         async def noted(message: Any) -> None:
@@ -76,16 +75,13 @@ def with_lifespan_told(application: Any) -> Any:
             has_answered = True
             await send(message)
 
-        if scope["type"] != "lifespan":
-            await application(scope, receive, send)
-            return
         try:
             await application(scope, receive, noted)
         finally:
-            if not has_answered:
+            if scope["type"] == "lifespan" and not has_answered:
                 say("The application has no lifespan.")
 
-    return told
+    return served
 
 
 def say(line: str) -> None:
@@ -94,11 +90,8 @@ def say(line: str) -> None:
 
 
 def request_line(collector: Any) -> str:
-    """What was asked, what was answered, hops, threads, and the parts of its time."""
-    from .middleware import Layers
-    from .model import hops_text, threads_text
-
-    trace = collector.trace("", Layers(), "")
+    """The request, its answer, hops, threads, and the parts of its time."""
+    trace = collector.trace()
     parts = [f"{trace.method} {trace.path}", str(trace.status or trace.error or "no answer")]
     if trace.method == "WEBSOCKET":
         parts.append(f"consumer on {consumer_thread(collector.hops)}")
@@ -109,8 +102,6 @@ def request_line(collector: Any) -> str:
 
 def consumer_thread(hops: list[OpenHop]) -> str:
     """Where a socket's consumer runs: a sync one of Channels on the thread that its `dispatch` goes to."""
-    from .callable_names import name_of
-
     threads = (hop.to_thread for hop in hops if name_of(hop.target).endswith("Consumer.dispatch"))
     thread = next(filter(None, threads), None)
     return f"thread {thread.name}" if thread else "the event loop"
@@ -129,6 +120,5 @@ class _Quiet(simple_server.WSGIRequestHandler):
 
 def serve_wsgi(port: int) -> None:
     """Serve on loopback with the standard library's server: every interpreter has it."""
-    application = traced_application()
-    with simple_server.make_server("127.0.0.1", port, application, _Threaded, _Quiet) as server:
+    with simple_server.make_server("127.0.0.1", port, traced_application(), _Threaded, _Quiet) as server:
         server.serve_forever()

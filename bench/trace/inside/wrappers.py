@@ -4,14 +4,12 @@ The answer stays as it is. With `says_timing` a `Server-Timing` header tells the
 when the answer begins.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from .collector import Collector
-from .middleware import Layers
 from .model import hops_text
 from .sink import REQUEST
 
@@ -20,16 +18,21 @@ SWITCHING_PROTOCOLS = 101
 
 
 def _ignore(collector: Collector) -> None:
-    """Nobody wants to know."""
+    """Do nothing."""
 
 
-class TracedASGI:
+@dataclass(eq=False)  # hashable, as applications are
+class _Traced:
+    """An application, and what is called with each request's Collector when it has ended and when it begins."""
+
+    application: Any
+    on_end: Notice = _ignore
+    on_begin: Notice = _ignore
+    says_timing: bool = False
+
+
+class TracedASGI(_Traced):
     """An ASGI application whose HTTP requests and WebSockets are collected; other scopes pass as they are."""
-
-    def __init__(
-        self, application: Any, on_end: Notice, on_begin: Notice = _ignore, *, says_timing: bool = False
-    ) -> None:
-        self.application, self.on_begin, self.on_end, self.says_timing = application, on_begin, on_end, says_timing
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one scope, and collect it if it is a request or a WebSocket."""
@@ -60,13 +63,8 @@ class TracedASGI:
         return message
 
 
-class TracedWSGI:
+class TracedWSGI(_Traced):
     """A WSGI application whose requests are collected until the server closes what it answered."""
-
-    def __init__(
-        self, application: Any, on_end: Notice, on_begin: Notice = _ignore, *, says_timing: bool = False
-    ) -> None:
-        self.application, self.on_begin, self.on_end, self.says_timing = application, on_begin, on_end, says_timing
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         """Serve one request, and return its body as Parts."""
@@ -75,8 +73,8 @@ class TracedWSGI:
 
         def noted(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             collector.answering(status, headers)
-            told = [("Server-Timing", server_timing(collector))] if self.says_timing else []
-            return start_response(status, [*headers, *told], *more)
+            timing = [("Server-Timing", server_timing(collector))] if self.says_timing else []
+            return start_response(status, [*headers, *timing], *more)
 
         parts = Parts(collector, self.on_end)
         with parts.step():
@@ -85,7 +83,7 @@ class TracedWSGI:
 
 
 class Parts:
-    """What a WSGI application answered, taken and closed by the server as if nobody stood between."""
+    """What a WSGI application answered, taken and closed by the server as it would be without us."""
 
     def __init__(self, collector: Collector, on_end: Notice) -> None:
         self.collector, self.on_end = collector, on_end
@@ -164,7 +162,7 @@ def server_timing(collector: Collector) -> str:
 
     Source: https://www.w3.org/TR/server-timing/
     """
-    trace = collector.trace("", Layers(), "")
+    trace = collector.trace()
     return (
         f'hops;desc="{hops_text(trace.hop_counts)}", handoff;dur={trace.handed_off_us / 1000:.3f}, '
         f"queued;dur={trace.queued_us / 1000:.3f}, thread-work;dur={trace.worked_in_hops_us / 1000:.3f}"
