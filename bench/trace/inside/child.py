@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .app_loader import FAILED, INVALID, Application, Refused, error_text, load
+from .app_loader import FAILED, INVALID, Interface, Refused, error_text, load_application
 from .request_spec import RequestSpec
 
 AFTER_LEAVING_S = 2.0
@@ -35,14 +35,15 @@ def main() -> None:
     question, answer = map(Path, sys.argv[1:3])
     spec = RequestSpec(**json.loads(question.read_text()))
     with answering(spec.app, answer) as write:
-        Tracing(spec, load(spec.app, spec.hides), write).run()
+        Tracing(spec, *load_application(spec.app, spec.hides), write).run()
 
 
 def describe() -> None:
     """Write which interface an application has, and which ASGI servers there are: APP HIDDEN_FOLDER ANSWER.json."""
     app, hides, answer = sys.argv[1:4]
     with answering(app, Path(answer)) as write:
-        write({"interface": load(app, hides).interface, "servers": asgi_servers()})
+        _, interface = load_application(app, hides)
+        write({"interface": interface, "servers": asgi_servers()})
 
 
 def asgi_servers() -> list[str]:
@@ -80,8 +81,8 @@ def answering(app: str, path: Path) -> Iterator[Write]:
 class Tracing:
     """One request of one application, and what is known of it so far."""
 
-    def __init__(self, spec: RequestSpec, application: Application, write: Write) -> None:
-        self.spec, self.application, self.write = spec, application, write
+    def __init__(self, spec: RequestSpec, application: Any, interface: Interface, write: Write) -> None:
+        self.spec, self.application, self.interface, self.write = spec, application, interface, write
         self.begun: list[Any] = []
         self.observer, self.has_lifespan = NO_OBSERVER, None
         self.failure: Any = None
@@ -97,11 +98,10 @@ class Tracing:
         from .wrappers import TracedASGI, TracedWSGI
 
         mark_layers()
-        is_asgi = self.application.interface == "asgi"
-        client: Any = asgi_client if is_asgi else wsgi_client
-        traced = (TracedASGI if is_asgi else TracedWSGI)(self.application.call, on_begin=self._begin)
+        client: Any = asgi_client if self.interface == "asgi" else wsgi_client
+        traced = (TracedASGI if self.interface == "asgi" else TracedWSGI)(self.application, on_begin=self._begin)
         with observing() as self.observer, counting_threads(), noting_failures() as self.failure:
-            self.has_lifespan = client.ask_in_turn([traced] * self.spec.times, self.spec, self.application.call)
+            self.has_lifespan = client.ask_in_turn([traced] * self.spec.times, self.spec, self.application)
         self.write({"trace": self.trace().to_json()})
 
     def _begin(self, collector: Any) -> None:
@@ -136,8 +136,8 @@ class Tracing:
         error, answer = collector.error, (collector.status, collector.headers, collector.body)
         is_odd = error is None and (collector.status or 0) >= 300
         trace = collector.trace(
-            self.application.name,
-            layers_of_django(self.application.interface, collector.hops),
+            self.spec.app,
+            layers_of_django(self.interface, collector.hops),
             self.observer,
             error_at=places_of(error) if error else [],
             problem=problem_of(self.spec, *answer, self.failure) if is_odd else None,

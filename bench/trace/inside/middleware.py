@@ -25,7 +25,11 @@ Cause = tuple[str, int | None]
 
 
 class Layers:
-    """The middlewares of one handler, outermost first, and its chain; `base` is how the handler itself runs."""
+    """The middlewares of the handler that answered, and what decides which of them a hop belongs to: `cause_of`.
+
+    `layers` are the entries of the settings, outermost first, and `links` the chain that Django built of them.
+    `base` is how the handler itself runs: async behind ASGI.
+    """
 
     def __init__(self, layers: Sequence[Layer] = (), links: Sequence[Link] = (), base: Runs = "async") -> None:
         self.layers, self.links, self.base = layers, links, base

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 from wsgiref import simple_server
 
-from .app_loader import Refused, load
+from .app_loader import Refused, load_application
 from .callable_names import name_of
 from .child import observing
 from .model import hops_text, threads_text
@@ -51,7 +51,7 @@ def __getattr__(name: str) -> Any:
 def traced_application() -> Any:
     """The application that `main` was given, traced."""
     try:
-        real = load(SERVED["app"], SERVED["hides"])
+        real, interface = load_application(SERVED["app"], SERVED["hides"])
     except Refused as error:
         sys.exit(f"lab: {error}")
     from .threads import counting_threads
@@ -59,9 +59,9 @@ def traced_application() -> Any:
 
     _WATCHING.enter_context(observing())
     _WATCHING.enter_context(counting_threads())
-    traced: Any = TracedWSGI if real.interface == "wsgi" else TracedASGI
-    application = traced(real.call, lambda collector: say(request_line(collector)), says_timing=True)
-    return application if real.interface == "wsgi" else saying_without_lifespan(application)
+    traced: Any = TracedWSGI if interface == "wsgi" else TracedASGI
+    application = traced(real, lambda collector: say(request_line(collector)), says_timing=True)
+    return application if interface == "wsgi" else saying_without_lifespan(application)
 
 
 def saying_without_lifespan(application: Any) -> Any:
