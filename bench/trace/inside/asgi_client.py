@@ -16,7 +16,7 @@ ENDS_WITHIN_S = 1.0
 """How long tasks that a request has left behind may take to be cancelled."""
 
 
-def ask_in_turn(applications: Sequence[Any], spec: RequestSpec, lifespan: Any = None) -> bool | None:
+def send_in_turn(applications: Sequence[Any], spec: RequestSpec, lifespan: Any = None) -> bool | None:
     """Send the same request to one after the other, on one event loop; what they raise is theirs.
 
     The lifespan of the application `lifespan` is started before them and ended after them. Returns whether it has one;

@@ -97,29 +97,28 @@ def monitoring() -> Iterator[str]:
     try:
         for event, callback in callbacks.items():
             tools.register_callback(tool, event, callback)
-        for code in (*ASKS, *WORKS):
+        for code in WATCHED:
             tools.set_local_events(tool, code, events.PY_START | events.PY_RETURN)
         tools.set_events(tool, events.PY_UNWIND)  # there is no local one
         yield "sys.monitoring"
     finally:
         tools.set_events(tool, 0)
-        for code in (*ASKS, *WORKS):
+        for code in WATCHED:
             tools.set_local_events(tool, code, 0)
         for event in callbacks:
             tools.register_callback(tool, event, None)
         tools.free_tool_id(tool)
 
 
-ASKS: dict[CodeType, Kind] = {
+WATCHED: dict[CodeType, Kind | None] = {
     SyncToAsync.__call__.__code__: "sync_to_async",
     AsyncToSync.__call__.__code__: "async_to_sync",
+    SyncToAsync.thread_handler.__code__: None,
+    AsyncToSync.main_wrap.__code__: None,
 }
-"""The functions that are called on the near side of a hop."""
-WORKS = (SyncToAsync.thread_handler.__code__, AsyncToSync.main_wrap.__code__)
-"""Those that run on its far side."""
+"""The functions on the near side of a hop, each with its kind, and those that run on its far side."""
 # By id: to hash a code object is to hash all its instructions, which takes longer than all the rest here.
-KIND_BY_ID = {id(code): kind for code, kind in ASKS.items()}
-WATCHED_IDS = {id(code) for code in (*ASKS, *WORKS)}
+KIND_BY_ID = {id(code): kind for code, kind in WATCHED.items()}
 
 
 class _Calls:
@@ -132,7 +131,7 @@ class _Calls:
 
     def start(self, code: CodeType, offset: int) -> None:
         """Note that a watched function begins: a hop is asked for, or starts on its far side."""
-        kind, frame = KIND_BY_ID.get(id(code)), sys._getframe(1)
+        kind, frame = KIND_BY_ID[id(code)], sys._getframe(1)
         if kind is None:
             self._start_on_far_side(frame)
         elif (sink := REQUEST.get()) is not None:
@@ -145,7 +144,7 @@ class _Calls:
     def _start_on_far_side(self, frame: FrameType) -> None:
         """Start the hop that this frame works for, unless it has started."""
         names = frame.f_locals
-        context = _context_of(names["func"]) if frame.f_code is WORKS[0] else names["context"][0]
+        context = _context_of(names["func"]) if "func" in names else names["context"][0]
         hop = (context.get(INSIDE) if context is not None else None) or self.waiting.pop(names["self"], None)
         if hop is not None and not hop.started_ns:
             self.far[frame] = hop
@@ -157,7 +156,7 @@ class _Calls:
 
     def unwind(self, code: CodeType, offset: int, error: BaseException) -> None:
         """Note that a watched function ends with an exception; events of all other code come here too."""
-        if id(code) in WATCHED_IDS:
+        if id(code) in KIND_BY_ID:
             self._leave(sys._getframe(1), error)
 
     def _leave(self, frame: FrameType, error: BaseException | None) -> None:

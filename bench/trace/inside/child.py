@@ -101,7 +101,7 @@ class Tracing:
         client: Any = asgi_client if self.interface == "asgi" else wsgi_client
         traced = (TracedASGI if self.interface == "asgi" else TracedWSGI)(self.application, on_begin=self._begin)
         with observing() as self.observer, counting_threads(), noting_failures() as self.failure:
-            self.has_lifespan = client.ask_in_turn([traced] * self.spec.times, self.spec, self.application)
+            self.has_lifespan = client.send_in_turn([traced] * self.spec.times, self.spec, self.application)
         self.write({"trace": self.trace().to_json()})
 
     def _begin(self, collector: Any) -> None:

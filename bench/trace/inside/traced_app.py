@@ -34,8 +34,9 @@ def main() -> None:
     sys.argv[:] = [server, *arguments]
     if server in EVALUATES:
         globals()["application"] = traced_application()
-    if server == "wsgiref":
-        serve_wsgi(int(arguments[0]))
+    if server == "wsgiref":  # the standard library's, which every interpreter has
+        with simple_server.make_server("127.0.0.1", int(arguments[0]), traced_application(), _Threaded, _Quiet) as wsgi:
+            wsgi.serve_forever()
     else:
         runpy.run_module(server, run_name="__main__", alter_sys=True)
 
@@ -116,9 +117,3 @@ class _Threaded(socketserver.ThreadingMixIn, simple_server.WSGIServer):
 class _Quiet(simple_server.WSGIRequestHandler):
     def log_message(self, format: str, *words: Any) -> None:
         """The tracer has a line of its own."""
-
-
-def serve_wsgi(port: int) -> None:
-    """Serve on loopback with the standard library's server: every interpreter has it."""
-    with simple_server.make_server("127.0.0.1", port, traced_application(), _Threaded, _Quiet) as server:
-        server.serve_forever()

@@ -11,7 +11,7 @@ from wsgiref.util import setup_testing_defaults
 from .request_spec import RequestSpec
 
 
-def ask_in_turn(applications: Sequence[Any], spec: RequestSpec, lifespan: Any = None) -> None:
+def send_in_turn(applications: Sequence[Any], spec: RequestSpec, lifespan: Any = None) -> None:
     """Send the same request to one after the other, in this thread; what they raise is theirs. WSGI has no lifespan."""
     for application in applications:
         with suppress(BaseException):

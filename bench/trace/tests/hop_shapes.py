@@ -154,9 +154,9 @@ def traced(shape: Shape) -> dict[str, Any]:
     seen: list[Collector] = []
     ask = RequestSpec("", shape.path, **shape.ask)
     if shape.interface == "asgi":
-        asgi_client.ask_in_turn([TracedASGI(handler_for(shape), seen.append)], ask)
+        asgi_client.send_in_turn([TracedASGI(handler_for(shape), seen.append)], ask)
     else:
-        wsgi_client.ask_in_turn([TracedWSGI(handler_for(shape), seen.append)], ask)
+        wsgi_client.send_in_turn([TracedWSGI(handler_for(shape), seen.append)], ask)
     return seen[0].trace("shapes").to_json()
 
 
