@@ -1,7 +1,5 @@
 """A trace as a figure: its hops as arrows between threads, one below the other, and beside each where its time went."""
 
-from __future__ import annotations
-
 from matplotlib.axes import Axes
 
 from bench.show.figures.layout import Picture, new_page
@@ -28,7 +26,7 @@ KEY = (
 
 @styled
 def picture(trace: Trace, title: str | None = None) -> Picture:
-    """One line for each hop, in the order in which they were asked for."""
+    """Draw one line for each hop, in the order in which they were asked for."""
     rows = len(trace.hops) + 2
     figure, (lanes, times) = new_page(
         title or title_of(trace),
@@ -64,21 +62,22 @@ def _x(lane: int, trace: Trace) -> float:
 
 
 def _draw_lanes(ax: Axes, trace: Trace, rows: int) -> None:
+    places = [_x(lane, trace) for lane in range(len(trace.lanes))]
     ax.set_xlim(0, 1)
-    ax.set_xticks([_x(lane, trace) for lane in range(len(trace.lanes))], trace.lanes, size=8.5)
+    ax.set_xticks(places, trace.lanes, size=8.5)
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
-    for lane in range(len(trace.lanes)):
-        ax.axvline(_x(lane, trace), color=INK if lane == 0 else PALE, linewidth=1.2)
+    for lane, x in enumerate(places):
+        ax.axvline(x, color=PALE if lane else INK, linewidth=1.2)
     moments = [0.0, *(hop.asked_us for hop in trace.hops), trace.took_us]
     ax.set_yticks(range(rows), [f"{at_us / 1000:.2f}" for at_us in moments], size=7.5, color=GREY)
     ax.text(-0.01, -1.0, "ms", ha="right", va="center", size=7.5, color=GREY)
     for row, hop in enumerate(trace.hops, 1):
         _draw_hop(ax, trace, hop, row)
-    for row in (0, rows - 1):
-        ax.plot([_x(0, trace)], [row], "o", color=INK, markersize=5, zorder=3)
-    says = "the request arrives", f"{trace.status or 'no answer'}"
-    for row, text in zip((0, rows - 1), says, strict=True):
+    ends = {0: "the request arrives", rows - 1: str(trace.status or "no answer")}
+    for row in ends:
+        ax.plot(places[:1], [row], "o", color=INK, markersize=5, zorder=3)
+    for row, text in ends.items():
         ax.text(LANES_SHARE + 0.02, row, text, va="center", size=8.5, color=INK)
 
 

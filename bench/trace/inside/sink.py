@@ -4,8 +4,6 @@ A request is known by a ContextVar, which asgiref carries across both ways. It i
 `reset`: after a hop the token belongs to another context.
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import sys
@@ -39,7 +37,7 @@ class OpenHop:
         *("target", "thread", "to_thread", "within"),
     )
 
-    def __init__(self, kind: Kind, target: Any, frame: FrameType | None, parent: OpenHop | None) -> None:
+    def __init__(self, kind: Kind, target: Any, frame: FrameType | None, parent: "OpenHop | None") -> None:
         self.kind, self.target, self.parent = kind, target, parent
         self.asked_by, self.within = find_asker(frame)
         self.thread = threading.current_thread()
