@@ -7,7 +7,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import responses
@@ -53,11 +53,7 @@ def noting_failures() -> Iterator[Failure]:
         return rejects(self, request, reason)
 
     response_for_exception.__wrapped__ = responds  # type: ignore[attr-defined]
-    with ExitStack() as patches:
-        if responds:
-            patches.enter_context(patched(exceptions, response_for_exception=response_for_exception))
-        if rejects:
-            patches.enter_context(patched(csrf, _reject=_reject))
+    with patched(exceptions, response_for_exception=response_for_exception), patched(csrf, _reject=_reject):
         yield failure
 
 

@@ -49,10 +49,9 @@ def mark_layers() -> None:
 
 def handlers() -> list[Any]:
     """Django's handlers in this process that have their middlewares."""
-    base = getattr(sys.modules.get("django.core.handlers.base"), "BaseHandler", None)
-    if base is None:
-        return []
-    return [one for one in gc.get_objects() if issubclass(type(one), base) and one._middleware_chain is not None]
+    base: Any = getattr(sys.modules.get("django.core.handlers.base"), "BaseHandler", None)
+    objects = gc.get_objects() if base else []
+    return [one for one in objects if issubclass(type(one), base) and one._middleware_chain is not None]
 
 
 def read_chain(handler: Any) -> list[Link]:

@@ -7,11 +7,11 @@ from typing import Any
 
 @contextmanager
 def patched(owner: Any, **attributes: Any) -> Iterator[None]:
-    """Give the owner these attributes; in the end it has its own again."""
-    own = {name: getattr(owner, name) for name in attributes}
+    """Replace attributes that the owner has, those that it lacks are left out; in the end it has its own again."""
+    own = {name: getattr(owner, name) for name in attributes if hasattr(owner, name)}
     try:
-        for name, value in attributes.items():
-            setattr(owner, name, value)
+        for name in own:
+            setattr(owner, name, attributes[name])
         yield
     finally:
         for name, value in own.items():
