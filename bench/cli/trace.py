@@ -18,7 +18,7 @@ from bench.trace.tracer import NeverEnded, trace_application, trace_stack
 
 
 def trace(arguments: argparse.Namespace) -> int:
-    """Trace one request and show it, or serve. Raises LabError where the request raised, after its trace is relative_to_here."""
+    """Trace one request and show it, or serve. Raises LabError where the request raised, after its trace is shown."""
     if arguments.serve:
         from bench.cli.trace_serve import serve
 
