@@ -40,7 +40,7 @@ def of_trace(kept: Mapping[str, Any], evidence: OfTrace) -> Found:
     trace = traces.from_json(_there(kept, evidence.trace, "the trace", "python -m bench.trace.reference_traces"))
     hopping = [layer for layer in trace.middleware if layer.hops]
     return {
-        **{str(kind): count for kind, count in trace.hops.items()},
+        **{str(kind): count for kind, count in trace.hop_counts.items()},
         "threads": trace.threads,
         "status": trace.status,
         "middlewares": len(trace.middleware),

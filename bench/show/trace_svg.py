@@ -1,6 +1,4 @@
-"""A trace as a figure: its crossings as a sequence of arrows between threads, and beside each where its time went."""
-
-from __future__ import annotations
+"""A trace as a figure: its hops as arrows between threads, one below the other, and beside each where its time went."""
 
 from matplotlib.axes import Axes
 
@@ -28,8 +26,8 @@ KEY = (
 
 @styled
 def picture(trace: Trace, title: str | None = None) -> Picture:
-    """One line for each hop, in the order in which they were asked for."""
-    rows = len(trace.crossings) + 2
+    """Draw one line for each hop, in the order in which they were asked for."""
+    rows = len(trace.hops) + 2
     figure, (lanes, times) = new_page(
         title or title_of(trace),
         f"{trace.method} {trace.path} · {trace.application} · one request, time runs downwards",
@@ -51,11 +49,11 @@ def picture(trace: Trace, title: str | None = None) -> Picture:
 
 def title_of(trace: Trace) -> str:
     """The finding: how many hops, on how many threads, and the share of the time that is hand-off."""
-    if not trace.crossings:
+    if not trace.hops:
         return f"One request, no hop: all of it ran on one thread, in {trace.took_us / 1000:.1f} ms"
     return (
-        f"One request, {hops_text(trace.hops)} on {threads_text(trace.threads)}: {trace.handed_off_us / 1000:.1f} of "
-        f"{trace.took_us / 1000:.1f} ms are hand-off"
+        f"One request, {hops_text(trace.hop_counts)} on {threads_text(trace.threads)}: "
+        f"{trace.handed_off_us / 1000:.1f} of {trace.took_us / 1000:.1f} ms are hand-off"
     )
 
 
@@ -64,21 +62,22 @@ def _x(lane: int, trace: Trace) -> float:
 
 
 def _draw_lanes(ax: Axes, trace: Trace, rows: int) -> None:
+    places = [_x(lane, trace) for lane in range(len(trace.lanes))]
     ax.set_xlim(0, 1)
-    ax.set_xticks([_x(lane, trace) for lane in range(len(trace.lanes))], trace.lanes, size=8.5)
+    ax.set_xticks(places, trace.lanes, size=8.5)
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
-    for lane in range(len(trace.lanes)):
-        ax.axvline(_x(lane, trace), color=INK if lane == 0 else PALE, linewidth=1.2)
-    moments = [0.0, *(hop.asked_us for hop in trace.crossings), trace.took_us]
+    for lane, x in enumerate(places):
+        ax.axvline(x, color=PALE if lane else INK, linewidth=1.2)
+    moments = [0.0, *(hop.asked_us for hop in trace.hops), trace.took_us]
     ax.set_yticks(range(rows), [f"{at_us / 1000:.2f}" for at_us in moments], size=7.5, color=GREY)
     ax.text(-0.01, -1.0, "ms", ha="right", va="center", size=7.5, color=GREY)
-    for row, hop in enumerate(trace.crossings, 1):
+    for row, hop in enumerate(trace.hops, 1):
         _draw_hop(ax, trace, hop, row)
-    for row in (0, rows - 1):
-        ax.plot([_x(0, trace)], [row], "o", color=INK, markersize=5, zorder=3)
-    says = "the request arrives", f"{trace.status or 'no answer'}"
-    for row, text in zip((0, rows - 1), says, strict=True):
+    ends = {0: "the request arrives", rows - 1: str(trace.status or "no answer")}
+    for row in ends:
+        ax.plot(places[:1], [row], "o", color=INK, markersize=5, zorder=3)
+    for row, text in ends.items():
         ax.text(LANES_SHARE + 0.02, row, text, va="center", size=8.5, color=INK)
 
 
@@ -104,7 +103,7 @@ def _draw_times(ax: Axes, trace: Trace) -> None:
     ax.set_xlabel("µs of each hop")
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.spines["bottom"].set_visible(True)
-    for row, hop in enumerate(trace.crossings, 1):
+    for row, hop in enumerate(trace.hops, 1):
         left = 0.0
         for measure, (_, colour) in PARTS.items():
             span_us = getattr(hop, measure)
@@ -113,5 +112,5 @@ def _draw_times(ax: Axes, trace: Trace) -> None:
     for measure, (name, colour) in PARTS.items():
         if measure != "queued_us" or trace.queued_us:
             ax.barh(-2, 0, color=colour, label=name)
-    if trace.crossings:
+    if trace.hops:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(PARTS), fontsize=8, frameon=False)

@@ -148,4 +148,4 @@ def query_hops() -> dict[str, Any]:
 
 
 def _hops(stack: str, request: str) -> int:
-    return trace_stack(parse_stack(stack), parse_request(request)).hops["sync_to_async"]
+    return trace_stack(parse_stack(stack), parse_request(request)).hop_counts["sync_to_async"]
