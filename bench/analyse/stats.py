@@ -22,6 +22,8 @@ Outcome = Literal["supported", "refuted", "cannot tell"]
 
 MIN_RESTARTS = 3
 """Below this many restarts a side nothing is said about spread."""
+NO_DIFFERENCE = "no difference detected"
+"""What is said of a ratio whose interval includes 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def describe_ratio(interval: Interval | None) -> str:
     decimals = _decimals(interval)
     bounds = f"({interval.low:.{decimals}f} to {interval.high:.{decimals}f})"
     if interval.includes(1.0):
-        return f"no difference detected {bounds}"
+        return f"{NO_DIFFERENCE} {bounds}"
     return f"{interval.estimate:.{decimals}f}× {bounds}"
 
 

@@ -40,7 +40,7 @@ HOW_TO_READ = {
     "finding": "supported or refuted only where the whole interval of the ratio lies on one side; else cannot tell.",
     "open loop": "Requests leave on a schedule that was fixed beforehand, whatever becomes of those before them, and "
     "latency counts from the intended send: so it holds the time in which a slow server or client kept them waiting. "
-    "p99 sent is the uncorrected number, from the actual send of those that were answered.",
+    "Uncorrected p99 counts the actual send of those that were answered.",
     "≥ (at least)": "Some requests were never answered: they would have taken longer than they were waited for, so "
     "a percentile that they reach down to is a lower bound.",
     "client-limited": "The load generator did not keep its schedule, or was too busy to ask for more: the number may "
