@@ -1,7 +1,5 @@
 """How claims are shown: a table of all, one by itself, what has changed, and Markdown for a README."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import chain, repeat
 

@@ -1,7 +1,5 @@
 """Where evidence comes from: what is kept in `results/reference`, or the same asked again here."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

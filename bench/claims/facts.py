@@ -1,7 +1,5 @@
 """Named facts out of what is kept: of a trace, of traps, of calls, of Django's a-methods, of a probe. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """From evidence to a finding: each piece is judged by itself, and the claim by all that decide. Starts nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """All claims judged, what is kept of that in `results/reference/claims.json`, and what has changed since."""
 
-from __future__ import annotations
-
 import json
 import platform
 import shlex

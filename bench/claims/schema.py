@@ -1,7 +1,5 @@
 """`claims.toml`: each claim as people say it, its source, and by what it is judged. No finding is written there."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal

@@ -3,8 +3,6 @@
 `scripts/readme` writes it as README.md into the folder of the run, with the figures beside it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bench.analyse import findings

@@ -1,7 +1,5 @@
 """A trace as a figure: its crossings as a sequence of arrows between threads, and beside each where its time went."""
 
-from __future__ import annotations
-
 from matplotlib.axes import Axes
 
 from bench.show.figures.layout import Picture, new_page

@@ -7,8 +7,6 @@ An a-method is a public coroutine function or async generator whose name begins 
 class. A test imports the installed Django and finds the same ones.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -6,8 +6,6 @@ makes every call beside a task that ticks each millisecond, in a process of its 
 `results/reference/calls.json`. A call that lasts long without a tick has blocked the loop: every other request waited.
 """
 
-from __future__ import annotations
-
 import ast
 import asyncio
 import inspect

@@ -1,7 +1,5 @@
 """How each trap is looked at by a visitor, told in a sentence, and known to have done its harm: `WAYS`."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable

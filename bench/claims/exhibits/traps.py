@@ -5,8 +5,6 @@
 asks all of them again (half a minute) and writes that file. What is said about a trap is made from what was measured.
 """
 
-from __future__ import annotations
-
 import json
 import platform
 import re

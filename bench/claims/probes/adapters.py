@@ -1,7 +1,5 @@
 """asgiref's two adapters by themselves: exceptions across, sleeps gathered, and what a hop costs."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import threading

@@ -1,7 +1,5 @@
 """Both interfaces without Django: a WebSocket at each, and a WSGI application inside an ASGI one."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The four cells of sync and async views behind both doors, asked on real servers."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import subprocess

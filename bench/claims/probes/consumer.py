@@ -1,7 +1,5 @@
 """A Channels consumer in a process without a channel layer, which asks sync Django for something."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from typing import Any

@@ -1,7 +1,5 @@
 """nginx before uvicorn under gunicorn before a database: what comes through, when, and on how many connections."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What has a file of its own in `results/reference`, asked again: traps, calls, traces, Django's a-methods."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a stock project, its development server do: handshakes, streams, previews, static files."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Callable, Iterator

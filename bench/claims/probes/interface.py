@@ -1,7 +1,5 @@
 """Django's ASGI handler by itself: scopes, events of an upload, threads beneath middleware, the debug log."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

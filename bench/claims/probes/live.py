@@ -1,7 +1,5 @@
 """Channels and the coroutine beside the requests, on real servers: sockets at once, rooms, an external trigger."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

@@ -1,7 +1,5 @@
 """One project: which class-based views are async, what one async view asks of the rest, the ORM on a loop."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import threading

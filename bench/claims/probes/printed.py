@@ -4,8 +4,6 @@ Forms of WSGI's: the body a text, a list of texts, a generator of texts, bytes, 
 introduction of its specification, one that answers whatever is asked, and one that first looks what it is asked.
 """
 
-from __future__ import annotations
-
 import io
 import threading
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """A Django project in this process with users to ask for: settings, tables, and a visitor behind either door."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Axes of the figures: scales with plain numbers, and labels at the ends of lines that do not touch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import inf, log10
 from typing import NamedTuple

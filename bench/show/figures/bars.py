@@ -1,7 +1,5 @@
 """Rows as bars: one panel for each measure, for what was measured at one load only."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The figure of a burst: one bar for each request, from its start to its answer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Protocol

@@ -3,8 +3,6 @@
 How a stack looks is in `stack_style.py`, what all figures share (the page, scales, lines of rows) in `layout.py`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The figure of a decision: what each stack would answer against users in flight, with measured points over it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isclose
@@ -12,7 +10,7 @@ from matplotlib.axes import Axes
 from bench.analyse.rows import Row, rows_of
 from bench.analyse.stack_choice import MOST_USERS, SEVEN, Case, Option, Price, option_of, options_of
 from bench.model.run_record import Run
-from bench.show.choice_text import described, headline
+from bench.show.choice_text import describe_case, headline
 from bench.show.figures.axes import End, label_ends, scale_users, scale_values
 from bench.show.figures.layout import Picture, new_page
 from bench.show.figures.series import THROUGHPUT, draw_markers, is_plainly_closed
@@ -39,7 +37,7 @@ def curves(case: Case, prices: Sequence[Price], runs: Sequence[Run] = ()) -> Pic
     lines = {option.stack: _fitting(case, price, levels) for option, price in zip(options, prices, strict=True)}
     figure, (ax,) = new_page(
         headline(options),
-        described(case),
+        describe_case(case),
         labels=list(lines),
         notes=[KEY, *([POINTS_KEY] if rows else []), *_too_large(lines)],
     )

@@ -1,7 +1,5 @@
 """The figures of connections: what each stack holds and at what price, and what it does for clients that have left."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes

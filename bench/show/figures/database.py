@@ -1,7 +1,5 @@
 """The figures of the database: connections through two waves of requests, payments that tear, queries side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """Latency at each percentile, the tail stretched: curves from merged histograms, and the figure of one load."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from math import log10
 from typing import Any

@@ -4,8 +4,6 @@ Full markers are medians over restarts, hollow ones are degraded, faint dots are
 is a value, made anywhere and shown by a notebook.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import textwrap

@@ -1,7 +1,5 @@
 """The figure of the traps: how long the loop stood still while a call was made on it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from matplotlib.ticker import FuncFormatter

@@ -1,7 +1,5 @@
 """The figures of the middleware ladder: what each middleware adds, and what its place does to a request."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes

@@ -4,8 +4,6 @@ In an open loop requests leave on a schedule, and latency counts from the intend
 dispatch lateness).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 

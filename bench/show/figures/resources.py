@@ -1,7 +1,5 @@
 """The figures of what a server takes: threads, memory, CPU per request."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bench.analyse.rows import Row

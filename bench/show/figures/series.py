@@ -1,7 +1,5 @@
 """Which rows of a run make a line of a figure, and how the line is drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """One look for each stack in every figure: colour, marker, line (`look_of`), and the lab's style sheet (`styled`)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The figure of throughput against users, with the limits that theory allows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 The picture for a freeze, a gap, a restart: also of an `invalid` trial, which has no numbers but has a story.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

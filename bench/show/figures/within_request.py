@@ -1,7 +1,5 @@
 """The figure of several calls within one request: how long they take, on how many threads, for how much CPU."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bench.analyse.rows import Row, rows_of
