@@ -29,7 +29,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     shows: str
 
 
-class OfRun(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="run"):
+class RunEvidence(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="run"):
     """A comparison in the reference run of an experiment, as `run_record.Assertion` has it.
 
     `claim` takes over what a claim of that experiment compares; what is given beside it comes instead, above all what
@@ -53,7 +53,7 @@ class OfRun(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
         return bool(self.claim or self.expect or self.within) or self.than is not None
 
 
-class OfFacts(Evidence, frozen=True, kw_only=True):
+class FactEvidence(Evidence, frozen=True, kw_only=True):
     """Named facts, and what the claim expects of them: `is` equal, at `least`, at `most`, an interval `within` two.
 
     Without any of these it only tells.
@@ -75,47 +75,49 @@ class OfFacts(Evidence, frozen=True, kw_only=True):
         return [*self.is_, *self.least, *self.most, *self.within]
 
 
-class OfTrace(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="trace"):
+class TraceEvidence(FactEvidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="trace"):
     """The hops of one request: a name of `reference_traces.TRACES`."""
 
     trace: str
 
 
-class OfTraps(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="traps"):
+class TrapEvidence(FactEvidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="traps"):
     """What traps do behind both doors; of one alone also its values, as `asgi_trap_took_ms`."""
 
     traps: list[str]
 
 
-class OfCalls(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="calls"):
+class CallEvidence(FactEvidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="calls"):
     """Calls on an event loop, all where none is named; refused methods without a twin are counted of `things`."""
 
     calls: list[str] = []
     things: list[str] = []
 
 
-class OfMethods(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="methods"):
+class MethodEvidence(
+    FactEvidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="methods"
+):
     """Django's a-methods by version: `methods` by dotted path; how many there are in `places`, names for prefixes."""
 
     methods: list[str] = []
     places: dict[str, str] = {}
 
 
-class OfProbe(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="probe"):
+class ProbeEvidence(FactEvidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="probe"):
     """What a function of `probes` saw, asked in a process of its own."""
 
     probe: str
 
 
-class Nothing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="nothing"):
+class NoEvidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="nothing"):
     """No evidence yet: why, and what would be needed."""
 
     why: str
     needs: str
 
 
-AnyEvidence = OfRun | OfTrace | OfTraps | OfCalls | OfMethods | OfProbe | Nothing
-AnyFacts = OfTrace | OfTraps | OfCalls | OfMethods | OfProbe
+AnyEvidence = RunEvidence | TraceEvidence | TrapEvidence | CallEvidence | MethodEvidence | ProbeEvidence | NoEvidence
+AnyFacts = TraceEvidence | TrapEvidence | CallEvidence | MethodEvidence | ProbeEvidence
 
 
 class PublicClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,9 +13,9 @@ from bench.base.errors import ExitCode, UsageError, nearest
 from bench.base.printable import printable
 from bench.claims import claim_table, ledger
 from bench.claims.evidence import LiveMaterial, ReferenceMaterial
-from bench.claims.judging import Judged
+from bench.claims.judging import JudgedClaim
 from bench.claims.probes import DOCUMENTS, PROBES
-from bench.claims.schema import OfRun, PublicClaim, load_claim, load_claims
+from bench.claims.schema import PublicClaim, RunEvidence, load_claim, load_claims
 
 ALONE = tuple(name for name in PROBES if name not in DOCUMENTS)
 
@@ -27,7 +27,7 @@ def claims(arguments: argparse.Namespace) -> int:
     chosen = _chosen(arguments)
     if arguments.check:
         return _check(chosen, as_json=arguments.json, alone=bool(arguments.id))
-    material = LiveMaterial(ALONE, tell=_tell) if arguments.id else ReferenceMaterial()
+    material = LiveMaterial(ALONE, announce=_announce) if arguments.id else ReferenceMaterial()
     found = ledger.judge_all(material, chosen)
     if arguments.json:
         told = [ledger.to_json(each, material) for each in found]
@@ -65,7 +65,7 @@ def _nearest_lesson(name: str) -> str:
     return nearest(name, sorted({each.lesson for each in load_claims()}))
 
 
-def _show(found: Sequence[Judged], material: ReferenceMaterial, *, alone: bool) -> None:
+def _show(found: Sequence[JudgedClaim], material: ReferenceMaterial, *, alone: bool) -> None:
     if alone:
         claim_table.show_one(found[0], material, console())
         return
@@ -77,17 +77,17 @@ def _show(found: Sequence[Judged], material: ReferenceMaterial, *, alone: bool) 
         )
 
 
-def _tell(name: str) -> None:
-    announce(f"asking {name} ...")
+def _announce(name: str) -> None:
+    announce(f"running probe {name} ...")
 
 
 def _write(arguments: argparse.Namespace) -> int:
     """3 where some evidence could not be had here, and is kept so."""
     if arguments.id or arguments.finding or arguments.lesson or arguments.json:
         raise UsageError("--write keeps all claims in results/reference/claims.json: leave everything else out.")
-    material = LiveMaterial(ALONE, tell=_tell)
+    material = LiveMaterial(ALONE, announce=_announce)
     found = ledger.judge_all(material)
-    ledger.write(found, material)
+    ledger.save_ledger(found, material)
     absent = [each for each in found if each.is_absent]
     for each in absent:
         sentence = f"lab: {each.entry.id} is kept without what could not be had here. {each.sentence}"
@@ -98,9 +98,9 @@ def _write(arguments: argparse.Namespace) -> int:
 
 def _check(chosen: Sequence[PublicClaim], *, as_json: bool, alone: bool) -> int:
     """1 where a finding has changed; 3 where none has but some evidence could not be had here."""
-    material, kept = LiveMaterial(tell=_tell), ledger.kept(ReferenceMaterial())
+    material, kept = LiveMaterial(announce=_announce), ledger.load_ledger(ReferenceMaterial())
     found = ledger.judge_all(material, chosen)
-    changed = ledger.changes(found, kept["findings"])
+    changed = ledger.find_changes(found, kept["findings"])
     if as_json:
         print_json([ledger.change_to_json(change) for change in changed])
     else:
@@ -113,12 +113,12 @@ def _check(chosen: Sequence[PublicClaim], *, as_json: bool, alone: bool) -> int:
     return ExitCode.NOT_RUN if changed else ExitCode.FINE
 
 
-def _tell_versions(found: Sequence[Judged], kept: str) -> None:
+def _tell_versions(found: Sequence[JudgedClaim], kept: str) -> None:
     """Where Django is another one than that of the kept findings: what was asked of which."""
     asked = django.get_version()
     if asked == kept:
         return
-    by_runs = sum(any(isinstance(part.evidence, OfRun) for part in each.parts) for each in found)
+    by_runs = sum(any(isinstance(part.evidence, RunEvidence) for part in each.parts) for each in found)
     console(stderr=True).print(
         f"Asked with Django {asked}, kept with {kept}. Runs are not made again here: "
         f"what claims take from them ({by_runs} of {len(found)}) is still {kept}'s.",

@@ -21,7 +21,7 @@ from bench.base.files import ROOT
 from bench.base.options import Parser
 from bench.claims import claim_table, ledger
 from bench.claims.evidence import ReferenceMaterial
-from bench.claims.judging import Judged
+from bench.claims.judging import JudgedClaim
 from bench.claims.schema import load_claim
 from bench.cli.checklist import BENCH, CHECKLIST, test_file
 from bench.cli.faults import FAULTS
@@ -246,7 +246,7 @@ def claims_shown() -> str:
     return table(["id", "claim", "finding", "what happens here"], claim_table.to_rows(_judged(SHOWN_CLAIMS)))
 
 
-def _judged(names: Sequence[str]) -> list[Judged]:
+def _judged(names: Sequence[str]) -> list[JudgedClaim]:
     return ledger.judge_all(ReferenceMaterial(), [load_claim(name) for name in names])
 
 

@@ -21,7 +21,7 @@ from bench.model.trial_matrix import Overrides, trials_of
 from labs.traps.names import TRAPS
 
 if TYPE_CHECKING:
-    from bench.claims.exhibits.traps import Found
+    from bench.claims.exhibits.traps import Outcomes
 
 LIVE_VARIABLE = "LAB_LIVE"
 BAR_COLUMNS, LINE_COLUMNS = 24, 100
@@ -62,12 +62,12 @@ def _text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def ask_traps(names: Sequence[str] = TRAPS) -> Found | None:
+def ask_traps(names: Sequence[str] = TRAPS) -> Outcomes | None:
     """Ask the traps here and now where LAB_LIVE is set, with a progress bar; else None, and how to have it."""
     if not os.environ.get(LIVE_VARIABLE):
         print("This cell asks on your machine, in about half a minute: open the course with `lab notebooks --live`.")
         return None
-    from bench.claims.exhibits.traps import STACKS, ask_all
+    from bench.claims.exhibits.traps import STACKS, try_traps
 
     questions = len(names) * len(STACKS)
 
@@ -75,7 +75,7 @@ def ask_traps(names: Sequence[str] = TRAPS) -> Found | None:
         print(bar(done, questions, f"{done}/{questions} {line}"), end="", flush=True)
 
     show(0, "the database and the first server start")
-    found = ask_all(names, show)
+    found = try_traps(names, show)
     print()
     return found
 

@@ -17,12 +17,12 @@ from bench.trace.tracer import trace_stack
 
 def traps() -> dict[str, Any]:
     """Start a server behind each door and return what every trap does there, as in `traps.json`."""
-    return {"traps": msgspec.to_builtins(trapping.ask_all())}
+    return {"traps": msgspec.to_builtins(trapping.try_traps())}
 
 
 def calls() -> dict[str, Any]:
     """Make all calls on an event loop, in a subprocess; return what is kept in `calls.json`."""
-    return calling.ask_in_subprocess()
+    return calling.run_in_subprocess()
 
 
 def traces() -> dict[str, Any]:
@@ -42,10 +42,6 @@ def a_methods() -> dict[str, Any]:
         known.setdefault(place, {**asdict(method), "area": method.area, "versions": []})
     for place, entry in known.items():
         others = [other for other in entry["versions"] if other != version]
-        entry["versions"] = sorted([*others, *([version] if place in found else [])], key=_order)
+        entry["versions"] = sorted([*others, *([version] if place in found else [])], key=methods.version_order)
     versions = {**kept["versions"], version: django.get_version()}
     return {"versions": versions, "methods": [entry for entry in known.values() if entry["versions"]]}
-
-
-def _order(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))

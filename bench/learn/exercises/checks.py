@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bench.base.errors import LabError
 from bench.base.files import ROOT
-from bench.claims.exhibits.trap_checks import Values, Visitor, comes_late, look_at_stream, tell_streams
+from bench.claims.exhibits.trap_checks import Values, Visitor, describe_streams, is_buffered, measure_stream
 from bench.learn.exercises.connections import bounded_connections
 from bench.learn.exercises.plateau import FUNCTION, plateau
 from bench.learn.exercises.slow_service import SlowService, slow_service
@@ -215,13 +215,14 @@ def stream(subject: Subject) -> Seen:
         text = visitor.client.get("/?n=3&ms=0").raise_for_status().text
         if text != "0\n1\n2\n":
             raise NotYet(f"A stream of 3 numbers is {text[:40]!r}.", "Look at what is yielded: the numbers from 0 on.")
-        values = look_at_stream(visitor, "/")
+        values = measure_stream(visitor, "/")
         n, ms = values["events"], values["pause_ms"]
-        if comes_late(values):
+        if is_buffered(values):
             raise _late(values, n * ms)
         met = crowd(visitor, f"/?n={n}&ms={ms}", n * ms, (n - 1) * ms)
     numbers = {"first_byte_ms": values["first_byte_ms"], "took_ms": values["took_ms"], **met.numbers}
-    seen = f"{tell_streams(values)}; {CALLERS} at once: at most {met.most} streams together, {met.took_ms:,} ms in all."
+    together = f"{CALLERS} at once: at most {met.most} streams together, {met.took_ms:,} ms in all."
+    seen = f"{describe_streams(values)}; {together}"
     if met.stood_in_line:
         raise NotYet(seen, AWAIT_IN_STREAM, **numbers)
     return Seen("pass", seen, numbers=numbers)
@@ -243,7 +244,7 @@ def _late(values: Values, made_ms: int) -> NotYet:
         )
         return NotYet(seen, AWAIT_IN_STREAM, **numbers)
     look_at = "Look at the kind of the iterator: behind ASGI only an async one is sent part by part."
-    return NotYet(f"{tell_streams(values)}.", look_at, **numbers)
+    return NotYet(f"{describe_streams(values)}.", look_at, **numbers)
 
 
 WAYS: dict[str, Callable[[Subject], Seen]] = {

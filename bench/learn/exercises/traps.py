@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from bench.claims.exhibits.trap_checks import Values, Visitor, look_signed_in, tell_answer, tell_signed_in
+from bench.claims.exhibits.trap_checks import Values, Visitor, ask_signed_in, describe_answer, describe_signed_in
 from bench.learn.exercises.visits import CROWDS, EARLY, NotYet, Seen, Subject, visiting
 from bench.measure.database import database
 
@@ -73,16 +73,20 @@ def _require_sign_in(visitor: Visitor) -> None:
 
 def _look_at_answer(path: str, part: str, visitor: Visitor) -> Met:
     values = visitor.status(path)
-    return _met_answer(visitor, path, part, tell_answer(values)) if _is_fine(values) else Met(tell_answer(values))
+    return (
+        _met_answer(visitor, path, part, describe_answer(values)) if _is_fine(values) else Met(describe_answer(values))
+    )
 
 
 def _look_at_somebody(visitor: Visitor) -> Met:
     """As nobody, and then as somebody who has signed in."""
     visitor.client.cookies.clear()
-    anonymous, values = visitor.client.get("/me").text, look_signed_in(visitor, "/me")
+    anonymous, values = visitor.client.get("/me").text, ask_signed_in(visitor, "/me")
     if not _is_fine(values):
-        return Met(tell_signed_in(values))
-    return _met_answer(visitor, "/me", ADA, tell_signed_in(values)) if ANONYMOUS in anonymous else _answers(anonymous)
+        return Met(describe_signed_in(values))
+    return (
+        _met_answer(visitor, "/me", ADA, describe_signed_in(values)) if ANONYMOUS in anonymous else _answers(anonymous)
+    )
 
 
 def _is_fine(values: Values) -> bool:
@@ -146,7 +150,7 @@ def _look_at_names(visitor: Visitor) -> Met:
     """One who says a name and has to wait, and two who come meanwhile, one of them without a name."""
     values = visitor.status("/greeting?name=Ada&ms=0")
     if not _is_fine(values):
-        return Met(f"/greeting: {tell_answer(values)}")
+        return Met(f"/greeting: {describe_answer(values)}")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(visitor.client.get, f"/greeting?name=Ada&ms={WAIT_MS}")
         time.sleep(OVERTAKEN_AFTER_S)
