@@ -83,7 +83,7 @@ def test_ids_count_up_from_1_within_each_source() -> None:
 @pytest.mark.parametrize("each", load_claims(), ids=IDS)
 def test_a_claim_is_settled_in_a_lesson_that_says_so(each: PublicClaim) -> None:
     source = ROOT / "notebooks" / f"{each.lesson}.py"
-    assert f'show.settled_in("{each.lesson}")' in source.read_text()
+    assert f'claim_table.settled_in("{each.lesson}")' in source.read_text()
 
 
 def test_every_claim_has_a_source_and_every_source_a_claim() -> None:
