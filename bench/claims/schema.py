@@ -1,4 +1,4 @@
-"""`claims.toml`: each claim as people say it, its source, and by what it is judged. No finding is written there."""
+"""Reads `claims.toml`: each claim as people say it, its source, and its evidence. No finding is written there."""
 
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ Selector = dict[str, Any]
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One step of a condition: `at` names it, the selectors are laid over those of the evidence."""
+    """One step of a condition: `at` names it; its selectors replace those of the evidence."""
 
     at: str
     left: Selector = {}
@@ -21,7 +21,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that speaks for a claim or against it. `shows` tells it, with `{names}` for what was measured.
+    """Something that speaks for or against a claim. `shows` is its sentence, with `{names}` for what was measured.
 
     `{name:this|that}` is the first where what was measured is true or 1, else the second; names may stand in both.
     """
@@ -34,7 +34,7 @@ class RunEvidence(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `claim` takes over what a claim of that experiment compares; what is given beside it comes instead, above all what
     people expect. With `steps` the comparison is made once at each, and `{turn}` says where its finding changes.
-    Without a `claim` and anything expected it only tells.
+    Without a `claim` and anything expected it only adds detail.
     """
 
     experiment: str
@@ -49,14 +49,14 @@ class RunEvidence(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @property
     def decides(self) -> bool:
-        """Return whether anything is expected of the comparison; if not, it only tells."""
+        """Return whether anything is expected of the comparison; if not, it only adds detail."""
         return bool(self.claim or self.expect or self.within) or self.than is not None
 
 
 class FactEvidence(Evidence, frozen=True, kw_only=True):
     """Named facts, and what the claim expects of them: `is` equal, at `least`, at `most`, an interval `within` two.
 
-    Without any of these it only tells.
+    Without any of these it only adds detail.
     """
 
     is_: dict[str, Any] = msgspec.field(default_factory=dict, name="is")
@@ -66,12 +66,12 @@ class FactEvidence(Evidence, frozen=True, kw_only=True):
 
     @property
     def decides(self) -> bool:
-        """Return whether anything is expected of the facts; if not, they only tell."""
+        """Return whether anything is expected of the facts; if not, they only add detail."""
         return bool(self.is_ or self.least or self.most or self.within)
 
     @property
     def expected(self) -> list[str]:
-        """The facts that something is expected of."""
+        """Return the names of the facts that something is expected of."""
         return [*self.is_, *self.least, *self.most, *self.within]
 
 
@@ -104,7 +104,7 @@ class MethodEvidence(
 
 
 class ProbeEvidence(FactEvidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="probe"):
-    """What a function of `probes` saw, asked in a process of its own."""
+    """The facts that a function of `probes` returns, run in a process of its own."""
 
     probe: str
 
@@ -145,17 +145,17 @@ def _read() -> _File:
 
 
 def load_claims() -> list[PublicClaim]:
-    """All of them, in the order of the file."""
+    """Return all claims, in the order of the file."""
     return _read().claims
 
 
 def load_sources() -> dict[str, str]:
-    """What stands behind the letter that an id begins with."""
+    """Return {letter: source}; a claim's id begins with the letter of its source."""
     return _read().sources
 
 
 def load_claim(name: str) -> PublicClaim:
-    """The entry with an id, in capitals or not. UsageError with the nearest ids where there is none."""
+    """Return the claim with an id, in capitals or not. Raises UsageError with the nearest ids if there is none."""
     known = {entry.id: entry for entry in load_claims()}
     if name.upper() not in known:
         raise UsageError(f"Unknown claim {name!r}: {nearest(name.upper(), known)}")

@@ -1,20 +1,20 @@
-"""Functions that look for themselves, without load: each in a process of its own, `python -m bench.claims.probes NAME`.
+"""Lists the probes: functions that find out one thing without load. `python -m bench.claims.probes NAME` runs one.
 
-A probe gives named facts and judges nothing. NotRun says what is not installed here.
+A probe returns named facts and judges nothing. It raises NotRun if something is not installed here.
 """
 
 from typing import NamedTuple
 
 
 class Probe(NamedTuple):
-    """The module that has the function of the same name, and how long it may take."""
+    """The module that has the function of the probe's name, and how long it may take."""
 
     module: str
     within_s: float = 60.0
 
 
 DOCUMENTS = ("traps", "calls", "traces", "a_methods")
-"""What has a file of its own in `results/reference`; the other probes are kept in `claims.json`."""
+"""Probes whose results have a file of their own in `results/reference`; the others are kept in `claims.json`."""
 
 PROBES = {
     "traps": Probe("documents", 90.0),

@@ -1,4 +1,4 @@
-"""asgiref's two adapters by themselves: exceptions across, sleeps gathered, and what a hop costs."""
+"""Probes asgiref's two adapters by themselves: exceptions across them, gathered sleeps, the cost of a hop."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ REQUESTS, HOPS_OF_A_REQUEST, FASTEST = 1500, 15, 50
 
 
 def exceptions() -> dict[str, Any]:
-    """An exception raised on either side and caught on the other: whether it came, and as the same object."""
+    """Raise an exception on either side and catch it on the other: does it come, and as the same object?"""
     raised = LookupError("raised on the other side")
 
     def fail() -> None:
@@ -46,9 +46,9 @@ def _caught_in_thread(fail: Any) -> LookupError | None:
 
 
 def gathered_sleeps() -> dict[str, Any]:
-    """Sleeps gathered in one request: threads and time as sync_to_async is by default, and not thread-sensitive.
+    """Gather sleeps in one request: threads and time with sync_to_async as it is by default, and not thread-sensitive.
 
-    `loop_ticks` of a millisecond were made meanwhile by another task, `bare_ticks` during one sleep on the loop itself.
+    `loop_ticks` are the milliseconds that another task ticked meanwhile, `bare_ticks` those of a sleep on the loop.
     """
     default, free = asyncio.run(_gathered(True)), asyncio.run(_gathered(False))
     return {
@@ -64,7 +64,7 @@ def gathered_sleeps() -> dict[str, Any]:
 
 
 class Gathered(NamedTuple):
-    """What gathered sleeps came to: threads that slept, milliseconds in all, ticks of another task meanwhile."""
+    """The outcome of gathered sleeps: threads that slept, milliseconds in all, ticks of another task meanwhile."""
 
     threads: int
     took_ms: int
@@ -95,7 +95,7 @@ async def _bare_ticks() -> int:
 
 
 def hop_cost() -> dict[str, Any]:
-    """Microseconds of a request's hops, as many as an async view makes under the seven middlewares of a new project.
+    """Measure the microseconds of a request's hops, as many as an async view makes under the seven middlewares.
 
     The mean of all, a warm one, and the first, with the thread that it makes: each of the fastest 50 of many
     requests, since whatever else runs here only slows; and what all hops of the median request take together. All on
@@ -116,7 +116,7 @@ def hop_cost() -> dict[str, Any]:
 
 
 async def _requests() -> list[tuple[float, float]]:
-    """Of each request microseconds of its first hop and of all others."""
+    """Return for each request the microseconds of its first hop and of all others."""
     hop, found = sync_to_async(int), list[tuple[float, float]]()
     for _ in range(REQUESTS):
         async with ThreadSensitiveContext():
@@ -130,6 +130,6 @@ async def _requests() -> list[tuple[float, float]]:
 
 
 def _fastest(values: list[float]) -> dict[str, float]:
-    """Of the fastest: the least, the middle and the most."""
+    """Return the least, the median and the most of the fastest."""
     chosen = sorted(values)[:FASTEST]
     return {"low": chosen[0], "estimate": median(chosen), "high": chosen[-1]}

@@ -1,4 +1,4 @@
-"""A Channels consumer in a process without a channel layer, which asks sync Django for something."""
+"""Probes a Channels consumer that uses sync Django, in a process without a channel layer."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ urlpatterns: list[Any] = []
 
 
 def consumer_without_layer() -> dict[str, Any]:
-    """Whether it is answered, and in which thread the ORM was asked: the loop's or another one."""
+    """Ask the consumer: does it answer, and in which thread does the ORM run, the loop's or another one?"""
     with project(__name__, CHANNEL_LAYERS={}):
         sent = asyncio.run(_talk())
     texts = [message["text"] for message in sent if message["type"] == "websocket.send"]
@@ -18,7 +18,7 @@ def consumer_without_layer() -> dict[str, Any]:
 
 
 async def _talk() -> list[dict[str, Any]]:
-    """What the consumer sends to a client that asks once and leaves."""
+    """Return what the consumer sends to a client that asks once and leaves."""
     sent: list[dict[str, Any]] = []
     incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     for message in ({"type": "websocket.connect"}, {"type": "websocket.receive", "text": "how many?"}):

@@ -1,4 +1,4 @@
-"""A Django project in this process with users to ask for: settings, tables, and a visitor behind either door."""
+"""Sets up a Django project with a user in this process, and asks it behind either interface, without sockets."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ WHERE = "http://localhost"
 
 @contextmanager
 def project(urls: str, **more: Any) -> Iterator[None]:
-    """Django with that module as its URLs and one user in its database. Once in a process."""
+    """Set up Django with that module as its URLs and one user in its database; only once in a process."""
     with work_folder("claims") as folder:
         _configure(urls, folder / "db.sqlite3", more)
         from django.contrib.auth.models import User
@@ -44,7 +44,7 @@ def _configure(urls: str, database: Path, more: dict[str, Any]) -> None:
 
 
 async def statuses_by_asgi(paths: Sequence[str]) -> list[int]:
-    """Of one request after the other through Django's ASGI handler."""
+    """Ask each path in turn through Django's ASGI handler; return the status codes in that order."""
     from django.core.asgi import get_asgi_application
 
     transport = httpx.ASGITransport(get_asgi_application())
