@@ -27,7 +27,7 @@ WHERE = "http://127.0.0.1"
 
 @cache
 def _set_up() -> None:
-    """Set up labs/async_asgi with the apps of the seven middlewares, once: a second time removes handlers of loggers."""
+    """Set up labs/async_asgi with the apps of the seven middlewares, once: twice would remove loggers' handlers."""
     os.environ |= {"DJANGO_SETTINGS_MODULE": "labs.async_asgi.settings", "LAB_MIDDLEWARE": "startproject"}
     django.setup(set_prefix=False)
 
