@@ -1,4 +1,4 @@
-"""A trace as a figure: its crossings as a sequence of arrows between threads, and beside each where its time went."""
+"""Draws a trace: its hops as arrows between threads, and beside each where its time went."""
 
 from matplotlib.axes import Axes
 
@@ -8,7 +8,7 @@ from bench.trace.inside.model import Hop, Kind, Trace, hops_text, threads_text
 
 ROW_IN = 0.235
 LANES_SHARE = 0.36
-"""Of the left panel: the rest is for what runs there."""
+"""The share of the left panel for the threads; the rest names what runs there."""
 COLOURS: dict[Kind, str] = {"sync_to_async": "#d55e00", "async_to_sync": "#009e73"}
 PARTS = {
     "sent_us": ("waited to begin", "#d9c7a3"),
@@ -16,7 +16,7 @@ PARTS = {
     "worked_us": ("worked", "#0072b2"),
     "returned_us": ("way back", "#efe3c8"),
 }
-"""What the time of a hop consists of, with the name and the colour of each part."""
+"""The parts of the time of a hop, each with its name and colour."""
 KEY = (
     "Each arrow is one hop; beside it what runs on the other side. Bars: waited until it began (queued while its "
     "thread was busy with this request), worked, and waited until the asking side went on. A request's first hop "
@@ -26,7 +26,7 @@ KEY = (
 
 @styled
 def picture(trace: Trace, title: str | None = None) -> Picture:
-    """One line for each hop, in the order in which they were asked for."""
+    """Draw one line for each hop, in the order in which the hops were requested."""
     rows = len(trace.crossings) + 2
     figure, (lanes, times) = new_page(
         title or title_of(trace),
@@ -48,7 +48,7 @@ def picture(trace: Trace, title: str | None = None) -> Picture:
 
 
 def title_of(trace: Trace) -> str:
-    """The finding: how many hops, on how many threads, and the share of the time that is hand-off."""
+    """Return the finding: how many hops, on how many threads, and how much of the time is hand-off."""
     if not trace.crossings:
         return f"One request, no hop: all of it ran on one thread, in {trace.took_us / 1000:.1f} ms"
     return (

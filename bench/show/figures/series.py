@@ -150,7 +150,8 @@ def holes_in(rows: Sequence[Row]) -> list[str]:
 
 def _loads_text(rows: Sequence[Row]) -> str:
     """Join the loads, with their unit once: `200 and 400 users`, `90 % and 120 % of capacity`."""
-    texts = [row.load_text for row in rows]
+    several = len(rows) > 1
+    texts = [f"{row.users:,} users" if several and is_plainly_closed(row) else row.load_text for row in rows]
     common = [unit for unit in (" users", " requests/s", " of capacity") if all(text.endswith(unit) for text in texts)]
     unit = common[0] if common else ""
     *others, last = (text.removesuffix(unit) for text in texts)
