@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -25,24 +26,13 @@ def exceptions() -> dict[str, Any]:
     async def fail_on_loop() -> None:
         raise raised
 
-    caught = [asyncio.run(_caught_on_loop(fail)), _caught_in_thread(fail_on_loop)]
-    return {"directions": len(caught), "came": sum(each is not None for each in caught), "same": caught.count(raised)}
+    async def catch_on_loop() -> list[Any]:
+        return await asyncio.gather(sync_to_async(fail)(), return_exceptions=True)
 
-
-async def _caught_on_loop(fail: Any) -> LookupError | None:
-    try:
-        await sync_to_async(fail)()
-    except LookupError as error:
-        return error
-    return None
-
-
-def _caught_in_thread(fail: Any) -> LookupError | None:
-    try:
-        async_to_sync(fail)()
-    except LookupError as error:
-        return error
-    return None
+    with ThreadPoolExecutor(1) as pool:
+        caught = [*asyncio.run(catch_on_loop()), pool.submit(async_to_sync(fail_on_loop)).exception()]
+    came = sum(isinstance(each, LookupError) for each in caught)
+    return {"directions": len(caught), "came": came, "same": caught.count(raised)}
 
 
 def gathered_sleeps() -> dict[str, Any]:

@@ -7,31 +7,26 @@ from typing import Any
 from bench.claims.probes.project import project
 
 urlpatterns: list[Any] = []
+WITHIN_S = 10
 
 
 def consumer_without_layer() -> dict[str, Any]:
     """Ask the consumer: does it answer, and in which thread does the ORM run, the loop's or another one?"""
     with project(__name__, CHANNEL_LAYERS={}):
-        sent = asyncio.run(_talk())
-    texts = [message["text"] for message in sent if message["type"] == "websocket.send"]
-    return {"answered": texts[:1] == ["1"], "in_a_thread": texts[1:] == ["another thread"]}
+        count, thread = asyncio.run(_talk())
+    return {"answered": count == "1", "in_a_thread": thread == "another thread"}
 
 
-async def _talk() -> list[dict[str, Any]]:
-    """Return what the consumer sends to a client that asks once and leaves."""
-    sent: list[dict[str, Any]] = []
-    incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    for message in ({"type": "websocket.connect"}, {"type": "websocket.receive", "text": "how many?"}):
-        incoming.put_nowait(message)
+async def _talk() -> list[str]:
+    """Return the two texts that the consumer sends to a client that asks once and leaves."""
+    from channels.testing import WebsocketCommunicator
 
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-        if message.get("text", "").endswith("thread"):
-            await incoming.put({"type": "websocket.disconnect", "code": 1000})
-
-    async with asyncio.timeout(10):
-        await _consumer()({"type": "websocket", "path": "/", "headers": []}, incoming.get, send)
-    return sent
+    client = WebsocketCommunicator(_consumer(), "/")
+    await client.connect(timeout=WITHIN_S)
+    await client.send_to("how many?")
+    texts = [await client.receive_from(timeout=WITHIN_S) for _ in range(2)]
+    await client.disconnect()
+    return texts
 
 
 def _consumer() -> Any:
