@@ -175,7 +175,7 @@ database.away(outage)
 # From these each of the numbers could have been told beforehand:
 
 # %%
-wave, hold_s, slots, allowed = small.load.connections, small.io_wait_s, 16, 40
+wave, hold_s, slots, allowed = small.trial.connections, small.io_wait_s, 16, 40
 at_100 = {row.stack: row for row in database.wave_rows(connections, 100)}
 slowest_s = at_100["async_asgi+pool_16@uvicorn"].median("waves.first.slowest_us") / 1e6
 lines = [

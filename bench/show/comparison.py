@@ -14,7 +14,7 @@ from bench.analyse.rows import Row
 from bench.analyse.stats import NO_DIFFERENCE
 from bench.model.run_record import Run
 from bench.show.tables.formatting import code, number, verbatim
-from bench.show.tables.json_rows import interval_to_json
+from bench.show.tables.json_rows import interval_to_json, load_to_json
 from bench.show.tables.markdown import markdown_table
 from bench.show.tables.terminal import plain_table
 
@@ -62,8 +62,8 @@ def _run_to_json(run: Run) -> dict[str, Any]:
 
 def _row_to_json(row: Row) -> dict[str, Any]:
     """Return what a row must share with its partner; the rate only where it is no share of the capacity."""
-    load = row.load if row.load.capacity_share is None else row.load._replace(rate_per_s=None)
-    return {"stack": row.stack, "request": row.request, "middleware": list(row.middleware), **load._asdict()}
+    load = load_to_json(row) | ({} if row.trial.capacity_share is None else {"rate_per_s": None})
+    return {"stack": row.stack, "request": row.request, "middleware": list(row.middleware), **load}
 
 
 def _ratio_to_json(ratio: Ratio) -> dict[str, Any]:

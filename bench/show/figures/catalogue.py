@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from bench.analyse.rows import Row, rows_of
+from bench.model.load import Closed
 from bench.model.run_record import Run
 from bench.model.trial_record import Trial
 from bench.show.figures import connections, database, middleware_ladder, open_loop, timeline
@@ -115,6 +116,6 @@ def _closed_figures(run: Run, request: str, rows: Sequence[Row]) -> Iterator[tup
         yield "cpu", cpu_per_request(run, request), "throughput, and what a request costs."
     if any(row.values("latency_us.p99") for row in rows if row.users == users):
         figure = distributions([row for row in rows if row.users == users], CLOSED_KEY)
-        yield "latency", figure, f"latency in the closed loop of {users_text(users)}."
+        yield "latency", figure, f"latency in the closed loop of {Closed(users).text}."
     if any(row.values(THREADS.path) for row in rows):
         yield "threads", threads_and_memory(run, request), "what the server takes beside what it answers."

@@ -41,14 +41,14 @@ def _of_stacks(rows: Sequence[Row], stacks: Sequence[str]) -> list[Row]:
 
 def allowed_of(row: Row) -> int:
     """Return how many connections the database allowed; 0 if that was not bounded."""
-    return row.load.max_connections or 0
+    return row.trial.max_connections or 0
 
 
 @styled
 def waves(run: Run, request: str, allowed: int, stacks: Sequence[str] = ()) -> Picture:
     """Draw requests in flight and open connections through both waves, a panel for each stack (of those named)."""
     rows = _of_stacks(wave_rows(run, allowed, [request]), stacks)
-    lines, wave = -(-len(rows) // COLUMNS), rows[0].load.connections
+    lines, wave = -(-len(rows) // COLUMNS), rows[0].trial.connections
     figure, axes = new_page(
         _waves_title(rows),
         f"{request} on {rows[0].vendor} · two waves of {wave} · the database allows {allowed} connections · seconds",
@@ -71,7 +71,7 @@ def waves(run: Run, request: str, allowed: int, stacks: Sequence[str] = ()) -> P
     return figure
 
 
-def _shown(row: Row) -> Waves:
+def _shown(row: Row) -> WavesResult:
     """Return the waves of the first restart that was measured."""
     return next(trial.waves for trial in row.measured if trial.waves)
 
@@ -94,7 +94,7 @@ def _waves_title(rows: Sequence[Row]) -> str:
     most, *_ = extremes_of(rows, REFUSED)
     if not most.median("failed"):
         return f"{left}; no request fails"
-    return f"{left}; {most.stack} fails {whole(most.median('failed'))} of {2 * (most.load.connections or 0)} requests"
+    return f"{left}; {most.stack} fails {whole(most.median('failed'))} of {2 * (most.trial.connections or 0)} requests"
 
 
 def torn_rows(run: Run) -> list[Row]:

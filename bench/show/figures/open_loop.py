@@ -68,8 +68,8 @@ def open_rows_for(run: Run, request: str) -> list[Row]:
 
 def x_of(row: Row) -> float:
     """Return the load of a row, in % of capacity or in requests/s."""
-    share = row.load.capacity_share
-    return (row.load.rate_per_s or 0.0) if share is None else 100 * share
+    share = row.trial.capacity_share
+    return (row.trial.rate_per_s or 0.0) if share is None else 100 * share
 
 
 def loads_of(rows: Sequence[Row]) -> list[float]:
@@ -114,7 +114,7 @@ def load_title(rows: Sequence[Row]) -> str:
 
 def _usual_load(rows: Sequence[Row]) -> float:
     """Return the highest load with two stacks to compare, if there is one; of shares none above USUAL_LOAD."""
-    usual = [row for row in rows if (row.load.capacity_share or 0.0) <= USUAL_LOAD + 1e-9] or list(rows)
+    usual = [row for row in rows if (row.trial.capacity_share or 0.0) <= USUAL_LOAD + 1e-9] or list(rows)
     counts = {load: sum(x_of(row) == load for row in usual) for load in loads_of(usual)}
     return max(counts, key=lambda load: (counts[load] > 1, load))
 
@@ -138,7 +138,7 @@ def _values(rows: Sequence[Row]) -> list[float]:
 def _ends(series: Series) -> list[End]:
     """Return where the two lines end; the upper label has the stack and its capacity in requests/s."""
     known = [row for row in series.measured if row.values(P99.path)]
-    share, rate = (known[-1].load.capacity_share, known[-1].load.rate_per_s) if known else (None, None)
+    share, rate = (known[-1].trial.capacity_share, known[-1].trial.rate_per_s) if known else (None, None)
     capacity = f"  (100 % = {number(rate / share)}/s)" if share and rate else ""
     return [*end_of(series, P99, x_of, f"p99 {{name}}{capacity}"), *end_of(series, P50, x_of, "p50")]
 
@@ -188,7 +188,7 @@ class Pair(NamedTuple):
 
 def loop_pairs(run: Run, request: str) -> list[Pair]:
     """Pair each open loop with each closed one that was held to the same rate, where both have numbers."""
-    rows = [row for row in rows_of(run) if row.request == request and row.load.rate_per_s and row.measured]
+    rows = [row for row in rows_of(run) if row.request == request and row.trial.rate_per_s and row.measured]
     return [
         Pair(one, other)
         for one in rows
@@ -207,7 +207,7 @@ def _apartness(pair: Pair) -> float:
 
 
 def _same_but_loop(row: Row) -> tuple[object, ...]:
-    return (row.stack, row.middleware, row.load.rate_per_s)
+    return (row.stack, row.middleware, row.trial.rate_per_s)
 
 
 @styled

@@ -77,7 +77,7 @@ def rows_with(run: Run, request: str, measure: Measure) -> list[Row]:
 
 def is_plainly_closed(row: Row) -> bool:
     """Return whether users ask as fast as they are answered: a closed loop without a rate."""
-    return row.load.users is not None and row.load.rate_per_s is None
+    return row.trial.users is not None and row.trial.rate_per_s is None
 
 
 def series_of(rows: Sequence[Row]) -> list[Series]:

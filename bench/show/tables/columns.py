@@ -40,7 +40,7 @@ COLUMNS = (
         _median("rate_per_s", 1, number),
         2,
         "requests/s of the schedule, where the load is a share of the stack's capacity",
-        lambda row: row.load.capacity_share is not None,
+        lambda row: row.trial.capacity_share is not None,
     ),
     Column(
         "req/s",

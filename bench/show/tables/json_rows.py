@@ -10,6 +10,7 @@ from bench.analyse.findings import findings_of
 from bench.analyse.plateaus import Plateau, plateaus_of
 from bench.analyse.rows import Row, rows_of
 from bench.model import run_json
+from bench.model.load import STORED
 from bench.model.run_record import Run
 from bench.show.tables.footnotes import account_of
 
@@ -56,6 +57,11 @@ def interval_to_json(interval: stats.Interval | None) -> list[float] | None:
     return None if interval is None else [interval.low, interval.high]
 
 
+def load_to_json(row: Row) -> dict[str, Any]:
+    """Return the stored fields of the row's load, None for those that it lacks."""
+    return {name: getattr(row.trial, name) for name in STORED}
+
+
 def to_json(run: Run) -> dict[str, Any]:
     """Return the whole run as in its run.json, and in `rows` what its table shows."""
     return {**msgspec.json.decode(run_json.to_json(run)), "rows": to_json_rows(run)}
@@ -72,7 +78,7 @@ def _row(row: Row, plateau: Plateau | None) -> dict[str, Any]:
         "stack": row.stack,
         "request": row.request,
         "middleware": list(row.middleware),
-        **row.load._asdict(),
+        **load_to_json(row),
         "limiter": row.limiter,
         "plateau": None if plateau is None else _plateau(plateau),
         "verdict": row.verdict,
