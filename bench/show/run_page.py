@@ -36,7 +36,7 @@ def to_readme(run: Run, figures: Sequence[catalogue.Drawn]) -> str:
     parts = [
         f"# {verbatim(run.experiment)}: {verbatim(run.title)}",
         verbatim(run.question),
-        "\n".join(map(_sentence, decided[:SENTENCES])),
+        "\n".join(f"- {_sentence(finding)}" for finding in decided[:SENTENCES]),
         *pictures,
         "## All numbers",
         to_markdown(run).rstrip(),
