@@ -172,7 +172,9 @@ def _environment(run: Run) -> dict[str, str]:
         "load processes": f"{plan.load_processes} on this machine, {plan.expect_workers} on others",
         "server": f"elsewhere, at {plan.target}" if plan.target else "started anew for each trial",
         "took": f"{run.took_s:,.0f} s",
-        "between two windows": "not known" if pause_s is None else f"{pause_s:.2f} s at the median, without warm-up",
+        "between two windows": "not known"
+        if pause_s is None
+        else f"{pause_s:.2f} s at the median, warm-up not counted",
         "cores shared by server and load": _text(run.environment.get("cores_shared")),
     }
     return made | dict(_flat(run.environment))

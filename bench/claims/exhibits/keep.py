@@ -14,7 +14,7 @@ from bench.base.options import Parser
 
 
 def exhibit_parser(name: str, description: str) -> Parser:
-    """Return the parser of `python -m bench.claims.exhibits.NAME`; the description's first line is shown."""
+    """Return the parser of an exhibit's command; `name` is its module, of the description the first line is shown."""
     parser = Parser(prog=f"python -m bench.claims.exhibits.{name}", description=description.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
     return parser

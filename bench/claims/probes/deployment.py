@@ -78,7 +78,7 @@ def _both(program: str, parser: str, services: dict[str, str]) -> Iterator[tuple
     def command(port: int) -> list[str]:
         *words, _ = parse_stack("async_asgi@uvicorn_worker").command(port)
         words[words.index("--worker-class") + 1] = PARSERS[parser]
-        return [*words, "bench.claims.probes.held_back:application"]
+        return [*words, "bench.claims.probes.unbuffered:application"]
 
     with serve(command, **services) as server, _before(program, server) as nginx:
         yield server, nginx

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from bench.base.errors import LabError
 from bench.measure.ports import free_port
@@ -14,7 +16,8 @@ from bench.model.servers import HOST
 
 Command = Callable[[int], list[str]]
 """The command line of a server for a port."""
-LISTENS_WITHIN_S = 10.0
+LISTENS_WITHIN_S = OPENS_WITHIN_S = 10.0
+OPENED, NO_ANSWER = 101, 0
 
 
 @contextmanager
@@ -51,3 +54,15 @@ def publish(server: RunningServer, text: str) -> int:
     """Send a text to all listeners of the server's process; return how many there were."""
     answer = httpx.post(f"{server.url}/publish", params={"text": text}, trust_env=False, timeout=30)
     return int(answer.raise_for_status().json()["heard"])
+
+
+async def status_of_handshake(http: str, path: str) -> int:
+    """Ask for a WebSocket; return 101 if it opens, the status if it is refused, 0 if no HTTP comes back."""
+    url = http.replace("http://", "ws://") + path
+    try:
+        async with connect(url, origin=http, proxy=None, open_timeout=OPENS_WITHIN_S):  # type: ignore[arg-type]
+            return OPENED
+    except InvalidStatus as refusal:
+        return refusal.response.status_code
+    except (InvalidHandshake, EOFError, TimeoutError):
+        return NO_ANSWER

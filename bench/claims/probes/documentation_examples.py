@@ -1,9 +1,10 @@
-"""Serves the smallest applications as articles, slides and specifications print them, on real servers.
+"""Serves the smallest applications as articles, slides and specifications print them, and WebSockets at bare callables.
 
 Forms of WSGI's: the body a text, a list of texts, a generator of texts, bytes, or a list of bytes. Of ASGI's: the
 introduction of its specification, one that answers whatever is asked, and one that first looks what it is asked.
 """
 
+import asyncio
 import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +14,9 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import httpx
+from asgiref.wsgi import WsgiToAsgi
 
-from bench.claims.probes.serving import serve_anything
+from bench.claims.probes.serving import Command, serve_anything, status_of_handshake
 from bench.model.servers import HOST
 
 HELLO = "Hello, World!\n"
@@ -174,3 +176,31 @@ def _compiles() -> bool:
     except SyntaxError:
         return False
     return True
+
+
+WSGI_INSIDE = WsgiToAsgi(a_list_of_bytes)
+
+
+async def both(scope: Any, receive: Any, send: Any) -> None:
+    """Accept every WebSocket, and pass HTTP on to a WSGI application."""
+    if scope["type"] == "http":
+        await WSGI_INSIDE(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    await receive()
+
+
+def bare_interfaces() -> dict[str, Any]:
+    """Ask a bare callable behind each interface: does it answer, and which status does a WebSocket get?"""
+    uvicorn = ["uvicorn", "--lifespan", "off", "--ws", "websockets-sansio", "--log-level", "critical"]
+    commands: dict[str, Command] = {
+        "asgi": lambda port: ["python", "-m", *uvicorn, "--port", str(port), f"{__name__}:both"],
+        "wsgi": lambda port: [*GUNICORN, "--threads", "2", "--bind", f"{HOST}:{port}", f"{__name__}:a_list_of_bytes"],
+    }
+    facts: dict[str, Any] = {}
+    for door, command in commands.items():
+        with serve_anything(command) as url:
+            facts[f"{door}_answers"] = httpx.get(url, trust_env=False, timeout=10).text == HELLO
+            facts[f"{door}_handshake"] = asyncio.run(status_of_handshake(url, "/"))
+    return facts

@@ -1,7 +1,8 @@
-"""Probes Channels, and a coroutine beside the requests, on real servers: sockets at once, rooms, a trigger by Redis."""
+"""Probes Channels and a coroutine beside the requests: sockets at once, rooms, a trigger by Redis, a consumer alone."""
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -14,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from bench.base.errors import NotRun
 from bench.base.polling import eventually
 from bench.claims.probes import programs
+from bench.claims.probes.project import project
 from bench.claims.probes.serving import get, serve
 from bench.measure.ports import free_port
 from bench.measure.processes import Process, start, work_folder
@@ -24,6 +26,7 @@ from labs.common.redis_news import CHANNEL
 
 SOCKETS, WAIT_MS = 8, 200
 LISTENERS = 3
+urlpatterns: list[Any] = []  # of the project of `consumer_without_layer`
 WITHIN_S, SILENT_FOR_S = 10.0, 0.7
 CHANNELS = parse_stack("channels_live@uvicorn").command
 KINDS = {"async": "chat", "sync": "chat_sync"}
@@ -128,3 +131,41 @@ async def _hear_redis(server: RunningServer, url: str) -> int:
     with Redis.from_url(url) as client:
         await asyncio.to_thread(client.publish, CHANNEL, "trigger")
     return (await asyncio.gather(*listening)).count("trigger")
+
+
+def consumer_without_layer() -> dict[str, Any]:
+    """Ask the consumer: does it answer, and in which thread does the ORM run, the loop's or another one?"""
+    with project(__name__, CHANNEL_LAYERS={}):
+        count, thread = asyncio.run(_talk())
+    return {"answered": count == "1", "in_a_thread": thread == "another thread"}
+
+
+async def _talk() -> list[str]:
+    """Return the two texts that the consumer sends to a client that asks once and leaves."""
+    from channels.testing import WebsocketCommunicator
+
+    client = WebsocketCommunicator(_consumer(), "/")
+    await client.connect(timeout=WITHIN_S)
+    await client.send_to("how many?")
+    texts = [await client.receive_from(timeout=WITHIN_S) for _ in range(2)]
+    await client.disconnect()
+    return texts
+
+
+def _consumer() -> Any:
+    from channels.db import database_sync_to_async
+    from channels.generic.websocket import AsyncWebsocketConsumer
+    from django.contrib.auth.models import User
+
+    loop_s = threading.get_ident()
+
+    def ask() -> tuple[int, int]:
+        return User.objects.count(), threading.get_ident()
+
+    class Counting(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            count, thread = await database_sync_to_async(ask)()
+            await self.send(str(count))
+            await self.send("another thread" if thread != loop_s else "the loop's thread")
+
+    return Counting.as_asgi()

@@ -6,17 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus
 
-from bench.claims.probes.cells import LOOKS, THREADS
-from bench.claims.probes.serving import Command, get, publish, serve
+from bench.claims.probes.serving import OPENED, Command, get, publish, serve, status_of_handshake
+from bench.claims.probes.view_and_interface import LOOKS, THREADS
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.servers import HOST
 from bench.model.stacks import parse_stack
 
-OPENED, NO_ANSWER = 101, 0
-OPEN_WITHIN_S = 10.0
 STREAM = "/feed?n=5&ms=400"
 ADMIN_FILE = "/static/admin/css/base.css"
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="(\w+)"')
@@ -43,18 +39,6 @@ def handshakes() -> dict[str, Any]:
 def _handshake_at(command: Command, path: str = "/ws") -> int:
     with serve(command) as server:
         return asyncio.run(status_of_handshake(server.url, path))
-
-
-async def status_of_handshake(http: str, path: str) -> int:
-    """Ask for a WebSocket; return 101 if it opens, the status if it is refused, 0 if no HTTP comes back."""
-    url = http.replace("http://", "ws://") + path
-    try:
-        async with connect(url, origin=http, proxy=None, open_timeout=OPEN_WITHIN_S):  # type: ignore[arg-type]
-            return OPENED
-    except InvalidStatus as refusal:
-        return refusal.response.status_code
-    except (InvalidHandshake, EOFError, TimeoutError):
-        return NO_ANSWER
 
 
 def runserver() -> dict[str, Any]:
