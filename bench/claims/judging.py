@@ -21,7 +21,7 @@ from bench.claims.schema import (
     Step,
 )
 from bench.model import experiment
-from bench.model.run_record import Assertion, Run
+from bench.model.run_record import Assertion
 
 ASKED = ", asked: "
 ORDER: tuple[Outcome, ...] = ("refuted", "cannot tell", "supported")
@@ -150,7 +150,8 @@ def fact_text(value: Any) -> str:
 def _judge_run(evidence: RunEvidence, material: ReferenceMaterial) -> JudgedEvidence:
     run, assertion = material.run(evidence.experiment), assertion_for(evidence)
     if evidence.steps:
-        results = [_judge_step(evidence, step, run) for step in evidence.steps]
+        judged = [(step.at, findings.finding_for(assertion_for(evidence, step), run.trials)) for step in evidence.steps]
+        results = [StepResult(at, found.value, _number_text(found)) for at, found in judged]
         finding = min((each.finding for each in results), key=ORDER.index) if evidence.decides else None
         words = {"turn": turn_text(results, ends=not evidence.decides)}
         return JudgedEvidence(evidence, finding, fill_in(evidence, assertion.left | words))
@@ -168,11 +169,6 @@ class StepResult(NamedTuple):
     at: str
     finding: Outcome
     text: str
-
-
-def _judge_step(evidence: RunEvidence, step: Step, run: Run) -> StepResult:
-    found = findings.finding_for(assertion_for(evidence, step), run.trials)
-    return StepResult(step.at, found.value, _number_text(found))
 
 
 def turn_text(results: Sequence[StepResult], *, ends: bool = False) -> str:

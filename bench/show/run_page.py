@@ -36,7 +36,10 @@ def to_readme(run: Run, figures: Sequence[catalogue.Drawn]) -> str:
     parts = [
         f"# {verbatim(run.experiment)}: {verbatim(run.title)}",
         verbatim(run.question),
-        "\n".join(f"- {_sentence(finding)}" for finding in decided[:SENTENCES]),
+        "\n".join(
+            f"- **{it.value.capitalize()}**: {verbatim(it.claim.says)} ({verbatim(it.text)})."
+            for it in decided[:SENTENCES]
+        ),
         *pictures,
         "## All numbers",
         to_markdown(run).rstrip(),
@@ -46,7 +49,3 @@ def to_readme(run: Run, figures: Sequence[catalogue.Drawn]) -> str:
         f"figure of it into one HTML file. [All runs](../README.md).",
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _sentence(finding: findings.ClaimFinding) -> str:
-    return f"**{finding.value.capitalize()}**: {verbatim(finding.claim.says)} ({verbatim(finding.text)})."

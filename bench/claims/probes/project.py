@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import django
@@ -19,28 +18,23 @@ WHERE = "http://localhost"
 def project(urls: str, **more: Any) -> Iterator[None]:
     """Set up Django with that module as its URLs and one user in its database; only once in a process."""
     with work_folder("claims") as folder:
-        _configure(urls, folder / "db.sqlite3", more)
+        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "db.sqlite3")}
+        settings.configure(
+            SECRET_KEY="not a secret",
+            ALLOWED_HOSTS=["localhost"],
+            ROOT_URLCONF=urls,
+            INSTALLED_APPS=STARTPROJECT_APPS,
+            DATABASES={"default": database},
+            LOGGING={"version": 1, "disable_existing_loggers": True},
+            **more,
+        )
+        django.setup()
         from django.contrib.auth.models import User
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
         User.objects.create(username="ada")
         yield
-
-
-def _configure(urls: str, database: Path, more: dict[str, Any]) -> None:
-    settings.configure(
-        **{
-            "SECRET_KEY": "not a secret",
-            "ALLOWED_HOSTS": ["localhost"],
-            "ROOT_URLCONF": urls,
-            "INSTALLED_APPS": STARTPROJECT_APPS,
-            "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(database)}},
-            "LOGGING": {"version": 1, "disable_existing_loggers": True},
-            **more,
-        }
-    )
-    django.setup()
 
 
 async def statuses_by_asgi(paths: Sequence[str]) -> list[int]:

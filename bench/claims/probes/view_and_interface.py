@@ -130,9 +130,6 @@ def _visits(door: str) -> dict[str, list[Any]]:
 
 def query_hops() -> dict[str, Any]:
     """Count the hops of an async view with four queries, beside those of one without."""
-    hello, crud = (_hops("async_asgi@uvicorn", name) for name in ("hello", "crud"))
+    stack = parse_stack("async_asgi@uvicorn")
+    hello, crud = (trace_stack(stack, parse_request(name)).hops["sync_to_async"] for name in ("hello", "crud"))
     return {"hello_hops": hello, "crud_hops": crud, "query_hops": crud - hello}
-
-
-def _hops(stack: str, request: str) -> int:
-    return trace_stack(parse_stack(stack), parse_request(request)).hops["sync_to_async"]

@@ -4,7 +4,7 @@ In an open loop requests leave on a schedule, and latency counts from the intend
 dispatch lateness).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -220,7 +220,12 @@ def both_distributions(run: Run, request: str, stack: str | None = None) -> Pict
     if not pairs:
         raise ValueError(f"{request}: no open and closed loop of {stack or 'any stack'} ran at the same rate.")
     pair = max(pairs, key=_apartness)
-    curves = {name: curve for name, curve in _curves_of(pair).items() if curve}
+    drawn = {
+        INTENDED: curve_of(pair.open),
+        ACTUAL: curve_of(pair.open, merged_from_send(pair.open)),
+        f"closed loop, {Closed(pair.closed.users).text}": curve_of(pair.closed),
+    }
+    curves = {name: curve for name, curve in drawn.items() if curve}
     ends = [
         end_of_curve(curve, _p99_text(pair, name), pair.open)
         for name, curve in curves.items()
@@ -252,14 +257,6 @@ def _name_at_p99(ax: Axes, curve: Curve, text: str, row: Row) -> None:
 
 
 INTENDED, ACTUAL = "open loop, from the intended send", "open loop, from the actual send"
-
-
-def _curves_of(pair: Pair) -> Mapping[str, Curve]:
-    return {
-        INTENDED: curve_of(pair.open),
-        ACTUAL: curve_of(pair.open, merged_from_send(pair.open)),
-        f"closed loop, {Closed(pair.closed.users).text}": curve_of(pair.closed),
-    }
 
 
 def _p99_text(pair: Pair, name: str) -> str:

@@ -19,12 +19,11 @@ def notes_of(rows: Sequence[Row]) -> dict[str, int]:
 def plateau_lines(run: Run) -> list[str]:
     """Return each plateau as a sentence, with the resource that limits it."""
     plateaus = plateaus_of(run)
-    return [f"Plateau: {plateau_name(it, plateaus)}: {_plateau_text(it)}" for it in plateaus]
-
-
-def _plateau_text(plateau: Plateau) -> str:
-    by = f"limited by {plateau.limiter_text}" if plateau.limiter else plateau.limiter_text
-    return f"from {plateau.users_text} users at {number(plateau.throughput_per_s)}/s, {by}"
+    return [
+        f"Plateau: {plateau_name(it, plateaus)}: from {it.users_text} users at {number(it.throughput_per_s)}/s, "
+        f"{'limited by ' if it.limiter else ''}{it.limiter_text}"
+        for it in plateaus
+    ]
 
 
 def plateau_name(plateau: Plateau, among: Sequence[Plateau]) -> str:
