@@ -56,7 +56,7 @@ my_prediction_event_loop = None
 # `LAB_RESULTS=results/local/latest`, set before you start Jupyter, shows yours instead.
 
 # %%
-display(Markdown(lessons.told(run)))
+display(Markdown(lessons.describe_run(run)))
 pool, loop = (at[stack, request, users] for stack in ("sync_wsgi@gthread:8", "async_asgi@uvicorn"))
 for mine, row in ((my_prediction_8_threads, pool), (my_prediction_event_loop, loop)):
     compared = lessons.compare(mine, row.median("throughput_per_s"), "requests/s")

@@ -57,7 +57,7 @@ my_prediction_open_ms = None
 # `LAB_RESULTS=results/local/latest` then shows your own numbers here.
 
 # %%
-display(Markdown(lessons.told(run)))
+display(Markdown(lessons.describe_run(run)))
 for name, mine, row in (("closed", my_prediction_closed_ms, closed), ("open", my_prediction_open_ms, opened)):
     display(Markdown(f"{name} loop: " + lessons.compare(mine, row.median("latency_us.p99") / 1000, "ms")))
 

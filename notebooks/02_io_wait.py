@@ -55,7 +55,7 @@ my_prediction_event_loop = None
 # takes some minutes on your own machine; `LAB_RESULTS=results/local/latest` then shows your numbers here.
 
 # %%
-display(Markdown(lessons.told(run)))
+display(Markdown(lessons.describe_run(run)))
 pool, loop = (at[stack, request, users] for stack in ("sync_wsgi@gthread:400", "async_asgi@uvicorn"))
 for mine, row in ((my_prediction_400_threads, pool), (my_prediction_event_loop, loop)):
     compared = lessons.compare(mine, row.median("throughput_per_s"), "requests/s")

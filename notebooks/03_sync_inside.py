@@ -59,7 +59,7 @@ my_prediction_ms = None
 
 # %%
 blocked = traps.load()["blocking_in_async_view"]["asgi"]["trap"].values
-display(Markdown(lessons.told(run)))
+display(Markdown(lessons.describe_run(run)))
 display(Markdown(lessons.compare(my_prediction_threads, inside.median("server.threads_max"), "threads")))
 display(Markdown(lessons.compare(my_prediction_ms, blocked["took_ms"], "ms")))
 

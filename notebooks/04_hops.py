@@ -105,7 +105,7 @@ display(Markdown(lessons.table("stack | middleware, outermost first | hops | thr
 # ends on your machine, `--profile standard` every rung.
 
 # %%
-display(Markdown(lessons.told(run)))
+display(Markdown(lessons.describe_run(run)))
 middleware_ladder.ladder(run, request)
 
 # %% [markdown]

@@ -56,7 +56,7 @@ my_prediction_first = None
 # Where PostgreSQL's programs are installed, the lab starts one for the run; `LAB_DATABASE_URL=postgresql://me:secret@127.0.0.1/mine` asks yours instead.
 
 # %%
-display(Markdown(lessons.told(cost)))
+display(Markdown(lessons.describe_run(cost)))
 hops = {row.stack: row.median("hops.sync_to_async") for row in costs.values() if row.request == "crud"}
 gathered_ms = database.P50.of(gathers[stock, "gathered?n=5&ms=20", 1])
 (small,) = (row for row in database.wave_rows(connections, 40) if row.stack == stock)

@@ -49,7 +49,7 @@ my_prediction_served = None
 # ```
 
 # %%
-display(Markdown(lessons.told(run)))
+display(Markdown(lessons.describe_run(run)))
 threads = at[stock, request, 1000].median("held.threads_held")
 served = at["sync_wsgi@gthread:8", request, 100].median("held.served")
 display(Markdown("Event loop: " + lessons.compare(my_prediction_threads, threads, "threads")))

@@ -53,7 +53,7 @@ my_prediction_threads = None
 # ```
 
 # %%
-display(Markdown(lessons.told(run)))
+display(Markdown(lessons.describe_run(run)))
 gathered, threaded = at[loop, in_a_row, 8], at[wsgi, in_threads, 8]
 display(Markdown("Gathered: " + lessons.compare(my_prediction_ms, P50.of(gathered), "ms")))
 display(

@@ -58,7 +58,7 @@ my_prediction_loop = None
 # ```
 
 # %%
-display(Markdown(lessons.told(run)))
+display(Markdown(lessons.describe_run(run)))
 for mine, stack in ((my_prediction_threads, "sync_wsgi@gthread:400"), (my_prediction_loop, "async_asgi@uvicorn")):
     measured = at[stack, "wait?ms=100", 400].median("throughput_per_s")
     display(Markdown(f"`{stack}`: " + lessons.compare(mine, measured, "requests/s")))

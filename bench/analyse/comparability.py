@@ -1,6 +1,6 @@
-"""Whether two runs may be set side by side: what of machine, versions and capabilities is not alike.
+"""Whether two runs may be compared: how their machines, versions and capabilities differ.
 
-Every difference is one text such as `python CPython 3.11.7 / CPython 3.13.0`, the first run's side first.
+Each difference is a text such as `python CPython 3.11.7 / CPython 3.13.0`, with the first run's value first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,32 +14,32 @@ SAME_MACHINE = (
 )
 """What must be equal in the environments, beside the packages, memory and file descriptors."""
 SAME_PLAN = ("load_processes", "expect_workers", "target")
-TOLD_OF_PLAN = ("warmup_s", "duration_s", "repeats")
+NOTED_OF_PLAN = ("warmup_s", "duration_s", "repeats")
 MEMORY_TOLERANCE = 0.05
 FEW_DESCRIPTORS = 4096
-"""Below this soft limit the descriptors may bound a trial; above it they explain nothing."""
+"""Below this soft limit file descriptors may bound a trial."""
 DIGEST_SHOWN = 12
 
 
 def differences(first: Run, second: Run) -> list[str]:
-    """Whatever of machine, versions and capabilities is not alike, as `python CPython 3.11.7 / CPython 3.13.0`."""
+    """Return what forbids comparing the runs: differences of machine, versions and capabilities."""
     left, right = first.environment, second.environment
     return [
-        *_unlike(left, right, SAME_MACHINE),
+        *_differing(left, right, SAME_MACHINE),
         *_memory(left, right),
         *_descriptors(left, right),
         *_packages(left, right),
-        *_unlike(vars(first.plan), vars(second.plan), SAME_PLAN),
+        *_differing(vars(first.plan), vars(second.plan), SAME_PLAN),
     ]
 
 
-def _unlike(left: Mapping[str, Any], right: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+def _differing(left: Mapping[str, Any], right: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if left.get(name) != right.get(name):
-            yield f"{name.replace('_', ' ')} {_shown(left.get(name))} / {_shown(right.get(name))}"
+            yield f"{name.replace('_', ' ')} {_value_text(left.get(name))} / {_value_text(right.get(name))}"
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -69,12 +69,12 @@ def _packages(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str
 
 
 def notes_of(first: Run, second: Run) -> list[str]:
-    """What a reader should know, though it does not forbid comparing."""
+    """Return the differences that a reader should know, but that do not forbid comparing."""
     left, right = ({"commit": commit_of(run)} for run in (first, second))
     notes = [
-        *_unlike(vars(first), vars(second), ("experiment", "profile")),
-        *_unlike(vars(first.plan), vars(second.plan), TOLD_OF_PLAN),
-        *_unlike(left, right, ("commit",)),
+        *_differing(vars(first), vars(second), ("experiment", "profile")),
+        *_differing(vars(first.plan), vars(second.plan), NOTED_OF_PLAN),
+        *_differing(left, right, ("commit",)),
     ]
     for word, run in (("first", first), ("second", second)):
         if run.status != "complete":
@@ -83,6 +83,6 @@ def notes_of(first: Run, second: Run) -> list[str]:
 
 
 def commit_of(run: Run) -> str:
-    """The commit that was measured, and whether files were changed."""
+    """Return the commit that was measured, and whether files were changed."""
     git = run.environment.get("git") or {}
     return str(git.get("commit", "unknown"))[:DIGEST_SHOWN] + (" with changes" if git.get("dirty") else "")

@@ -1,6 +1,7 @@
-"""Two runs row by row: the second over the first, with intervals; or why not. `comparison.py` shows it.
+"""Compares two runs row by row: ratios of the second to the first, with intervals, or why there is none.
 
-Runs of unlike machines, versions or capabilities are refused unless asked for: see `comparability.py`.
+Runs of different machines, versions or capabilities are refused, unless the caller insists: see `comparability.py`.
+`show/comparison.py` prints the result.
 """
 
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import Literal
 
 from bench.analyse import stats
 from bench.analyse.comparability import differences, notes_of
+from bench.analyse.findings import ratio_of
 from bench.analyse.rows import Row, rows_of
 from bench.base.errors import UsageError
 from bench.model.load import Open
@@ -20,7 +22,7 @@ Change = Literal["better", "worse", "no difference", "cannot compare"]
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of a row that is compared; `scale` makes the shown unit of the recorded one."""
+    """A number of a row that is compared; recorded unit times `scale` is the printed unit."""
 
     path: str
     heading: str
@@ -28,24 +30,31 @@ class Measure:
     more_is_better: bool
 
 
-THROUGHPUT = Measure("throughput_per_s", "req/s", 1, True)
-P50 = Measure("latency_us.p50", "p50 ms", 1e-3, False)
-P99 = Measure("latency_us.p99", "p99 ms", 1e-3, False)
 CPU = Measure("cpu_us_per_request", "CPU µs", 1, False)
-TOLD = Measure("held.all_delivered_us", "delivery ms", 1e-3, False)
-EACH = Measure("held.rss_per_connection_bytes", "kB per feed", 1e-3, False)
-NEWCOMER = Measure("gone.newcomer_us", "next client ms", 1e-3, False)
-SPENT = Measure("gone.cpu_us_per_leaver", "CPU ms per departure", 1e-3, False)
-SLOWEST = Measure("waves.first.slowest_us", "slowest ms", 1e-3, False)
-LEFT_OPEN = Measure("waves.first.open_left", "left open", 1, False)
-CLOSED, OPEN, HELD, GONE = (THROUGHPUT, CPU), (P99, P50, CPU), (TOLD, EACH), (NEWCOMER, SPENT)
-WAVES = (SLOWEST, LEFT_OPEN)
-"""The first one speaks for the pair in the summary."""
+CLOSED = (Measure("throughput_per_s", "req/s", 1, True), CPU)
+OPEN = (
+    Measure("latency_us.p99", "p99 ms", 1e-3, False),
+    Measure("latency_us.p50", "p50 ms", 1e-3, False),
+    CPU,
+)
+HELD = (
+    Measure("held.all_delivered_us", "delivery ms", 1e-3, False),
+    Measure("held.rss_per_connection_bytes", "kB per feed", 1e-3, False),
+)
+GONE = (
+    Measure("gone.newcomer_us", "next client ms", 1e-3, False),
+    Measure("gone.cpu_us_per_leaver", "CPU ms per departure", 1e-3, False),
+)
+WAVES = (
+    Measure("waves.first.slowest_us", "slowest ms", 1e-3, False),
+    Measure("waves.first.open_left", "left open", 1, False),
+)
+"""What is compared for each kind of load; the first measure stands for the pair in the summary."""
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """One measure of a pair: second over first with its interval, or in `text` why there is none."""
+    """One measure of a pair: second / first with its interval; without one `text` says why."""
 
     measure: Measure
     first: float | None
@@ -55,7 +64,7 @@ class Ratio:
 
     @property
     def outcome(self) -> Change:
-        """Of the second run, seen from the first."""
+        """What became of the measure in the second run, compared with the first."""
         if self.interval is None:
             return "cannot compare"
         if self.interval.includes(1.0):
@@ -73,7 +82,7 @@ class Pair:
 
     @property
     def load_text(self) -> str:
-        """The load, and for a share of the capacity what it came to in either run."""
+        """The load in words; a share of the capacity with the rate of each run."""
         rates = [row.trial.rate_per_s for row in (self.first, self.second)]
         is_share = self.first.trial.capacity_share is not None
         both = ", ".join("no rate" if rate is None else f"{rate:,.4g}/s" for rate in rates)
@@ -82,7 +91,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that two runs say to each other."""
+    """Two runs compared: what differs between their machines, and every row that both have or only one has."""
 
     first: Run
     second: Run
@@ -94,7 +103,7 @@ class Comparison:
 
 
 def compare(first: Run, second: Run, *, anyway: bool = False) -> Comparison:
-    """Pair the rows of two runs. UsageError, naming what differs, where they are not alike and not `anyway`."""
+    """Pair the rows of two runs. Raises UsageError with the differences, unless there are none or `anyway`."""
     differing = differences(first, second)
     if differing and not anyway:
         raise UsageError(f"These runs differ in {'; '.join(differing)}: say --anyway to compare them all the same.")
@@ -117,14 +126,14 @@ def compare(first: Run, second: Run, *, anyway: bool = False) -> Comparison:
 
 
 def _unlike_schedule(first: Run, second: Run) -> str:
-    """Why no open loop of these runs can be compared: requests that come at random times queue more."""
+    """Say why open loops of these runs cannot be compared: requests at random times queue more. Empty if they can."""
     if first.plan.schedule == second.plan.schedule:
         return ""
     return f"another schedule: {first.plan.schedule} / {second.plan.schedule}"
 
 
 def _by_key(run: Run) -> dict[tuple[object, ...], Row]:
-    """Rows by what must be the same; the rate counts only where it was not a share of the capacity."""
+    """Return the rows by stack, request, middleware and load; a rate that is a share of the capacity may differ."""
     found: dict[tuple[object, ...], Row] = {}
     for row in rows_of(run):
         share = row.trial.capacity_share
@@ -147,13 +156,13 @@ def _measures_of(row: Row) -> tuple[Measure, ...]:
 
 
 def _ratio(first: Row, second: Row, measure: Measure, refusal: str) -> Ratio:
-    why = refusal or _hindrance(first, second, measure.path)
-    interval = None if why else stats.ratio_interval(second.deciding(measure.path), first.deciding(measure.path))
+    why = refusal or _why_not(first, second, measure.path)
+    interval = None if why else ratio_of(second, first, measure.path)
     shown = [row.median(measure.path) for row in (first, second)]
     return Ratio(measure, shown[0], shown[1], interval, why or stats.describe_ratio(interval))
 
 
-def _hindrance(first: Row, second: Row, path: str) -> str:
+def _why_not(first: Row, second: Row, path: str) -> str:
     left, right = first.why_not(path), second.why_not(path)
     if left and left == right:
         return f"both have {left}"
@@ -161,5 +170,5 @@ def _hindrance(first: Row, second: Row, path: str) -> str:
 
 
 def counts_of(pairs: Sequence[Pair]) -> Counter[Change]:
-    """How the pairs came out, each by its first measure: throughput, an open loop's p99, a delay of connections."""
+    """Count the pairs by the outcome of their first measure."""
     return Counter(pair.ratios[0].outcome for pair in pairs)

@@ -1,4 +1,4 @@
-"""The assertions of an experiment, judged by its trials: supported, refuted, or cannot tell."""
+"""Judges the assertions of an experiment by its trials: each gets a ClaimFinding with its Outcome (`stats.py`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.model.trial_record import Trial
 
 @dataclass(frozen=True)
 class ClaimFinding:
-    """A claim judged by the run. `text` is the ratio with its interval, or why it cannot be told."""
+    """A claim, its Outcome in `value`, and in `text` the ratio with its interval, or why there is none."""
 
     claim: Assertion
     value: stats.Outcome
@@ -26,89 +26,78 @@ class ClaimFinding:
 
 
 def findings_of(run: Run) -> list[ClaimFinding]:
-    """One finding for each of the plan's claims, in its order."""
+    """Return one ClaimFinding for each of the plan's claims, in their order."""
     return [finding_for(claim, run.trials) for claim in run.plan.claims]
 
 
 def claims_about(claims: Iterable[Assertion], trials: Sequence[Trial]) -> list[Assertion]:
-    """The claims all of whose sides are among these trials, measured or only planned."""
+    """Return the claims all of whose sides are among these trials, measured or only planned."""
     return [claim for claim in claims if all(_pick(trials, side) for side in sides_of(claim))]
 
 
 def finding_for(claim: Assertion, trials: Sequence[Trial]) -> ClaimFinding:
-    """What these trials say to a claim, whoever made it."""
+    """Judge a claim by these trials; they may be of any run."""
     if claim.order:
         return _judge_order(claim, trials)
-    if claim.right is None:
-        return _judge_count(claim, trials)
-    left, right = _pick(trials, claim.left), _pick(trials, claim.right)
-    hindrance = _hindrance(claim.left, left, claim.measure) or _hindrance(claim.right, right, claim.measure)
-    if hindrance:
-        return ClaimFinding(claim, "cannot tell", hindrance)
-    ratio = stats.ratio_interval(usable_values(left, claim.measure), usable_values(right, claim.measure))
-    if ratio is None:
-        return ClaimFinding(claim, "cannot tell", f"fewer than {stats.MIN_RESTARTS} restarts on a side")
-    return ClaimFinding(claim, _side(claim, ratio), _ratio_text(claim, ratio), ratio)
+    is_count = claim.right is None
+    sides = [(side, _pick(trials, side)) for side in sides_of(claim)]
+    for side, picked in sides:
+        if why := _why_not(side, picked, claim.measure, may_be_zero=is_count):
+            return ClaimFinding(claim, "cannot tell", why)
+    values = [usable_values(picked, claim.measure) for _, picked in sides]
+    if min(map(len, values)) < stats.MIN_RESTARTS:
+        text = f"fewer than {stats.MIN_RESTARTS} restarts" + ("" if is_count else " on a side")
+        return ClaimFinding(claim, "cannot tell", text)
+    if is_count:
+        return _judge_count(claim, values[0])
+    ratio = stats.ratio_interval(*values)
+    return ClaimFinding(claim, _outcome(claim, ratio), _ratio_text(claim, ratio), ratio)
 
 
-def _side(claim: Assertion, interval: stats.Interval) -> stats.Outcome:
-    match claim.expect:
-        case "between":
-            return stats.finding_between(interval, *claim.within)
-        case "less":
-            return stats.finding_less(interval, claim.than)
-        case "greater":
-            return stats.finding_greater(interval, claim.than)
+def _outcome(claim: Assertion, interval: stats.Interval | None) -> stats.Outcome:
+    if claim.expect == "between":
+        return stats.judge_between(interval, *claim.within)
+    return stats.judge_beyond(interval, claim.expect, claim.than)
 
 
-def _judge_count(claim: Assertion, trials: Sequence[Trial]) -> ClaimFinding:
-    """The number itself, from the least to the most seen in any restart."""
-    picked = _pick(trials, claim.left)
-    hindrance = _hindrance(claim.left, picked, claim.measure, may_be_zero=True)
-    if hindrance:
-        return ClaimFinding(claim, "cannot tell", hindrance)
-    values = usable_values(picked, claim.measure)
-    if len(values) < stats.MIN_RESTARTS:
-        return ClaimFinding(claim, "cannot tell", f"fewer than {stats.MIN_RESTARTS} restarts")
-    seen = stats.Interval(min(values), stats.median_of(values), max(values))
+def _judge_count(claim: Assertion, values: Sequence[float]) -> ClaimFinding:
+    """Judge the number itself, from the least to the most of any restart."""
+    interval = stats.Interval(min(values), stats.median_of(values), max(values))
     per_unit, unit = (1000, " ms") if "_us" in claim.measure else (1, "")
-    low, high = (_shown(value / per_unit) for value in (seen.low, seen.high))
-    shown = low if low == high else f"{low} to {high}"
-    return ClaimFinding(claim, _side(claim, seen), f"{shown}{unit}, asked: {_asked(claim, unit, per_unit)}")
+    low, high = (_number_text(value / per_unit) for value in (interval.low, interval.high))
+    measured = low if low == high else f"{low} to {high}"
+    text = f"{measured}{unit}, asked: {_expectation(claim, unit, per_unit)}"
+    return ClaimFinding(claim, _outcome(claim, interval), text)
 
 
-def _shown(value: float) -> str:
-    """Counts and what has more than three digits as whole numbers, anything else with three digits."""
+def _number_text(value: float) -> str:
+    """Write whole numbers and numbers from 100 on without decimals, others with three digits."""
     return f"{value:,.0f}" if value == round(value) or value >= 100 else f"{value:,.3g}"
 
 
 def _judge_order(claim: Assertion, trials: Sequence[Trial]) -> ClaimFinding:
-    """Each has more than the next: refuted by one pair the other way round, supported only by all pairs."""
+    """Judge that each side has more than the next: one refuted pair refutes it, only all pairs support it."""
     pairs = [
         finding_for(replace(claim, left=more, right=less, order=[], expect="greater", than=1.0), trials)
         for more, less in pairwise(claim.order)
     ]
-    text = "; ".join(finding.text for finding in pairs)
-    values = {finding.value for finding in pairs}
-    for value in ("refuted", "cannot tell"):
-        if value in values:
-            return ClaimFinding(claim, value, text)
-    return ClaimFinding(claim, "supported", text)
+    outcome = min((pair.value for pair in pairs), key=stats.WEAKEST_FIRST.index)
+    return ClaimFinding(claim, outcome, "; ".join(pair.text for pair in pairs))
 
 
 def ratio_of(over: Row, under: Row, measure: str) -> stats.Interval | None:
-    """One row's measure over another's, with its interval; None where either has a reservation that forbids it."""
+    """Return the ratio of one row's measure to another's with its interval; None if a reservation forbids it."""
     if over.why_not(measure) or under.why_not(measure):
         return None
-    return stats.ratio_interval(over.deciding(measure), under.deciding(measure))
+    return stats.ratio_interval(usable_values(over.trials, measure), usable_values(under.trials, measure))
 
 
-def _ratio_text(claim: Assertion, ratio: stats.Interval) -> str:
+def _ratio_text(claim: Assertion, ratio: stats.Interval | None) -> str:
     plain = claim.expect != "between" and claim.than == 1
-    return stats.describe_ratio(ratio) + ("" if plain else f", asked: {_asked(claim, '×')}")
+    return stats.describe_ratio(ratio) + ("" if plain else f", asked: {_expectation(claim, '×')}")
 
 
-def _asked(claim: Assertion, unit: str = "", per_unit: float = 1) -> str:
+def _expectation(claim: Assertion, unit: str = "", per_unit: float = 1) -> str:
     if claim.expect == "between":
         low, high = (bound / per_unit for bound in claim.within)
         return f"{low:,.10g} to {high:,.10g}{unit}"
@@ -116,20 +105,18 @@ def _asked(claim: Assertion, unit: str = "", per_unit: float = 1) -> str:
 
 
 def _pick(trials: Sequence[Trial], selector: dict[str, Any]) -> list[Trial]:
-    return [trial for trial in trials if _fits(trial, selector)]
-
-
-def _fits(trial: Trial, selector: dict[str, Any]) -> bool:
-    return (
-        trial.stack == selector["stack"]
+    return [
+        trial
+        for trial in trials
+        if trial.stack == selector["stack"]
         and selector.get("request") in (None, trial.request, trial.workload)
         and _fits_load(trial, selector)
         and selector.get("middleware") in (None, trial.middleware)
-    )
+    ]
 
 
 def _fits_load(trial: Trial, selector: dict[str, Any]) -> bool:
-    """Any load where none is named; a share stands for whatever rate it was; else users and rate, absent or not."""
+    """True if the selector names no load, or the trial's; a share of the capacity fits at any rate."""
     if not any(name in selector for name in STORED):
         return True
     share = selector.get("capacity_share")
@@ -141,8 +128,8 @@ def _fits_load(trial: Trial, selector: dict[str, Any]) -> bool:
     return (trial.users, trial.rate_per_s) == (selector.get("users"), selector.get("rate_per_s"))
 
 
-def _hindrance(selector: dict[str, Any], trials: Sequence[Trial], measure: str, *, may_be_zero: bool = False) -> str:
-    """Why these trials cannot stand for one side of a claim; empty where they can."""
+def _why_not(selector: dict[str, Any], trials: Sequence[Trial], measure: str, *, may_be_zero: bool = False) -> str:
+    """Say why these trials cannot be one side of a claim; empty if they can."""
     side = selector_text(selector)
     if not trials:
         return f"not in this run: {side}"
@@ -153,7 +140,7 @@ def _hindrance(selector: dict[str, Any], trials: Sequence[Trial], measure: str, 
 
 
 def selector_text(selector: dict[str, Any]) -> str:
-    """One side of a claim in words: `async_asgi@uvicorn, wait?ms=100, 400 users`."""
+    """Write one side of a claim: `async_asgi@uvicorn, wait?ms=100, 400 users`."""
     named = {name: selector[name] for name in STORED if name in selector}
     load = load_of(**named).text if named else None
     parts = [selector["stack"], selector.get("request"), load, "+".join(selector.get("middleware") or [])]
@@ -161,7 +148,7 @@ def selector_text(selector: dict[str, Any]) -> str:
 
 
 def compared_text(claim: Assertion) -> str:
-    """What a claim sets beside what: `throughput_per_s: one stack / another`."""
+    """Write what a claim compares: `throughput_per_s: one stack / another`."""
     if claim.order:
         return f"{claim.measure}: " + " > ".join(map(selector_text, claim.order))
     right = "" if claim.right is None else f" / {selector_text(claim.right)}"

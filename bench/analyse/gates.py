@@ -1,9 +1,10 @@
-"""The gates: from a trial's own evidence to its verdict and the reasons for it. `checklist.py` says which is which.
+"""Decides a trial's verdict from the trial's own evidence, with reasons. `cli/checklist.py` lists the gates.
 
-Locust's exit status is not asked: it is 0 also when a worker was killed or every connection refused.
+Locust's exit status is not used: it is 0 even if a worker was killed or every connection was refused.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from bench.analyse.stats import halves_differ, littles_law_error, littles_law_noise
 from bench.analyse.utilisation import CLIENT_FULL, ceiling_per_s, least_s
@@ -21,7 +22,7 @@ MAX_OTHER_CORES = 0.30  # kept busy by programs that are not ours, or kept by th
 
 
 class TrialInvalid(Exception):
-    """The measurement was broken off; the reason says by what."""
+    """The measurement was broken off; `reason` says why."""
 
     def __init__(self, code: str, message: str) -> None:
         self.reason = Reason(code, message)
@@ -31,45 +32,48 @@ class TrialInvalid(Exception):
 def judge(
     trial: Trial, *, lost: int, mean_latency_s: float, shortest_s: float | None = None
 ) -> tuple[Verdict, list[Reason]]:
-    """`invalid` where a number would be wrong, `degraded` where it stands with a reservation, else `ok`.
+    """Return `invalid` if a number would be wrong, `degraded` if it has a reservation, else `ok`, and the reasons.
 
-    `lost`: requests missing from the books; `mean_latency_s` and `shortest_s`: of right answers.
+    `lost`: requests missing from the load's accounting. `mean_latency_s`, `shortest_s`: latencies of right answers.
     """
     invalid = list(_invalidating(trial, lost, shortest_s)) or list(_unseen(trial))
+    degraded = chain(_answer_checks(trial, mean_latency_s), _load_checks(trial), _machine_checks(trial))
+    return _verdict(invalid, degraded)
+
+
+def _verdict(invalid: list[Reason], degraded: Iterable[Reason]) -> tuple[Verdict, list[Reason]]:
+    """Return the worst verdict that has reasons. `degraded` is not evaluated if there are `invalid` ones."""
     if invalid:
         return "invalid", invalid
-    degraded = [*_answer_checks(trial, mean_latency_s), *_load_checks(trial), *_machine_checks(trial)]
-    return ("degraded" if degraded else "ok"), degraded
+    reasons = list(degraded)
+    return ("degraded" if reasons else "ok"), reasons
 
 
 def judge_connections(
     trial: Trial, *, shortest_s: float | None, missed_a_phase: bool, driver_shares: Mapping[str, float]
 ) -> tuple[Verdict, list[Reason]]:
-    """As `judge`, for a trial of connections.
+    """Judge a trial of connections as `judge` does others.
 
-    `shortest_s`: the shortest time of a right answer, where it was kept. `missed_a_phase`: a phase began while the lab
-    was held up. `driver_shares`: of its core that the driver used in the phases whose delays are measured.
+    `shortest_s`: the shortest latency of a right answer, if it was recorded. `missed_a_phase`: a phase began while the
+    lab itself did not run. `driver_shares`: the share of its core that the driver used, for each phase with measured
+    delays.
     """
     invalid = list(_invalid_connections(trial, shortest_s)) or list(
         reasons_of(trial, "lab-gap") if missed_a_phase else ()
     )
-    if invalid:
-        return "invalid", invalid
-    degraded = [
+    busy = (
         Reason("client-limited", f"The driver used {share:.0%} of its core while {phase}: delays are its own.")
         for phase, share in driver_shares.items()
         if share > CLIENT_FULL
-    ]
-    degraded += _machine_checks(trial)
-    return ("degraded" if degraded else "ok"), degraded
+    )
+    return _verdict(invalid, chain(busy, _machine_checks(trial)))
 
 
 def _invalid_connections(trial: Trial, shortest_s: float | None) -> Iterator[Reason]:
     if trial.held and trial.held.served + trial.held.starved + trial.failed != trial.connections:
         yield Reason("accounting", "Some feeds are missing from the driver's accounting.")
     yield from torn(trial)
-    if is_too_early(trial, shortest_s):
-        yield too_early(trial, shortest_s or 0.0)
+    yield from too_early(trial, shortest_s)
 
 
 def _invalidating(trial: Trial, lost: int, shortest_s: float | None) -> Iterator[Reason]:
@@ -77,49 +81,47 @@ def _invalidating(trial: Trial, lost: int, shortest_s: float | None) -> Iterator
     wrong = trial.errors.get("wrong body", 0)
     yield from reasons_of(trial, "server-restarted")  # the CPU time of a process that has ended cannot be read any more
     if lost:
-        yield Reason("accounting", f"{lost} requests are missing from the load's books.")
+        yield Reason("accounting", f"{lost} requests are missing from the load's accounting.")
     yield from torn(trial)
     if wrong:
         yield Reason("wrong-answers", f"{wrong} of {answered} answers had another body than the contract's.")
     if not trial.throughput_per_s:
-        yield Reason("no-answers", f"No request was answered rightly in the window{_classes(trial)}.")
-    if is_too_early(trial, shortest_s):
-        yield too_early(trial, shortest_s or 0.0)
+        yield Reason("no-answers", f"No request was answered rightly in the window{_error_counts(trial)}.")
+    if early := list(too_early(trial, shortest_s)):
+        yield from early
     elif _is_above_limit(trial):
-        yield Reason("above-limit", f"{_share_of_limit(trial):.0%} of the physical limit: {_whose_fault(trial)}.")
+        target = f"what answers at the target is not {trial.stack}, or does not do the work"
+        cause = "the measurement is wrong" if trial.server else target
+        yield Reason("above-limit", f"{_share_of_limit(trial):.0%} of the physical limit: {cause}.")
 
 
 def _unseen(trial: Trial) -> Iterator[Reason]:
-    """A window that the lab did not look at for most of its time: told where nothing else speaks against it."""
+    """Yield a reason if the lab itself did not run for most of the window."""
     if sum(event.for_s for event in trial.events if event.code == "lab-gap") > MAX_UNSEEN * trial.duration_s:
         yield from reasons_of(trial, "lab-gap")
 
 
 def torn(trial: Trial) -> Iterator[Reason]:
-    """Payments that were left half done by a workload that promises they never are."""
+    """Yield a reason if payments were left half done by a workload that promises never to do so."""
     if trial.database and trial.database.coins_off and not WORKLOADS[trial.workload].may_tear:
         yield Reason("torn", f"The accounts' sum moved by {trial.database.coins_off}: payments were left half done.")
 
 
 def reasons_of(trial: Trial, code: str) -> Iterator[Reason]:
-    """One reason for all events of a code: the first one's message, and how many followed."""
+    """Yield one reason for all events of a code: the first one's message, and how often it happened."""
     found = [event.message for event in trial.events if event.code == code]
     if found:
         yield Reason(code, found[0] + (f" It happened {len(found)} times." if len(found) > 1 else ""))
 
 
-def is_too_early(trial: Trial, shortest_s: float | None) -> bool:
-    """True where a right answer came before the wait that it stands for was over, as no server's can."""
-    return shortest_s is not None and shortest_s < least_s(trial.io_wait_s, trial.parameters)
-
-
-def too_early(trial: Trial, shortest_s: float) -> Reason:
-    """Return the reason for a trial whose quickest answer came sooner than its wait allows."""
-    return Reason(
-        "too-early",
-        f"An answer came after {1000 * shortest_s:.1f} ms, and each has to wait {1000 * trial.io_wait_s:g} ms: "
-        f"what answers does not do the work.",
-    )
+def too_early(trial: Trial, shortest_s: float | None) -> Iterator[Reason]:
+    """Yield a reason if the quickest right answer came before its wait was over, which no server can do."""
+    if shortest_s is not None and shortest_s < least_s(trial.io_wait_s, trial.parameters):
+        yield Reason(
+            "too-early",
+            f"An answer came after {1000 * shortest_s:.1f} ms, and each has to wait {1000 * trial.io_wait_s:g} ms: "
+            f"what answers does not do the work.",
+        )
 
 
 def _is_above_limit(trial: Trial) -> bool:
@@ -132,22 +134,18 @@ def _is_above_limit(trial: Trial) -> bool:
 
 
 def _share_of_limit(trial: Trial) -> float:
-    """What was reached of the limit; of the one with S = 0 for a server whose CPU time is not known."""
+    """Return throughput / limit; if the server's CPU time is not known, the limit is that with S = 0."""
     if trial.fraction_of_limit is not None:
         return trial.fraction_of_limit
     return (trial.throughput_per_s or 0.0) / ceiling_per_s(trial)
 
 
-def _whose_fault(trial: Trial) -> str:
-    if trial.server:
-        return "the measurement is wrong"
-    return f"what answers at the target is not {trial.stack}, or does not do the work"
-
-
 def _answer_checks(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
     answered = trial.completed + trial.failed
     if _has_errors(trial):
-        yield Reason("errors", f"{trial.failed} of {answered} requests failed{_classes(trial)}: no latency is claimed.")
+        yield Reason(
+            "errors", f"{trial.failed} of {answered} requests failed{_error_counts(trial)}: no latency is claimed."
+        )
     waiting = trial.timed_out + trial.dropped + trial.in_flight
     if trial.is_open and waiting:
         yield Reason(
@@ -163,7 +161,7 @@ def _answer_checks(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
 
 
 def _littles_law(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
-    """Two audits of a closed loop without pauses: all users wait all the time, and as many come as go."""
+    """Audit a closed loop without pauses: all users always wait, and throughput x latency is their number."""
     if not trial.users or trial.rate_per_s or _has_errors(trial) or _is_client_busy(trial):
         return  # a failed request has no latency to count, and a busy client is itself the missing time
     waiting = trial.users if trial.in_flight_mean is None else trial.in_flight_mean
@@ -188,8 +186,10 @@ def _has_errors(trial: Trial) -> bool:
 
 
 def _noise(trial: Trial) -> float:
-    """By how much the halves may differ by chance, per second: three standard deviations of the difference of two
-    counts, or one round of all users, who may come in step and fall on either side of the middle.
+    """By how much the halves may differ by chance, in requests/s.
+
+    Three standard deviations of the difference of two counts, or one round of all users: if users come in step, a
+    whole round falls on one side of the middle.
     """
     half_s = trial.duration_s / 2
     return max(3 * float(sum(trial.answered)) ** 0.5, trial.users or 0) / half_s if half_s else 0.0
@@ -200,7 +200,7 @@ def _is_client_busy(trial: Trial) -> bool:
 
 
 def _is_late(trial: Trial) -> bool:
-    """True where an open loop did not keep its schedule."""
+    """True if an open loop did not keep its schedule."""
     if trial.lateness_us is None:
         return False
     median_us = trial.latency_us.p50 if trial.latency_us else 0
@@ -208,7 +208,7 @@ def _is_late(trial: Trial) -> bool:
 
 
 def _load_checks(trial: Trial) -> Iterator[Reason]:
-    """What the load generator itself did to the numbers."""
+    """Yield what the load generator itself did to the numbers."""
     yield from reasons_of(trial, "client-gap")
     if trial.lateness_us and _is_late(trial):
         yield Reason(
@@ -225,10 +225,8 @@ def _load_checks(trial: Trial) -> Iterator[Reason]:
 
 
 def _machine_checks(trial: Trial) -> Iterator[Reason]:
-    yield from reasons_of(trial, "lab-gap")
-    yield from reasons_of(trial, "restarted-early")
-    yield from reasons_of(trial, "server-gap")
-    yield from reasons_of(trial, "server-busy")
+    for code in ("lab-gap", "restarted-early", "server-gap", "server-busy"):
+        yield from reasons_of(trial, code)
     if trial.server is None:
         yield Reason("not-restarted", "The server was not started by this run, so repeats are no restarts.")
     if trial.server and trial.load and not set(trial.server.cpus).isdisjoint(trial.load.cpus):
@@ -241,8 +239,7 @@ def _machine_checks(trial: Trial) -> Iterator[Reason]:
         )
 
 
-def _classes(trial: Trial) -> str:
-    """The error classes with their counts, in brackets."""
-    if not trial.errors:
-        return ""
-    return " (" + ", ".join(f"{count} {name}" for name, count in sorted(trial.errors.items())) + ")"
+def _error_counts(trial: Trial) -> str:
+    """Return the error classes with their counts in brackets, empty if there are none."""
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(trial.errors.items()))
+    return f" ({counts})" if counts else ""

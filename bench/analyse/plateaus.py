@@ -1,6 +1,6 @@
-"""Plateaus of a run: where more users bring no more throughput, and what was used to the full there.
+"""Plateaus of a run: where more users bring no more throughput, and which resource was saturated there.
 
-From the samples of each trial; `utilisation.py` says what counts as full.
+The resource comes from the samples of each trial; `utilisation.py` says what counts as saturated.
 """
 
 from __future__ import annotations
@@ -15,30 +15,18 @@ from bench.model.run_record import Run
 from bench.model.trial_record import Trial
 
 WITHIN = 0.10
-"""Throughputs that differ from the most by no more than this share are one plateau."""
+"""Throughputs within this share of the highest are one plateau."""
 FEWEST_LEVELS = 3
 
 
 @dataclass(frozen=True)
 class Plateau:
-    """Rows of one stack x request x middleware over rising users, all near the most that was answered."""
+    """Rows of one stack x request x middleware over rising users, all near the highest throughput."""
 
+    stack: str
+    request: str
+    middleware: tuple[str, ...]
     rows: tuple[Row, ...]
-
-    @property
-    def stack(self) -> str:
-        """Return the stack of all rows."""
-        return self.rows[0].stack
-
-    @property
-    def request(self) -> str:
-        """Return the request of all rows."""
-        return self.rows[0].request
-
-    @property
-    def middleware(self) -> tuple[str, ...]:
-        """Return the middleware of all rows, outermost first."""
-        return self.rows[0].middleware
 
     @property
     def users_text(self) -> str:
@@ -57,9 +45,9 @@ class Plateau:
 
     @property
     def limiter(self) -> str | None:
-        """What most of its trials had used to the full; None where nothing that is sampled was.
+        """Return the resource that was saturated in most of its trials; None if sampling found none.
 
-        Users are asked last: they bound the level at the plateau's edge, and more of them bring no more.
+        `users` only if nothing else was: they bound the level at the plateau's edge, and more of them bring no more.
         """
         found = Counter(trial.limiter for trial in self.trials)
         users = found.pop("users", 0)
@@ -67,7 +55,7 @@ class Plateau:
 
     @property
     def most_used(self) -> tuple[str, float] | None:
-        """The limiter, or else what came nearest to it, with the median of the share used."""
+        """Return the limiter, or else the resource used most, with the median of its used share."""
         shares: dict[str, list[float]] = {}
         for trial in self.trials:
             for name, share in trial.utilisation.items():
@@ -78,7 +66,7 @@ class Plateau:
 
     @property
     def limiter_text(self) -> str:
-        """`threads, 97 % used`, or that nothing sampled was full and what was used most."""
+        """Return `threads, 97 % used`, or that nothing sampled was full and what was used most."""
         used = "" if self.most_used is None else f"{self.most_used[0]}, {100 * self.most_used[1]:.0f} % used"
         if self.limiter is not None:
             return used or self.limiter
@@ -86,21 +74,21 @@ class Plateau:
 
 
 def plateaus_of(run: Run) -> list[Plateau]:
-    """One for each stack x request x middleware whose closed loop has three levels of users and flattens out."""
+    """Find one for each stack x request x middleware with a closed loop of three levels of users that flattens out."""
     lines: dict[tuple[str, str, tuple[str, ...]], list[Row]] = {}
     for row in rows_of(run):
         if row.values("throughput_per_s") and row.users and row.trial.rate_per_s is None:
             lines.setdefault((row.stack, row.request, row.middleware), []).append(row)
-    found = [_plateau(rows) for rows in lines.values() if len(rows) >= FEWEST_LEVELS]
-    return [plateau for plateau in found if plateau is not None]
+    flat = {key: _flat_rows(rows) for key, rows in lines.items() if len(rows) >= FEWEST_LEVELS}
+    return [Plateau(*key, rows) for key, rows in flat.items() if len(rows) > 1]
 
 
-def _plateau(rows: Sequence[Row]) -> Plateau | None:
-    """The topmost neighbouring levels that are near the most; None for fewer than two."""
+def _flat_rows(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Return the topmost neighbouring levels that are near the highest throughput."""
     rates = [row.median("throughput_per_s") or 0.0 for row in rows]
     near = [rate >= (1 - WITHIN) * max(rates) for rate in rates]
     last = max(place for place, is_near in enumerate(near) if is_near)
     first = last
     while first > 0 and near[first - 1]:
         first -= 1
-    return Plateau(tuple(rows[first : last + 1])) if last > first else None
+    return tuple(rows[first : last + 1])

@@ -1,4 +1,4 @@
-"""What queueing theory allows and predicts for a trial: its limit, and its curve against users.
+"""Queueing theory: the limit of throughput, and predicted curves of throughput and response time against users.
 
 Symbols: N users, Z think time, L wait for I/O, S CPU time per request, W (or T) threads. Nothing here is
 fitted: S is measured from the server's CPU time, the rest is the trial's own description.
@@ -72,8 +72,7 @@ def event_loop_curve(
     somewhat above the curve, though never above the limit. Raises ValueError as `limit_per_s` does, and where
     L, S, Z are all zero.
     """
-    _check(users, io_wait_s, cpu_s, None, cores, think_s)
-    _check_takes_time(io_wait_s, cpu_s, think_s)
+    _check(users, io_wait_s, cpu_s, None, cores, think_s, is_curve=True)
     cpu_times_s = _cpu_times_s(max(users, default=0), cpu_s, cores)
     return [_point(n, think_s + io_wait_s, cpu_times_s, extra_s=io_wait_s) for n in users]
 
@@ -101,8 +100,7 @@ def thread_pool_curve(
     """
     if threads is None:
         return event_loop_curve(users, io_wait_s=io_wait_s, cpu_s=cpu_s, cores=cores, think_s=think_s)
-    _check(users, io_wait_s, cpu_s, threads, cores, think_s)
-    _check_takes_time(io_wait_s, cpu_s, think_s)
+    _check(users, io_wait_s, cpu_s, threads, cores, think_s, is_curve=True)
     pool_times_s = _pool_times_s(max(users, default=0), io_wait_s, cpu_s, threads, cores)
     return [_point(n, think_s, pool_times_s, extra_s=0.0) for n in users]
 
@@ -155,7 +153,7 @@ def _pool_times_s(users: int, io_wait_s: float, cpu_s: float, threads: int, core
 def _bounds_per_s(
     users: int, io_wait_s: float, cpu_s: float, threads: int | None, cores: int, think_s: float
 ) -> dict[Bottleneck, float]:
-    """Return every bound in requests/s, in the order in which `limiter` prefers them."""
+    """Return every bound in requests/s, in the order in which `predicted_bottleneck` prefers them."""
     _check([users], io_wait_s, cpu_s, threads, cores, think_s)
     return {
         "users": _per_s(users, think_s + io_wait_s + cpu_s),
@@ -169,7 +167,14 @@ def _per_s(count: int, time_s: float) -> float:
 
 
 def _check(
-    users: Sequence[int], io_wait_s: float, cpu_s: float, threads: int | None, cores: int, think_s: float
+    users: Sequence[int],
+    io_wait_s: float,
+    cpu_s: float,
+    threads: int | None,
+    cores: int,
+    think_s: float,
+    *,
+    is_curve: bool = False,
 ) -> None:
     for name, value in {"io_wait_s": io_wait_s, "cpu_s": cpu_s, "think_s": think_s}.items():
         if not 0 <= value < math.inf:
@@ -178,8 +183,5 @@ def _check(
     for name, count in counts if threads is None else [*counts, ("threads", threads)]:
         if not (count >= 1 and count % 1 == 0):
             raise ValueError(f"{name} must be a whole number, 1 or more, not {count}.")
-
-
-def _check_takes_time(io_wait_s: float, cpu_s: float, think_s: float) -> None:
-    if io_wait_s + cpu_s + think_s == 0:
+    if is_curve and io_wait_s + cpu_s + think_s == 0:
         raise ValueError("A curve needs io_wait_s, cpu_s or think_s above zero.")

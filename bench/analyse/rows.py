@@ -1,11 +1,10 @@
-"""A run as rows (one per stack x request x users, over restarts), and its claims judged: findings.
+"""A run as rows: one for each stack x request x middleware x load, over all restarts.
 
-Writes and draws nothing; `tables`, `catalogue.py` and `report.py` all start from these rows.
+Tables, figures, the report, comparisons and the stack choice all start from these rows.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from operator import attrgetter
 from typing import Any
 
 from bench.analyse import queueing, stats, utilisation
-from bench.analyse.usable_trials import is_usable, usable_values, why_unusable
-from bench.model.histograms import decode_histogram, new_histogram
+from bench.analyse.usable_trials import is_usable, why_unusable
+from bench.model.histograms import merge_histograms
 from bench.model.load import ConnectionLoad, Load, Open
 from bench.model.run_record import Run
+from bench.model.stacks import split_name
 from bench.model.trial_record import Reason, Trial, Verdict, values_of
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
@@ -26,7 +26,7 @@ WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "inva
 
 @dataclass(frozen=True)
 class Row:
-    """All restarts of one stack x request x middleware x load; numbers are medians over those measured."""
+    """All restarts of one stack x request x middleware x load; its numbers are medians over the measured ones."""
 
     stack: str
     request: str
@@ -51,7 +51,7 @@ class Row:
 
     @property
     def is_connections(self) -> bool:
-        """True where connections were held or left, and nothing was counted by the second."""
+        """True for a load of connections, which are held or left: there is no throughput."""
         return isinstance(self.load, ConnectionLoad)
 
     @property
@@ -76,19 +76,19 @@ class Row:
 
     @property
     def verdict_text(self) -> str:
-        """The verdict where all restarts are alike, else how many have the worst one: `1/5 invalid`."""
+        """Return the verdict of all restarts, or how many have the worst one: `1/5 invalid`."""
         if len(self.verdicts) == 1:
             return self.verdict
         return f"{self.verdicts[self.verdict]}/{len(self.trials)} {self.verdict}"
 
     @property
     def is_hollow(self) -> bool:
-        """True where numbers exist but some restart was not plainly `ok`."""
+        """True if there are numbers and some restart was not `ok`; such a row is drawn hollow."""
         return bool(self.measured) and self.verdict != "ok"
 
     @cached_property
     def reasons(self) -> tuple[tuple[Reason, int], ...]:
-        """The first reason of each code, with the number of restarts it befell."""
+        """Return the first reason of each code, with the number of restarts that have it."""
         counts: Counter[str] = Counter()
         first: dict[str, Reason] = {}
         for trial in self.trials:
@@ -98,14 +98,13 @@ class Row:
 
     @property
     def why(self) -> str:
-        """The reasons as one text; how many restarts each befell where there are several restarts."""
-        return "; ".join(self._because(*counted) for counted in self.reasons) or (
-            "interrupted" if self.verdict == "aborted" else "no reason recorded"
-        )
-
-    def _because(self, reason: Reason, count: int) -> str:
-        share = f" ({count} of {len(self.trials)} restarts)" if len(self.trials) > 1 else ""
-        return reason.message.rstrip(".") + share
+        """Return the reasons as one text, each with its number of restarts if there are several restarts."""
+        of_all = f" of {len(self.trials)} restarts)"
+        texts = [
+            reason.message.rstrip(".") + (f" ({count}{of_all}" if len(self.trials) > 1 else "")
+            for reason, count in self.reasons
+        ]
+        return "; ".join(texts) or ("interrupted" if self.verdict == "aborted" else "no reason recorded")
 
     def values(self, measure: str) -> list[float]:
         """One number per measured restart; `measure` is a path in Trial, such as `server.threads_max`."""
@@ -121,16 +120,12 @@ class Row:
         values = self.values(measure)
         return _median_interval(tuple(values)) if values else None
 
-    def deciding(self, measure: str) -> list[float]:
-        """One number per restart that may stand for this measure; claims and comparisons go by these."""
-        return usable_values(self.trials, measure)
-
     def why_not(self, measure: str) -> str:
-        """Why this row cannot be one side of a ratio of this measure; empty where it can."""
+        """Say why this row cannot be one side of a ratio of this measure; empty if it can."""
         return why_unusable(self.trials, measure)
 
     def stands(self, measure: str) -> bool:
-        """True where most restarts may stand for this measure, as `ok` ones do."""
+        """True if this measure is usable in most restarts, as it is in `ok` ones."""
         return 2 * sum(is_usable(trial, measure) for trial in self.trials) > len(self.trials)
 
     @cached_property
@@ -140,7 +135,7 @@ class Row:
 
     @property
     def vendor(self) -> str:
-        """The database that was asked, as `PostgreSQL 15.18`; empty where none was."""
+        """Return the database that served the row, such as `PostgreSQL 15.18`; empty if there was none."""
         return next((trial.database.vendor for trial in self.trials if trial.database), "")
 
     @property
@@ -155,7 +150,7 @@ class Row:
 
     @property
     def limiter(self) -> str | None:
-        """What most measured restarts had used to the full, from samples; None where nothing was."""
+        """Return what sampling found saturated in most measured restarts; None if nothing was."""
         found = Counter(trial.limiter for trial in self.measured)
         return found.most_common(1)[0][0] if found else None
 
@@ -170,37 +165,20 @@ class Row:
             io_wait_s=utilisation.waiting_s(self.trials[0], cpu_us / 1e6),
             cpu_s=cpu_us / 1e6,
             threads=self.slots,
-            cores=processes_of(self.stack),
+            cores=split_name(self.stack).processes,
         )
 
     @cached_property
     def histogram(self) -> Any:
         """The latencies of all measured restarts in one HdrHistogram, added without loss."""
-        merged = new_histogram()
-        for trial in self.measured:
-            if trial.histogram:
-                merged.add(decode_histogram(trial.histogram))
-        return merged
+        return merge_histograms(trial.histogram for trial in self.measured)
 
 
-@cache
-def _median_interval(values: tuple[float, ...]) -> stats.Interval | None:
-    return stats.median_interval(values)
-
-
-def lab_of(stack: str) -> str:
-    """The lab in the stack's name."""
-    return re.split(r"[+@]", stack)[0]
-
-
-def processes_of(stack: str) -> int:
-    """Server processes in the stack's budget, 1 where it names none; also for stacks no longer known."""
-    match = re.search(r"x([1-9][0-9]*)$", stack.partition(":")[2])
-    return int(match[1]) if match else 1
+_median_interval = cache(stats.median_interval)
 
 
 def rows_of(run: Run) -> list[Row]:
-    """The run's rows in the plan's order: request, middleware, load, stack."""
+    """Return the run's rows in the plan's order: request, middleware, load, stack."""
     groups: dict[tuple[str, str, tuple[str, ...], Load], list[Trial]] = {}
     for trial in sorted(run.trials, key=attrgetter("repeat")):
         key = (trial.stack, trial.request, tuple(trial.middleware), trial.offered_load)
@@ -225,9 +203,10 @@ def _rank(order: Sequence[str], name: str) -> tuple[int, str]:
 
 
 def between_windows_s(run: Run) -> float | None:
-    """What a trial costs beside its window and warm-up: stop, start, ready, probe; the median, None for no two.
+    """Return the median time in s that a trial takes beside window and warm-up; None for fewer than two trials.
 
-    From the end of one measured window to the beginning of the next trial's, less that trial's warm-up.
+    That is stop, start, readiness and probe: from the end of one measured window to the beginning of the next,
+    less the next trial's warm-up.
     """
     pauses_s = [
         after.window_at_s - after.warmup_s - (before.window_at_s + before.duration_s)
@@ -238,6 +217,6 @@ def between_windows_s(run: Run) -> float | None:
 
 
 def stacks_without_trials(run: Run) -> list[str]:
-    """Stacks that were planned and have no trial in the run, as an interruption leaves them."""
+    """Return the planned stacks that have no trial in the run, because the run was interrupted."""
     seen = {trial.stack for trial in run.trials}
     return [stack for stack in run.plan.stacks if stack not in seen]

@@ -1,8 +1,8 @@
-"""From what a site's requests do to the stack that should serve them: a decision that can be read, and argued with.
+"""Chooses a stack for a site, by one rule that can be read and argued with.
 
-Pure. What a stack takes is read from three runs (`prices_of`), how it then behaves follows from `queueing.py`
-(`option_of`), and one rule decides (`choose`). `choice.py` draws it, `choice_text.py` says it,
-`choice_steps.py` says what to do about it.
+`prices_of` reads from three runs what a request costs each stack, `option_of` predicts by `queueing.py` how a stack
+serves the site, and `choose` decides. `choice.py` draws the choice, `choice_text.py` writes it, and
+`choice_steps.py` lists the next steps.
 """
 
 from __future__ import annotations
@@ -13,34 +13,36 @@ from itertools import pairwise
 from math import ceil, log
 
 from bench.analyse import queueing
-from bench.analyse.rows import Row, lab_of, rows_of
+from bench.analyse.rows import Row, rows_of
 from bench.model.run_record import Run
-from bench.model.stacks import LABS
+from bench.model.stacks import LABS, split_name
 
 LEAST_ASKED_FIRST = ("sync_wsgi", "sync_asgi", "async_asgi", "zero_hop")
-"""The labs to choose from, the one that asks least of a sync project first."""
+"""The labs to choose from; the one that needs the fewest changes to a sync project comes first."""
 STOCK = LEAST_ASKED_FIRST[:3]
-"""Those whose handler is Django's own: only they are recommended."""
+"""The labs with Django's own handler: only they are recommended."""
 HELD = {
     "sync_wsgi": "sync_wsgi@gthread:1000",
     "sync_asgi": "async_asgi@uvicorn",
     "async_asgi": "async_asgi@uvicorn",
     "zero_hop": "zero_hop@uvicorn",
 }
-"""Whose memory of the run `held` stands for each lab; sync_asgi serves no feed, and parks a thread as async_asgi."""
+"""The stack in the run `held` whose memory counts for each lab. sync_asgi serves no feed, and holds a thread for
+each request as async_asgi does.
+"""
 HELD_AT_ONCE = 1000
 SPARE = 2
-"""Times the threads that keep the core busy: further ones could only queue for it."""
+"""The pool has at most this many times the threads that keep the core busy: more would only queue for it."""
 SEVEN = ("startproject",)
 NEAR = 0.9
-"""Of the best: who answers so much of it is as good, since machines and restarts differ by as much."""
+"""A stack with this share of the best throughput is as good: machines and restarts differ by as much."""
 MOST_USERS = 10_000
-"""As far as anything was measured here: so many streams were held."""
+"""The most streams that were held in a measurement."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A site, as one process of it on one core meets it.
+    """A site, as one of its processes on one core sees it.
 
     A request waits `wait_s` and computes `own_cpu_s` in code that is not Django's; `users` are in flight at once;
     `with_seven`: under the middlewares of a new project. `threads` is the largest pool that would be configured;
@@ -57,8 +59,8 @@ class Case:
 
 @dataclass(frozen=True)
 class Price:
-    """What a lab takes: CPU seconds of a request at so many users, without and with the seven; memory in bytes at
-    rest and for each request in flight; threads for each of them.
+    """What a lab costs. `cpu_s`: without (False) and with (True) the seven middlewares, CPU seconds of a request by
+    number of users. Memory in bytes at rest and per request in flight; threads per request in flight.
     """
 
     lab: str
@@ -69,13 +71,13 @@ class Price:
 
     @property
     def is_pool(self) -> bool:
-        """True where a request has to get a thread before anything is done for it."""
+        """True if a request needs a thread of the server's pool before its view can start."""
         return LABS[self.lab].interface == "wsgi"
 
 
 @dataclass(frozen=True)
 class Option:
-    """A stack, as it is predicted to serve a case. `slots` is its pool, None for no bound; `fits`: into the memory."""
+    """How a stack is predicted to serve a case. `slots`: its threads, None if unbounded. `fits`: into memory."""
 
     lab: str
     slots: int | None
@@ -94,14 +96,14 @@ class Option:
 
 
 def prices_of(ladder: Run, crowd: Run, held: Run) -> list[Price]:
-    """Prices from runs of `middleware_ladder` (few users), `without_hops` (a crowd) and `held` (memory, threads)."""
+    """Read prices from runs of `middleware_ladder` (few users), `without_hops` (many) and `held` (memory, threads)."""
     rows = [*rows_of(ladder), *rows_of(crowd)]
     open_rows = {(row.stack, row.trial.connections): row for row in rows_of(held)}
     return [_price(lab, rows, open_rows[HELD[lab], HELD_AT_ONCE]) for lab in LEAST_ASKED_FIRST]
 
 
 def _price(lab: str, rows: Sequence[Row], open_row: Row) -> Price:
-    mine = [row for row in rows if lab_of(row.stack) == lab]
+    mine = [row for row in rows if split_name(row.stack).lab == lab]
     rest_threads, threads = (open_row.median(f"held.threads_{when}") or 0.0 for when in ("before", "held"))
     return Price(
         lab,
@@ -117,10 +119,10 @@ def _cpu_s(rows: Sequence[Row], middleware: tuple[str, ...]) -> dict[int, float]
     return {users: cpu_us / 1e6 for users, cpu_us in found.items() if cpu_us is not None}
 
 
-def between(points: Mapping[int, float], users: int) -> float:
-    """The value at so many users: linear in log(users) between the points, level beyond them.
+def interpolate(points: Mapping[int, float], users: int) -> float:
+    """Return the value at so many users: linear in log(users) between the points, constant beyond them.
 
-    KeyError where there are no points.
+    Raises KeyError if there are no points.
     """
     levels = sorted(points)
     if not levels:
@@ -134,10 +136,10 @@ def between(points: Mapping[int, float], users: int) -> float:
 
 
 def option_of(case: Case, price: Price) -> Option:
-    """How a lab's stack would serve the case, by mean value analysis; users who find no thread wait for one."""
+    """Predict how a lab's stack serves the case, by mean value analysis; users without a thread wait for one."""
     slots = _pool(case, price) if price.is_pool else None
     inside = min(case.users, slots) if slots else case.users
-    cpu_s = between(price.cpu_s[case.with_seven], inside) + case.own_cpu_s
+    cpu_s = interpolate(price.cpu_s[case.with_seven], inside) + case.own_cpu_s
     # With no think time a pool serves what a loop with as many users does: see queueing.thread_pool_curve.
     (point,) = queueing.event_loop_curve([inside], io_wait_s=case.wait_s, cpu_s=cpu_s)
     memory_bytes = price.rest_bytes + inside * price.each_bytes
@@ -155,14 +157,14 @@ def option_of(case: Case, price: Price) -> Option:
 
 
 def _pool(case: Case, price: Price) -> int:
-    """The threads to configure: one for each user, no more than are allowed, than the memory takes, than are of use."""
+    """Return the threads to configure: one for each user, up to what is allowed, fits into memory, and is of use."""
     most = max(1, min(case.users, case.threads, fitting_users(case, price)))
-    cpu_s = between(price.cpu_s[case.with_seven], most) + case.own_cpu_s
+    cpu_s = interpolate(price.cpu_s[case.with_seven], most) + case.own_cpu_s
     return min(most, ceil(SPARE * (case.wait_s + cpu_s) / cpu_s))
 
 
 def fitting_users(case: Case, price: Price) -> int:
-    """How many requests in flight the memory has room for; below 1 where the process alone is too large."""
+    """Return how many requests in flight the memory has room for; below 1 if the process alone is too large."""
     return int((case.memory_bytes - price.rest_bytes) // price.each_bytes)
 
 
@@ -172,8 +174,9 @@ def options_of(case: Case, prices: Sequence[Price]) -> list[Option]:
 
 
 def choose(options: Sequence[Option]) -> Option | None:
-    """The stack to take: of stock Django's that fit into the memory, and answer nearly as much as the best of them,
-    the one that asks least of a sync project. None where nothing fits.
+    """Choose among the stacks of stock Django that fit into memory and have nearly the highest throughput.
+
+    Of these the one that needs the fewest changes to a sync project is chosen. None if nothing fits.
     """
     fitting = [option for option in options if option.fits and option.lab in STOCK]
     most = max((option.throughput_per_s for option in fitting), default=0.0)
@@ -182,8 +185,9 @@ def choose(options: Sequence[Option]) -> Option | None:
 
 
 def turning_point(case: Case, prices: Sequence[Price]) -> int | None:
-    """From how many users on the rule takes another stack than the pool of threads; None where it never does, up to
-    MOST_USERS.
+    """Return from how many users on the rule chooses another stack than the pool of threads.
+
+    None if it never does, up to MOST_USERS.
     """
     for users in _levels():
         chosen = choose(options_of(replace(case, users=users), prices))
@@ -192,15 +196,15 @@ def turning_point(case: Case, prices: Sequence[Price]) -> int | None:
     return None
 
 
-def kept_out(options: Sequence[Option]) -> list[Option]:
-    """Stock Django's options that the memory alone rules out: the rule would weigh them if there were more of it."""
+def ruled_out_by_memory(options: Sequence[Option]) -> list[Option]:
+    """Return the options of stock Django that would be chosen or as good, if there were more memory."""
     chosen = choose(options)
     enough = chosen.throughput_per_s / NEAR if chosen else 0.0
     return [it for it in options if it.lab in STOCK and not it.fits and it.throughput_per_s > enough]
 
 
 def _levels() -> list[int]:
-    """1 to MOST_USERS, each about a tenth more than the one before."""
+    """Return 1 to MOST_USERS, each about a tenth more than the one before."""
     levels = [1]
     while levels[-1] < MOST_USERS:
         levels.append(min(MOST_USERS, max(levels[-1] + 1, round(1.1 * levels[-1]))))

@@ -1,4 +1,4 @@
-"""Medians over server restarts, bootstrap intervals of them and of their ratios, and three-valued findings.
+"""Medians over server restarts, bootstrap intervals of them and of their ratios, and three-valued outcomes.
 
 The unit of repetition is the restart: pass one number per restart, never one per request.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
-
 Outcome = Literal["supported", "refuted", "cannot tell"]
+WEAKEST_FIRST: tuple[Outcome, ...] = ("refuted", "cannot tell", "supported")
+"""A claim of several parts has the first of these that any part has."""
 
 MIN_RESTARTS = 3
-"""Below this many restarts a side nothing is said about spread."""
+"""With fewer restarts a side there is no interval."""
 NO_DIFFERENCE = "no difference detected"
 """What is said of a ratio whose interval includes 1."""
 
@@ -63,7 +63,7 @@ def median_interval(
     estimate = median_of(values)
     if len(values) < MIN_RESTARTS:
         return None
-    low, high = _percentile_bootstrap((values,), _medians, confidence, resamples, seed)
+    low, high = _percentile_bootstrap((values,), confidence, resamples, seed)
     return Interval(low, estimate, high)
 
 
@@ -92,25 +92,18 @@ def ratio_interval(
     estimate = median_of(left) / median_of(right)
     if min(len(left), len(right)) < MIN_RESTARTS:
         return None
-    low, high = _percentile_bootstrap((left, right), _ratios_of_medians, confidence, resamples, seed)
+    low, high = _percentile_bootstrap((left, right), confidence, resamples, seed)
     return Interval(low, estimate, high)
 
 
-def finding_greater(interval: Interval | None, threshold: float = 1.0) -> Outcome:
-    """Judge "greater than `threshold`": only an interval wholly on one side decides, touching it does not."""
+def judge_beyond(interval: Interval | None, expect: Literal["greater", "less"], threshold: float = 1.0) -> Outcome:
+    """Judge "greater" or "less than `threshold`". The whole interval must lie on one side, and not touch it."""
     if interval is None or interval.includes(threshold):
         return "cannot tell"
-    return "supported" if interval.low > threshold else "refuted"
+    return "supported" if (interval.low > threshold) == (expect == "greater") else "refuted"
 
 
-def finding_less(interval: Interval | None, threshold: float = 1.0) -> Outcome:
-    """Judge "less than `threshold`": only an interval wholly on one side decides, touching it does not."""
-    if interval is None or interval.includes(threshold):
-        return "cannot tell"
-    return "supported" if interval.high < threshold else "refuted"
-
-
-def finding_between(interval: Interval | None, low: float, high: float) -> Outcome:
+def judge_between(interval: Interval | None, low: float, high: float) -> Outcome:
     """Judge "between `low` and `high`, both included": supported wholly inside, refuted wholly outside."""
     if interval is None:
         return "cannot tell"
@@ -119,17 +112,10 @@ def finding_between(interval: Interval | None, low: float, high: float) -> Outco
     return "refuted" if interval.high < low or interval.low > high else "cannot tell"
 
 
-def finding_equal_within(interval: Interval | None, factor: float) -> Outcome:
-    """Judge "equal within `factor`": the ratio is in [1/factor, factor]. Raises ValueError below 1."""
-    if not factor >= 1:
-        raise ValueError(f"factor must be 1 or more, not {factor}.")
-    return finding_between(interval, 1 / factor, factor)
-
-
 def describe_ratio(interval: Interval | None) -> str:
-    """Say a ratio with its interval, "3.2× (2.9 to 3.4)", or say why there is none to tell.
+    """Write a ratio with its interval, "3.2× (2.9 to 3.4)", or "no difference detected", or why there is none.
 
-    A ratio below 0.1 is said as a fraction, "1/199× (1/210 to 1/190)".
+    A ratio below 0.1 is written as a fraction, "1/199× (1/210 to 1/190)".
     """
     if interval is None:
         return f"cannot tell: fewer than {MIN_RESTARTS} restarts"
@@ -149,7 +135,7 @@ def _describe_fraction(inverse: Interval) -> str:
 
 
 def halves_differ(first: float, second: float, tolerance: float) -> bool:
-    """Tell whether two halves of a window differ by more than `tolerance` as a share of the larger one."""
+    """Return whether two halves of a window differ by more than `tolerance`, a share of the larger one."""
     return abs(first - second) > tolerance * max(abs(first), abs(second))
 
 
@@ -175,19 +161,19 @@ def littles_law_noise(response_s: float, users: int, window_s: float) -> float:
 
 
 def _percentile_bootstrap(
-    samples: Sequence[Sequence[float]],
-    statistic: Callable[..., Array],
-    confidence: float,
-    resamples: int,
-    seed: int,
+    samples: Sequence[Sequence[float]], confidence: float, resamples: int, seed: int
 ) -> tuple[float, float]:
-    """What scipy.stats.bootstrap(method="percentile") finds for the seed, without its second of import."""
+    """Return the interval of the first sample's median, divided by the second's if there are two.
+
+    The same as scipy.stats.bootstrap(method="percentile") for the seed, without the second that importing it takes.
+    """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}.")
     import numpy as np
 
     drawn = _resamples(tuple(map(len, samples)), resamples, seed)
-    found = statistic(*(np.asarray(sample, dtype=float)[at] for sample, at in zip(samples, drawn, strict=True)))
+    values = [np.asarray(sample, dtype=float)[at] for sample, at in zip(samples, drawn, strict=True)]
+    found = np.divide.reduce([np.median(resampled, axis=-1) for resampled in values])
     tail = (1 - confidence) / 2
     low, high = sorted(np.percentile(found, (tail * 100, (1 - tail) * 100)).tolist())  # interpolation may swap equals
     return low, high
@@ -195,21 +181,11 @@ def _percentile_bootstrap(
 
 @cache
 def _resamples(sizes: tuple[int, ...], resamples: int, seed: int) -> list[NDArray[np.int64]]:
-    """Which values are drawn, for each sample: the same for all samples of these sizes."""
+    """Draw indices for each sample, shape (resamples, size): the same for all samples of these sizes."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
     return [rng.integers(0, size, (resamples, size)) for size in sizes]
-
-
-def _medians(values: Array, axis: int = -1) -> Array:
-    import numpy as np
-
-    return np.median(values, axis=axis)
-
-
-def _ratios_of_medians(left: Array, right: Array, axis: int = -1) -> Array:
-    return _medians(left, axis) / _medians(right, axis)
 
 
 def _decimals(interval: Interval) -> int:

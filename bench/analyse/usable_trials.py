@@ -1,4 +1,4 @@
-"""Which trials may stand for a measure: a reservation that touches latencies alone leaves a throughput usable."""
+"""Which trials are usable for a measure: a reservation about latencies alone leaves the throughput usable."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from bench.model.trial_record import Trial, values_of
 ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload", "server-busy"}
 COUNTED = ("held.", "gone.", "waves.", "database.")
 LEAST = 1e-9
-"""Of any measure that a ratio can be made of: less is nothing, and one over it overflows."""
+"""Smaller values make no ratio: they count as 0, and 1 divided by them may overflow."""
 SATURATED = 0.9
-"""Of its limit: a server this busy bounds the throughput itself, also when the client had little headroom left."""
+"""Share of its limit from which the server bounds the throughput, even if the client had little headroom left."""
 
 
 def usable_values(trials: Sequence[Trial], measure: str) -> list[float]:
-    """The measure of each trial that may stand for it; `measure` is a path in Trial, such as `server.threads_max`."""
+    """Return the measure of each usable trial; `measure` is a path in Trial, such as `server.threads_max`."""
     return values_of((trial for trial in trials if is_usable(trial, measure)), measure)
 
 
 def is_usable(trial: Trial, measure: str) -> bool:
-    """True where the number may stand for its stack: no reason against the trial touches that measure."""
+    """True if no reason against the trial touches that measure."""
     if trial.verdict == "degraded":
         return not any(_touches(reason.code, trial, measure) for reason in trial.reasons)
     return trial.verdict == "ok"
@@ -35,7 +35,7 @@ def _touches(code: str, trial: Trial, measure: str) -> bool:
         return True
     if measure.startswith(COUNTED) or (trial.connections and measure == "failed"):
         return "_us" in measure  # a slow driver makes delays longer, not counts or memory
-    if code == "client-limited":  # what the server spends on a request does not depend on who asks
+    if code == "client-limited":  # the server's use per request does not depend on the client
         is_the_server_s = measure.startswith("server.") or measure == "cpu_us_per_request"
         is_bounded_by_server = measure == "throughput_per_s" and (trial.fraction_of_limit or 0.0) >= SATURATED
         return not (is_the_server_s or is_bounded_by_server)
@@ -43,7 +43,7 @@ def _touches(code: str, trial: Trial, measure: str) -> bool:
 
 
 def why_unusable(trials: Sequence[Trial], measure: str, *, may_be_zero: bool = False) -> str:
-    """Say why these trials cannot be one side of a ratio of this measure; empty where they can."""
+    """Say why these trials cannot be one side of a ratio of this measure; empty if they can."""
     values = usable_values(trials, measure)
     if not values:
         codes = dict.fromkeys(reason.code for trial in trials for reason in trial.reasons)

@@ -1,4 +1,4 @@
-"""What a trial used to the full: the limiter of a plateau, named from samples and counts (checklist: limiter named)."""
+"""Which resource a trial saturated, from samples and counts (checklist: limiter named)."""
 
 from collections.abc import Mapping
 
@@ -7,24 +7,23 @@ from bench.model.servers import BACKLOG
 from bench.model.trial_record import Trial
 
 FULL = 0.85
-"""From this share on something counts as used to the full."""
+"""From this share on a resource counts as saturated."""
 CLIENT_FULL = 0.70
 """Of a load process's core: above it the generator's tail latencies are its own (checklist: client headroom)."""
 UNBOUNDED = 10**9
-"""A number of users that bounds nothing, for an open loop."""
+"""Stands for the users of an open loop: so many bound nothing."""
 TICK_S = 0.001
-"""By so much each wait may end early: libuv and others count whole milliseconds."""
+"""Each wait may end this much early, in s: libuv and others count whole milliseconds."""
 CLOCKS_APART = 0.01
-"""By so much of it as well: two machines' clocks, and the steps of a histogram."""
+"""And by this share of it: clocks of two machines differ, and a histogram has steps."""
 
 
 def utilisation_of(trial: Trial, cpu_s: float, cores: int) -> dict[str, float]:
-    """Share used of everything that could bound the trial; `cpu_s` is the measured CPU time per request.
+    """Return the used share of each resource that could bound the trial; `cpu_s` is the measured CPU time per request.
 
-    users: of what N users can ask for, X (L+S) / N. rate: of the rate that was asked for. threads: of the requests
-    that the server lets in at once, X (L+S) / W, where more than W are there. server CPU and client: of their cores.
-    upstream: of its core. database: of the core that it shares with the load. backlog: of the queue of connections to
-    be accepted, at its longest.
+    users: X (L+S) / N. rate: throughput / requested rate. threads: X (L+S) / W, only if more than W requests can be
+    there at once. server CPU, client, upstream: of their cores. database: of the core that it shares with the load.
+    backlog: longest accept queue / its bound.
     """
     rate = trial.throughput_per_s or 0.0
     inside = rate * (waiting_s(trial, cpu_s) + cpu_s)
@@ -48,14 +47,14 @@ def utilisation_of(trial: Trial, cpu_s: float, cores: int) -> dict[str, float]:
 
 
 def waiting_s(trial: Trial, cpu_s: float) -> float:
-    """L beside the request's own S: what is left of it where its parts overlap."""
+    """Return L in s; if parts of the request overlap, only what exceeds S."""
     return max(0.0, trial.io_wait_s - cpu_s) if trial.overlaps else trial.io_wait_s
 
 
 def observed_bottleneck(utilisation: dict[str, float]) -> str | None:
-    """What is used most where that is nearly to the full; else the client, where it was too busy to ask more.
+    """Return the resource used most, if it is used at least 85 %; else `client` above 70 %; else None.
 
-    None: nothing was, as where users march in step or a request waits for something that is not sampled.
+    None means that users came in step, or that a request waits for something that is not sampled.
     """
     full = {name: share for name, share in utilisation.items() if share >= FULL and name != "client"}
     if full:
@@ -64,13 +63,13 @@ def observed_bottleneck(utilisation: dict[str, float]) -> str | None:
 
 
 def least_s(io_wait_s: float, parameters: Mapping[str, int]) -> float:
-    """The shortest time in seconds in which a right answer can come: no answer comes before its waits are over."""
+    """Return the shortest time in s in which a right answer can come: not before its waits are over."""
     wait_s = parameters.get("ms", 0) / 1000
     waits = io_wait_s / wait_s if wait_s else 0.0
     return max(0.0, (1 - CLOCKS_APART) * io_wait_s - TICK_S * waits)
 
 
 def ceiling_per_s(trial: Trial) -> float:
-    """The limit with S = 0, min(N/L, W/L), which holds for any server; infinite where nothing waits."""
+    """Return the limit with S = 0, min(N/L, W/L), in requests/s: it holds for any server; infinite if L is 0."""
     users = trial.users or UNBOUNDED
     return queueing.limit_per_s(users=users, io_wait_s=trial.io_wait_s, cpu_s=0.0, threads=trial.slots)

@@ -1,6 +1,6 @@
-"""One question to a server, and a bound on how long the whole answer may take and how large it may be.
+"""One GET request whose whole answer is bounded in time and size.
 
-A timeout of a socket alone bounds nothing: it is for the next byte, and a server may send one a second for ever.
+A socket's timeout alone bounds nothing: it starts again with each byte, and a server may send one a second for ever.
 """
 
 import json
@@ -16,16 +16,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 MOST_BYTES = 100_000
-"""Of an answer, and far more than any right one has: what comes beyond it is not read."""
+"""Of an answer: more is not read. A right answer is far smaller."""
 
 
 class Unreadable(ConnectionError):
-    """What came is no HTTP, or too much of it."""
+    """The answer is not HTTP, or too long."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer, its body as it came. `headers` know their names in any case."""
+    """A whole answer, its body as it came. Names in `headers` may be written in any case."""
 
     status: int
     headers: HTTPMessage
@@ -33,12 +33,12 @@ class Answer:
     took_s: float
 
     def json(self) -> Any:
-        """The body read as JSON. Raises ValueError."""
+        """Read the body as JSON. Raises ValueError."""
         return json.loads(self.body)
 
 
 def ask(url: str, path: str, within_s: float) -> Answer:
-    """GET. Raises OSError: Unreadable for what is no answer, TimeoutError where it was not whole in time."""
+    """Send a GET request and return the whole answer. Raises OSError: Unreadable, or TimeoutError if it was late."""
     parts = urlsplit(url)
     began_s = time.monotonic()
     late = TimeoutError(f"its answer was not whole after {within_s:g} s")
@@ -46,7 +46,7 @@ def ask(url: str, path: str, within_s: float) -> Answer:
         connection.connect()
         try:
             with cut_after(connection.sock.fileno(), began_s + within_s - time.monotonic()):
-                answer = _asked(connection, path, began_s)
+                answer = _get(connection, path, began_s)
         except OSError as error:
             raise late if time.monotonic() - began_s >= within_s else error from None
     if answer.took_s >= within_s:  # what was cut reads like an end
@@ -56,7 +56,7 @@ def ask(url: str, path: str, within_s: float) -> Answer:
     return answer
 
 
-def _asked(connection: HTTPConnection, path: str, began_s: float) -> Answer:
+def _get(connection: HTTPConnection, path: str, began_s: float) -> Answer:
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -70,7 +70,7 @@ def _asked(connection: HTTPConnection, path: str, began_s: float) -> Answer:
 
 @contextmanager
 def cut_after(file: int, within_s: float) -> Iterator[None]:
-    """Shut the connection down when the time is over: whoever waits for it then reads its end, in any thread."""
+    """Shut the connection down when the time is over: a thread that waits for it then reads its end."""
     with socket.socket(fileno=os.dup(file)) as connection:
         timer = Timer(within_s, _shut, [connection])
         timer.start()

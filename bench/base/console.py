@@ -1,4 +1,4 @@
-"""How programs of the bench speak: a console, one JSON document, errors as a sentence and an exit code."""
+"""The output of every program of the bench: a console, a JSON document, an error as a sentence and an exit code."""
 
 import codecs
 import io
@@ -19,18 +19,17 @@ from bench.base.errors import ExitCode, LabError
 from bench.base.printable import printable
 from bench.base.signals import interruptible
 
-_SIZE = re.compile("[0-9]{1,4}")
-FEWEST, MOST = 20, 1000
-"""Columns and lines that are taken for those of a terminal."""
+_SIZE = re.compile("[2-9][0-9]|[1-9][0-9]{2}|1000")
+"""20 to 1000: the numbers of columns and of lines that a terminal may have."""
 
 
-def shown(path: Path) -> Path:
-    """The path as seen from here, where that is shorter."""
+def relative_to_here(path: Path) -> Path:
+    """Return the path relative to the working directory if it is inside it, else the path as it is."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 class _Printable(Console):
-    """A console that no text can command: what is shown comes from servers and runs too."""
+    """A console that writes control characters out: some of its text comes from servers and runs."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -38,26 +37,23 @@ class _Printable(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A terminal without emoji codes: `gthread:100:` is a stack and a colon."""
+    """Make a console without emoji codes: `gthread:100:` is a stack and a colon."""
     return _Printable(stderr=stderr, emoji=False, _environ=_with_sane_sizes(os.environ))
 
 
 def _with_sane_sizes(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without a COLUMNS or LINES that is no size of a terminal: rich prints nothing on 0 columns."""
-
-    def is_sane(name: str, text: str) -> bool:
-        return name not in ("COLUMNS", "LINES") or (bool(_SIZE.fullmatch(text)) and FEWEST <= int(text) <= MOST)
-
-    return {name: text for name, text in environment.items() if is_sane(name, text)}
+    """Leave out COLUMNS and LINES unless a terminal can have that size: rich prints nothing on 0 columns."""
+    sizes = ("COLUMNS", "LINES")
+    return {name: text for name, text in environment.items() if name not in sizes or _SIZE.fullmatch(text)}
 
 
 def announce(line: str) -> None:
-    """A sentence beside the result, on stderr: what is begun and takes a moment, or what is good to know."""
+    """Print a sentence on stderr, beside the result: something starts that takes a moment, or is good to know."""
     console(stderr=True).print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(data: Any) -> int:
-    """One JSON document on stdout; in ASCII where that does not take UTF-8, the encoding of JSON."""
+    """Print one JSON document on stdout and return the exit code 0; in ASCII if stdout does not take UTF-8."""
     text = printable(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
     takes_all = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
     print(text if takes_all else re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], text))
@@ -65,12 +61,12 @@ def print_json(data: Any) -> int:
 
 
 def print_text(text: str) -> None:
-    """Lines on stdout, such as Markdown."""
+    """Print text on stdout, such as Markdown."""
     print(printable(text))
 
 
 PLAIN = {"·": "-", "–": "-", "×": "x", "≥": ">", "○": "o", "█": "#", "µ": "u", "→": ">", "…": "~"}
-"""Signs of our tables, and what stands for them where they cannot be encoded: of the same width."""
+"""What replaces each sign of our tables where it cannot be encoded: a sign of the same width."""
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:
@@ -83,9 +79,9 @@ codecs.register_error("plainer", _plainer)
 
 
 class Outlet:
-    """A stream that takes everything: what it cannot encode becomes plainer, what it cannot write is dropped.
+    """A stream that never raises OSError: plainer signs replace what it cannot encode, the rest is dropped.
 
-    A measurement does not end because nobody reads its progress any more. `error` is what came first.
+    So a measurement goes on when the reader of its progress has gone. `error` is the first OSError.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -96,28 +92,28 @@ class Outlet:
 
     def write(self, text: str) -> int:
         """Write the text; an OSError is kept in `error`, and the text counts as written."""
-        try:
-            return self.stream.write(text)
-        except OSError as error:
-            self._give_up(error)
-            return len(text)
+        with self._errors_kept():
+            self.stream.write(text)
+        return len(text)
 
     def flush(self) -> None:
         """Flush; an OSError is kept in `error`."""
-        try:
+        with self._errors_kept():
             self.stream.flush()
-        except OSError as error:
-            self._give_up(error)
 
-    def _give_up(self, error: OSError) -> None:
-        """Let everything go to nowhere, what is buffered too: else the interpreter tells of it at its end."""
-        self.error = self.error or error
-        with suppress(OSError), open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), self.stream.fileno())
+    @contextmanager
+    def _errors_kept(self) -> Iterator[None]:
+        """After an OSError send all to /dev/null, what is buffered too: else the interpreter reports it at exit."""
+        try:
+            yield
+        except OSError as error:
+            self.error = self.error or error
+            with suppress(OSError), open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), self.stream.fileno())
 
     @property
     def loss(self) -> str:
-        """Why what somebody waits for was not written; empty where nobody reads it any more, as with `head`."""
+        """Say why the output was not written; empty if its reader stopped reading, as `head` does."""
         is_unread = self.is_terminal or isinstance(self.error, BrokenPipeError)
         return "" if self.error is None or is_unread else self.error.strerror or str(self.error)
 
@@ -127,7 +123,7 @@ class Outlet:
 
 @contextmanager
 def outlet(name: str) -> Iterator[Outlet]:
-    """`sys.stdout` or `sys.stderr` as an Outlet; flushed on the way out."""
+    """Replace `sys.stdout` or `sys.stderr` by an Outlet while this lasts, and flush it at the end."""
     before = getattr(sys, name)
     made = Outlet(before or io.StringIO())  # None where it was closed before the start
     setattr(sys, name, made)
@@ -138,13 +134,13 @@ def outlet(name: str) -> Iterator[Outlet]:
         setattr(sys, name, before)
 
 
-def guarded(does: Callable[[], int]) -> int:
-    """Run a program to its exit code: a user's mistake is one sentence, never a traceback.
+def run_program(main: Callable[[], int]) -> int:
+    """Run a program and return its exit code: a user's mistake is one sentence, never a traceback.
 
-    It goes on to its end also where its output is not read or cannot be written; the latter fails it.
+    The program runs to its end even if its output is not read or cannot be written; the latter makes it fail.
     """
     with outlet("stderr"), outlet("stdout") as out:
-        code = _run(does)
+        code = _exit_code_of(main)
         out.flush()
         if not out.loss:
             return code
@@ -155,10 +151,10 @@ def guarded(does: Callable[[], int]) -> int:
         return code or ExitCode.FAILED
 
 
-def _run(does: Callable[[], int]) -> int:
+def _exit_code_of(main: Callable[[], int]) -> int:
     try:
         with interruptible():
-            return int(does())
+            return int(main())
     except LabError as error:
         print(printable(f"lab: {error}"), file=sys.stderr)
         return error.exit_code

@@ -1,12 +1,12 @@
-"""The ways a command of the lab ends without a result: one sentence for the user, one exit code each."""
+"""How a command of the lab ends without a result: an error is one sentence for the user and one exit code."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the shell sees."""
+    """The exit codes of every command."""
 
     FINE = 0
     FAILED = 1
@@ -22,7 +22,7 @@ class LabError(Exception):
     exit_code = ExitCode.FAILED
 
     def _render_traceback_(self) -> list[str]:
-        """What Jupyter shows in a notebook, by IPython's protocol: the sentence, as the command line does."""
+        """Show the sentence in a notebook as the command line does; IPython calls this."""
         return [f"lab: {self}"]
 
 
@@ -49,15 +49,22 @@ class DamagedRun(LabError):
 
 
 class NotKept(LabError):
-    """The disk did not take what was measured."""
+    """The disk did not take the measurements."""
 
 
 class SecondInterrupt(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM once more while the first was being seen to: end at once."""
+    """A second Ctrl-C or SIGTERM came while the program was stopping: end at once."""
+
+
+def refuse_first(refusals: Mapping[str, object]) -> None:
+    """Raise UsageError with the first sentence whose condition holds, if any does."""
+    for sentence, holds in refusals.items():
+        if holds:
+            raise UsageError(sentence)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A half sentence that leads from a misspelt word to the names that exist."""
+    """Return the end of a sentence that leads from a misspelt word to the names that exist."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
     if close:

@@ -1,6 +1,5 @@
-"""Where the repository is, and files that are replaced whole or not at all."""
+"""Where the repository is (ROOT), and files that are replaced whole or not at all."""
 
-import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -22,16 +21,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
+        Path(name).unlink(missing_ok=True)
         raise
 
 
 def require_replaceable(path: Path, content: bytes) -> None:
-    """Raise UsageError where the user named a file for the content that holds another kind of thing, by its head."""
+    """Raise UsageError if the file that the user named for the content holds another kind of content, by its head."""
     if not path.is_file():
         return
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if head and head != content[:HEAD_BYTES]:
-        raise UsageError(f"{path} is there and holds something else: name another file.")
+        raise UsageError(f"{path} exists and holds something else: name another file.")

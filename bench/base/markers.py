@@ -1,7 +1,7 @@
-"""A marker is a file that says that a folder is the lab's, and its lock says that somebody is at work there.
+"""Which folders are the lab's: a marker file says so, and a lock on it says that a process works there.
 
-The kernel gives up a lock with the process that holds it, whatever ends that process and in whichever container it
-runs. So nobody has to trust a name, a process id or a clock. A marker names its folder: a copy of it marks nothing.
+The kernel releases a lock when the process that holds it ends, for any reason and in any container. So we need not
+trust a name, a process id or a clock. A marker names its folder: a copy of it marks nothing.
 """
 
 import fcntl
@@ -15,12 +15,12 @@ from pathlib import Path
 
 @contextmanager
 def hold_marker(folder: Path, name: str) -> Iterator[None]:
-    """Mark the folder, and lock the marker while this lasts. FileExistsError where a file of that name is there."""
+    """Mark the folder, and lock the marker while this lasts. Raises FileExistsError if a file of that name exists."""
     marker = folder / name
     with marker.open("xb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(_text(folder))  # after the lock: a marker without its text is nobody's
+            file.write(_text(folder))  # after the lock: a file without the text is no marker
             file.flush()
             yield
         finally:
@@ -28,14 +28,15 @@ def hold_marker(folder: Path, name: str) -> Iterator[None]:
 
 
 def is_abandoned(folder: Path, name: str) -> bool:
-    """True where folder and marker are this user's, the marker is ours, and nobody holds it. Follows no link."""
+    """True if folder and marker are this user's, the marker is the lab's, and no process holds it. Follows no link."""
     marker = folder / name
     # The text first: it is written under the lock, and a marker that has it and is free is not held again.
-    return _is_own(folder, stat.S_IFDIR) and is_own_file(marker) and _says_ours(marker) and not is_held(marker)
+    is_own_folder = _kind_and_owner(folder) == (stat.S_IFDIR, os.geteuid())
+    return is_own_folder and is_own_file(marker) and _says_ours(marker) and not is_held(marker)
 
 
 def is_held(marker: Path) -> bool:
-    """True while a process holds the marker, and where nobody can tell."""
+    """True while a process holds the marker, and where that cannot be found out."""
     if _kind_and_owner(marker)[0] != stat.S_IFREG:
         return False
     try:
@@ -47,16 +48,12 @@ def is_held(marker: Path) -> bool:
 
 
 def is_own_file(path: Path) -> bool:
-    """True for a plain file of this user's: no link, and no pipe, which would block whoever opens it."""
-    return _is_own(path, stat.S_IFREG)
-
-
-def _is_own(path: Path, kind: int) -> bool:
-    return _kind_and_owner(path) == (kind, os.geteuid())
+    """True for a plain file of this user's: no link, and no pipe, which would block its reader."""
+    return _kind_and_owner(path) == (stat.S_IFREG, os.geteuid())
 
 
 def _kind_and_owner(path: Path) -> tuple[int, int]:
-    """Of the path itself, not of what a link leads to; (0, -1) where nothing is there."""
+    """Return the type and the owner of the path itself, not of what a link leads to; (0, -1) if it does not exist."""
     with suppress(OSError):
         found = path.lstat()
         return stat.S_IFMT(found.st_mode), found.st_uid

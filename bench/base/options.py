@@ -1,8 +1,12 @@
-"""An argument parser whose errors are one sentence, and readers of option values that say what is wrong with a word."""
+"""An argument parser whose errors are one sentence, and readers of option values.
+
+A reader raises ArgumentTypeError that says which word is wrong, and what it should be.
+"""
 
 import argparse
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
@@ -27,12 +31,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def words(text: str) -> list[str]:
-    """A comma-separated list, empty words left out."""
+    """Split a comma-separated list, without empty words."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """A reader of whole numbers within bounds."""
+    """Make a reader of whole numbers from `low` to `high`."""
 
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
@@ -43,30 +47,26 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def wholes(low: int, high: int) -> Callable[[str], list[int]]:
-    """A reader of comma-separated whole numbers within bounds."""
+    """Make a reader of comma-separated whole numbers from `low` to `high`."""
     return lambda text: [whole(low, high)(word) for word in words(text)]
 
 
 def seconds(text: str) -> float:
-    """A duration above 0 s and up to an hour."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= MAX_DURATION_S:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to {MAX_DURATION_S:.0f}")
-    return value
+    """Read a duration above 0 s and up to an hour."""
+    return _positive_numbers(text, [text], "seconds", MAX_DURATION_S, "")[0]
 
 
-def positive_numbers(text: str) -> list[float]:
-    """A comma-separated list of requests per second."""
-    try:
-        values = [float(word) for word in words(text)]
-    except ValueError:
-        values = [-1.0]
-    if not values or not all(0 < value <= MAX_RATE_PER_S for value in values):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of requests/s up to {MAX_RATE_PER_S:,.0f}")
-    return values
+def rates_per_s(text: str) -> list[float]:
+    """Read a comma-separated list of requests per second."""
+    return _positive_numbers(text, words(text), "requests/s", MAX_RATE_PER_S, ",")
+
+
+def _positive_numbers(text: str, numbers: list[str], unit: str, most: float, separator: str) -> list[float]:
+    with suppress(ValueError):
+        values = [float(number) for number in numbers]
+        if values and all(0 < value <= most for value in values):
+            return values
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of {unit} up to {most:{separator}.0f}")
 
 
 class Address(NamedTuple):
@@ -77,48 +77,37 @@ class Address(NamedTuple):
 
 
 def address(text: str) -> Address:
-    """A reader of HOST and HOST:PORT."""
-    try:
-        return _address(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address: write HOST or HOST:PORT") from None
+    """Read HOST or HOST:PORT."""
+    return _address(text, text, "HOST or HOST:PORT")
 
 
 def host(text: str) -> str:
-    """A reader of HOST."""
-    try:
-        found = _address(text)
-    except ValueError:
-        found = None
-    if found is None or found.port:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address: write HOST")
-    return found.host
+    """Read HOST."""
+    return _address(text, text, "HOST", may_have_port=False).host
 
 
 def http_address(text: str) -> str:
-    """A reader of http://HOST:PORT; a user and a password are refused, because runs are published."""
-    try:
-        scheme, _, where = text.removesuffix("/").partition("://")
-        _address(where)
-    except ValueError:
-        scheme = ""
-    if scheme.lower() != "http":
-        raise argparse.ArgumentTypeError(f"{text!r} is no address: write http://HOST:PORT")
+    """Read http://HOST:PORT. A user and a password are refused, because runs are published."""
+    scheme, _, where = text.removesuffix("/").partition("://")
+    _address(text, where if scheme.lower() == "http" else "", "http://HOST:PORT")
     return f"http://{where}"
 
 
-def _address(text: str) -> Address:
-    """ValueError where it is none, also for a port beyond 65535 and a name that DNS cannot hold."""
-    parts = urlsplit(f"//{text}")
-    found = parts.hostname
-    if not found or not re.fullmatch(r"[\w.:%\[\]-]+", text) or parts.port == 0:
-        raise ValueError
-    found.encode("idna")
-    return Address(found, parts.port)
+def _address(text: str, where: str, form: str, *, may_have_port: bool = True) -> Address:
+    """Read the part `where` of a text. Ports beyond 65535 and names that DNS cannot hold are refused as well."""
+    try:
+        parts = urlsplit(f"//{where}")
+        name, port = parts.hostname, parts.port
+        if not name or not re.fullmatch(r"[\w.:%\[\]-]+", where) or port == 0 or (port and not may_have_port):
+            raise ValueError
+        name.encode("idna")
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: write {form}") from None
+    return Address(name, port)
 
 
 def header(text: str) -> tuple[str, str]:
-    """A reader of `NAME: VALUE`."""
+    """Read `NAME: VALUE`."""
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is no header: write NAME: VALUE")

@@ -1,4 +1,4 @@
-"""Waiting for what happens in another process: asked again and again, up to a time."""
+"""Wait for something that another process does, by polling, up to a time limit."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ POLL_S = 0.05
 
 
 def eventually(holds: Callable[[], object], within_s: float) -> bool:
-    """Ask until it holds; False when the time is over. What `holds` raises is not caught."""
+    """Call `holds` until it is true; return False when the time is over. Exceptions of `holds` are not caught."""
     deadline_s = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > deadline_s:

@@ -1,4 +1,4 @@
-"""Text that comes from elsewhere (a server's headers and log, a run, a database) made fit to be shown."""
+"""Makes foreign text (a server's headers and log, a run, a database) safe to print."""
 
 import re
 
@@ -7,5 +7,5 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u2
 
 
 def printable(text: str) -> str:
-    """The text with every character that could command a terminal written out, as `\\u001b` (which JSON reads back)."""
+    """Write out every character that could command a terminal, as `\\u001b`, which JSON reads back."""
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

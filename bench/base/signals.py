@@ -1,11 +1,11 @@
-"""Ctrl-C, SIGTERM and a terminal that is closed (SIGHUP), which mean the same here: stop in order.
+"""What Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) do: all three stop a program in order.
 
-Ctrl-C or SIGTERM once more means to stop at once. SIGHUP does not: shell and kernel each send one.
+A second Ctrl-C or SIGTERM stops it at once. A second SIGHUP does not: shell and kernel each send one.
 """
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
@@ -14,17 +14,16 @@ from bench.base.errors import SecondInterrupt
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Result = TypeVar("Result")
-Handler = Callable[[int, FrameType | None], Any]
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """The first signal raises KeyboardInterrupt, the second SecondInterrupt, and then nothing disturbs the clearing up.
+    """The first signal raises KeyboardInterrupt, the second SecondInterrupt; further ones do nothing.
 
-    Whoever was interrupted is about to end, and one more signal in an interpreter that shuts down would abort it.
+    An interrupted process is about to end, and one more signal would abort the interpreter while it shuts down.
 
-    Whoever ignores a signal goes on ignoring it, as a job in the background of a shell does with Ctrl-C, and one
-    that was started with nohup does with SIGHUP.
+    A signal that the process ignores stays ignored: a job in the background of a shell ignores Ctrl-C, and one
+    that was started with nohup ignores SIGHUP.
     """
     left: list[type[BaseException]] = [KeyboardInterrupt, SecondInterrupt]
 
@@ -46,9 +45,9 @@ def interruptible() -> Iterator[None]:
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
-    """As `asyncio.run`, but a signal cancels `main` and a second one stops the loop; then it is raised.
+    """Run as `asyncio.run` does, but a signal cancels `main`, and a second one stops the loop; then it is raised.
 
-    Raised in whatever task is at work, it would leave the others an exception that nobody fetches, and asyncio tells.
+    Raised inside a task, the exception would stay unfetched in other tasks, and asyncio would warn.
     """
     raised: list[BaseException] = []
     before = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
@@ -62,23 +61,16 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
                 runner.get_loop().call_soon_threadsafe(runner.get_loop().stop if raised else task.cancel)
                 raised.append(error)
 
-        with _handled_by(on_signal, before):
-            try:
-                result = runner.get_loop().run_until_complete(task)
-            except (asyncio.CancelledError, Exception):
-                if not raised:
-                    raise
+        for number in before:
+            signal.signal(number, on_signal)
+        try:
+            result = runner.get_loop().run_until_complete(task)
+        except (asyncio.CancelledError, Exception):
+            if not raised:
+                raise
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
     if raised:
         raise raised[-1]
     return result
-
-
-@contextmanager
-def _handled_by(on_signal: Handler, before: Mapping[signal.Signals, Handler]) -> Iterator[None]:
-    for number in before:
-        signal.signal(number, on_signal)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

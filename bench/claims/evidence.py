@@ -12,7 +12,7 @@ import django
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
 from bench.claims.probes import DOCUMENTS, PROBES
-from bench.measure.variables import clean_environment, ours
+from bench.measure.variables import clean_environment, own_variables
 from bench.model import run_store
 from bench.model.run_record import Run
 
@@ -115,7 +115,7 @@ def run_probe(name: str) -> Document:
     within_s = PROBES[name].within_s
     command = [sys.executable, "-m", "bench.claims.probes", name]
     try:
-        environment = clean_environment(ours())
+        environment = clean_environment(own_variables())
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=within_s)
     except subprocess.TimeoutExpired:
         raise Absent(f"the probe {name} did not end within {within_s:g} s") from None

@@ -24,8 +24,6 @@ from bench.model import experiment
 from bench.model.run_record import Assertion
 
 ASKED = ", asked: "
-ORDER: tuple[Outcome, ...] = ("refuted", "cannot tell", "supported")
-"""A claim has the first of these findings that one of its pieces of evidence has."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,8 @@ class JudgedClaim:
 
     @property
     def finding(self) -> Outcome:
-        """Return the first finding in ORDER that a part came to. Raises ValueError if no part decides."""
-        return min((part.finding for part in self.parts if part.finding), key=ORDER.index)
+        """Return the first finding in WEAKEST_FIRST that a part came to. Raises ValueError if no part decides."""
+        return min((part.finding for part in self.parts if part.finding), key=stats.WEAKEST_FIRST.index)
 
     @property
     def sentence(self) -> str:
@@ -104,8 +102,8 @@ def finding_from_facts(evidence: FactEvidence, found: Mapping[str, Any]) -> Outc
     ]
     values: list[Outcome] = ["supported" if each else "refuted" for each in holds]
     for name, bounds in evidence.within.items():
-        values.append(stats.finding_between(Interval(**found[name]), *bounds))
-    return min(values, key=ORDER.index)
+        values.append(stats.judge_between(Interval(**found[name]), *bounds))
+    return min(values, key=stats.WEAKEST_FIRST.index)
 
 
 def fill_in(evidence: Evidence, found: Mapping[str, Any]) -> str:
@@ -152,7 +150,7 @@ def _judge_run(evidence: RunEvidence, material: ReferenceMaterial) -> JudgedEvid
     if evidence.steps:
         judged = [(step.at, findings.finding_for(assertion_for(evidence, step), run.trials)) for step in evidence.steps]
         results = [StepResult(at, found.value, _number_text(found)) for at, found in judged]
-        finding = min((each.finding for each in results), key=ORDER.index) if evidence.decides else None
+        finding = min((each.finding for each in results), key=stats.WEAKEST_FIRST.index) if evidence.decides else None
         words = {"turn": turn_text(results, ends=not evidence.decides)}
         return JudgedEvidence(evidence, finding, fill_in(evidence, assertion.left | words))
     found = findings.finding_for(assertion, run.trials)

@@ -1,20 +1,17 @@
-"""`scripts/burst STACK WORKLOAD -n 40`: N requests at once through httpx, drawn as a timeline.
+"""`scripts/burst STACK WORKLOAD -n 40`: sends N requests at once through httpx and draws them as a timeline.
 
-A picture, not a measurement: httpx costs the client about a millisecond a request, which is why it stops at 100.
+A picture, not a measurement: httpx costs the client about a millisecond per request. That is why 100 is the most.
 """
-
-from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
 from bench.base import files
-from bench.base.console import console, guarded, print_json, shown
+from bench.base.console import console, print_json, relative_to_here, run_program
 from bench.base.errors import ExitCode
 from bench.base.options import Parser, whole, words
 from bench.measure.load.burst import MAX_REQUESTS, Answer, Burst, burst
@@ -26,19 +23,20 @@ from bench.show.figures.burst_timeline import burst_timeline, waves_of
 BAR_COLUMNS = 60
 
 
-def show(bursts: Sequence[Burst], console: Console) -> None:
-    """One bar per request from its start to its answer, all stacks on one time axis."""
+def show(bursts: Sequence[Burst]) -> None:
+    """Print one bar per request from its start to its answer, all stacks on one time axis."""
+    out = console()
     total_s = max(answer.end_s for one in bursts for answer in one.answers)
     for one in bursts:
         inside = "" if one.inside_most is None else f", at most {one.inside_most} inside the view"
         failed = sum(not answer.ok for answer in one.answers)
-        console.print(
+        out.print(
             f"[bold]{one.stack}[/] {escape(one.request)}: {len(one.answers)} at once in "
             f"{waves_of(one.answers)} wave(s){inside}, up to {one.threads_most} threads, {failed} failed"
         )
         for answer in sorted(one.answers, key=lambda answer: (answer.end_s, answer.start_s)):
-            console.print(_bar(answer, total_s), highlight=False)
-        console.print()
+            out.print(_bar(answer, total_s), highlight=False)
+        out.print()
 
 
 def _bar(answer: Answer, total_s: float) -> str:
@@ -49,7 +47,7 @@ def _bar(answer: Answer, total_s: float) -> str:
 
 
 def draw(bursts: Sequence[Burst], path: Path) -> None:
-    """The timelines beside each other, as PNG or SVG by the file's name."""
+    """Draw the timelines beside each other, as PNG or SVG according to the file's name."""
     picture = burst_timeline({one.stack: one.answers for one in bursts})
     content = picture.png() if path.suffix == ".png" else picture.svg().encode()
     files.require_replaceable(path, content)
@@ -57,31 +55,27 @@ def draw(bursts: Sequence[Burst], path: Path) -> None:
     files.write_atomically(path, content)
 
 
-def build_parser() -> Parser:
-    """Return the parser of `scripts/burst`."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Send each burst, draw the picture and print the answers; return INVALID if an answer is wrong."""
     parser = Parser(prog="scripts/burst", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("stacks", metavar="STACK", type=words, help="one, or several with commas")
     parser.add_argument("workload", metavar="WORKLOAD", help="such as wait, or 'wait?ms=200'")
-    parser.add_argument("-n", type=whole(1, MAX_REQUESTS), default=40, help="requests at once (40)")
-    parser.add_argument("--out", type=Path, default=run_store.LOCAL / "burst.png", help="the picture (.png, .svg)")
-    parser.add_argument("--json", action="store_true", help="the answers as one JSON document on stdout")
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Send each burst, draw the picture and print the answers; return INVALID if an answer is wrong."""
-    arguments = build_parser().parse_args(argv)
+    parser.add_argument("-n", type=whole(1, MAX_REQUESTS), default=40, help="requests at once (default: 40)")
+    parser.add_argument("--out", type=Path, default=run_store.LOCAL / "burst.png", help="the picture (.png or .svg)")
+    parser.add_argument("--json", action="store_true", help="print the answers as one JSON document")
+    arguments = parser.parse_args(argv)
     request = parse_request(arguments.workload)
     bursts = [burst(parse_stack(text), request, arguments.n) for text in arguments.stacks]
     draw(bursts, arguments.out)
     if arguments.json:
         print_json([asdict(one) for one in bursts])
     else:
-        show(bursts, console())
-    console(stderr=True).print(f"picture: {shown(arguments.out)}", highlight=False, markup=False, soft_wrap=True)
-    all_right = all(answer.ok for one in bursts for answer in one.answers)
-    return ExitCode.FINE if all_right else ExitCode.INVALID
+        show(bursts)
+    console(stderr=True).print(
+        f"picture: {relative_to_here(arguments.out)}", highlight=False, markup=False, soft_wrap=True
+    )
+    return ExitCode.FINE if all(answer.ok for one in bursts for answer in one.answers) else ExitCode.INVALID
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

@@ -1,6 +1,4 @@
-"""`lab claims`: all of them, one, those asked again that need no load, or what is kept written anew."""
-
-from __future__ import annotations
+"""`lab claims`: shows all claims or one, measures them again (`--check`), or stores the findings (`--write`)."""
 
 import argparse
 import sys
@@ -21,30 +19,44 @@ ALONE = tuple(name for name in PROBES if name not in DOCUMENTS)
 
 
 def claims(arguments: argparse.Namespace) -> int:
-    """What the words ask for; the exit code says whether a finding has changed, where that was asked."""
+    """Show, check or store claims; the exit code of `--check` says whether a finding has changed."""
     if arguments.write:
         return _write(arguments)
-    chosen = _chosen(arguments)
+    chosen = _choose(arguments)
     if arguments.check:
         return _check(chosen, as_json=arguments.json, alone=bool(arguments.id))
-    material = LiveMaterial(ALONE, announce=_announce) if arguments.id else ReferenceMaterial()
+    material = LiveMaterial(ALONE, announce=_announce_probe) if arguments.id else ReferenceMaterial()
     found = ledger.judge_all(material, chosen)
     if arguments.json:
-        told = [ledger.to_json(each, material) for each in found]
-        return print_json(told[0] if arguments.id else {"django": material.django, "claims": told})
-    _show(found, material, alone=bool(arguments.id))
+        rows = [ledger.to_json(each, material) for each in found]
+        return print_json(rows[0] if arguments.id else {"django": material.django, "claims": rows})
+    if arguments.id:
+        claim_table.show_one(found[0], material, console())
+        return ExitCode.FINE
+    claim_table.show_all(found, material, console())
+    if material.django != django.get_version():
+        _note(f"Django {django.get_version()} is installed: `lab claims --check` measures again what needs no load.")
     return ExitCode.FINE
 
 
-def _chosen(arguments: argparse.Namespace) -> Sequence[PublicClaim]:
-    """The one with the id, or those of a lesson and with a finding, as it is kept. UsageError where there is none."""
+def _announce_probe(name: str) -> None:
+    announce(f"running probe {name} ...")
+
+
+def _note(sentence: str) -> None:
+    console(stderr=True).print(sentence, highlight=False)
+
+
+def _choose(arguments: argparse.Namespace) -> Sequence[PublicClaim]:
+    """The claim with the id, or those of a lesson and with a stored finding. UsageError if there is none."""
     if arguments.id and (arguments.finding or arguments.lesson):
         raise UsageError("An id is one claim: leave --finding and --lesson out.")
     if arguments.id:
         return [load_claim(arguments.id)]
-    chosen = [each for each in load_claims() if arguments.lesson in (None, *_names_of(each.lesson))]
+    lessons = sorted({each.lesson for each in load_claims()})
+    chosen = [each for each in load_claims() if arguments.lesson in (None, each.lesson, each.lesson.partition("_")[0])]
     if not chosen:
-        raise UsageError(f"No claim is settled in lesson {arguments.lesson!r}: {_nearest_lesson(arguments.lesson)}")
+        raise UsageError(f"No claim is settled in lesson {arguments.lesson!r}: {nearest(arguments.lesson, lessons)}")
     if not arguments.finding:
         return chosen
     wanted = arguments.finding.replace("-", " ")
@@ -56,49 +68,24 @@ def _chosen(arguments: argparse.Namespace) -> Sequence[PublicClaim]:
     return found
 
 
-def _names_of(lesson: str) -> tuple[str, str]:
-    """`05_orm` is also `05`."""
-    return lesson, lesson.partition("_")[0]
-
-
-def _nearest_lesson(name: str) -> str:
-    return nearest(name, sorted({each.lesson for each in load_claims()}))
-
-
-def _show(found: Sequence[JudgedClaim], material: ReferenceMaterial, *, alone: bool) -> None:
-    if alone:
-        claim_table.show_one(found[0], material, console())
-        return
-    claim_table.show_all(found, material, console())
-    if material.django != django.get_version():
-        console(stderr=True).print(
-            f"Installed is Django {django.get_version()}: `lab claims --check` asks again what needs no load.",
-            highlight=False,
-        )
-
-
-def _announce(name: str) -> None:
-    announce(f"running probe {name} ...")
-
-
 def _write(arguments: argparse.Namespace) -> int:
-    """3 where some evidence could not be had here, and is kept so."""
+    """Judge all claims and store the findings; return NOT_RUN if some evidence is not available here."""
     if arguments.id or arguments.finding or arguments.lesson or arguments.json:
-        raise UsageError("--write keeps all claims in results/reference/claims.json: leave everything else out.")
-    material = LiveMaterial(ALONE, announce=_announce)
+        raise UsageError("--write stores all claims in results/reference/claims.json: leave everything else out.")
+    material = LiveMaterial(ALONE, announce=_announce_probe)
     found = ledger.judge_all(material)
     ledger.save_ledger(found, material)
     absent = [each for each in found if each.is_absent]
     for each in absent:
-        sentence = f"lab: {each.entry.id} is kept without what could not be had here. {each.sentence}"
+        sentence = f"lab: {each.entry.id} is stored without evidence that is not available here. {each.sentence}"
         print(printable(sentence), file=sys.stderr)
-    console(stderr=True).print(f"{ledger.counts_text(found)}.", highlight=False)
+    _note(f"{ledger.counts_text(found)}.")
     return ExitCode.NOT_RUN if absent else ExitCode.FINE
 
 
 def _check(chosen: Sequence[PublicClaim], *, as_json: bool, alone: bool) -> int:
-    """1 where a finding has changed; 3 where none has but some evidence could not be had here."""
-    material, kept = LiveMaterial(announce=_announce), ledger.load_ledger(ReferenceMaterial())
+    """Measure claims again; return FAILED if a finding has changed, else NOT_RUN if evidence is not available here."""
+    material, kept = LiveMaterial(announce=_announce_probe), ledger.load_ledger(ReferenceMaterial())
     found = ledger.judge_all(material, chosen)
     changed = ledger.find_changes(found, kept["findings"])
     if as_json:
@@ -107,20 +94,17 @@ def _check(chosen: Sequence[PublicClaim], *, as_json: bool, alone: bool) -> int:
         if alone:
             claim_table.show_one(found[0], material, console())
         claim_table.show_changes(changed, len(found), console())
-        _tell_versions(found, kept["django"])
+        _note_versions(found, kept["django"])
     if any(change.counts for change in changed):
         return ExitCode.FAILED
     return ExitCode.NOT_RUN if changed else ExitCode.FINE
 
 
-def _tell_versions(found: Sequence[JudgedClaim], kept: str) -> None:
-    """Where Django is another one than that of the kept findings: what was asked of which."""
-    asked = django.get_version()
-    if asked == kept:
-        return
-    by_runs = sum(any(isinstance(part.evidence, RunEvidence) for part in each.parts) for each in found)
-    console(stderr=True).print(
-        f"Asked with Django {asked}, kept with {kept}. Runs are not made again here: "
-        f"what claims take from them ({by_runs} of {len(found)}) is still {kept}'s.",
-        highlight=False,
-    )
+def _note_versions(found: Sequence[JudgedClaim], kept: str) -> None:
+    """If Django is not that of the stored findings: which evidence is of which version."""
+    if django.get_version() != kept:
+        by_runs = sum(any(isinstance(part.evidence, RunEvidence) for part in each.parts) for each in found)
+        _note(
+            f"Asked with Django {django.get_version()}, kept with {kept}. Runs are not made again here: "
+            f"what claims take from them ({by_runs} of {len(found)}) is still {kept}'s."
+        )

@@ -1,18 +1,18 @@
-"""What this machine has, what it lacks for honest measuring, and the command that mends it."""
+"""`lab doctor`: what this machine has, what it lacks for honest measurements, and the command that helps."""
 
-import importlib.util
+import argparse
 import os
 import resource
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import psutil
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.base.errors import LabError
+from bench.base.console import console, print_json
+from bench.base.errors import ExitCode, LabError
 from bench.claims.probes import programs
 from bench.cli.checklist import CHECKLIST
 from bench.measure import machine, variables
@@ -20,20 +20,21 @@ from bench.measure.database import database
 from bench.model.redaction import VARIABLE
 from bench.model.servers import SERVERS
 
-WANTED_DESCRIPTORS = 4096
+WANTED_DESCRIPTORS, WANTED_PORTS = 4096, 10_000
 BUSY_LOAD_SHARE = 0.25
 State = Literal["fine", "warning", "missing"]
-PROGRAMS = {
+COLOURS = {"fine": "green", "warning": "yellow", "missing": "red"}
+OPTIONAL_PROGRAMS = {
     "wrk": "a test checks the load generator with it",
-    "redis-server": "some claims and tests ask it",
-    "nginx": "one claim puts it before a server",
+    "redis-server": "some claims and tests use it",
+    "nginx": "one claim puts it in front of a server",
 }
-"""What measuring does not need."""
+"""Each with its use; measurements need none of them."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the doctor's: what was looked at, what was seen, and the remedy where one is needed."""
+    """One line of the output: what was checked, what was seen, and the remedy if one is needed."""
 
     name: str
     state: State
@@ -41,18 +42,47 @@ class Check:
     remedy: str = ""
 
 
-def examine() -> list[Check]:
+def doctor(arguments: argparse.Namespace) -> int:
+    """Check this machine and print each check; return NOT_RUN if something is missing that measuring needs."""
+    checks = run_checks()
+    is_fit = all(check.state != "missing" for check in checks)
+    if arguments.json:
+        print_json({"fit": is_fit, "checks": [asdict(check) for check in checks]})
+    else:
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for check in checks:
+            remedy = f" → {check.remedy}" if check.remedy else ""
+            table.add_row(f"[{COLOURS[check.state]}]{check.state}[/]", check.name, escape(check.seen + remedy))
+        console().print(table)
+    return ExitCode.FINE if is_fit else ExitCode.NOT_RUN
+
+
+def run_checks() -> list[Check]:
     """All checks that need no trial."""
-    machine = [_descriptors(), _ports(), other_load(), _governor(), _variables()]
-    return [*machine, *_packages(), *_programs(), _database(), _python(), *_checklist()]
+    influences = variables.describe_foreign() or "none that changes what is measured"
+    return [
+        _descriptors(),
+        _ports(),
+        check_other_load(),
+        _governor(),
+        Check("variables", "fine", influences),
+        *_packages(),
+        *_programs(),
+        _database(),
+        Check("python", "fine", machine.python_version()),
+        *_checklist(),
+    ]
+
+
+def _fine_unless(problem: bool, name: str, seen: str, remedy: str) -> Check:
+    return Check(name, "warning", seen, remedy) if problem else Check(name, "fine", seen)
 
 
 def _descriptors() -> Check:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    seen = f"{soft} (hard limit {hard})"
-    if soft != resource.RLIM_INFINITY and soft < WANTED_DESCRIPTORS:
-        return Check("file descriptors", "warning", seen, f"run `ulimit -n {WANTED_DESCRIPTORS}` before measuring")
-    return Check("file descriptors", "fine", seen)
+    few = soft != resource.RLIM_INFINITY and soft < WANTED_DESCRIPTORS
+    remedy = f"run `ulimit -n {WANTED_DESCRIPTORS}` before measuring"
+    return _fine_unless(few, "file descriptors", f"{soft} (hard limit {hard})", remedy)
 
 
 def _ports() -> Check:
@@ -60,87 +90,56 @@ def _ports() -> Check:
     if text is None:
         return Check("ephemeral ports", "fine", "not readable on this system")
     low, high = map(int, text.split())
-    if high - low < 10_000:
-        remedy = "run `sysctl -w net.ipv4.ip_local_port_range='32768 60999'`"
-        return Check("ephemeral ports", "warning", f"{high - low + 1}", remedy)
-    return Check("ephemeral ports", "fine", f"{high - low + 1}")
+    remedy = "run `sysctl -w net.ipv4.ip_local_port_range='32768 60999'`"
+    return _fine_unless(high - low < WANTED_PORTS, "ephemeral ports", f"{high - low + 1}", remedy)
 
 
-def other_load() -> Check:
-    """Whether other programs keep the machine busy."""
+def check_other_load() -> Check:
+    """Compare the load average of the last minute with the number of cores."""
     load, cores = os.getloadavg()[0], psutil.cpu_count() or 1
     seen = f"{load:.2f} on {cores} cores over the last minute"
-    if load > BUSY_LOAD_SHARE * cores:
-        return Check("other load", "warning", seen, "close other programs, or wait; `top` shows who it is")
-    return Check("other load", "fine", seen)
+    remedy = "close other programs, or wait; `top` shows which one it is"
+    return _fine_unless(load > BUSY_LOAD_SHARE * cores, "other load", seen, remedy)
 
 
 def _governor() -> Check:
     governor = machine.read_text(machine.GOVERNOR)
-    if governor not in (None, "performance"):
-        remedy = "run `cpupower frequency-set -g performance` for steadier numbers"
-        return Check("CPU governor", "warning", str(governor), remedy)
-    return Check("CPU governor", "fine", governor or "not readable on this system")
-
-
-def _variables() -> Check:
-    return Check("variables", "fine", variables.in_words() or "none that changes what is measured")
+    slow = governor not in (None, "performance")
+    remedy = "run `cpupower frequency-set -g performance` for steadier numbers"
+    return _fine_unless(slow, "CPU governor", governor or "not readable on this system", remedy)
 
 
 def _packages() -> Iterator[Check]:
     found = machine.versions()
     for package, version in found.items():
-        if version is None:
-            yield Check(package, "missing", "not installed", f"run `python -m pip install {package}`")
-        else:
-            yield Check(package, "fine", version)
+        remedy = f"run `python -m pip install {package}`"
+        yield Check(package, "fine", version) if version else Check(package, "missing", "not installed", remedy)
     for server in SERVERS.values():
-        absent = [module for module in server.modules if importlib.util.find_spec(module) is None]
+        absent = [package for package in server.packages if found[package] is None]
         if absent:
             yield Check(f"server {server.name}", "missing", f"without {', '.join(absent)}", "see the lines above")
 
 
 def _programs() -> Iterator[Check]:
-    for name, use in PROGRAMS.items():
-        if programs.found(name):
-            yield Check(name, "fine", f"present; {use}")
-        else:
-            yield Check(name, "warning", f"absent; {use}", "run `./scripts/system-packages`")
+    for name, use in OPTIONAL_PROGRAMS.items():
+        absent = not programs.found(name)
+        seen = f"{'absent' if absent else 'present'}; {use}"
+        yield _fine_unless(absent, name, seen, "run `./scripts/system-packages`")
 
 
 def _database() -> Check:
-    """Which one the labs would ask; one that LAB_DATABASE_URL names is asked whether it answers."""
+    """The database that the labs would use; one that LAB_DATABASE_URL names has to answer."""
     try:
         found = database.source()
-        seen = f"{found.says}, {database.given().vendor}" if found.kind == "given" else found.says
+        seen = f"{found.says}, {database.open_given().vendor}" if found.kind == "given" else found.says
     except LabError as error:
-        return Check("database", "warning", str(error), f"mend or unset {VARIABLE}")
-    return Check("database", "warning" if found.remedy else "fine", seen, found.remedy)
-
-
-def _python() -> Check:
-    return Check("python", "fine", machine.python_version())
+        return Check("database", "warning", str(error), f"correct or unset {VARIABLE}")
+    return _fine_unless(bool(found.remedy), "database", seen, found.remedy)
 
 
 def _checklist() -> Iterator[Check]:
-    """Whatever of the checklist can be looked at without a trial."""
+    """The items of the checklist that can be checked without a trial."""
     for item in CHECKLIST:
         if item.check:
             holds, seen = item.check()
-            remedy = "" if holds else f"see {item.name} in bench/README.md"
-            yield Check(f"checklist: {item.name}", "fine" if holds else "warning", seen, remedy)
-
-
-def is_fit(checks: list[Check]) -> bool:
-    """False where something is missing without which measuring is not possible."""
-    return all(check.state != "missing" for check in checks)
-
-
-def show(checks: list[Check], console: Console) -> None:
-    """One line a check, the remedy behind an arrow."""
-    colours = {"fine": "green", "warning": "yellow", "missing": "red"}
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for check in checks:
-        remedy = f" → {check.remedy}" if check.remedy else ""
-        table.add_row(f"[{colours[check.state]}]{check.state}[/]", check.name, escape(check.seen + remedy))
-    console.print(table)
+            yield _fine_unless(not holds, f"checklist: {item.name}", seen, f"see {item.name} in bench/README.md")

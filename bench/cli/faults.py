@@ -1,9 +1,7 @@
-"""The one list of faults that the lab survives: what happens, what the user reads, and a test that makes it happen.
+"""The one list of faults that the lab survives: what happens, what the user reads, and a test that causes it.
 
 `bench/README.md` is rendered from it, and a test checks that every test named here exists.
 """
-
-from __future__ import annotations
 
 from typing import NamedTuple
 
@@ -19,12 +17,12 @@ class Fault(NamedTuple):
 FAULTS = (
     Fault(
         "the server dies in the window",
-        "`invalid`: exit status, when, how many answers; no throughput",
+        "`invalid` with the exit status, the time and the number of answers; no throughput",
         "test_faults.py::test_a_server_that_is_killed_is_seen_within_a_second_and_leaves_no_number",
     ),
     Fault(
         "a worker of the server restarts",
-        "`degraded` or `invalid` with the time, marked on the timeline",
+        "`degraded` or `invalid` with the time, which is marked on the timeline",
         "test_faults.py::test_a_worker_that_is_killed_and_replaced_is_an_event_with_its_time",
     ),
     Fault(
@@ -33,58 +31,59 @@ FAULTS = (
         "test_faults.py::test_a_server_that_cannot_import_its_application_is_known_at_once",
     ),
     Fault(
-        "the port answers but is not ours",
-        "`not-run`: taken, by which pid",
+        "another program answers on the port",
+        "`not-run`: the port is taken, with the pid of that program",
         "test_servers.py::test_a_stranger_who_came_between_is_told_by_the_nonce",
     ),
     Fault(
         "a load process is lost",
-        "`invalid`, how many of how many",
+        "`invalid`: how many of how many were lost",
         "test_faults.py::test_a_load_process_that_is_killed_makes_the_trial_invalid",
     ),
     Fault(
         "a load worker never arrives",
-        "`not-run`, how many of how many",
+        "`not-run`: how many of how many arrived",
         "test_distributed.py::test_a_worker_that_never_arrives_is_a_trial_that_was_not_run",
     ),
     Fault(
         "the client is saturated",
-        "hollow in figures, left out of findings, with advice",
+        "the point is hollow in figures and left out of findings; the message says what to change",
         "test_gates.py::test_a_number_with_a_reservation_is_degraded",
     ),
     Fault(
         "too few file descriptors",
-        "`not-run` before the start, with what was asked for; else `invalid`, counted by class",
+        "`not-run` before the start, with the number needed; later `invalid`, counted by class",
         "test_faults.py::test_too_few_descriptors_are_told_of_what_was_asked_for",
     ),
     Fault(
         "the disk is full",
-        "old results as they were, exit 1, what could not be kept",
+        "old results stay as they were; exit 1, and a sentence names what could not be saved",
         "test_faults_of_lab.py::test_a_full_disk_ends_the_run_in_one_sentence_and_keeps_what_is_there",
     ),
     Fault(
         "Ctrl-C, SIGTERM, SIGHUP",
-        "`aborted` with what was measured, exit 130; a second one ends at once",
+        "`aborted` with what was measured so far, exit 130; a second one ends at once",
         "test_faults_of_lab.py::test_an_interrupted_run_keeps_what_was_measured_and_counts_of_the_rest",
     ),
     Fault(
         "the terminal is closed",
-        "`aborted`, the report is kept, exit 130",
+        "`aborted`; the report is written; exit 130",
         "test_console.py::test_a_terminal_that_is_closed_in_a_window_aborts_the_run_and_its_report_is_kept",
     ),
     Fault(
-        "nobody reads the output, or it cannot be written or encoded",
-        "the run goes on; then one sentence where somebody waits for it, and plainer signs",
+        "the output is not read, or it cannot be written or encoded",
+        "the run continues; signs that cannot be encoded are replaced; output that could not be written is "
+        "reported at the end",
         "test_console.py::test_a_run_goes_on_to_its_end_and_keeps_its_report",
     ),
     Fault(
         "`lab` is killed",
-        "its processes end; the next start says how much is kept",
+        "its processes end; the next start says how much of the run was saved",
         "test_faults_of_lab.py::test_when_lab_is_killed_its_processes_end_and_the_next_start_says_so",
     ),
     Fault(
-        "a folder of the user's is named like ours",
-        "nothing: it stays, for only what holds our marker, is this user's and is not locked is ours",
+        "a folder of the user has a name like ours",
+        "nothing: it stays, because we remove only folders with our marker that belong to this user and are not locked",
         "test_markers.py::test_a_folder_of_the_user_s_stays_whatever_its_name",
     ),
     Fault(
@@ -93,8 +92,8 @@ FAULTS = (
         "test_orphaned_runs.py::test_a_folder_that_another_process_writes_a_run_to_is_refused",
     ),
     Fault(
-        "`latest` is not ours to replace",
-        "the run ends as it would, and says that latest does not lead to it",
+        "`latest` is something that the lab did not make",
+        "the run ends normally and says that `latest` does not lead to it",
         "test_orphaned_runs.py::test_a_run_is_finished_and_reported_also_where_latest_is_not_ours",
     ),
     Fault(
@@ -103,54 +102,54 @@ FAULTS = (
         "test_run_json.py::test_a_damaged_run_is_refused_in_one_line_with_the_cause",
     ),
     Fault(
-        "run.json holds what cannot be true",
-        "refused in one sentence with place and cause, exit 2; in a list it is skipped and named",
+        "run.json contains values that cannot be true",
+        "refused in one sentence with the place and the cause, exit 2; in a list the run is skipped and named",
         "test_soundness.py::test_what_cannot_be_is_refused_in_one_sentence_that_says_where",
     ),
     Fault(
-        "a target answers before its wait is over, or above N/L",
+        "a target answers before its wait is over, or faster than N/L",
         "`invalid`: no number",
         "test_too_early.py::test_an_answer_before_its_wait_leaves_no_number",
     ),
     Fault(
-        "a target drips, never ends, or packs a bomb",
+        "a target answers byte by byte, without end, or with a compression bomb",
         "`invalid` or `not-run` within the trial's deadline",
         "test_bounded_http.py::test_a_target_without_an_end_is_refused_by_the_probe",
     ),
     Fault(
-        "a variable of the shell changes an interpreter, an allocator, a loop or a server",
-        "cleared for what is measured, or kept and named in run.json",
+        "an environment variable changes an interpreter, an allocator, an event loop or a server",
+        "it is cleared for measured processes, or kept and named in run.json",
         "test_variables.py::test_server_load_and_upstream_do_not_see_what_would_slow_them",
     ),
     Fault(
         "the wall clock steps by an hour",
-        "numbers as they were, an event",
+        "an event; the numbers stay correct",
         "test_faults_of_lab.py::test_a_wall_clock_that_steps_by_an_hour_changes_no_number",
     ),
     Fault(
         "server or client pauses (SIGSTOP, a stolen core)",
-        "gaps of the one are told from gaps of the other, and listed",
+        "the pauses are listed, those of the server apart from those of the client",
         "test_faults.py::test_a_pause_of_the_server_is_told_from_one_of_the_client",
     ),
     Fault(
         "the lab itself pauses",
-        "an event; `degraded`, or `invalid` where it did not see half of the window",
+        "an event; `degraded`, or `invalid` if it did not see half of the window",
         "test_faults_of_lab.py::"
         "test_a_lab_that_is_stopped_over_the_windows_end_says_so_and_does_not_call_a_busy_server_idle",
     ),
     Fault(
-        "overload that never drains",
-        "bounded in flight and time; latencies are printed as at least",
+        "an overload that never drains",
+        "requests in flight and time are bounded; latencies are printed as lower bounds",
         "test_faults.py::test_overload_that_never_drains_is_bounded_in_time_and_told",
     ),
     Fault(
-        "a server or a load that hangs",
+        "a server or a load generator hangs",
         "every trial ends by its deadline",
         "test_faults.py::test_a_server_that_hangs_for_good_does_not_hold_the_trial",
     ),
     Fault(
-        "wrong answers under load",
-        "`invalid`: the share of bodies that differ",
+        "a server gives wrong answers under load",
+        "`invalid` with the share of bodies that differ",
         "test_faults.py::test_wrong_bodies_leave_no_number_and_other_failures_no_latency",
     ),
     Fault(
@@ -159,33 +158,33 @@ FAULTS = (
         "test_servers.py::test_a_missing_package_is_told_with_the_command_that_installs_it",
     ),
     Fault(
-        "other load on the machine",
-        "said before the start; `degraded` when it moves the numbers",
+        "another program keeps the machine busy",
+        "a warning before the start; `degraded` if it changes the numbers",
         "test_faults.py::test_another_busy_program_is_a_reservation",
     ),
     Fault(
-        "control characters from a server or a run",
-        "written out, as `\\u001b`",
+        "a server or a run contains control characters",
+        "they are escaped, as `\\u001b`",
         "test_printable.py::test_no_run_commands_the_terminal",
     ),
     Fault(
-        "set-up is ended at any point",
-        "the next one makes `.venv` anew",
+        "set-up is killed at any point",
+        "the next one builds `.venv` again",
         "test_set_up.py::test_killed_at_any_point_the_next_set_up_makes_all_anew",
     ),
     Fault(
         "set-up fails",
-        "network, disk, permission, hash or compiler: each by its name",
+        "which it was: network, disk, permission, hash or compiler",
         "test_set_up.py::test_a_failure_is_named_for_what_it_is",
     ),
     Fault(
         "a traced application hangs, exits, or leaves threads and processes behind",
-        "its trace as far as it came, or one sentence, within the time limit; nothing goes on running",
+        "its trace so far, or one sentence, within the time limit; nothing keeps running",
         "test_trace_doors.py::test_what_a_request_leaves_behind_does_not_hold_its_trace",
     ),
     Fault(
         "a traced request answers 300 or above, or raises",
-        "the cause with its place in the project, and how to ask otherwise; no advice on hops",
+        "the cause with its place in the project, and how to change the request; no advice on hops",
         "test_trace_project.py::test_an_odd_answer_has_its_cause_and_its_cure_and_no_advice",
     ),
 )

@@ -1,4 +1,4 @@
-"""From the words of a command line to what they ask for; refused where that is not there, or not the user's."""
+"""Validate the options of `lab run` and build its Overrides. Each check raises UsageError."""
 
 import argparse
 from collections.abc import Iterable, Sequence
@@ -17,58 +17,56 @@ from labs.common.middleware import NAMES
 
 
 def overrides_of(arguments: argparse.Namespace) -> Overrides:
-    """What was asked for on the command line, checked as far as names go."""
-    middleware = None if arguments.middleware is None else tuple(check_middleware(arguments.middleware))
-    given = {} if arguments.seed is None else {"seed": arguments.seed}
+    """Validate the options and build Overrides. UsageError for unknown names and for hosts that are not claimed."""
     return Overrides(
         stacks=tuple(parse_stack(text).name for text in arguments.stack),
         requests=tuple(parse_request(text).name for text in arguments.workload),
         users=tuple(arguments.users),
         connections=tuple(arguments.connections),
-        middleware=middleware,
+        middleware=None if arguments.middleware is None else tuple(check_middleware(arguments.middleware)),
         repeats=arguments.repeats,
         duration_s=arguments.duration,
         rates_per_s=tuple(arguments.rates),
         schedule=arguments.schedule,
-        engine=engine_of(arguments),
-        target=target_of(arguments),
-        **given,
+        engine=_engine_of(arguments),
+        target=_target_of(arguments),
+        **({} if arguments.seed is None else {"seed": arguments.seed}),
     )
 
 
-def engine_of(arguments: argparse.Namespace) -> Engine:
-    """Who makes the load. UsageError where the address is not loopback and not said to be the user's."""
+def _engine_of(arguments: argparse.Namespace) -> Engine:
+    """Which processes generate the load, and where they meet."""
     expected, bind = arguments.expect_workers or 0, arguments.bind or Address(HOST, None)
     check_owned(bind.host, arguments)
     if arguments.bind and not expected:
         raise UsageError("--bind is for workers on other machines: say how many with --expect-workers.")
     if arguments.rates and (expected or (arguments.load_processes or 1) > 1):
-        raise UsageError("An open loop is made by one process: leave out --load-processes and --expect-workers.")
+        raise UsageError("An open loop uses one process: leave out --load-processes and --expect-workers.")
     processes = arguments.load_processes or (0 if expected else 1)
     return Engine(processes, expected, own_address(bind.host), bind.port or MASTER_PORT)
 
 
-def target_of(arguments: argparse.Namespace) -> str | None:
-    """The address of a server elsewhere. UsageError where it is not said to be the user's."""
+def _target_of(arguments: argparse.Namespace) -> str | None:
+    """The address of a server that already runs elsewhere."""
     if arguments.target is None:
         return None
     host = str(urlsplit(arguments.target).hostname)
     check_owned(host, arguments)
     if arguments.bind and arguments.bind.host not in LOOPBACK and host in LOOPBACK:
-        raise UsageError(f"{host} is another machine for every worker: give --target an address they reach.")
+        raise UsageError(f"{host} is another machine for every worker: give --target an address that they reach.")
     if len(arguments.stack) != 1:
         raise UsageError("--target needs one --stack: the name of what is served there.")
     return str(arguments.target)
 
 
 def check_owned(host: str, arguments: argparse.Namespace) -> None:
-    """UsageError where the host is not loopback and the user did not say that it is theirs."""
+    """UsageError if the host is not loopback and the user has not said that it is theirs."""
     if host not in LOOPBACK and not arguments.i_own_this_host:
-        raise UsageError(f"{host} is not loopback: say --i-own-this-host if it is yours to load.")
+        raise UsageError(f"{host} is not loopback: add --i-own-this-host if it is yours to load.")
 
 
 def check_middleware(names: Sequence[str]) -> Sequence[str]:
-    """UsageError where a name is not known to the labs."""
+    """Return the names; UsageError if the labs do not know one of them."""
     for name in names:
         if name not in NAMES:
             raise UsageError(f"Unknown middleware {name!r}: {nearest(name, NAMES)}")
@@ -76,7 +74,7 @@ def check_middleware(names: Sequence[str]) -> Sequence[str]:
 
 
 def check_cpus(cpus: Iterable[int]) -> None:
-    """UsageError where a core does not exist here."""
+    """UsageError if this process may not use one of the cores."""
     for cpu in cpus:
         if available() and cpu not in available():
             raise UsageError(f"Core {cpu} is not usable here: choose from {', '.join(map(str, available()))}.")

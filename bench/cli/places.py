@@ -1,6 +1,7 @@
-"""Where to look: questions that people bring to the code, and the first place that answers each."""
+"""Where to look first: questions about the code, and the place that answers each."""
 
 PLACES = (
+    ("What does a command of `lab` do, and which options does it take?", "cli.arguments.COMMANDS"),
     ("How does a trial run, from start to verdict?", "measure.trial.run_trial"),
     ("Where is a verdict decided?", "analyse.gates.judge"),
     ("Where is the limit of throughput computed?", "analyse.queueing.limit_per_s"),
@@ -11,6 +12,7 @@ PLACES = (
     ("Which workloads are there?", "model.workloads.WORKLOADS"),
     ("What may an experiment's file contain?", "model.experiment.Experiment"),
     ("How does a middleware get its hops?", "trace.inside.middleware.layers_of_django"),
+    ("How is an exercise checked?", "learn.exercises.checks.CHECKS"),
     ("How does a claim become a finding?", "claims.judging.judge_claim"),
     ("How does a stack get its colour?", "show.figures.stack_style.look_of"),
     ("Which columns does a table have?", "show.tables.columns.COLUMNS"),

@@ -1,56 +1,58 @@
-"""`scripts/readme`: every table and every sentence with a number in the READMEs, rendered from `results/reference`.
+"""`scripts/readme`: renders every table and every sentence with a number in the READMEs from `results/reference`.
 
-A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is one of `PARTS`. The test suite
-renders them all again and fails where a file says something else.
+A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is a function of `PARTS`. The test
+suite renders them all again and fails if a file says something else.
 """
 
-import argparse
 import hashlib
 import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from bench.analyse.findings import findings_of
-from bench.analyse.rows import Row, lab_of, rows_of
-from bench.base import files
-from bench.base.console import guarded
+from bench.analyse.rows import Row, rows_of
+from bench.base.console import run_program
 from bench.base.errors import ExitCode, LabError
-from bench.base.files import ROOT
+from bench.base.files import ROOT, write_atomically
 from bench.base.options import Parser
 from bench.claims import claim_table, ledger
 from bench.claims.evidence import ReferenceMaterial
-from bench.claims.judging import JudgedClaim
 from bench.claims.schema import load_claim
-from bench.cli.checklist import BENCH, CHECKLIST, test_file
+from bench.cli.checklist import BENCH, CHECKLIST, path_of_tests
 from bench.cli.faults import FAULTS
 from bench.cli.places import PLACES
+from bench.learn import build_notebooks
 from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
-from bench.model import experiment, run_store
+from bench.model import run_store
+from bench.model.experiment import Experiment, experiment_names, load_experiment
 from bench.model.run_record import Run
 from bench.model.servers import SERVERS
-from bench.model.stacks import LABS
+from bench.model.stacks import LABS, split_name
 from bench.model.workloads import BOUNDS, WORKLOADS
-from bench.show import run_page
+from bench.show import run_page, trace_svg
+from bench.show.figures import connections, database, throughput
 from bench.show.tables.formatting import AT_LEAST, HOLLOW, milliseconds, number, percent, span, whole
 from bench.trace import reference_traces
 
-FILES = ("README.md", "bench/README.md", "results/reference/README.md")
-SHOWN = {"experiment": "io_wait", "request": "wait?ms=100", "users": 200}
+FILES = [
+    ROOT / name
+    for name in (
+        *("README.md", "bench/README.md", "results/reference/README.md"),
+        *("notebooks/README.md", "notebooks/TEACHING.md"),
+    )
+]
+SHOWN_EXPERIMENT, SHOWN_REQUEST, SHOWN_USERS = "io_wait", "wait?ms=100", 200
 SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "A2", "F3", "N8", "N9")
+CLAIM_COLUMNS = ("id", "claim", "finding", "what was measured here")
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
 
 def reference(name: str) -> Run:
-    """The committed run of an experiment."""
+    """Read the committed run of an experiment."""
     return run_store.load_run(run_store.REFERENCE / name)
-
-
-def shown_rows() -> list[Row]:
-    """The rows of the README's table: one request and number of users, all stacks."""
-    rows = rows_of(reference(str(SHOWN["experiment"])))
-    return [row for row in rows if row.request == SHOWN["request"] and row.users == SHOWN["users"]]
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -59,122 +61,116 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def first_table() -> str:
-    """Each stack's throughput, share of the limit, median latency, threads and CPU, at one number of users."""
-    headings = ["stack", "what it is", "requests/s", "of the limit", "p50", "threads", "CPU per request"]
-    return table(headings, [_first_line(row) for row in shown_rows()])
-
-
-def _first_line(row: Row) -> list[str]:
-    hollow = f"{HOLLOW} " if row.is_hollow else ""
-    cpu_us = row.median("cpu_us_per_request")
+def shown_rows() -> list[Row]:
+    """The rows of `first_table`: one request and number of users, all stacks."""
     return [
-        f"`{row.stack}`",
-        LABS[lab_of(row.stack)].lesson,
-        f"{hollow}{number(row.median('throughput_per_s'))} ({span(row.throughput_interval)})",
-        percent(row.median("fraction_of_limit")),
-        f"{milliseconds(row, 'p50')} ms",
-        whole(row.median("server.threads_max")),
-        f"{whole(cpu_us)} µs",
+        row for row in rows_of(reference(SHOWN_EXPERIMENT)) if (row.request, row.users) == (SHOWN_REQUEST, SHOWN_USERS)
     ]
 
 
+def first_table() -> str:
+    """Throughput, share of the limit, median latency, threads and CPU of each stack, at one number of users."""
+    rows = [
+        [
+            f"`{row.stack}`",
+            LABS[split_name(row.stack).lab].lesson,
+            f"{f'{HOLLOW} ' if row.is_hollow else ''}{number(row.median('throughput_per_s'))} "
+            f"({span(row.throughput_interval)})",
+            percent(row.median("fraction_of_limit")),
+            f"{milliseconds(row, 'p50')} ms",
+            whole(row.median("server.threads_max")),
+            f"{whole(row.median('cpu_us_per_request'))} µs",
+        ]
+        for row in shown_rows()
+    ]
+    return table(["stack", "what it is", "requests/s", "of the limit", "p50", "threads", "CPU per request"], rows)
+
+
 def caption() -> str:
-    """What the table above it was made from."""
-    run = reference(str(SHOWN["experiment"]))
-    machine = run.environment
+    """How `first_table` was measured, and what its signs mean."""
+    run = reference(SHOWN_EXPERIMENT)
+    packages, servers = run.environment["packages"], [SERVERS[split_name(row.stack).server] for row in shown_rows()]
+    versions = [f"{name} {packages[name]}" for name in dict.fromkeys(it.packages[0] for it in servers)]
     return (
-        f"{SHOWN['users']} users at once, each view waits 100 ms (`{SHOWN['request']}`), server on one core, "
+        f"{SHOWN_USERS} users at once, each view waits 100 ms (`{SHOWN_REQUEST}`), server on one core, "
         f"load on another; medians over {run.plan.repeats} server restarts with 95 % intervals. "
-        f"Django {machine['packages']['django']}, {machine['python']}, gunicorn "
-        f"{machine['packages']['gunicorn']}, uvicorn {machine['packages']['uvicorn']}; {run.started_at[:10]}. "
-        f"{HOLLOW}: some restart carries a reservation, spelt out in the "
-        f"[run](results/reference/{run.experiment}/README.md). "
-        f"{AT_LEAST}: users wait longer than the measurement took, so that nobody's whole wait was seen."
+        f"Django {packages['django']}, {run.environment['python']}, {', '.join(versions)}; {run.started_at[:10]}. "
+        f"{HOLLOW}: at least one restart has a reservation, which the "
+        f"[page of the run](results/reference/{run.experiment}/README.md) explains. "
+        f"{AT_LEAST}: a lower bound, because users waited longer than the measurement lasted."
     )
 
 
 def findings() -> str:
-    """What the reference runs say to the claims of their experiments."""
-    rows = []
-    for name in experiment.experiment_names():
-        for finding in findings_of(reference(name)):
-            rows.append([f"`{name}`", finding.claim.says, f"**{finding.value}**", finding.text])
+    """The finding of each claim of each experiment, from the reference runs."""
+    rows = [
+        [f"`{name}`", finding.claim.says, f"**{finding.value}**", finding.text]
+        for name in experiment_names(drafts=False)
+        for finding in findings_of(reference(name))
+    ]
     return table(["experiment", "claim", "finding", "ratio (95 % interval)"], rows)
 
 
 def runs() -> str:
-    """The committed runs and what they were made with."""
-    rows = []
-    for name in experiment.experiment_names():
-        run = reference(name)
-        measured = sum(trial.is_measured for trial in run.trials)
-        rows.append(
-            [
-                f"[`{name}`]({name}/README.md)",
-                run.started_at[:10],
-                f"{run.took_s / 60:.0f} min",
-                f"{measured} of {run.plan.trials}",
-                str(run.plan.repeats),
-                f"{run.plan.warmup_s:g} + {run.plan.duration_s:g} s",
-                str(run.plan.seed),
-                str(run.environment["python"]),
-                str(run.environment["packages"]["django"]),
-            ]
-        )
+    """The committed runs and how they were made."""
+    rows = [
+        [
+            f"[`{run.experiment}`]({run.experiment}/README.md)",
+            run.started_at[:10],
+            f"{run.took_s / 60:.0f} min",
+            f"{sum(trial.is_measured for trial in run.trials)} of {run.plan.trials}",
+            str(run.plan.repeats),
+            f"{run.plan.warmup_s:g} + {run.plan.duration_s:g} s",
+            str(run.plan.seed),
+            str(run.environment["python"]),
+            str(run.environment["packages"]["django"]),
+        ]
+        for run in map(reference, experiment_names(drafts=False))
+    ]
     headings = ["run", "made", "took", "trials measured", "restarts", "warm-up + window", "seed", "python", "django"]
     return table(headings, rows)
 
 
 def machine() -> str:
-    """The machine of the reference runs and what the load generator can do there, in two sentences."""
-    seen = reference(str(SHOWN["experiment"])).environment
-    memory_gb = seen["memory_bytes"] / 2**30
-    apart = "shared a core" if seen["cores_shared"] else "had a core each"
+    """The machine of the reference runs, and what the load generator can do there."""
+    seen, found = reference(SHOWN_EXPERIMENT).environment, load_calibration()
     return (
-        f"Machine: {seen['cores']} cores ({seen['cpu']}), {memory_gb:.0f} GiB, {seen['system']}; "
-        f"server and load {apart}. {_calibrated()}"
-    )
-
-
-def _calibrated() -> str:
-    found = load_calibration()
-    return (
+        f"Machine: {seen['cores']} cores ({seen['cpu']}), {seen['memory_bytes'] / 2**30:.0f} GiB, {seen['system']}; "
+        f"server and load {'shared a core' if seen['cores_shared'] else 'had a core each'}. "
         f"Against the bare ASGI callable Locust sustained {found.peak_per_s:,.0f} requests/s with recording on; with "
         f"{WAIT_USERS} users on `{WAIT}` its rate was {found.throughput_ratio:.3f} times wrk's and its median "
-        f"{found.p50_ratio:.3f} times. Asked for {found.open_rate_per_s:,.0f} requests/s the open loop let 99 of 100 "
-        f"requests leave within {found.open_lateness_p99_us / 1000:.1f} ms of their time (median of "
+        f"{found.p50_ratio:.3f} times. At a scheduled rate of {found.open_rate_per_s:,.0f} requests/s the open loop "
+        f"sent 99 of 100 requests within {found.open_lateness_p99_us / 1000:.1f} ms of their time (median of "
         f"{found.repeats} restarts)."
     )
 
 
 def checklist() -> str:
-    """What makes a number honest, and the place of each: gates in bench, tests beside them."""
-    rows = []
-    for item in CHECKLIST:
-        tests = ", ".join(map(_test_link, item.tests))
-        rows.append(
-            [str(item.number), item.name, item.asks, ", ".join(f"`{gate}`" for gate in item.gates) or "a test", tests]
-        )
-    return table(["", "name", "what is asked", "gate", "proved by"], rows)
+    """What makes a number honest, with the code and the tests of each item."""
+    rows = [
+        [
+            *(str(item.number), item.name, item.requires),
+            ", ".join(f"`{gate}`" for gate in item.gates) or "a test",
+            ", ".join(map(_test_link, item.tests)),
+        ]
+        for item in CHECKLIST
+    ]
+    return table(["", "name", "requirement", "code", "tests"], rows)
 
 
 def _test_link(test: str) -> str:
     file, _, name = test.partition("::")
-    path = test_file(file)
+    path = path_of_tests(file)
     return f"[{name}]({path.relative_to(BENCH) if path else file})"
 
 
 def rooms() -> str:
-    """The rooms of bench, lowest first, each with the sentence of its own README."""
-    rows = [[f"[{name}]({name})", (BENCH / name / "README.md").read_text().partition("\n")[0]] for name in room_names()]
-    return table(["room", "what it is for"], [[link, said.partition(": ")[2]] for link, said in rows])
-
-
-def room_names() -> list[str]:
-    """The layers of the import contract in pyproject.toml, lowest first."""
+    """The rooms of bench, lowest first, each with the first line of its own README."""
     layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
-    return [name for layer in reversed(layers) for name in layer.split(" | ")]
+    names = [name for layer in reversed(layers) for name in layer.split(" | ")]
+    titles = [(BENCH / name / "README.md").read_text().partition("\n")[0] for name in names]
+    rows = [[f"[{name}]({name})", title.partition(": ")[2]] for name, title in zip(names, titles, strict=True)]
+    return table(["room", "what it is for"], rows)
 
 
 def places() -> str:
@@ -184,28 +180,23 @@ def places() -> str:
 
 
 def faults() -> str:
-    """What goes wrong, what the user reads, and the test that makes it go wrong."""
+    """What can go wrong, what the user reads then, and the test that makes it go wrong."""
     rows = [[fault.happens, fault.reads, _test_link(fault.test)] for fault in FAULTS]
-    return table(["what happens", "what you read", "proved by"], rows)
+    return table(["what happens", "what you read", "test"], rows)
 
 
 def labs() -> str:
-    """The map of labs."""
+    """The labs."""
     rows = [
-        [f"[`{lab.name}`]({_folder(lab.folder)})", lab.views, lab.interface.upper(), lab.lesson]
-        for lab in LABS.values()
+        [f"[`{lab.name}`](labs/{lab.folder})", lab.views, lab.interface.upper(), lab.lesson] for lab in LABS.values()
     ]
     return table(["lab", "views", "interface", "lesson"], rows)
 
 
-def _folder(name: str) -> str:
-    return f"labs/{name}"
-
-
 def servers() -> str:
-    """The servers of the notation."""
+    """The servers, as they stand in a stack's name."""
     rows = [
-        [f"`{server.name}{':T' if server.takes_threads else ''}`", server.interface.upper(), server.note]
+        [f"`{server.name}{':T' if server.takes_threads else ''}`", ", ".join(server.interfaces).upper(), server.note]
         for server in SERVERS.values()
     ]
     return table(["server", "interface", "what it is"], rows)
@@ -213,45 +204,65 @@ def servers() -> str:
 
 def workloads() -> str:
     """The workloads with the bounds of their parameters."""
-    rows = []
-    for workload in WORKLOADS.values():
-        bounds = [
-            f"`{name}` {BOUNDS[name][0]:,} to {BOUNDS[name][1]:,} ({default})"
-            for name, default in workload.defaults.items()
+    rows = [
+        [
+            f"`/{workload.name}`",
+            workload.does,
+            ", ".join(
+                f"`{name}` {BOUNDS[name][0]:,} to {BOUNDS[name][1]:,} ({default})"
+                for name, default in workload.defaults.items()
+            )
+            or "none",
         ]
-        rows.append([f"`/{workload.name}`", workload.does, ", ".join(bounds) or "none"])
+        for workload in WORKLOADS.values()
+    ]
     return table(["URL", "a request", "parameters (default)"], rows)
 
 
 def experiments() -> str:
-    """The experiments, what they ask, and how many of their claims the reference run supports."""
-    rows = []
-    for name in experiment.experiment_names():
-        findings = findings_of(reference(name))
-        supported = sum(finding.value == "supported" for finding in findings)
-        link = f"[`{name}`](results/reference/{name}/README.md)"
-        rows.append([link, experiment.load_experiment(name).question, f"{supported} of {len(findings)}"])
+    """The experiments, their questions, and how many of their claims the reference run supports."""
+    rows = [_experiment_line(name, load_experiment(name)) for name in experiment_names()]
     return table(["experiment", "question", "claims supported"], rows)
 
 
+def _experiment_line(name: str, found: Experiment) -> list[str]:
+    if not found.reference:
+        return [f"`{name}`", found.question, "draft"]
+    findings = findings_of(reference(name))
+    supported = sum(finding.value == "supported" for finding in findings)
+    return [f"[`{name}`](results/reference/{name}/README.md)", found.question, f"{supported} of {len(findings)}"]
+
+
+def lessons() -> str:
+    """The lessons, each with its title."""
+    titles = {path: path.read_text().partition("\n# # ")[2].partition("\n")[0] for path in build_notebooks.sources()}
+    return "\n".join(f"- {_lesson_link(path)}: {title}" for path, title in titles.items())
+
+
+def lessons_not_planned() -> str:
+    """The lessons that the plan of half a day leaves out, in a sentence."""
+    plan = (build_notebooks.FOLDER / "TEACHING.md").read_text().partition("\n## Half a day\n")[2].partition("<!--")[0]
+    left_out = [link for link in map(_lesson_link, build_notebooks.sources()) if link not in plan]
+    return f"Not in this plan yet: {', '.join(left_out)}." if left_out else "Every lesson is in this plan."
+
+
+def _lesson_link(source: Path) -> str:
+    return f"[{source.stem}]({source.stem}.ipynb)"
+
+
 def claims() -> str:
-    """What people say and what happens here, by what is kept."""
-    return table(
-        ["id", "claim", "finding", "what happens here"], claim_table.to_rows(ledger.judge_all(ReferenceMaterial()))
-    )
+    """Common claims and what was measured here, from the stored findings."""
+    return table(CLAIM_COLUMNS, claim_table.to_rows(ledger.judge_all(ReferenceMaterial())))
 
 
 def claims_shown() -> str:
-    """Some claims that people begin with."""
-    return table(["id", "claim", "finding", "what happens here"], claim_table.to_rows(_judged(SHOWN_CLAIMS)))
-
-
-def _judged(names: Sequence[str]) -> list[JudgedClaim]:
-    return ledger.judge_all(ReferenceMaterial(), [load_claim(name) for name in names])
+    """The claims to begin with."""
+    found = ledger.judge_all(ReferenceMaterial(), list(map(load_claim, SHOWN_CLAIMS)))
+    return table(CLAIM_COLUMNS, claim_table.to_rows(found))
 
 
 def claims_counted() -> str:
-    """How many claims came to what, in a sentence."""
+    """How many claims have which finding, in a sentence."""
     found = ledger.judge_all(ReferenceMaterial())
     return f"Of {len(found)} claims that people make about Django, WSGI and ASGI: {ledger.counts_text(found)}."
 
@@ -261,90 +272,63 @@ PARTS: dict[str, Callable[[], str]] = {
     for part in (
         *(first_table, caption, findings, claims_counted, claims_shown, claims),
         *(runs, machine, rooms, places, checklist, faults, labs, servers, workloads, experiments),
+        *(lessons, lessons_not_planned),
     )
 }
 
 
 def rendered(text: str) -> str:
-    """The text with all its generated parts made anew."""
+    """The text with all its generated parts rendered again. LabError for the name of a part that does not exist."""
 
     def fill(match: re.Match[str]) -> str:
         part = PARTS.get(match["name"])
         if part is None:
-            raise LabError(f"A README asks for the generated part {match['name']!r}, which bench/cli/readme.py lacks.")
+            raise LabError(f"A README names the generated part {match['name']!r}, which bench/cli/readme.py lacks.")
         return f"{match[1]}{part()}\n{match[4]}"
 
     return PART.sub(fill, text)
 
 
 class Picture(NamedTuple):
-    """An SVG in `results/reference`: of what it is drawn, as a digest, and how."""
+    """An SVG in `results/reference`: a digest of its data, and the function that draws it."""
 
     source: Callable[[], str]
-    drawn: Callable[[], str]
+    draw: Callable[[], str]
 
 
-def _throughput() -> str:
-    from bench.show.figures.throughput import throughput_vs_users
-
-    return throughput_vs_users(reference(str(SHOWN["experiment"])), str(SHOWN["request"])).svg()
-
-
-def _poster() -> str:
-    from bench.show.trace_svg import picture
-
-    return picture(reference_traces.load_trace("poster")).svg()
-
-
-def _held() -> str:
-    from bench.show.figures.connections import held
-
-    run = reference("held")
-    return held(run, run.plan.requests[0]).svg()
-
-
-def _waves() -> str:
-    from bench.show.figures.database import waves
-
-    run = reference("connections")
-    return waves(run, run.plan.requests[0], 100).svg()
+def _of_run(name: str, draw: Callable[[Run], str]) -> Picture:
+    return Picture(lambda: reference(name).sha256, lambda: draw(reference(name)))
 
 
 PICTURES = {
-    "throughput.svg": Picture(lambda: reference(str(SHOWN["experiment"])).sha256, _throughput),
-    "held.svg": Picture(lambda: reference("held").sha256, _held),
-    "waves.svg": Picture(lambda: reference("connections").sha256, _waves),
-    "hops.svg": Picture(lambda: hashlib.sha256(reference_traces.FILE.read_bytes()).hexdigest(), _poster),
+    "throughput.svg": _of_run(SHOWN_EXPERIMENT, lambda run: throughput.throughput_vs_users(run, SHOWN_REQUEST).svg()),
+    "held.svg": _of_run("held", lambda run: connections.held(run, run.plan.requests[0]).svg()),
+    "waves.svg": _of_run("connections", lambda run: database.waves(run, run.plan.requests[0], 100).svg()),
+    "hops.svg": Picture(
+        lambda: hashlib.sha256(reference_traces.FILE.read_bytes()).hexdigest(),
+        lambda: trace_svg.picture(reference_traces.load_trace("poster")).svg(),
+    ),
 }
 
 
-def _signed(picture: Picture) -> str:
-    return f"{_mark(picture.source())}\n{picture.drawn()}"
-
-
 def _mark(source: str) -> str:
-    return f"<!-- drawn from {source} -->"
+    """The first line of a picture, by which we know what it was drawn from without drawing it again."""
+    return f"<!-- drawn from {source} -->\n"
 
 
 def is_fresh(name: str) -> bool:
-    """True where the picture was drawn from what is there now."""
+    """True if the picture was drawn from the present data."""
     path = run_store.REFERENCE / name
-    return path.exists() and _mark(PICTURES[name].source()) in path.read_text()[:200]
+    return path.exists() and path.read_text().startswith(_mark(PICTURES[name].source()))
 
 
 def is_page_fresh(name: str) -> bool:
-    """True where the page of a run and its figures are those of the run that is there now."""
+    """True if the page of a run and its figures belong to the present run."""
     run, folder = reference(name), run_store.REFERENCE / name
-    figures = run_page.figures_of(run)
-    files = {f"{one.slug}.svg" for one in figures}
-    drawn = {path.name: _mark(run.sha256) in path.read_text()[:200] for path in folder.glob("*.svg")}
-    page = folder / "README.md"
-    return (
-        files == drawn.keys()
-        and all(drawn.values())
-        and page.exists()
-        and page.read_text() == run_page.to_readme(run, figures)
-    )
+    figures, page = run_page.figures_of(run), folder / "README.md"
+    fresh = {path.stem: path.read_text().startswith(_mark(run.sha256)) for path in folder.glob("*.svg")}
+    is_same = page.exists() and page.read_text() == run_page.to_readme(run, figures)
+    return is_same and fresh == {one.slug: True for one in figures}
 
 
 def write_page(name: str) -> None:
@@ -354,43 +338,41 @@ def write_page(name: str) -> None:
     for path in folder.glob("*.svg"):
         path.unlink()
     for one in figures:
-        svg = f"{_mark(run.sha256)}\n{one.figure.svg(prefix=one.slug + '-')}"
-        files.write_atomically(folder / f"{one.slug}.svg", svg.encode())
-    files.write_atomically(folder / "README.md", run_page.to_readme(run, figures).encode())
+        svg = _mark(run.sha256) + one.figure.svg(prefix=one.slug + "-")
+        write_atomically(folder / f"{one.slug}.svg", svg.encode())
+    write_atomically(folder / "README.md", run_page.to_readme(run, figures).encode())
 
 
 def stale() -> list[str]:
     """The files that do not say what the results say."""
-    files = [name for name in FILES if rendered((ROOT / name).read_text()) != (ROOT / name).read_text()]
-    pictures = [f"results/reference/{name}" for name in PICTURES if not is_fresh(name)]
+    texts = {str(path.relative_to(ROOT)): path.read_text() for path in FILES}
     return [
-        *files,
-        *pictures,
-        *(f"results/reference/{name}" for name in experiment.experiment_names() if not is_page_fresh(name)),
+        *(name for name, text in texts.items() if rendered(text) != text),
+        *(f"results/reference/{name}" for name in PICTURES if not is_fresh(name)),
+        *(f"results/reference/{name}" for name in experiment_names(drafts=False) if not is_page_fresh(name)),
     ]
 
 
 def render_all() -> None:
-    """Write the pictures, the pages of the runs, and all generated parts."""
-    for name in experiment.experiment_names():
+    """Write the pages of the runs, the pictures, and all generated parts."""
+    for name in experiment_names(drafts=False):
         write_page(name)
     for name, picture in PICTURES.items():
-        files.write_atomically(run_store.REFERENCE / name, _signed(picture).encode())
-    for path in (ROOT / name for name in FILES):
-        files.write_atomically(path, rendered(path.read_text()).encode())
+        write_atomically(run_store.REFERENCE / name, (_mark(picture.source()) + picture.draw()).encode())
+    for path in FILES:
+        write_atomically(path, rendered(path.read_text()).encode())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Render everything, or with `--check` only look. Raises LabError if something is stale."""
-    parser: argparse.ArgumentParser = Parser(prog="scripts/readme", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where something is stale")
+    """Render everything, or with `--check` only compare. LabError if something is stale."""
+    parser = Parser(prog="scripts/readme", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is stale")
     if not parser.parse_args(argv).check:
         render_all()
-    old = stale()
-    if old:
+    if old := stale():
         raise LabError(f"Stale: {', '.join(old)}; run ./scripts/readme.")
     return ExitCode.FINE
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bench.base.console import announce, console, print_json, shown
+from bench.base.console import announce, console, print_json, relative_to_here
 from bench.base.errors import ExitCode, LabError, UsageError
 from bench.base.files import require_replaceable
 from bench.model.stacks import Stack, parse_stack
@@ -33,7 +33,7 @@ def trace(arguments: argparse.Namespace) -> int:
 
         show(seen, console())
     for path in _drawn(seen, arguments):
-        console(stderr=True).print(f"written: {shown(path)}", soft_wrap=True, highlight=False, markup=False)
+        console(stderr=True).print(f"written: {relative_to_here(path)}", soft_wrap=True, highlight=False, markup=False)
     if not seen.ended and arguments.leave_after is None:
         raise NeverEnded(
             f"{seen.method} {seen.path} did not end within {arguments.time_limit:g} s: the trace shows how far it "

@@ -1,40 +1,49 @@
-"""`lab verify`: what a run says to its claims, and one exit code for all of them.
+"""`lab verify`: judges the claims of a run, with one exit code for all of them.
 
-0: all supported. 1: one is refuted. 4: none is refuted, and some cannot be told.
+0: all are supported. 1: one is refuted. 4: none is refuted, and some cannot be decided.
 """
 
-from __future__ import annotations
-
+import argparse
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.analyse.findings import ClaimFinding, findings_of
 from bench.analyse.rows import between_windows_s
+from bench.base.console import console, print_json
 from bench.base.errors import ExitCode, UsageError
 from bench.model.run_record import Run
+from bench.model.run_store import find_run, load_run
 from bench.show.tables.json_rows import to_json_findings
 from bench.show.tables.terminal import print_findings
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 MEANING = {
     ExitCode.FINE: "all claims are supported",
     ExitCode.FAILED: "a claim is refuted",
-    ExitCode.INVALID: "no claim is refuted, but not all can be told",
+    ExitCode.INVALID: "no claim is refuted, but not all can be decided",
 }
 
 
-def judged(run: Run) -> list[ClaimFinding]:
-    """The findings of a run. UsageError where it claims nothing."""
+def verify(arguments: argparse.Namespace) -> int:
+    """Judge the claims of a saved run; return FAILED if one is refuted, INVALID if one cannot be decided."""
+    run = load_run(find_run(arguments.run))
+    findings = require_findings(run)
+    if arguments.json:
+        print_json(to_json(run, findings))
+    else:
+        _show(run, findings)
+    return code_of(findings)
+
+
+def require_findings(run: Run) -> list[ClaimFinding]:
+    """The findings of a run. UsageError if it has no claims."""
     if not run.plan.claims:
         raise UsageError(f"This run of {run.experiment} claims nothing: verify one with `lab run first_look`.")
     return findings_of(run)
 
 
 def code_of(findings: Sequence[ClaimFinding]) -> ExitCode:
-    """The worst of them: a refuted claim tells more than one that cannot be told."""
+    """The worst of them: a refuted claim counts more than an undecided one."""
     values = {finding.value for finding in findings}
     if "refuted" in values:
         return ExitCode.FAILED
@@ -42,18 +51,11 @@ def code_of(findings: Sequence[ClaimFinding]) -> ExitCode:
 
 
 def incomplete(run: Run) -> str:
-    """A sentence about a run that has not all of its trials; empty for one that has."""
+    """A sentence about a run that lacks trials; empty for a complete one."""
     if run.status == "complete":
         return ""
     word = "was interrupted" if run.status == "aborted" else "is not finished"
     return f"This run {word}: {len(run.trials)} of {run.plan.trials} trials are here to judge by."
-
-
-def conclusion(findings: Sequence[ClaimFinding]) -> str:
-    """The counts and what the exit code means."""
-    counts, code = Counter(finding.value for finding in findings), code_of(findings)
-    told = [f"{counts['supported']} supported", f"{counts['refuted']} refuted", f"{counts['cannot tell']} cannot tell"]
-    return f"{', '.join(told)}: {MEANING[code]} (exit code {int(code)})."
 
 
 def to_json(run: Run, findings: Sequence[ClaimFinding]) -> dict[str, Any]:
@@ -69,9 +71,12 @@ def to_json(run: Run, findings: Sequence[ClaimFinding]) -> dict[str, Any]:
     }
 
 
-def show(run: Run, findings: Sequence[ClaimFinding], console: Console) -> None:
-    """One claim a line, and what it comes to."""
+def _show(run: Run, findings: Sequence[ClaimFinding]) -> None:
+    """One line for each claim, then their counts and what the exit code means."""
+    out, counts, code = console(), Counter(finding.value for finding in findings), code_of(findings)
     if incomplete(run):
-        console.print(incomplete(run), style="yellow", highlight=False, markup=False)
-    print_findings(findings, console)
-    console.print(f"\n{run.experiment}, {run.profile}: {conclusion(findings)}", highlight=False, markup=False)
+        out.print(incomplete(run), style="yellow", highlight=False, markup=False)
+    print_findings(findings, out)
+    text = ", ".join(f"{counts[value]} {value}" for value in ("supported", "refuted", "cannot tell"))
+    conclusion = f"{text}: {MEANING[code]} (exit code {int(code)})."
+    out.print(f"\n{run.experiment}, {run.profile}: {conclusion}", highlight=False, markup=False)

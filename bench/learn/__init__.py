@@ -1,1 +1,1 @@
-"""What learners use: the lessons' helpers, the notebooks' build, exercises and their checks, the decision."""
+"""What learners use: helpers of the lessons, the build of the notebooks, exercises and their checks, shows."""

@@ -1,4 +1,4 @@
-"""`scripts/notebooks`: makes each notebook from its percent-format `.py`, executed, the same bytes every time.
+"""`scripts/notebooks`: builds and executes each notebook from its percent-format `.py`, the same bytes every time.
 
 Cell ids count from the top, and times, execution metadata and the exact Python version are left out, so that a
 change in a notebook is a change in its source or in what it found.
@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from rich.progress import track
 
 from bench.base import files
-from bench.base.console import console, guarded
+from bench.base.console import console, run_program
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT
 from bench.base.options import Parser
@@ -30,18 +30,18 @@ def sources() -> list[Path]:
     return sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 
 
-def executed(source: Path) -> Any:
-    """The notebook of a source, run from top to bottom. LabError names the lesson and the failing cell's error."""
+def execute_source(source: Path) -> Any:
+    """Execute a source from top to bottom and return its notebook. LabError names the lesson and the error."""
     notebook = jupytext.read(source)
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
-    # On a busy machine what one cell prints comes in several pieces; kept as one it is the same every time.
+    # On a busy machine the output of one cell comes in several pieces; joined, it is the same every time.
     client = NotebookClient(
         notebook,
         timeout=CELL_WITHIN_S,
         resources={"metadata": {"path": str(FOLDER)}},
         record_timing=False,
         coalesce_streams=True,
-        extra_arguments=["--log-level=ERROR"],  # on loopback a kernel warns each time that nobody encrypts
+        extra_arguments=["--log-level=ERROR"],  # a kernel warns that its connection on loopback is not encrypted
     )
     try:
         client.execute()
@@ -55,7 +55,7 @@ def executed(source: Path) -> Any:
 
 
 def text_of(notebook: Any) -> list[tuple[str, list[str]]]:
-    """Sources and text outputs, which must be equal everywhere; pictures are left out."""
+    """Sources and text outputs, which must be the same everywhere; pictures are left out."""
     return [(cell.source, [_output_text(output) for output in cell.get("outputs", [])]) for cell in notebook.cells]
 
 
@@ -66,33 +66,32 @@ def _output_text(output: Any) -> str:
     return str(data.get("text/markdown") or data.get("text/plain", ""))
 
 
-def is_fresh(source: Path, execute: Callable[[Path], Any] = executed) -> bool:
-    """True where the committed notebook says what its source says when it is executed now."""
+def is_fresh(source: Path, execute: Callable[[Path], Any] = execute_source) -> bool:
+    """True if executing the source now gives what the committed notebook says."""
     made = source.with_suffix(".ipynb")
     return made.exists() and text_of(nbformat.read(made, as_version=4)) == text_of(execute(source))
 
 
-def make(source: Path) -> None:
+def build(source: Path) -> None:
     """Execute a source and write the notebook beside it."""
-    text = nbformat.writes(executed(source), version=4)
+    text = nbformat.writes(execute_source(source), version=4)
     files.write_atomically(source.with_suffix(".ipynb"), (text + "\n").encode())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Make every notebook, or with `--check` only see whether each is fresh. Raises LabError if one is stale."""
+    """Build every notebook, or with `--check` only compare each. LabError if one is stale."""
     parser = Parser(prog="scripts/notebooks", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a notebook is stale")
-    checking = parser.parse_args(argv).check
-    lessons = track(sources(), "notebooks", console=console(stderr=True))
-    if not checking:
-        for source in lessons:
-            make(source)
-        return ExitCode.FINE
-    stale = [source.stem for source in lessons if not is_fresh(source)]
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a notebook is stale")
+    checking, stale = parser.parse_args(argv).check, []
+    for source in track(sources(), "notebooks", console=console(stderr=True)):
+        if not checking:
+            build(source)
+        elif not is_fresh(source):
+            stale.append(source.stem)
     if stale:
         raise LabError(f"Stale: {', '.join(stale)}; run ./scripts/notebooks.")
     return ExitCode.FINE
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

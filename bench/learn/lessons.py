@@ -1,4 +1,4 @@
-"""What the notebooks share: the run they show, the prediction beside the measured number, tables and checks."""
+"""What the notebooks share: the run to show, predictions beside measured numbers, tables, and checks of answers."""
 
 import ast
 import difflib
@@ -22,7 +22,7 @@ NOT_MEASURED = "not measured in this run; `--profile standard` measures all that
 
 
 def run_to_show(experiment: str) -> Run:
-    """The reference run of the experiment, or the reader's own where LAB_RESULTS names a run of it.
+    """Read the reference run of the experiment, or the reader's own if LAB_RESULTS names a run of it.
 
     A path may start at the top of the project, because a notebook runs in a folder of its own.
     """
@@ -38,12 +38,12 @@ def run_to_show(experiment: str) -> Run:
 
 
 def reference(experiment: str) -> Run:
-    """The committed run of the experiment."""
+    """Read the committed run of the experiment."""
     return run_store.load_run(run_store.REFERENCE / experiment)
 
 
-def told(run: Run) -> str:
-    """A sentence on whose run this is and how it was made."""
+def describe_run(run: Run) -> str:
+    """A sentence that says whose run this is and how it was made."""
     whose = "Your run" if os.environ.get(RESULTS_VARIABLE) else "The reference run"
     restarts = f"{run.plan.repeats} restart{'' if run.plan.repeats == 1 else 's'}"
     made = f"{run.started_at[:10]}, profile {run.profile}, {restarts} of the server for each point, in random order"
@@ -52,7 +52,7 @@ def told(run: Run) -> str:
 
 
 class Rows(dict[tuple[str, str, int], Row]):
-    """The rows of a run by stack, request and number of users or connections; what it lacks is a row not measured."""
+    """The rows of a run by stack, request and number of users or connections. A missing one was not measured."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(
@@ -60,33 +60,33 @@ class Rows(dict[tuple[str, str, int], Row]):
         )
 
     def crowd(self, request: str, most: int) -> int:
-        """The largest number of users, up to so many, for which the run has a row of the request."""
+        """The largest number of users, up to `most`, for which the run has a row of the request."""
         return max((count for _, name, count in self if name == request and count <= most), default=most)
 
     def __missing__(self, key: tuple[str, str, int]) -> Row:
         stack, request, users = key
-        asked = parse_request(request)
+        wanted = parse_request(request)
         trial = Trial(
-            stack, asked.workload.name, dict(asked.parameters), [], users, 0,
+            stack, wanted.workload.name, dict(wanted.parameters), [], users, 0,
             reasons=[Reason("not-run", f"{NOT_MEASURED[0].upper()}{NOT_MEASURED[1:]}.")],
-            io_wait_s=asked.io_wait_s(parse_stack(stack)), slots=asked.slots(parse_stack(stack)),
+            io_wait_s=wanted.io_wait_s(parse_stack(stack)), slots=wanted.slots(parse_stack(stack)),
         )  # fmt: skip
         return Row(stack, request, (), Closed(users), (trial,))
 
 
 def both_loops(run: Run) -> tuple[Row, Row]:
-    """The open loop of a run and the closed one, as measured. UsageError where one of them has no numbers."""
+    """The measured rows of a run with an open and with a closed loop. UsageError if one of them has no numbers."""
     found = {row.is_open: row for row in rows_of(run) if row.measured}
     if len(found) < 2:
         raise UsageError(
-            f"This run of {run.experiment} has not both an open and a closed loop with numbers: measure it again with "
+            f"This run of {run.experiment} lacks numbers of an open or of a closed loop: measure it again with "
             f"`lab run {run.experiment}`, or leave {RESULTS_VARIABLE} unset."
         )
     return found[True], found[False]
 
 
 def compare(prediction: float | None, measured: float | None, unit: str) -> str:
-    """A sentence that sets the learner's number beside the measured one, which waits for it."""
+    """A sentence with the learner's number and the measured one, which is shown only after a prediction."""
     if prediction is None:
         return "No prediction yet: put a number into the cell above and run both again."
     found = NOT_MEASURED if measured is None else f"measured: {measured:,.0f} {unit}"
@@ -95,7 +95,7 @@ def compare(prediction: float | None, measured: float | None, unit: str) -> str:
 
 
 def check(answer: float | None, right: float | None, unit: str = "", within: float = 0.1) -> str:
-    """Whether the learner's answer is right within that share, and else in which direction to look for it."""
+    """A sentence: the learner's answer is right within that share, or in which direction the right one lies."""
     if right is None:
         return f"What the check needs was {NOT_MEASURED}."
     if answer is None:
@@ -106,13 +106,13 @@ def check(answer: float | None, right: float | None, unit: str = "", within: flo
 
 
 def findings(run: Run, about: str = "") -> str:
-    """What the run says to its claims, or to those with that text in them, as a list in Markdown."""
+    """The findings of a run, or of its claims that contain that text, as a list in Markdown."""
     found = [finding for finding in findings_of(run) if about in str(finding.claim)]
     return "\n".join(map(finding_point, found)) or f"This run has nothing to say to a claim: {NOT_MEASURED}."
 
 
 def table(headings: str, rows: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown; headings are parted by `|`, and a colon after one sets its column to the right."""
+    """A table in Markdown; `|` separates the headings, and a colon after one aligns its column to the right."""
     names = [name.strip() for name in headings.split("|")]
     rule = "|".join("--:" if name.endswith(":") else ":--" for name in names)
     lines = [markdown_line([str(cell) for cell in row]) for row in rows]
@@ -120,18 +120,18 @@ def table(headings: str, rows: Iterable[Sequence[object]]) -> str:
 
 
 def difference_in(view: str, left: str, right: str) -> str:
-    """What differs in one view between two labs, line by line as in `lab diff`."""
+    """The difference in one view between two labs, line by line as in `lab diff`."""
     return difference(*(source_of(f"labs/{lab}/views.py", view) for lab in (left, right)))
 
 
 def difference(before: str, after: str) -> str:
-    """What differs between two texts, line by line as in `lab diff`."""
+    """The difference between two texts, line by line as in `lab diff`."""
     lines = difflib.ndiff(before.splitlines(), after.splitlines())
     return "\n".join(line.rstrip() for line in lines if not line.startswith("?"))
 
 
 def source_of(path: str, name: str) -> str:
-    """A function or class of a file, as it stands there; `path` starts at the top of the project."""
+    """The source of a function or class of a file; `path` starts at the top of the project."""
     text = (ROOT / path).read_text()
     (found,) = (part for part in ast.parse(text).body if getattr(part, "name", "") == name)
     return ast.get_source_segment(text, found) or ""

@@ -1,9 +1,7 @@
-"""Sliders over a decision where a notebook has a front end to move them in; elsewhere it is shown once, standing still.
+"""Sliders for a decision, if the notebook has a front end that can move them; otherwise the decision is shown once.
 
-Widgets have ids that differ from run to run, so none of them may be in a notebook that is made the same every time.
+Widgets have ids that differ from run to run, so none may be in a notebook that is built to be always the same.
 """
-
-from __future__ import annotations
 
 import os
 from collections.abc import Callable
@@ -12,17 +10,17 @@ from typing import Any
 from bench.analyse.stack_choice import MOST_USERS, Case
 
 FRONT_END, ASKED_FOR = "JPY_SESSION_NAME", "LAB_SLIDERS"
-"""Set by Jupyter's server in the kernel of a notebook that somebody has opened; set by readers of another front end."""
+"""Jupyter's server sets the first in the kernel of an open notebook; readers with another front end set the second."""
 MEGABYTES = (64, 96, 128, 192, 256, 512, 1024, 2048, 4096)
 
 
 def has_front_end() -> bool:
-    """True where somebody can move a slider."""
+    """True if a reader can move a slider."""
     return bool(os.environ.get(FRONT_END) or os.environ.get(ASKED_FOR))
 
 
 def explore(show: Callable[[Case], None], start: Case) -> None:
-    """Show the case, again for every move of a slider; once where there is nobody to move one."""
+    """Show the case, and again whenever a slider moves; only once without a front end."""
     if not has_front_end():
         show(start)
         return
@@ -36,12 +34,12 @@ def explore(show: Callable[[Case], None], start: Case) -> None:
 
 
 def case_of(*, wait_ms: float, own_ms: float, users: float, with_seven: bool, threads: float, megabytes: int) -> Case:
-    """The case that the sliders stand at."""
+    """The case that the sliders show."""
     return Case(wait_ms / 1000, own_ms / 1000, round(users), with_seven, round(threads), 1e6 * megabytes)
 
 
 def _controls(widgets: Any, start: Case) -> dict[str, Any]:
-    """One slider for each number of a case; drawing takes a moment, so they tell where they are let go."""
+    """One slider for each number of a case. Drawing takes a moment, so a slider reports only when it is released."""
     how: dict[str, Any] = {
         "style": {"description_width": "13em"},
         "layout": widgets.Layout(width="33em"),

@@ -1,4 +1,4 @@
-"""How many connections wait in a listening socket's queue to be accepted, asked of the kernel in 0.05 ms.
+"""How many connections wait in a listening socket's accept queue, read from the kernel in 0.05 ms.
 
 By sock_diag(7), for the listening sockets of one port alone: /proc/net/tcp would walk through all sockets, for 5 ms.
 """
@@ -18,7 +18,7 @@ ANSWER_WITHIN_S = 1.0
 
 
 def accept_queue(port: int) -> int:
-    """Connections that the listeners on the port have yet to accept; 0 where the system does not tell."""
+    """Count the connections that the listeners on the port have yet to accept; 0 if the system does not say."""
     if sys.platform != "linux":
         return 0
     try:
@@ -39,7 +39,7 @@ def _request(port: int) -> bytes:
 
 
 def _queues(kernel: socket.socket, port: int) -> Iterator[int]:
-    """The accept queue of each listener: inet_diag_msg.idiag_rqueue, 4 bytes after the socket's id."""
+    """Yield the accept queue of each listener: inet_diag_msg.idiag_rqueue, 4 bytes after the socket's id."""
     while True:
         data, at = kernel.recv(65536), 0
         while at < len(data):

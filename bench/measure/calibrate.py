@@ -15,16 +15,16 @@ from statistics import median
 import msgspec
 from rich.progress import track
 
-from bench.base.console import console, guarded, print_json
+from bench.base.console import console, print_json, run_program
 from bench.base.errors import ExitCode, LabError, MissingDependency
 from bench.base.options import Parser, seconds, whole
 from bench.measure import cpu_placement
-from bench.measure.processes import Process, start, work_folder
+from bench.measure.processes import Process, work_folder
 from bench.measure.readiness import serving_stack
 from bench.measure.trial import run_trial
 from bench.model.load import Closed, Open, WindowLoad
 from bench.model.run_store import REFERENCE
-from bench.model.stacks import Stack, parse_stack
+from bench.model.stacks import parse_stack
 from bench.model.trial_plan import TrialPlan
 from bench.model.trial_record import Trial
 from bench.model.workloads import Request, parse_request
@@ -46,16 +46,16 @@ WARMUP_S = 1.0
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a generator saw in one window."""
+class GeneratorRates:
+    """The rate and the median latency that a generator measured in one window."""
 
     throughput_per_s: float
     p50_us: float
 
 
 @dataclass(frozen=True)
-class Kept:
-    """How the open loop kept its schedule in one window: p99 of how late requests left, and its share of its core."""
+class OpenLoopLateness:
+    """How late requests of the open loop left in one window: the 99th percentile; and the loop's share of its core."""
 
     answered_per_s: float
     lateness_p99_us: float
@@ -68,60 +68,44 @@ class Calibration:
 
     peak_per_s: float
     peak_repeats_per_s: list[float]
-    locust: Seen
-    wrk: Seen
+    locust: GeneratorRates
+    wrk: GeneratorRates
     throughput_ratio: float
     p50_ratio: float
     open_rate_per_s: float
-    open_repeats: list[Kept]
+    open_repeats: list[OpenLoopLateness]
     repeats: int
     duration_s: float
 
     @property
     def open_lateness_p99_us(self) -> float:
         """Return the 99th percentile of how late requests left, in microseconds: the median over repeats."""
-        return median(kept.lateness_p99_us for kept in self.open_repeats)
+        return median(one.lateness_p99_us for one in self.open_repeats)
 
 
 def load_calibration() -> Calibration:
-    """The calibration that is committed with the reference runs."""
+    """Read the calibration that is committed with the reference runs."""
     return msgspec.json.decode((REFERENCE / "calibration.json").read_bytes(), type=Calibration)
 
 
-def locust_sees(stack: Stack, request: Request, users: int, duration_s: float) -> Seen:
-    """One trial with the closed loop; LabError where it is invalid."""
-    trial = measured(stack, request, duration_s, Closed(users))
-    assert trial.throughput_per_s
-    assert trial.latency_us
-    return Seen(trial.throughput_per_s, trial.latency_us.p50)
-
-
-def open_loop_keeps(stack: Stack, request: Request, duration_s: float) -> Kept:
-    """One trial with the open loop; LabError where it is invalid."""
-    trial = measured(stack, request, duration_s, Open(OPEN_RATE_PER_S))
-    assert trial.throughput_per_s
-    assert trial.lateness_us
-    assert trial.load
-    return Kept(trial.throughput_per_s, trial.lateness_us.p99, trial.load.busiest_share)
-
-
-def measured(stack: Stack, request: Request, duration_s: float, load: WindowLoad) -> Trial:
-    """One trial; LabError where it has no numbers."""
-    plan = TrialPlan(
-        *(stack, request, load),
-        repeat=0,
-        middleware=(),
-        warmup_s=WARMUP_S,
-        duration_s=duration_s,
-    )
-    trial = run_trial(plan)
+def measure(request: Request, duration_s: float, load: WindowLoad) -> tuple[Trial, GeneratorRates]:
+    """Run one trial of this load against the null server. Raises LabError if it has no numbers."""
+    trial = run_trial(TrialPlan(parse_stack(NULL_SERVER), request, load, 0, (), WARMUP_S, duration_s))
     if trial.throughput_per_s is None or trial.latency_us is None:
         raise LabError("; ".join(reason.message for reason in trial.reasons))
-    return trial
+    return trial, GeneratorRates(trial.throughput_per_s, trial.latency_us.p50)
 
 
-def wrk_sees(url: str, on_cpus: Sequence[int], duration_s: float) -> Seen:
-    """One window with wrk, 100 users on a wait of 100 ms; MissingDependency where wrk is absent."""
+def measure_open_loop(request: Request, duration_s: float) -> OpenLoopLateness:
+    """Run one trial with the open loop at OPEN_RATE_PER_S. Raises LabError if it has no numbers."""
+    trial, rates = measure(request, duration_s, Open(OPEN_RATE_PER_S))
+    assert trial.lateness_us
+    assert trial.load
+    return OpenLoopLateness(rates.throughput_per_s, trial.lateness_us.p99, trial.load.busiest_share)
+
+
+def measure_with_wrk(url: str, on_cpus: Sequence[int], duration_s: float) -> GeneratorRates:
+    """Run wrk for one window, with 100 users on a wait of 100 ms. Raises MissingDependency if wrk is absent."""
     wrk = shutil.which("wrk")
     if wrk is None:
         raise MissingDependency("wrk is absent: run ./scripts/system-packages")
@@ -129,7 +113,7 @@ def wrk_sees(url: str, on_cpus: Sequence[int], duration_s: float) -> Seen:
         script, log = folder / "spread.lua", folder / "wrk.log"
         script.write_text(WRK_SPREAD)
         command = [wrk, "-t1", f"-c{WAIT_USERS}", f"-d{duration_s:g}s", "--latency", "-s", str(script), url]
-        process = Process(command, start(command, environment={}, cpus=on_cpus, log=log), log, list(on_cpus))
+        process = Process.start(command, cpus=on_cpus, log=log)
         try:
             process.popen.wait(timeout=duration_s + 30)
         finally:
@@ -137,38 +121,32 @@ def wrk_sees(url: str, on_cpus: Sequence[int], duration_s: float) -> Seen:
         return read_wrk(log.read_text())
 
 
-def wrk_trial(stack: Stack, duration_s: float) -> Seen:
-    """wrk against a server of its own, on the cores that a trial would use."""
-    where = cpu_placement.plan(stack.budget.processes)
-    with serving_stack(stack, cpus=where.server) as server:
-        return wrk_sees(server.url, where.load, duration_s + WARMUP_S)
-
-
-def read_wrk(output: str) -> Seen:
-    """Rate and median out of what `wrk --latency` prints; LabError where they are not there."""
+def read_wrk(output: str) -> GeneratorRates:
+    """Read rate and median out of what `wrk --latency` prints. Raises LabError if they are not there."""
     rate = re.search(r"Requests/sec:\s+([0-9.]+)", output)
     middle = re.search(r"50%\s+([0-9.]+)(us|ms|s)\b", output)
     if not rate or not middle or "Non-2xx" in output:
         raise LabError(f"wrk did not measure: {output[-300:]}")
-    return Seen(float(rate[1]), float(middle[1]) * WRK_UNITS_US[middle[2]])
+    return GeneratorRates(float(rate[1]), float(middle[1]) * WRK_UNITS_US[middle[2]])
 
 
-def middle_of(seen: Sequence[Seen]) -> Seen:
-    """Medians over repeats."""
-    return Seen(median(one.throughput_per_s for one in seen), median(one.p50_us for one in seen))
+def median_rates(repeats: Sequence[GeneratorRates]) -> GeneratorRates:
+    """Return the median rate and the median of the median latencies over repeats."""
+    return GeneratorRates(median(one.throughput_per_s for one in repeats), median(one.p50_us for one in repeats))
 
 
 def calibrate(repeats: int, duration_s: float) -> Calibration:
-    """Interleave the four measurements `repeats` times."""
-    stack = parse_stack(NULL_SERVER)
-    hello, wait = parse_request("hello"), parse_request(WAIT)
-    peaks, locust, wrk, kept = [], [], [], []
+    """Measure Locust's peak, Locust and wrk on a wait, and the open loop: `repeats` times, interleaved."""
+    stack, hello, wait = parse_stack(NULL_SERVER), parse_request("hello"), parse_request(WAIT)
+    where = cpu_placement.plan(stack.budget.processes)
+    peaks, locust, wrk, open_repeats = [], [], [], []
     for _ in track(range(repeats), "calibrating", console=console(stderr=True)):
-        peaks.append(locust_sees(stack, hello, PEAK_USERS, duration_s).throughput_per_s)
-        locust.append(locust_sees(stack, wait, WAIT_USERS, duration_s))
-        wrk.append(wrk_trial(stack, duration_s))
-        kept.append(open_loop_keeps(stack, hello, duration_s))
-    ours, theirs = middle_of(locust), middle_of(wrk)
+        peaks.append(measure(hello, duration_s, Closed(PEAK_USERS))[1].throughput_per_s)
+        locust.append(measure(wait, duration_s, Closed(WAIT_USERS))[1])
+        with serving_stack(stack, cpus=where.server) as server:
+            wrk.append(measure_with_wrk(server.url, where.load, duration_s + WARMUP_S))
+        open_repeats.append(measure_open_loop(hello, duration_s))
+    ours, theirs = median_rates(locust), median_rates(wrk)
     return Calibration(
         peak_per_s=median(peaks),
         peak_repeats_per_s=peaks,
@@ -177,7 +155,7 @@ def calibrate(repeats: int, duration_s: float) -> Calibration:
         throughput_ratio=ours.throughput_per_s / theirs.throughput_per_s,
         p50_ratio=ours.p50_us / theirs.p50_us,
         open_rate_per_s=OPEN_RATE_PER_S,
-        open_repeats=kept,
+        open_repeats=open_repeats,
         repeats=repeats,
         duration_s=duration_s,
     )
@@ -193,17 +171,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = calibrate(arguments.repeats, arguments.duration)
     if arguments.json:
         return print_json(asdict(found))
-    out = console()
-    out.print(f"Locust, {PEAK_USERS} users, hello: {found.peak_per_s:.0f} requests/s with recording on")
-    out.print(
-        f"{WAIT_USERS} users, {WAIT}: Locust {found.locust.throughput_per_s:.1f}/s, p50 {found.locust.p50_us:.0f} us"
+    late_us = [round(one.lateness_p99_us) for one in found.open_repeats]
+    lines = (
+        f"Locust, {PEAK_USERS} users, hello: {found.peak_per_s:.0f} requests/s with recording on",
+        f"{WAIT_USERS} users, {WAIT}: Locust {found.locust.throughput_per_s:.1f}/s, p50 {found.locust.p50_us:.0f} us",
+        f"{WAIT_USERS} users, {WAIT}: wrk    {found.wrk.throughput_per_s:.1f}/s, p50 {found.wrk.p50_us:.0f} us",
+        f"Locust / wrk: rate {found.throughput_ratio:.3f}, median {found.p50_ratio:.3f}",
+        f"open loop at {OPEN_RATE_PER_S:.0f} requests/s: 99 of 100 left within {late_us} us of their time",
     )
-    out.print(f"{WAIT_USERS} users, {WAIT}: wrk    {found.wrk.throughput_per_s:.1f}/s, p50 {found.wrk.p50_us:.0f} us")
-    out.print(f"Locust / wrk: rate {found.throughput_ratio:.3f}, median {found.p50_ratio:.3f}")
-    late_us = [round(kept.lateness_p99_us) for kept in found.open_repeats]
-    out.print(f"open loop at {OPEN_RATE_PER_S:.0f} requests/s: 99 of 100 left within {late_us} us of their time")
+    console().print("\n".join(lines))
     return ExitCode.FINE
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

@@ -36,24 +36,16 @@ from bench.measure.wave_metrics import wave_metrics_of
 from bench.model import trial_record
 from bench.model.histograms import decode_histogram, latency_of
 from bench.model.load import ConnectionLoad, Held, Leaving, Waves
-from bench.model.trial_plan import CHECKOUTS, TrialPlan
+from bench.model.trial_plan import TrialPlan
 from bench.model.trial_record import LeavingResult, LoadUse, ServerUse, Trial
-from bench.model.workloads import parse_request
 
 LOOK_EVERY_S = 0.05
 DRIVEN_WITHIN_S = 150.0
 WARM_UPS = 3
+"""Quick requests of the same kind, which probe the server and have it import what all need."""
 SETTLE_S = 5.0
 """After the last connection's end, until server and database are read once more."""
 BETWEEN_WAVES_S = 2.0
-QUICK = {
-    "feed": "feed?n=2&ms=10",
-    "wait": "wait?ms=10",
-    "burn": "burn?ms=1",
-    "hold": "hold?ms=1",
-    **{name: f"{name}?ms=1" for name in CHECKOUTS},
-}
-"""A request of the same kind that is over soon: the probe, and the first requests that import what all need."""
 
 
 @dataclass
@@ -149,7 +141,7 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
     def check(self, url: str) -> None:
         """Send requests of the same kind that are soon over."""
         for _ in range(WARM_UPS):
-            check_contract(url, parse_request(QUICK[self.plan.request.workload.name]), self.plan.stack)
+            check_contract(url, self.plan.request.quick, self.plan.stack)
 
     def watch(self, server: RunningServer | None, driver: Process, services: Services) -> ConnectionEvidence:
         """Give the go, read the server until some seconds after the driver's end, and gather what it wrote."""
@@ -158,8 +150,7 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
 
     def payments(self, seen: ConnectionEvidence) -> int | None:
         """The answers to checkouts, those of the warm-up too."""
-        is_payment = self.plan.request.workload.name in CHECKOUTS
-        return seen.wrote["answered"] + WARM_UPS if is_payment else None
+        return seen.wrote["answered"] + WARM_UPS if self.plan.request.workload.pays else None
 
     def judge(self, trial: Trial, seen: ConnectionEvidence, where: CpuPlan) -> Trial:
         """The trial with the driver's numbers, those of the server, and its verdict."""
@@ -190,7 +181,7 @@ def _watch(server: RunningServer, driver: Process, database: Database | None, se
 
 
 def _read_ours(ours: Sequence[psutil.Process], database: Database | None) -> process_usage.Reading:
-    return process_usage.together(
+    return process_usage.add_readings(
         process_usage.read(ours), process_usage.read_with_ended(database.family() if database else [])
     )
 

@@ -1,4 +1,4 @@
-"""The contract, asked of a live server before anything is timed (checklist: equal work)."""
+"""Checks that a live server answers as the workload promises, before anything is timed (checklist: equal work)."""
 
 import socket
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from bench.model.stacks import Stack
 from bench.model.workloads import Request
 
 CONNECT_WITHIN_S = 5.0
-PROBED_WITHIN_S = 30.0  # beside what the request has to wait
+PROBED_WITHIN_S = 30.0  # beside the wait of the request itself
 WHOAMI_KEYS = {
     "pid",
     "thread_name",
@@ -29,19 +29,19 @@ class ContractBroken(LabError):
 
 
 def require_reachable(url: str, stack: Stack) -> None:
-    """Raise NotRun where nobody listens at the address."""
+    """Raise NotRun if nothing listens at the address."""
     parts = urlsplit(url)
     try:
         socket.create_connection((parts.hostname, parts.port or 80), timeout=CONNECT_WITHIN_S).close()
     except OSError as error:
         raise NotRun(
-            f"Nobody listens at {url} ({error.strerror or error}): start the server there, "
+            f"Nothing listens at {url} ({error.strerror or error}): start the server there, "
             f"for instance with `lab serve {stack.name} --bind ADDRESS --i-own-this-host`."
         ) from None
 
 
 def check_contract(url: str, request: Request, stack: Stack) -> None:
-    """Ask once; ContractBroken says what was expected and what came."""
+    """Send one request. Raises ContractBroken, with what was expected and what came."""
     wait_s = request.io_wait_s(stack)
     try:
         answer = ask(url, request.path, PROBED_WITHIN_S + wait_s)

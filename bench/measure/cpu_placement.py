@@ -1,4 +1,4 @@
-"""Which cores the server gets and which the load, so that neither measures the other."""
+"""Which cores the server gets, and which the load, so that neither measures the other."""
 
 import functools
 import os
@@ -22,17 +22,15 @@ class CpuPlan:
 
 @functools.cache
 def available() -> list[int]:
-    """The cores this process was started with; empty where the system has no affinity (macOS)."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return []
+    """Return the cores that this process was started with; none if the system has no affinity (macOS)."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def plan(processes: int, load_processes: int = 1) -> CpuPlan:
-    """One core for each server process from below, one for each load process from above.
+    """Give each server process a core from below, each load process one from above.
 
     With too few cores for both, server processes share what is left of the load's one core. Where the load is made on
-    other machines (`load_processes` 0) one core remains to those who watch here.
+    other machines (`load_processes` 0) one core remains for the lab itself, which watches.
     """
     cores = available()
     if len(cores) < 2:
@@ -43,12 +41,12 @@ def plan(processes: int, load_processes: int = 1) -> CpuPlan:
 
 
 def cores_of(server: list[int], processes: int) -> int:
-    """How many cores the server can keep busy: one for each process (the GIL), no more than it was given."""
+    """Return how many cores the server can keep busy: one for each process (the GIL), no more than it was given."""
     return min(processes, len(server) or psutil.cpu_count() or 1)
 
 
-def stay_with_the_load(where: CpuPlan) -> None:
-    """Bind this process, which watches, to the load's cores, so that the server has its own to itself."""
+def bind_to_load_cores(where: CpuPlan) -> None:
+    """Bind this process, which watches, to the cores of the load: the server has its own to itself."""
     available()
     if hasattr(os, "sched_setaffinity") and not where.shared:
         os.sched_setaffinity(0, where.load)

@@ -1,33 +1,32 @@
 """The last step before a measured program: bind it to its cores and to the life of its parent, then become it.
 
-    python -I -S launch.py [--as UID:GID] [--end-by SIGNAL] [--adopt yes] PARENT_PID CPUS PROGRAM ...
+    python -I -S launch.py PARENT_PID CPUS ACCOUNT SIGNAL ADOPTS PROGRAM ...
 
-CPUS is `0,1`, or `-` for no binding. When the parent dies, also by kill -9, the kernel sends SIGNAL here (Linux; 15,
-SIGTERM). `--as` is for root and a program that refuses root. With `--adopt` orphans become the program's children.
+CPUS is `0,1`, ACCOUNT is `UID:GID`, each may be `-` for none: an account is for root and a program that refuses root.
+When the parent dies, also by kill -9, the kernel sends SIGNAL, a number, here (Linux). If ADOPTS is 1 and not 0,
+orphans become the program's children.
 Runs without site packages, so that it costs milliseconds and every thread of the program inherits the binding.
 """
 
 import ctypes
 import os
-import signal
 import sys
-from collections.abc import Sequence
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 
 
 def main() -> None:
-    """Read the options, bind this process to its cores and its parent, and become the program. Does not return.
+    """Bind this process to its cores and its parent, and become the program. Does not return.
 
-    Exits with 1 if the parent is gone, or with the reason if the program cannot be started."""
-    options, (parent, cpus, *program) = apart(sys.argv[1:])
-    if "--as" in options:  # before prctl: the kernel forgets the signal of a process that becomes another's
-        become(*map(int, options["--as"].split(":")))
+    Exits with 1 if the parent has ended, or with the reason if the program cannot be started."""
+    parent, cpus, account, end_by, adopts, *program = sys.argv[1:]
+    if account != "-":  # before prctl: the kernel forgets the signal of a process that becomes another's
+        become(*map(int, account.split(":")))
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(options.get("--end-by", signal.SIGTERM)))
-        if "--adopt" in options:
-            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-        if os.getppid() != int(parent):  # it died before the line above took hold
+        prctl = ctypes.CDLL(None).prctl
+        prctl(PR_SET_PDEATHSIG, int(end_by))
+        prctl(PR_SET_CHILD_SUBREAPER, int(adopts))
+        if os.getppid() != int(parent):  # it died before the lines above took hold
             sys.exit(1)
         if cpus != "-":
             os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
@@ -35,15 +34,6 @@ def main() -> None:
         os.execvp(program[0], program)
     except OSError as error:
         sys.exit(f"{program[0]}: {error.strerror}")
-
-
-def apart(words: Sequence[str]) -> tuple[dict[str, str], Sequence[str]]:
-    """The options in front, each with its value, and the rest."""
-    options = {}
-    while words[0].startswith("--"):
-        name, value, *words = words
-        options[name] = value
-    return options, words
 
 
 def become(uid: int, gid: int) -> None:

@@ -6,6 +6,7 @@ No host name and no path is among them, because runs are published.
 import hashlib
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -18,18 +19,13 @@ import psutil
 
 from bench.base.files import ROOT
 from bench.measure import cpu_placement, variables
+from bench.model.servers import SERVERS
 
 GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
 PACKAGES = (
     "django",
     "asgiref",
     "channels",
-    "daphne",
-    "gunicorn",
-    "uvicorn",
-    "uvicorn-worker",
-    "uvloop",
-    "httptools",
     "websockets",
     "httpx",
     "locust",
@@ -42,7 +38,7 @@ PACKAGES = (
 
 
 def describe_machine() -> dict[str, Any]:
-    """Everything about this machine that could explain a number, as JSON data."""
+    """Read everything about this machine that could explain a number, as JSON data."""
     where = cpu_placement.plan(1)
     return {
         "cpu": cpu_model(),
@@ -62,14 +58,14 @@ def describe_machine() -> dict[str, Any]:
         "load_average_before": [round(load, 2) for load in os.getloadavg()],
         "lock_sha256": hashlib.sha256((ROOT / "requirements.lock").read_bytes()).hexdigest(),
         "git": git_state(),
-        "variables": variables.described(),
+        "variables": variables.find_foreign(),
     }
 
 
 def versions() -> dict[str, str | None]:
-    """Installed versions of what matters to a measurement; None where a package is absent."""
+    """Read the installed versions of the packages that matter to a measurement; None if one is absent."""
     found: dict[str, str | None] = {}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *(package for server in SERVERS.values() for package in server.packages)):
         found[package] = None
         with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
@@ -77,20 +73,18 @@ def versions() -> dict[str, str | None]:
 
 
 def python_version() -> str:
-    """Implementation and version, such as `CPython 3.11.7`."""
+    """Return implementation and version, such as `CPython 3.11.7`."""
     return f"{platform.python_implementation()} {platform.python_version()}"
 
 
 def cpu_model() -> str:
-    """The processor's name, as far as the system tells."""
-    lines = (read_text("/proc/cpuinfo") or "").splitlines()
-    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    names = {key.strip(): value.strip() for key, value in fields.items()}
-    return names.get("model name") or platform.processor() or platform.machine()
+    """Read the processor's name, as far as the system tells."""
+    named = re.search(r"^model name\s*:\s*(.+?)\s*$", read_text("/proc/cpuinfo") or "", re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 def git_state() -> dict[str, Any] | None:
-    """The commit, and whether tracked files differ from it, results left out; None outside a checkout."""
+    """Ask git for the commit, and whether tracked files but results differ from it; None outside a checkout."""
     try:
         commit = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
@@ -105,7 +99,7 @@ def _git(*arguments: str) -> str:
 
 
 def read_text(path: str) -> str | None:
-    """A small file of the system, stripped; None where it cannot be read."""
+    """Read a small file of the system, stripped; None if it cannot be read."""
     try:
         return Path(path).read_text().strip()
     except OSError:

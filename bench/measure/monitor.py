@@ -149,7 +149,7 @@ class WindowRunner:
             if at_s in (self.start_s, end_s):
                 self.all_there = not any(map(has_ended, ours))
                 seen["database"].append(self._database_read())
-                seen["ours"].append(process_usage.together(process_usage.read(ours), seen["database"][-1]))
+                seen["ours"].append(process_usage.add_readings(process_usage.read(ours), seen["database"][-1]))
                 seen["upstream"].append(process_usage.read(upstream))
         return seen
 
@@ -217,7 +217,7 @@ class WindowRunner:
     def _database_read(self) -> process_usage.Reading:
         """Read its processes, and add what those before an outage had used."""
         reading = process_usage.read_with_ended(self.database.family() if self.database else [])
-        return process_usage.together(reading, self.ended) if self.ended else reading
+        return process_usage.add_readings(reading, self.ended) if self.ended else reading
 
     def _disturb(self) -> None:
         """Begin and end what the experiment asks for, when it is time."""

@@ -1,4 +1,4 @@
-"""Whose a run's folder is: claimed before the first trial, and told at the next start where its `lab` was killed."""
+"""The folder of a run: claimed before the first trial, marked as aborted at the next start if its `lab` was killed."""
 
 import os
 import re
@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
+from bench.base.console import relative_to_here
 from bench.base.errors import LabError, UsageError
 from bench.base.markers import hold_marker, is_abandoned, is_held, is_own_file
 from bench.model import run_store
@@ -20,25 +22,21 @@ _RUNNING = re.compile(rb'"status":"running"')
 
 
 def new_folder(name: str) -> Path:
-    """Make a folder of `results/local`, named after what it is for and the time, that no other process is given."""
-    run_store.LOCAL.mkdir(parents=True, exist_ok=True)
-    stamped = first = run_store.LOCAL / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    number = 1
-    while True:
-        try:
-            stamped.mkdir()
-        except FileExistsError:
-            number += 1
-            stamped = first.with_name(f"{first.name}-{number}")
-        else:
-            return stamped
+    """Make a folder of `results/local`, named after its purpose and the time, that no other process gets."""
+    first = run_store.LOCAL / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    for number in count(1):
+        folder = first if number == 1 else first.with_name(f"{first.name}-{number}")
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            break
+    return folder
 
 
 @contextmanager
-def claimed(folder: Path, written: Sequence[str] = WRITTEN) -> Iterator[None]:
-    """The folder is ours alone while this lasts. UsageError where another process has it, or it holds what we write.
+def claim(folder: Path, written: Sequence[str] = WRITTEN) -> Iterator[None]:
+    """Hold the folder for this process alone. Raises UsageError if another process has it, or it holds what we write.
 
-    OSError where the disk does not take the marker.
+    Raises OSError if the disk does not take the marker.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
@@ -52,7 +50,7 @@ def claimed(folder: Path, written: Sequence[str] = WRITTEN) -> Iterator[None]:
 
 
 def require_unused(folder: Path, written: Sequence[str] = WRITTEN) -> None:
-    """Raise UsageError where `claimed` would, but for a marker that somebody who was killed has left."""
+    """Raise UsageError where `claim` would, but not for the marker of a process that was killed."""
     if is_held(folder / MARKER):
         raise UsageError(f"Another process of the lab writes to {folder} now: choose another folder with --out.")
     _require_none_of(folder, written)
@@ -68,11 +66,10 @@ def _holds(folder: Path, what: str) -> str:
     return f"{folder} already holds {what}: choose another folder with --out."
 
 
-def abort_those_of_the_dead(bases: Iterable[Path]) -> list[str]:
-    """Mark as aborted every run in these folders whose `lab` no longer holds its marker; one sentence for each.
+def abort_orphaned_runs(bases: Iterable[Path]) -> list[str]:
+    """Mark as aborted every run in these folders whose `lab` no longer holds its marker; return a sentence for each.
 
-    What a link leads to lies elsewhere, and what belongs to another user is theirs: both stay as they are. A run that
-    cannot be read stays too, and is named.
+    A link and a folder of another user stay as they are. A run that cannot be read stays too, and is named.
     """
     folders = {folder for base in bases for folder in _folders_in(base)}
     return [sentence for folder in sorted(folders) if (sentence := _abort(folder))]
@@ -85,7 +82,7 @@ def _folders_in(base: Path) -> list[Path]:
 
 
 def _abort(folder: Path) -> str | None:
-    """Mark it, or say why it cannot be read; None where there is nothing to tell: no trial was kept, or all were."""
+    """Mark the run, or say why it cannot be read; None if there is nothing to say: no trial was kept, or all were."""
     with suppress(OSError):
         if is_abandoned(folder, MARKER):
             (folder / MARKER).unlink(missing_ok=True)
@@ -104,7 +101,7 @@ def _abort(folder: Path) -> str | None:
 
 
 def _says_running(path: Path) -> bool:
-    """Read off the first line, which is all but the trials."""
+    """Return whether the first line, which is all but the trials, says so."""
     if not is_own_file(path):
         return False
     with path.open("rb") as file:
@@ -112,6 +109,6 @@ def _says_running(path: Path) -> bool:
 
 
 def _sentence(folder: Path, kept: int, planned: int) -> str:
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    shown = relative_to_here(folder)
     name = folder.name if folder.parent == run_store.LOCAL.resolve() else str(shown)
     return f"{shown} was not finished: {kept} of {planned} trials are kept, `lab report {name}` shows them."

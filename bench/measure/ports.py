@@ -1,4 +1,4 @@
-"""Ports of this machine: a free one, whose a taken one is, and the address that is meant."""
+"""Ports and addresses of this machine: a free port, the owner of a taken one, an address that others can reach."""
 
 import socket
 from contextlib import suppress
@@ -10,7 +10,7 @@ from bench.model.servers import HOST
 
 
 def free_port(host: str = HOST) -> int:
-    """A port nobody listens on now. Somebody may take it before we do: the nonce would notice."""
+    """Find a port on which nothing listens. Another program may take it before we do: the nonce would notice."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -18,7 +18,7 @@ def free_port(host: str = HOST) -> int:
 
 
 def owner_of(port: int) -> str:
-    """Who listens on the port, as far as the system lets us see."""
+    """Return ` by pid 7` for the process that listens on the port, '' if the system does not let us see it."""
     with suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
@@ -27,7 +27,7 @@ def owner_of(port: int) -> str:
 
 
 def own_address(host: str) -> str:
-    """The IPv4 address of this machine that is meant; UsageError where it has none such."""
+    """Return the IPv4 address of this machine with that name. Raises UsageError if it has none."""
     try:
         address = socket.gethostbyname(host)
         free_port(address)
@@ -39,7 +39,7 @@ def own_address(host: str) -> str:
 
 
 def require_free(port: int, host: str = HOST, *, option: str = "--port") -> None:
-    """Raise NotRun where somebody listens on the port already; `option` is where the user may choose another."""
+    """Raise NotRun if a program listens on the port already; `option` is where the user may choose another."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""Looked at before a trial starts: file descriptors and ports enough for what is asked."""
+"""Checks before a trial starts that there are file descriptors and ports enough for its load."""
 
 import math
 import resource
@@ -20,24 +20,24 @@ def raise_descriptor_limit() -> None:
 
 
 def descriptors() -> int:
-    """Files that a process may have open."""
+    """Read how many files a process may have open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def ports() -> int | None:
-    """Ports for outgoing connections; None where the system does not tell."""
+    """Read how many ports there are for outgoing connections; None if the system does not say."""
     low, high = (int(word) for word in (read_text(PORT_RANGE) or "0 0").split())
     return high - low + 1 if high else None
 
 
 def require_room(count: int, who: str = "users") -> None:
-    """Raise NotRun where so many connections cannot be open at once; `who` has one each."""
+    """Raise NotRun if so many connections cannot be open at once; each of `who` has one."""
     needs = f"1 {who.removesuffix('s')} needs" if count == 1 else f"{count} {who} need"
     _require(count, needs, f"ask for fewer {who}")
 
 
 def require_room_for_rate(rate_per_s: float, io_wait_s: float) -> None:
-    """Raise NotRun where a rate's requests, of which by Little's law as many are in flight, have no room."""
+    """Raise NotRun if the requests of a rate that are in flight at once, by Little's law, have no room."""
     count = max(1, min(MOST_IN_FLIGHT, math.ceil(rate_per_s * io_wait_s)))
     in_flight = f"A rate of {rate_per_s:,.4g}/s, with {count} in flight at once, needs"
     _require(count, in_flight, "ask for a lower rate")
@@ -58,5 +58,5 @@ def _require(count: int, needs: str, instead: str) -> None:
 
 
 def most_in_flight() -> int:
-    """Bound of unanswered requests of an open loop here."""
+    """Return the bound of unanswered requests of an open loop here."""
     return max(1, min(MOST_IN_FLIGHT, descriptors() - SPARE))

@@ -15,7 +15,7 @@ from bench.model.trial_record import Samples
 
 
 def cpu_time_s(process: psutil.Process) -> float:
-    """CPU seconds used so far by all threads of one process, ended ones included.
+    """Read the CPU seconds used so far by all threads of one process, ended ones included.
 
     On Linux from the process's CPU clock (clock_getcpuclockid(3): clock id `~pid << 3 | 2`), in nanoseconds;
     `/proc/PID/stat` counts in ticks of 10 ms, too coarse for a window of seconds at a low rate.
@@ -50,14 +50,16 @@ def read(family: Sequence[psutil.Process], port: int | None = None) -> Reading:
             cpu_s += cpu_time_s(process)
             rss_bytes += process.memory_info().rss
             threads += process.num_threads()
-    machine_s, stolen_s = machine_times_s()
+    times = psutil.cpu_times()  # interrupts are left out
+    machine_s, stolen_s = float(times.user + times.nice + times.system), float(getattr(times, "steal", 0.0))
     queue = 0 if port is None else accept_queue(port)
     return Reading(time.monotonic(), cpu_s, machine_s, stolen_s, rss_bytes, threads, queue)
 
 
 def read_with_ended(family: Sequence[psutil.Process]) -> Reading:
-    """The same for a server that makes a process for each connection: with the CPU time of those that have ended,
-    which their parent keeps, in ticks of 10 ms.
+    """Read a tree that makes a process for each connection: with the CPU time of those that have ended, too.
+
+    Their parent keeps it, in ticks of 10 ms.
     """
     reading, ended_s = read(family), 0.0
     for process in family:
@@ -67,8 +69,8 @@ def read_with_ended(family: Sequence[psutil.Process]) -> Reading:
     return replace(reading, cpu_s=reading.cpu_s + ended_s)
 
 
-def together(one: Reading, other: Reading) -> Reading:
-    """Both trees as one, at the first one's time."""
+def add_readings(one: Reading, other: Reading) -> Reading:
+    """Add two trees to one, at the first one's time."""
     return replace(
         one,
         cpu_s=one.cpu_s + other.cpu_s,
@@ -77,15 +79,9 @@ def together(one: Reading, other: Reading) -> Reading:
     )
 
 
-def machine_times_s() -> tuple[float, float]:
-    """CPU seconds spent on this machine in all programs, interrupts left out, and those lost to its host."""
-    times = psutil.cpu_times()
-    return float(times.user + times.nice + times.system), float(getattr(times, "steal", 0.0))
-
-
 def established(port: int) -> int:
-    """Established connections to the port, accepted or not. Takes the kernel 5 ms: never look inside a window, where
-    it would hold up the load generator on whose core we run.
+    """Count established connections to the port, accepted or not. Never look inside a window: it takes the kernel 5 ms
+    and would hold up the load generator, on whose core we run.
     """
     try:
         table = Path("/proc/net/tcp").read_bytes()  # proc_net_tcp(5): local and remote address, state, queues
@@ -104,7 +100,7 @@ def _established_portably(port: int) -> int:
 
 
 def samples_of(readings: Sequence[Reading], start_s: float) -> Samples:
-    """Readings as columns; the CPU share is that of the stretch before each reading."""
+    """Turn readings into columns; the CPU share is that of the stretch before each reading."""
     pairs = list(pairwise(readings))
     return Samples(
         at_s=[round(after.at_s - start_s, 3) for _, after in pairs],
@@ -116,6 +112,6 @@ def samples_of(readings: Sequence[Reading], start_s: float) -> Samples:
 
 
 def cpu_share(before: Reading, after: Reading) -> float:
-    """Cores kept busy between two readings."""
+    """Return the cores kept busy between two readings."""
     elapsed_s = after.at_s - before.at_s
     return (after.cpu_s - before.cpu_s) / elapsed_s if elapsed_s > 0 else 0.0

@@ -1,6 +1,6 @@
-"""Start a server of ours, know that it is ours, watch what it uses, and stop it with all its children.
+"""A process of ours from its start to its end: bound to its cores, ended with all its children, its folder removed.
 
-Readiness is asked, not slept for: each server is given a nonce and answers it at /ready (checklist: readiness).
+What makes a process a server that is ready stands in `readiness.py`.
 """
 
 import os
@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
 
 import psutil
 
@@ -21,7 +23,7 @@ from bench.base.files import ROOT
 from bench.base.markers import hold_marker, is_abandoned
 from bench.measure import launch
 from bench.measure.variables import clean_environment
-from bench.model.redaction import hidden_here
+from bench.model.redaction import hide_own_credentials
 
 STOP_WITHIN_S = 3.0
 WORK_MARKER = ".made-by-the-lab"
@@ -44,6 +46,19 @@ class Process:
         # Knows when it was started, and so whether the pid is another's by now; None for one that was waited for.
         self._root = psutil.Process(self.pid) if self.popen.returncode is None else None
 
+    @classmethod
+    def start(
+        cls,
+        command: Sequence[str],
+        *,
+        log: Path,
+        cpus: Sequence[int] = (),
+        stop_by: signal.Signals = signal.SIGTERM,
+        **how: Any,
+    ) -> Self:
+        """Start a program that `stop` ends by the signal `stop_by`; `how` is that of `processes.start`."""
+        return cls(list(command), start(command, log=log, cpus=cpus, **how), log, list(cpus), stop_by=stop_by)
+
     @property
     def pid(self) -> int:
         """Return the process id."""
@@ -51,31 +66,31 @@ class Process:
 
     @property
     def exit_status(self) -> int | None:
-        """None while it runs; negative for the signal that ended it."""
+        """Return the exit status: None while it runs, negative for the signal that ended it."""
         return self.popen.poll()
 
     @property
     def end_text(self) -> str:
-        """`with status 3`, `by SIGSEGV`: the end of a sentence about a process that has ended."""
+        """Return the end of a sentence about a process that has ended: `with status 3`, `by SIGSEGV`."""
         status = self.exit_status or 0
         return f"with status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
 
     def family(self) -> list[psutil.Process]:
-        """The process and all its descendants that are alive."""
+        """Return the process and all its descendants that are alive."""
         with suppress(psutil.NoSuchProcess):
             if self._root and self._root.is_running():
                 return [self._root, *self._root.children(recursive=True)]
         return []
 
     def log_tail(self, lines: int = 12) -> str:
-        """The end of what it printed, without credentials: it is quoted in sentences and kept in run.json."""
+        """Read the end of what it printed, without credentials: it is quoted in sentences and kept in run.json."""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - MOST_OF_LOG_BYTES))
             end = file.read(MOST_OF_LOG_BYTES).decode(errors="replace")
-        return hidden_here("\n".join(end.splitlines()[-lines:]))
+        return hide_own_credentials("\n".join(end.splitlines()[-lines:]))
 
     def end_offspring(self) -> None:
-        """Kill all descendants while the process is there to adopt orphans: also those that are only being forked."""
+        """Kill all descendants while the process is there to adopt orphans, also those that are only being forked."""
         deadline_s = time.monotonic() + STOP_WITHIN_S
         while time.monotonic() < deadline_s:
             alive = [process for process in self.family()[1:] if not has_ended(process)]
@@ -97,35 +112,29 @@ class Process:
                 with suppress(subprocess.TimeoutExpired):
                     self.popen.wait(within_s)
         finally:  # a second Ctrl-C cuts the waiting short, not the killing
-            self._kill_surely(family)
-
-    def _kill_surely(self, family: Sequence[psutil.Process]) -> None:
-        try:
-            self._kill(family)
-        except KeyboardInterrupt:
-            self._kill(family)
-            raise
+            try:
+                self._kill(family)
+            except KeyboardInterrupt:
+                self._kill(family)
+                raise
 
     def _kill(self, family: Sequence[psutil.Process]) -> None:
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        self._kill_group()
+        # What was started after we looked. A pid is not given to another process while its group has members.
+        if self.popen.returncode is None or not psutil.pid_exists(self.pid):
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         self.popen.wait()
         deadline = time.monotonic() + STOP_WITHIN_S
         while not all(map(has_ended, family)) and time.monotonic() < deadline:
             time.sleep(0.005)
         self._stopped = True
 
-    def _kill_group(self) -> None:
-        """End what was started after we looked. A pid is not given to another process while its group has members."""
-        if self.popen.returncode is None or not psutil.pid_exists(self.pid):
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-
 
 def has_ended(process: psutil.Process) -> bool:
-    """True for a zombie too: an orphan is init's to bury, and not every init is quick."""
+    """Return whether it runs no more, a zombie included: an orphan is init's to reap, and not every init is quick."""
     try:
         return not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -134,13 +143,13 @@ def has_ended(process: psutil.Process) -> bool:
 
 @contextmanager
 def work_folder(what: str) -> Iterator[Path]:
-    """A temporary folder, removed on the way out or, where this process is killed, at the next start."""
+    """Make a temporary folder, removed on the way out or, if this process is killed, at the next start."""
     made = tempfile.TemporaryDirectory(prefix=f"lab-{os.getpid()}-{what}-", ignore_cleanup_errors=True)
     with made as name, hold_marker(Path(name), WORK_MARKER):
         yield Path(name)
 
 
-def remove_work_of_the_dead() -> None:
+def remove_abandoned_folders() -> None:
     """Remove the temporary folders of processes that ended without doing so themselves, as after kill -9."""
     for folder in Path(tempfile.gettempdir()).glob("lab-*"):
         if is_abandoned(folder, WORK_MARKER):
@@ -150,9 +159,9 @@ def remove_work_of_the_dead() -> None:
 def start(
     command: Sequence[str],
     *,
-    environment: Mapping[str, str],
-    cpus: Sequence[int],
     log: Path,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    cpus: Sequence[int] = (),
     inherit_output: bool = False,
     folder: Path = ROOT,
     account: Account | None = None,
@@ -161,12 +170,12 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a command in a folder, bound to `cpus`, in a session of its own, ending when this process ends.
 
-    It is told so by the signal `end_by`. As root, `account` is whose process it becomes. With `adopts` also what it
+    It then gets the signal `end_by`. As root, `account` is whose process it becomes. With `adopts` also what it
     starts in the background remains its child, to be ended with it.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
-            launched(command, cpus=cpus, account=account, end_by=end_by, adopts=adopts),
+            launch_command(command, cpus=cpus, account=account, end_by=end_by, adopts=adopts),
             env=clean_environment(environment),
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -176,7 +185,7 @@ def start(
         )
 
 
-def launched(
+def launch_command(
     command: Sequence[str],
     *,
     cpus: Sequence[int] = (),
@@ -184,10 +193,8 @@ def launched(
     end_by: signal.Signals = signal.SIGTERM,
     adopts: bool = False,
 ) -> list[str]:
-    """The command behind `launch.py`, which says what the rest means."""
+    """Return the command behind `launch.py`, which says what the rest means. `python` is our own interpreter."""
     python, *arguments = command
-    program = [sys.executable if python == "python" else python, *arguments]
-    options = ["--end-by", str(int(end_by)), *(["--as", "{}:{}".format(*account)] if account else [])]
-    options += ["--adopt", "yes"] if adopts else []
-    binding = ",".join(map(str, cpus)) or "-"
-    return [sys.executable, "-I", "-S", launch.__file__, *options, str(os.getpid()), binding, *program]
+    how = [",".join(map(str, cpus)) or "-", "{}:{}".format(*account) if account else "-", str(int(end_by))]
+    launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), *how, str(int(adopts))]
+    return [*launcher, sys.executable if python == "python" else python, *arguments]

@@ -95,8 +95,8 @@ def perform(
     once everything is saved, SecondInterrupt.
     """
     capacity_users = load_experiment(run.experiment).capacity_users
-    with orphaned_runs.claimed(folder):
-        cpu_placement.stay_with_the_load(cpu_placement.plan(1, run.plan.load_processes))
+    with orphaned_runs.claim(folder):
+        cpu_placement.bind_to_load_cores(cpu_placement.plan(1, run.plan.load_processes))
         preflight.raise_descriptor_limit()
         began_s = started_s = time.monotonic()
         try:

@@ -1,4 +1,4 @@
-"""Stretches without an answer: was the server silent, or was the client itself held up?"""
+"""Stretches without an answer: whether the server was silent, or the client or the lab itself was held up. Pure."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ MOST_LISTED = 20
 
 
 def gap_events(trial: Trial, seen: WindowEvidence) -> list[Event]:
-    """The client's stalls, the lab's own, and the server's silences that nothing known explains, longest first."""
+    """Return the client's stalls, the lab's, and the server's silences that nothing known explains, longest first."""
     stalls = seen.recording.stalls
     planned = [(event.at_s, event.at_s + event.for_s) for event in seen.events if event.code in ASKED_FOR]
     silences = [
@@ -32,25 +32,25 @@ def gap_events(trial: Trial, seen: WindowEvidence) -> list[Event]:
 
 
 def lab_gaps(held_up: Sequence[Stretch]) -> list[Event]:
-    """When the lab did not come to look, which changes no answer, but leaves the server unread."""
+    """Return an event for each time the lab did not look, which changes no answer but leaves the server unread."""
     return [_event("lab-gap", gap, "The lab itself was held up, and read nothing, for") for gap in held_up]
 
 
 def silent_s(trial: Trial) -> float:
-    """From what length on a silence is remarkable: longer than three waits, and than three usual spacings."""
+    """Return the seconds beyond which a silence is remarkable: three waits, and three usual spacings of answers."""
     spacing_s = trial.duration_s / max(1, sum(trial.answered))
     return max(SILENT_S, TIMES_THE_USUAL * trial.io_wait_s, TIMES_THE_USUAL * spacing_s)
 
 
 def _silence(trial: Trial, stretch: Stretch) -> Event:
-    """A pause that befell the server, or one in which it worked: then it is a property of the stack, as its rate is."""
-    if server_share(trial, stretch) >= WORKING_SHARE:
+    """Call it a pause of the server, unless it worked meanwhile: then it is a property of the stack, as its rate is."""
+    if _server_share(trial, stretch) >= WORKING_SHARE:
         return _event("server-busy", stretch, "The server worked, but answered nothing for")
     return _event("server-gap", stretch, "While the client was running nothing was answered for")
 
 
-def server_share(trial: Trial, stretch: Stretch) -> float:
-    """Cores that the server kept busy in a stretch of the window, from the samples that lie in it; 0 without any."""
+def _server_share(trial: Trial, stretch: Stretch) -> float:
+    """Return the cores that the server kept busy in a stretch of the window, from the samples in it; 0 without any."""
     since_s, until_s = stretch
     samples = zip(trial.samples.at_s, trial.samples.cpu_share, strict=True)
     shares = [share for at_s, share in samples if since_s < at_s <= until_s + trial.answered_every_s]
@@ -62,7 +62,7 @@ def _length(stretch: Stretch) -> float:
 
 
 def _explains(known: Stretch, silence: Stretch) -> bool:
-    """True where what is left of the silence outside of the known stretch is not remarkable."""
+    """Return whether the rest of the silence, outside the known stretch, is not remarkable."""
     common_s = min(known[1] + SLACK_S, silence[1]) - max(known[0] - SLACK_S, silence[0])
     return _length(silence) - max(0.0, common_s) < SILENT_S
 

@@ -85,7 +85,7 @@ def _measure(trial: Trial, plan: TrialPlan, strategy: Strategy[Any, Any]) -> Tri
         audit = PaymentAudit(services.database) if services.database else None
         trial, seen = _serve_and_watch(trial, plan, strategy, where, services)
         if audit:  # when the server has been killed, with whatever it was doing
-            trial = replace(trial, database=audit.closed(seen.open_max, strategy.payments(seen), seen.log))
+            trial = replace(trial, database=audit.close(seen.open_max, strategy.payments(seen), seen.log))
     return strategy.judge(trial, seen, where)
 
 

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.model.redaction import VARIABLE as DATABASE_VARIABLE
+from bench.model.servers import SERVERS
 
 FOREIGN_PREFIXES = (
     *("PYTHON", "COVERAGE_", "COV_CORE_", "PYDEVD_", "DEBUGPY_"),
@@ -20,7 +21,7 @@ FOREIGN_PREFIXES = (
     *("LD_", "DYLD_", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "_RJEM_", "ASAN_", "LSAN_", "TSAN_", "UBSAN_"),
     *("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_"),
     *("UV_", "GEVENT", "GREENLET_", "ASGI_", "DJANGO_", "LAB_"),
-    *("GUNICORN_", "UVICORN_", "GRANIAN_", "HYPERCORN_", "DAPHNE_", "UWSGI_", "AUTOBAHN_", "WEBSOCKETS_"),
+    *("GRANIAN_", "HYPERCORN_", "UWSGI_", "WEBSOCKETS_"),  # those of servers with an entry stand there
     *("LOCUST_", "AIOHTTP_", "YARL_", "MULTIDICT_", "FROZENLIST_", "PROPCACHE_", "PSYCOPG_", "PYZMQ_"),
     *("LISTEN_", "PG"),
 )
@@ -32,16 +33,17 @@ FOREIGN_VARIABLES = (
 NEEDED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
 """Kept: without them an interpreter that lives outside of the system may not find its libraries."""
 OURS = "LAB_"
-"""Our own: what a server is to know of them it is given by name."""
+"""Our own: a server gets those of them that it needs by name."""
 
 
 def is_foreign(name: str) -> bool:
-    """Whether a variable could change what is measured."""
-    return name in FOREIGN_VARIABLES or name.startswith(FOREIGN_PREFIXES)
+    """Return whether a variable could change what is measured."""
+    of_servers = (prefix for server in SERVERS.values() for prefix in server.variables)
+    return name in FOREIGN_VARIABLES or name.startswith((*FOREIGN_PREFIXES, *of_servers))
 
 
 def is_cleared(name: str, value: str) -> bool:
-    """Whether what is measured does not get to see it."""
+    """Return whether the variable is cleared for what is measured."""
     if name == "PYTHONPATH":
         return not _finds_packages(value)
     if name.startswith("PG"):  # libpq's: how a database of the user's is entered, and none of ours
@@ -50,49 +52,47 @@ def is_cleared(name: str, value: str) -> bool:
 
 
 def _finds_packages(path: str) -> bool:
-    """Whether this PYTHONPATH is how our interpreter finds its packages."""
+    """Return whether our interpreter finds its packages by this PYTHONPATH."""
     django = find_spec("django")
     folders = [Path(folder).resolve() for folder in path.split(os.pathsep) if folder]
     return bool(django and django.origin and set(folders) & set(Path(django.origin).resolve().parents))
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would change a server behind our back, and with what the lab sets."""
-    kept = {name: value for name, value in _here().items() if not is_cleared(name, value)}
-    return {**kept, **more}
+    """Return our environment without what would change a server behind our back, and with what the lab sets."""
+    return {name: value for name, value in _here().items() if not is_cleared(name, value)} | dict(more)
 
 
-def ours() -> dict[str, str]:
-    """The lab's own variables, for a part of it in a process of its own."""
+def own_variables() -> dict[str, str]:
+    """Return the lab's own variables, for a part of it in a process of its own."""
     return {name: value for name, value in _here().items() if name.startswith(OURS)}
 
 
-def described() -> dict[str, list[str]]:
-    """The names of the user's variables that are cleared for what is measured, and of those kept though they matter."""
+def find_foreign() -> dict[str, list[str]]:
+    """Name the user's variables that are cleared for what is measured, and those kept though they matter."""
     theirs = {name: value for name, value in _here().items() if is_foreign(name) and not name.startswith(OURS)}
     cleared = sorted(name for name, value in theirs.items() if is_cleared(name, value))
     return {"cleared": cleared, "kept": sorted(theirs.keys() - set(cleared))}
 
 
-def in_words() -> str:
-    """The same as one text; empty where there are none."""
-    said = {"cleared for what is measured": "cleared", "kept": "kept"}
-    found = described()
-    return "; ".join(f"{words}: {', '.join(found[what])}" for words, what in said.items() if found[what])
+def describe_foreign() -> str:
+    """Return what `find_foreign` finds as one text; empty if there are none."""
+    heads = {"cleared": "cleared for what is measured", "kept": "kept"}
+    return "; ".join(f"{heads[what]}: {', '.join(names)}" for what, names in find_foreign().items() if names)
 
 
-def notes() -> list[str]:
-    """What a user should know before measuring: variables that stay, and what slows this very process."""
-    kept = ", ".join(described()["kept"])
+def find_warnings() -> list[str]:
+    """Say what a user should know before measuring: variables that stay, and what slows this very process."""
+    kept = ", ".join(find_foreign()["kept"])
     modes = {"tracemalloc": tracemalloc.is_tracing(), "the dev mode": sys.flags.dev_mode}
     slowing = " and ".join(mode for mode, is_on in modes.items() if is_on)
-    said = {
+    sentences = {
         f"{kept} may change what is measured, and stays set for it: unset what you do not need.": kept,
         f"This `lab` runs with {slowing}, which slows its readings; servers and load run without.": slowing,
     }
-    return [sentence for sentence, holds in said.items() if holds]
+    return [sentence for sentence, holds in sentences.items() if holds]
 
 
 def _here() -> dict[str, str]:
-    """Our own environment. Another thread may take a variable away while we look, as pytest does."""
+    """Read our own environment. Another thread may take a variable away meanwhile, as pytest does."""
     return {name: value for name in list(os.environ) if (value := os.environ.get(name)) is not None}

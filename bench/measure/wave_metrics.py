@@ -1,4 +1,4 @@
-"""From what load/waves.py wrote, and connections counted meanwhile, to `trial_record.WavesResult`. Pure."""
+"""Computes `trial_record.WavesResult` from what load/waves.py wrote and the connections counted meanwhile. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from bench.model.trial_record import WaveResult, WavesResult
 
 Look = tuple[float, int]
-"""Monotonic seconds, and connections open on the database then."""
+"""Monotonic seconds, and how many connections were open on the database then."""
 PHASES = (("first", "after_first", "second"), ("second", "after_second", "asking"))
-"""Of each wave: its own phase, the quiet one after it, and the one that ends that."""
+"""For each wave: its own phase, the quiet phase after it, and the phase that ends the quiet."""
 
 
 def wave_metrics_of(wrote: dict[str, Any], looks: Sequence[Look]) -> WavesResult:
-    """`looks` in the order of time; none at all where the database has no connections to count."""
+    """Compute the record of both waves. `looks` are in order of time; none if the database has no connections."""
     began_s = wrote["phases"]
     first, second = (
         _wave(asked, _between(looks, began_s[wave], began_s[quiet]), _between(looks, began_s[quiet], began_s[end]))

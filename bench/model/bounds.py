@@ -1,10 +1,10 @@
-"""What a number, a name or a text of a run may be: checked where a run is read. Beyond these bounds no lab writes."""
+"""Types with bounds for the numbers, names and texts of a run, checked when a run is read."""
 
 from typing import Annotated
 
 from msgspec import Meta
 
-# What a run may hold, checked where it is read: beyond these bounds no lab writes, and no arithmetic overflows within.
+# No lab writes values beyond these bounds, and no arithmetic overflows within them.
 MOST = 10**15
 MAX_USERS, MAX_CONNECTIONS = 10_000, 50_000
 Whole = Annotated[int, Meta(ge=-MOST, le=MOST)]

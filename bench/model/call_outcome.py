@@ -1,4 +1,4 @@
-"""What came of one call made on an event loop."""
+"""The outcome of one call made on an event loop, for the list of blocking calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Outcome = Literal["caught", "other error", "swallowed", "blocks", "waits", "shor
 
 @dataclass(frozen=True)
 class CallOutcome:
-    """One call on a loop. `gap_ms` is the longest time between two ticks while it ran."""
+    """One call on a loop. `ticked`: the loop went on meanwhile; `gap_ms`: the longest time between two of its ticks."""
 
     name: str
     code: str

@@ -1,4 +1,4 @@
-"""The commands of a run as they are kept: without what chance chose, and each once, under a name. Pure functions."""
+"""Prepares commands for run.json: free ports and folders get names, and each command is stored once."""
 
 import re
 from collections import defaultdict
@@ -6,24 +6,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count, pairwise
 
 Commands = dict[str, list[str]]
-"""Of one trial: the words of its `server`, its `load` and, where it has one, its `upstream`."""
-FOLDER, PORT, MASTER_PORT = "FOLDER", "PORT", "MASTER_PORT"
-"""Stand for what was free just then: a folder, the port of the server or the upstream, the port of Locust's master."""
+"""Of one trial: the words of its `server`, its `load` and, if it has one, its `upstream`."""
+FOLDER, PORT, LOAD_PORT = "FOLDER", "PORT", "MASTER_PORT"
+"""Replace values that were free at that moment: a folder, the port of server or upstream, that of Locust's master."""
 _ADDRESS = re.compile(r"\w+://\S*:\d+")
 
 
 def normalise(commands: Commands, folder: str = "") -> Commands:
-    """The commands of a trial with PORT and FOLDER for what differs from trial to trial and means nothing.
+    """Replace ports and folders, which differ from trial to trial and mean nothing, by PORT and FOLDER.
 
-    The server's port is read off the address that the load asks, the upstream's off its own `--port`. The address
-    stays where it is no server of the lab.
+    The server's port is taken from the URL of the load, the upstream's from its own `--port`. The URL stays as it is
+    if the lab did not start the server.
     """
     load = commands.get("load", [])
     asked = next(filter(_ADDRESS.fullmatch, load), "") if "server" in commands else ""
     ports = {"server": asked.rpartition(":")[2], "upstream": _after("--port", commands.get("upstream", []))}
     found = {part: _with_port_named(words, ports.get(part, "")) for part, words in commands.items()}
     named = {folder: FOLDER, asked: f"{asked.rpartition(':')[0]}:{PORT}"}
-    masters = [MASTER_PORT if before == "--master-bind-port" else word for before, word in pairwise(["", *load])]
+    masters = [LOAD_PORT if before == "--master-bind-port" else word for before, word in pairwise(["", *load])]
     return found | ({"load": [named.get(word, word) if word else word for word in masters]} if load else {})
 
 
@@ -36,10 +36,10 @@ def _with_port_named(words: Sequence[str], port: str) -> list[str]:
 
 
 def share(trials: Iterable[tuple[str, Commands]]) -> tuple[Commands, list[dict[str, str]]]:
-    """Each command once, by name, and for each trial (its stack, its commands) the name of each of its parts.
+    """Store each command once. `trials`: pairs of stack and commands.
 
-    A server's command has the name of its stack, any other the name of its part; of several, the later ones have
-    numbers behind it.
+    Returns the commands by name, and for each trial the name of each of its commands. A server's command is named
+    after its stack, any other after its part; if a name is taken, a number follows it.
     """
     shared: Commands = {}
     names: dict[tuple[str, ...], str] = {}

@@ -1,4 +1,7 @@
-"""An experiment as its TOML file has it: one question, its profiles, its matrix of trials, what it asserts."""
+"""The file format of an experiment: its question, its profiles, its matrix of trials, its assertions.
+
+To add an experiment, add its file to `experiments/`, with `reference = false` until its reference run is committed.
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -15,7 +18,7 @@ PROFILES: tuple[ProfileName, ...] = ("quick", "standard", "reference")
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long and how often."""
+    """How long a trial takes, and how often it is repeated."""
 
     repeats: int
     warmup_s: float
@@ -29,8 +32,8 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open loops, and so do `capacity_shares`, rates relative to what the stack could do in this run. `connections` are
     held for the profile's duration, or, with `leave_after_s`, given up by all clients but `staying_share`; with
     `max_connections`, as many as the database allows, they come in waves. `outage` takes the database away and
-    `freeze` pauses the server: seconds from the window's start, and for how long. `count_hops` has one request of each
-    traced as well.
+    `freeze` pauses the server: start and duration in seconds, counted from the window's start. `count_hops` also traces
+    one request of each.
     """
 
     stacks: list[str]
@@ -51,34 +54,40 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file of `experiments/`. `capacity_users`: the closed loop in which a stack's capacity is measured."""
+    """One file of `experiments/`.
+
+    `reference` is false for a draft, which has no run in results/reference yet. `capacity_users`: N of the closed
+    loop that measures a stack's capacity.
+    """
 
     title: str
     question: str
     profiles: dict[ProfileName, Profile]
     matrix: list[Block]
+    reference: bool = True
     capacity_users: int = 200
     claims: list[Assertion] = []
 
 
-def experiment_names() -> list[str]:
-    """The experiments there are."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+def experiment_names(*, drafts: bool = True) -> list[str]:
+    """Return the names of all experiments, or only of those that have a reference run."""
+    names = sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return [name for name in names if drafts or load_experiment(name).reference]
 
 
 def load_experiment(name: str) -> Experiment:
-    """Read an experiment by name; UsageError with the nearest names where there is none, or with its mistake."""
+    """Read an experiment. Raises UsageError with the nearest names if there is none, or with the file's mistake."""
     if name not in experiment_names():
         raise UsageError(f"Unknown experiment {name!r}: {nearest(name, experiment_names())}")
     path = FOLDER / f"{name}.toml"
     try:
         return msgspec.toml.decode(path.read_bytes(), type=Experiment)
     except msgspec.DecodeError as error:
-        raise UsageError(f"{path} is not understood ({error}): mend it.") from None
+        raise UsageError(f"{path} cannot be read as an experiment ({error}): correct it.") from None
 
 
 def profile_of(experiment: Experiment, name: str) -> Profile:
-    """The profile by name; UsageError with the nearest names."""
+    """Return a profile by name. Raises UsageError with the nearest names."""
     for known, profile in experiment.profiles.items():
         if known == name:
             return profile

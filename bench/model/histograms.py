@@ -1,8 +1,9 @@
-"""Latencies as an HdrHistogram, and as text in a run."""
+"""HdrHistograms of latencies: made, encoded as text for a run, decoded, and read as percentiles."""
 
 import base64
 import struct
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 from bench.model.bounds import MOST
@@ -10,24 +11,24 @@ from bench.model.trial_record import Latency
 
 HISTOGRAM_LOWEST_US, HISTOGRAM_HIGHEST_US, HISTOGRAM_DIGITS = 1, 600_000_000, 3
 MOST_HISTOGRAM_BYTES = 1_000_000
-"""Decompressed: five times what one can have in which each of the 21,000 values was seen."""
+"""Decompressed: five times the size of a histogram that counts each of the 21,000 possible values."""
 
 
 def new_histogram() -> Any:
-    """An empty HdrHistogram over 1 us to 10 minutes with 3 significant digits."""
+    """Make an empty HdrHistogram over 1 us to 10 minutes with 3 significant digits."""
     from hdrh.histogram import HdrHistogram
 
     return HdrHistogram(HISTOGRAM_LOWEST_US, HISTOGRAM_HIGHEST_US, HISTOGRAM_DIGITS)
 
 
 def encode_histogram(histogram: Any) -> str:
-    """The histogram in HdrHistogram's own compressed form, base64."""
+    """Encode the histogram in HdrHistogram's own compressed form, base64."""
     encoded: bytes = histogram.encode()
     return encoded.decode()
 
 
 def decode_histogram(text: str) -> Any:
-    """The HdrHistogram that `encode_histogram` wrote. ValueError where the text is none of ours."""
+    """Decode what `encode_histogram` wrote. Raises ValueError for any other text."""
     from hdrh.codec import HdrCookieException, HdrLengthException
     from hdrh.histogram import HdrHistogram
 
@@ -41,10 +42,18 @@ def decode_histogram(text: str) -> Any:
     return histogram
 
 
-def _require_our_bounds(encoded: bytes) -> None:
-    """ValueError unless it has the bounds of `new_histogram`: others cannot be added, and may take all memory.
+def merge_histograms(texts: Iterable[str | None]) -> Any:
+    """Decode the texts that are not None or empty, and add the histograms count by count. Raises ValueError."""
+    merged = new_histogram()
+    for text in filter(None, texts):
+        merged.add(decode_histogram(text))
+    return merged
 
-    Eight bytes, then compressed three words, the digits, the lowest and the highest value: `PayloadHeader` of
+
+def _require_our_bounds(encoded: bytes) -> None:
+    """Raise ValueError unless it has the bounds of `new_histogram`: others cannot be added, and may take all memory.
+
+    Eight bytes, then, compressed: three words, the digits, the lowest and the highest value. See `PayloadHeader` in
     hdrh/codec.py, version 2 of the format.
     """
     unpacking, bounds = zlib.decompressobj(), (HISTOGRAM_DIGITS, HISTOGRAM_LOWEST_US, HISTOGRAM_HIGHEST_US)
@@ -57,7 +66,7 @@ def _require_our_bounds(encoded: bytes) -> None:
 
 
 def latency_of(histogram: Any) -> Latency | None:
-    """Percentiles in microseconds; None where nothing was recorded."""
+    """Return the percentiles in microseconds; None if nothing was recorded."""
     if histogram.get_total_count() == 0:
         return None
     p50, p90, p99, p999 = (int(histogram.get_value_at_percentile(p)) for p in (50, 90, 99, 99.9))

@@ -1,4 +1,4 @@
-"""Who may enter a database is nobody's to read: a text without the user and the password of an address."""
+"""Removes the user and the password of a database from texts: they are never printed or stored."""
 
 import os
 import re
@@ -6,25 +6,25 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 VARIABLE = "LAB_DATABASE_URL"
 VARIABLES = (VARIABLE, "LAB_REDIS_URL")
-"""Those whose address may hold a password."""
+"""Environment variables whose URL may hold a password."""
 HIDDEN = "***"
-# Up to the last @, because people forget to quote one in a password.
+# Up to the last @, because people forget to quote an @ in a password.
 USER_AND_PASSWORD = re.compile(r"^[^:]*:/*([^:@]*):?(.*)@")
 
 
-def hidden_here(text: str) -> str:
-    """Without those of VARIABLES, where they are set: any program of ours could quote them in its log."""
+def hide_own_credentials(text: str) -> str:
+    """Replace the credentials of the URLs in VARIABLES: any program that we start could quote them in its log."""
     for name in VARIABLES:
-        text = hidden(text, os.environ.get(name, ""))
+        text = hide_credentials(text, os.environ.get(name, ""))
     return text
 
 
-def hidden(text: str, url: str) -> str:
-    """The text without the user and the password that the URL has, quoted or not.
+def hide_credentials(text: str, url: str) -> str:
+    """Replace the user and the password of the URL, quoted or not, by `***`.
 
-    A user is hidden as a whole word only: many are called like a part of something else.
+    A user is replaced only as a whole word, because many names of users are part of other words.
     """
-    users, passwords = _who(url)
+    users, passwords = _users_and_passwords(url)
     for password in _longest_first(passwords):
         text = text.replace(password, HIDDEN)
     for user in _longest_first(users):
@@ -32,8 +32,8 @@ def hidden(text: str, url: str) -> str:
     return text
 
 
-def _who(url: str) -> tuple[set[str], set[str]]:
-    """Users and passwords: a URL may also have them behind its question mark."""
+def _users_and_passwords(url: str) -> tuple[set[str], set[str]]:
+    """Return users and passwords: a URL may also have them behind its question mark."""
     found = USER_AND_PASSWORD.match(url)
     user, password = found.groups() if found else ("", "")
     asked = parse_qsl(url.partition("?")[2])

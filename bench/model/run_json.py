@@ -1,4 +1,4 @@
-"""A run as one JSON document, and back: each command once, one trial a line, a digest over all of it."""
+"""Writes a run as one JSON document and reads it: each command once, one trial a line, a digest of all of it."""
 
 import hashlib
 import re
@@ -28,14 +28,14 @@ class _Named:
 
 @dataclass(frozen=True)
 class _Shared:
-    """Where a run.json has its commands."""
+    """Where a run.json has its commands, and each trial their names."""
 
     commands: dict[Text, list[Text]]
     trials: list[_Named]
 
 
 def digest_of(content: bytes) -> str:
-    """SHA-256 over the text of a run.json, its own digest left out: any change of the file changes it."""
+    """Compute SHA-256 of a run.json without its own digest: any change of the file changes it."""
     return hashlib.sha256(_DIGEST.sub(b'"sha256":""', content, count=1)).hexdigest()
 
 
@@ -43,7 +43,7 @@ _DIGEST = re.compile(rb'"sha256":"[0-9a-f]{64}"')
 
 
 def to_json(run: Run) -> bytes:
-    """The run as one JSON document with its digest: each of its commands once, then one trial a line."""
+    """Write the run as one JSON document with its digest: each of its commands once, one trial a line."""
     shared, names = commands.share((trial.stack, trial.commands) for trial in run.trials)
     head = _without(run, "trials", "sha256") | {"commands": shared, "trials": [], "sha256": ""}
     before, _, after = msgspec.json.encode(head).rpartition(b'"trials":[]')
@@ -55,12 +55,12 @@ def to_json(run: Run) -> bytes:
 
 
 def _without(kept: Run | Trial, *names: str) -> dict[str, Any]:
-    """The fields but those named."""
+    """Return the fields, without those named."""
     return {name: value for name, value in vars(kept).items() if name not in names}
 
 
 def from_json(content: bytes, where: str) -> Run:
-    """Read what `to_json` wrote; DamagedRun with the cause where it is truncated, edited, newer or cannot be true."""
+    """Read what `to_json` wrote. Raises DamagedRun if it is truncated, edited, newer or cannot be true."""
     try:
         _require_schema(msgspec.json.decode(content, type=_Header).schema, where)
         run = msgspec.json.decode(content, type=Run)
@@ -82,7 +82,7 @@ def from_json(content: bytes, where: str) -> Run:
 
 
 def _with_commands(run: Run, shared: _Shared) -> Run:
-    """The run with the commands of each trial. ValueError where a trial names one that is not there."""
+    """Return the run with the commands of each trial. Raises ValueError if a trial names an unknown command."""
     trials = []
     for place, (trial, its) in enumerate(zip(run.trials, shared.trials, strict=True), 1):
         try:
@@ -94,14 +94,14 @@ def _with_commands(run: Run, shared: _Shared) -> Run:
 
 
 def _with(trial: Trial, its: commands.Commands) -> Trial:
-    """The trial with its commands. `replace` would also write out what an older file leaves to its defaults."""
+    """Return the trial with these commands. `replace` would also store defaults that an older file leaves out."""
     changed = copy(trial)
     vars(changed)["commands"] = its
     return changed
 
 
 def from_schema_2(run: Run) -> Run:
-    """The run as this schema has it. In schema 2 each trial had its own commands, with the ports that it used."""
+    """Convert a run of schema 2, where each trial had its own commands, with the ports that it used."""
     trials = [_with(trial, commands.normalise(trial.commands)) for trial in run.trials]
     return replace(run, schema=SCHEMA, trials=trials)
 

@@ -1,4 +1,4 @@
-"""A run as data: what was decided beforehand, and its trials. `run_json.py` makes `run.json` of it, and reads it.
+"""A run as data: what was decided beforehand, and its trials. `run_json.py` writes and reads it as `run.json`.
 
 A run is a folder with `run.json` (everything that was measured) and `report.html` (made from it). It is written
 whole after each trial and moved into place, so that a reader never meets half a file.
@@ -16,7 +16,7 @@ Status = Literal["running", "complete", "aborted"]
 
 @dataclass(frozen=True)
 class Assertion:
-    """A sentence that a run can support or refute, about one measure of its trials.
+    """A sentence about one measure of a run's trials, which the run can support or refute.
 
     With `left` and `right` it is about their ratio: `greater` or `less` than `than`, or `between` the two numbers of
     `within`. With `left` alone it is about the number itself in every restart, which is for counts. With `order` each
@@ -35,7 +35,7 @@ class Assertion:
 
 
 def sides_of(claim: Assertion) -> list[dict[str, Any]]:
-    """The selectors of what a claim sets side by side."""
+    """Return the selectors of all sides that a claim compares."""
     return claim.order or [side for side in (claim.left, claim.right) if side is not None]
 
 

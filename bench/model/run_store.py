@@ -1,4 +1,4 @@
-"""Runs on disk: where they are, how one is found by name, read and written whole."""
+"""Finds, reads and writes runs on disk."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ LARGEST_BYTES = 2**28
 
 
 def save_run(run: Run, folder: Path) -> Path:
-    """Write `run.json` into the folder, whole or not at all. OSError where the disk does not take it."""
+    """Write `run.json` into the folder, whole or not at all. Raises OSError if the disk does not take it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "run.json"
     write_atomically(path, to_json(run))
@@ -24,7 +24,7 @@ def save_run(run: Run, folder: Path) -> Path:
 
 
 def load_run(folder: Path) -> Run:
-    """The run in a folder; DamagedRun or UsageError say in one line why there is none."""
+    """Read the run in a folder. Raises DamagedRun or UsageError with the cause in one line."""
     path = folder / "run.json"
     try:
         return from_json(_content_of(path), str(path))
@@ -33,7 +33,7 @@ def load_run(folder: Path) -> Run:
 
 
 def _content_of(path: Path) -> bytes:
-    """OSError where it is no file, such as a pipe that nobody writes to, or larger than any run."""
+    """Read a file. Raises OSError if it is no plain file, such as a pipe, or larger than any run."""
     status = path.stat()
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         raise OSError(errno.EINVAL, "it is no ordinary file")
@@ -43,7 +43,7 @@ def _content_of(path: Path) -> bytes:
 
 
 def find_run(name: str) -> Path:
-    """The folder of a run given by path, by experiment (its reference run), or as `latest`."""
+    """Find the folder of a run by path, by experiment (its reference run), or by `latest`. Raises UsageError."""
     for folder in (Path(name), LOCAL / name, REFERENCE / name):
         if os.path.exists(folder / "run.json"):  # where Path.exists raises, as for a name too long, this says no
             return folder.resolve()

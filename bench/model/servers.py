@@ -1,10 +1,12 @@
-"""The one list of server programs: one entry each, with all that the lab knows of it."""
+"""The one list of server programs: an entry of SERVERS holds all that the lab knows of one.
 
-from collections.abc import Callable, Sequence
+To add a server, add its entry: `lab serve`, its reloading, run.json, the environment, figures and README follow.
+"""
+
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
-
-from bench.base.errors import UsageError
 
 HOST = "127.0.0.1"
 LOOPBACK = (HOST, "localhost", "::1")
@@ -14,11 +16,13 @@ OWN_HOST_VARIABLE = "LAB_I_OWN_THIS_HOST"
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
 GRACEFUL_STOP_S = 1
-# WebSockets: the largest message a server reads before its application sees it, and how often it asks who is there.
+# WebSockets: the largest message that a server accepts, and how often it checks that the client is still there.
 LARGEST_MESSAGE_BYTES = 2 * 1024 * 1024
 PING_S = 20
 Interface = Literal["wsgi", "asgi"]
 Need = Literal["websockets", "lifespan"]
+Needs = Collection[Need]
+Line = Literal["solid", "dashed", "dash-dot", "dotted"]
 
 
 @dataclass(frozen=True)
@@ -29,62 +33,79 @@ class Budget:
     processes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServerKind:
-    """A server program: what it speaks, what it needs installed, and its arguments for a budget.
+    """A server program.
 
-    `live_arguments` are those for labs that need more than HTTP; None where we have it serve none of them.
+    Its command is `program`, a Python module, with `arguments` for a budget, an interface and what the lab needs
+    besides HTTP, then `bind` with {host} and {port} filled in, then `reload` where it is to start again when a file
+    changes. A program that cannot do that has a sentence as its `reload`.
+
+    `packages`: the distributions that it needs, its own first; every run keeps their versions.
+    `variables`: prefixes of environment variables that would change it; they are cleared for what is measured.
+    `takes_threads`: the interfaces with which its budget has a number of threads.
+    `has_websockets`: it also serves labs that need WebSockets.
+    `examples`: its stacks that the contract test asks for every workload, and that `lab list` shows.
+
+    In figures a stack has its lab's colour and one of its lab's markers. The server makes that colour lighter by
+    `shade` (-0.7 to 0.7), takes the marker so many places further on, and draws `line`; without one the line is
+    solid, or dashed for several processes.
     """
 
     name: str
-    interface: Interface
-    takes_threads: bool
-    modules: tuple[str, ...]
-    arguments: Callable[[Budget], list[str]]
     note: str
-    live_arguments: Callable[[Budget, Sequence[Need]], list[str]] | None = None
+    program: str
+    packages: tuple[str, ...]
+    interfaces: tuple[Interface, ...]
+    arguments: Callable[[Budget, Interface, Needs], list[str]]
+    examples: tuple[str, ...]
+    bind: tuple[str, ...] = ("--bind", "{host}:{port}")
+    reload: tuple[str, ...] | str = ("--reload",)
+    variables: tuple[str, ...] = ()
+    takes_threads: tuple[Interface, ...] = ()
     takes_processes: bool = True
+    has_websockets: bool = False
+    shade: float = 0.0
+    marker: int = 0
+    line: Line | None = None
 
 
-def _gunicorn(worker_class: str, budget: Budget, *more: str) -> list[str]:
+def _gunicorn(worker_class: str, budget: Budget, *_: object, more: tuple[str, ...] = ()) -> list[str]:
     return [
-        *("gunicorn", "--worker-class", worker_class, "--workers", str(budget.processes), *more),
+        *("--worker-class", worker_class, "--workers", str(budget.processes), *more),
         *("--keep-alive", str(KEEP_ALIVE_S), "--backlog", str(BACKLOG)),
         *("--graceful-timeout", str(GRACEFUL_STOP_S), "--http-parser", "python"),
         *("--log-level", "warning", "--no-control-socket"),
     ]
 
 
-def _gthread(budget: Budget) -> list[str]:
+def _gthread(budget: Budget, *_: object) -> list[str]:
     threads = budget.threads or 1
     # With several processes the first one to wake takes every connection unless each may hold no more than it
     # has threads for. With one process that limit would only starve clients, so it is far away.
     connections = threads if budget.processes > 1 else max(10_000, 2 * threads)
-    return _gunicorn("gthread", budget, "--threads", str(threads), "--worker-connections", str(connections))
+    more = ("--threads", str(threads), "--worker-connections", str(connections))
+    return _gunicorn("gthread", budget, more=more)
 
 
-def _uvicorn(budget: Budget, *protocols: str) -> list[str]:
+def _uvicorn(budget: Budget, interface: Interface, needs: Needs) -> list[str]:
+    # Not `--ws websockets`: uvicorn warns that it is deprecated.
+    pings = ("--ws-ping-interval", str(PING_S), "--ws-ping-timeout", str(PING_S))
     return [
-        *("uvicorn", "--workers", str(budget.processes), "--loop", "uvloop", "--http", "httptools"),
-        *(protocols or ("--ws", "none", "--lifespan", "off")),
+        *("--workers", str(budget.processes), "--loop", "uvloop", "--http", "httptools"),
+        *("--ws", "websockets-sansio" if "websockets" in needs else "none"),
+        *("--lifespan", "on" if "lifespan" in needs else "off"),
+        *(("--ws-max-size", str(LARGEST_MESSAGE_BYTES), *pings) if needs else ()),
         *("--no-access-log", "--log-level", "warning"),
         *("--timeout-keep-alive", str(KEEP_ALIVE_S), "--backlog", str(BACKLOG)),
         *("--timeout-graceful-shutdown", str(GRACEFUL_STOP_S)),
     ]
 
 
-def _live_uvicorn(budget: Budget, needs: Sequence[Need]) -> list[str]:
-    # Not `--ws websockets`: uvicorn warns that it is deprecated.
-    protocols = ("--ws", "websockets-sansio" if "websockets" in needs else "none")
-    lifespan = ("--lifespan", "on" if "lifespan" in needs else "off")
-    pings = ("--ws-ping-interval", str(PING_S), "--ws-ping-timeout", str(PING_S))
-    return _uvicorn(budget, *protocols, *lifespan, "--ws-max-size", str(LARGEST_MESSAGE_BYTES), *pings)
-
-
-def _daphne(budget: Budget, needs: Sequence[Need] = ()) -> list[str]:
+def _daphne(*_: object) -> list[str]:
     largest = str(LARGEST_MESSAGE_BYTES)
     return [
-        *("daphne", "--verbosity", "0", "--no-server-name"),
+        *("--verbosity", "0", "--no-server-name"),
         *("--websocket-max-message-size", largest, "--websocket-max-frame-size", largest),
         *("--ping-interval", str(PING_S), "--ping-timeout", str(PING_S), "--websocket_timeout", "-1"),
     ]
@@ -94,75 +115,90 @@ SERVERS = {
     server.name: server
     for server in (
         ServerKind(
-            "sync",
-            "wsgi",
-            False,
-            ("gunicorn",),
-            lambda budget: _gunicorn("sync", budget),
-            "one request at a time per process; no keep-alive",
+            name="sync",
+            note="one request at a time per process; no keep-alive",
+            program="gunicorn",
+            packages=("gunicorn",),
+            interfaces=("wsgi",),
+            arguments=partial(_gunicorn, "sync"),
+            examples=("sync_wsgi@sync", "async_wsgi@sync", "bare_wsgi@sync"),
+            variables=("GUNICORN_",),
+            shade=0.65,
+            line="dashed",
         ),
         ServerKind(
-            "gthread",
-            "wsgi",
-            True,
-            ("gunicorn",),
-            _gthread,
-            "a pool of T threads per process; with several processes no keep-alive",
+            name="gthread",
+            note="a pool of T threads per process; with several processes no keep-alive",
+            program="gunicorn",
+            packages=("gunicorn",),
+            interfaces=("wsgi",),
+            arguments=_gthread,
+            examples=(
+                *("sync_wsgi@gthread:8", "sync_wsgi@gthread:64", "sync_wsgi@gthread:400", "sync_wsgi@gthread:8x2"),
+                *("async_wsgi@gthread:64", "bare_wsgi@gthread:64"),
+            ),
+            variables=("GUNICORN_",),
+            takes_threads=("wsgi",),
         ),
         ServerKind(
-            "gunicorn_asgi",
-            "asgi",
-            False,
-            ("gunicorn", "uvloop"),
-            lambda budget: _gunicorn("asgi", budget, "--asgi-loop", "uvloop", "--asgi-lifespan", "off"),
-            "gunicorn's own ASGI worker, on uvloop",
+            name="gunicorn_asgi",
+            note="gunicorn's own ASGI worker, on uvloop",
+            program="gunicorn",
+            packages=("gunicorn", "uvloop"),
+            interfaces=("asgi",),
+            arguments=partial(_gunicorn, "asgi", more=("--asgi-loop", "uvloop", "--asgi-lifespan", "off")),
+            examples=("sync_asgi@gunicorn_asgi", "async_asgi@gunicorn_asgi", "bare_asgi@gunicorn_asgi"),
+            variables=("GUNICORN_",),
+            shade=-0.45,
+            marker=2,
+            line="dash-dot",
         ),
         ServerKind(
-            "uvicorn",
-            "asgi",
-            False,
-            ("uvicorn", "uvloop", "httptools"),
-            _uvicorn,
-            "uvloop and httptools, pinned",
-            live_arguments=_live_uvicorn,
+            name="uvicorn",
+            note="uvloop and httptools, pinned",
+            program="uvicorn",
+            packages=("uvicorn", "uvloop", "httptools"),
+            interfaces=("asgi",),
+            arguments=_uvicorn,
+            examples=(
+                *("sync_asgi@uvicorn", "async_asgi@uvicorn", "async_asgi@uvicorn:x2", "mixed_middleware@uvicorn"),
+                *("zero_hop@uvicorn", "pinned_pool@uvicorn", "folded@uvicorn", "channels_live@uvicorn"),
+                "bare_asgi@uvicorn",
+            ),
+            bind=("--host", "{host}", "--port", "{port}"),
+            reload=("--reload", "--reload-dir", "labs"),  # else it looks through all of .venv, seconds for each round
+            variables=("UVICORN_",),
+            has_websockets=True,
         ),
         ServerKind(
-            "uvicorn_worker",
-            "asgi",
-            False,
-            ("gunicorn", "uvicorn_worker", "uvloop", "httptools"),
-            lambda budget: _gunicorn("labs.common.workers.PinnedUvicornWorker", budget),
-            "uvicorn under gunicorn, uvloop and httptools pinned",
+            name="uvicorn_worker",
+            note="uvicorn under gunicorn, uvloop and httptools pinned",
+            program="gunicorn",
+            packages=("gunicorn", "uvicorn-worker", "uvloop", "httptools"),
+            interfaces=("asgi",),
+            arguments=partial(_gunicorn, "labs.common.workers.PinnedUvicornWorker"),
+            examples=("sync_asgi@uvicorn_worker", "async_asgi@uvicorn_worker"),
+            variables=("GUNICORN_", "UVICORN_"),
+            shade=0.35,
+            marker=1,
+            line="dashed",
         ),
         ServerKind(
-            "daphne",
-            "asgi",
-            False,
-            ("daphne",),
-            _daphne,
-            "Twisted; one process, its own keep-alive, no lifespan, no grace: SIGTERM cancels what is open",
-            live_arguments=_daphne,
+            name="daphne",
+            note="Twisted; one process, its own keep-alive, no lifespan, no grace: SIGTERM cancels what is open",
+            program="daphne",
+            packages=("daphne",),
+            interfaces=("asgi",),
+            arguments=_daphne,
+            examples=("channels_live@daphne",),
+            bind=("--endpoint", f"tcp:port={{port}}:interface={{host}}:backlog={BACKLOG}"),  # --port has Twisted's 50
+            reload="daphne cannot reload: leave --reload out, or serve the lab with uvicorn.",
+            variables=("DAPHNE_", "AUTOBAHN_"),
             takes_processes=False,
+            has_websockets=True,
+            shade=0.35,
+            marker=3,
+            line="dash-dot",
         ),
     )
 }
-
-
-def bind_arguments(program: str, host: str, port: int) -> list[str]:
-    """Return the arguments that bind the program to an address."""
-    match program:
-        case "uvicorn":
-            return ["--host", host, "--port", str(port)]
-        case "daphne":  # its own --port and --bind leave the backlog at Twisted's 50
-            return ["--endpoint", f"tcp:port={port}:interface={host}:backlog={BACKLOG}"]
-    return ["--bind", f"{host}:{port}"]
-
-
-def reload_arguments(program: str) -> list[str]:
-    """Return the arguments that start it again when a file changes. Raises UsageError where it has none."""
-    match program:
-        case "uvicorn":
-            return ["--reload", "--reload-dir", "labs"]  # else it looks through all of .venv, seconds for each round
-        case "daphne":
-            raise UsageError("daphne cannot reload: leave --reload out, or serve the lab with uvicorn.")
-    return ["--reload"]

@@ -1,4 +1,4 @@
-"""What has to be true of a run.json beyond the types of its fields, so that whatever reads it can do so."""
+"""Checks of a run.json beyond the types of its fields, so that all programs that read it can rely on them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bench.model.run_record import Assertion, Run, sides_of
 from bench.model.trial_record import Trial, values_of
 
 Limit = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-"""Of the system: the largest stands for none."""
+"""A limit of the operating system: the largest value stands for no limit."""
 Plain = Text | Limit | Number | bool | None
 Flat = Plain | list[Plain]
 
 
 class Known(TypedDict, total=False):
-    """What is looked up by name in an environment."""
+    """The entries of an environment that programs look up by name."""
 
     memory_bytes: Count | None
     file_descriptors: list[Limit]
@@ -42,7 +42,7 @@ class Selector(TypedDict, total=False):
 
 
 def require_sound(run: Run) -> None:
-    """Raise ValueError with the cause where the run says what cannot be, or what nothing here could show or judge."""
+    """Raise ValueError with the cause if the run says what cannot be true, shown or judged."""
     _require_type(run.environment, dict[Text, Flat | dict[Text, Flat]], "its environment")
     _require_type(run.environment, Known, "its environment")
     for place, claim in enumerate(run.plan.claims, 1):

@@ -1,18 +1,18 @@
-"""The one list of labs and servers, and the notation `lab[+keep]@server[:budget]` that joins them into a stack.
+"""The one list of labs, and the notation `lab[+keep]@server[:budget]` that makes a stack of a lab and a server.
 
 A budget is `T` threads, `xP` processes, or `TxP`: `sync_wsgi@gthread:64`, `async_asgi@uvicorn:x2`,
 `sync_wsgi@gthread:8x2`. A keep is how the lab keeps database connections: `sync_wsgi+max_age_60@gthread:8`.
-Read `servers.py` next for how a stack is started.
+Nothing else takes the notation apart. The list of servers is in `servers.py`.
 """
 
 import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from bench.base.errors import MissingDependency, UsageError, nearest
-from bench.model.servers import HOST, SERVERS, Budget, Interface, Need, ServerKind, bind_arguments, reload_arguments
+from bench.base.errors import MissingDependency, UsageError, nearest, refuse_first
+from bench.model.servers import HOST, SERVERS, Budget, Interface, Line, Need, ServerKind
 
 Views = Literal["sync", "async"]
 
@@ -22,7 +22,7 @@ class Lab:
     """One folder of `labs/`, seen through one interface, and what it needs of a server besides HTTP.
 
     `page` is where to look first; `has_workloads` is False for a lab of pages alone, `has_tables` True where these ask
-    a database.
+    a database. In figures the lab has this colour, and `markers`, one for each of its servers and budgets.
     """
 
     name: str
@@ -34,6 +34,11 @@ class Lab:
     page: str = "/wait?ms=100"
     has_workloads: bool = True
     has_tables: bool = False
+    # After Okabe and Ito, "Color Universal Design" (2008): told apart with any colour vision, by markers in grey. A
+    # budget or another server changes the shade, the marker and the line, never the hue. Only filled markers: a
+    # hollow one means degraded.
+    colour: str = "#888888"
+    markers: str = "ophdsX"
 
     @property
     def application(self) -> str:
@@ -50,16 +55,47 @@ LIVE: tuple[Need, ...] = ("websockets", "lifespan")
 LABS = {
     lab.name: lab
     for lab in (
-        Lab("sync_wsgi", "sync_wsgi", "sync", "wsgi", "thread per request"),
-        Lab("sync_asgi", "sync_asgi", "sync", "asgi", "async outside, sync inside"),
-        Lab("async_asgi", "async_asgi", "async", "asgi", "event loop"),
-        Lab("async_wsgi", "async_wsgi", "async", "wsgi", "a loop per request, in its thread"),
-        Lab("mixed_middleware", "mixed_middleware", "async", "asgi", "async views under mixed middleware"),
-        Lab("zero_hop", "zero_hop", "async", "asgi", "no thread unless something needs one"),
-        Lab("pinned_pool", "pinned_pool", "async", "asgi", "stock Django on a bounded set of threads"),
-        Lab("folded", "folded", "async", "asgi", "all middlewares in one crossing"),
         Lab(
-            "channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", LIVE, page="/chat/hall"
+            *("sync_wsgi", "sync_wsgi", "sync", "wsgi", "thread per request"),
+            colour="#0072b2",
+            markers="<v^sDp>",
+        ),
+        Lab(
+            *("sync_asgi", "sync_asgi", "sync", "asgi", "async outside, sync inside"),
+            colour="#d55e00",
+            markers="XP",
+        ),
+        Lab("async_asgi", "async_asgi", "async", "asgi", "event loop", colour="#009e73", markers="oh8"),
+        Lab(
+            *("async_wsgi", "async_wsgi", "async", "wsgi", "a loop per request, in its thread"),
+            colour="#b5539a",
+            markers="d*",
+        ),
+        Lab(
+            *("mixed_middleware", "mixed_middleware", "async", "asgi", "async views under mixed middleware"),
+            colour="#8a6d00",
+            markers="H",
+        ),
+        Lab(
+            *("zero_hop", "zero_hop", "async", "asgi", "no thread unless something needs one"),
+            colour="#1f9ed1",
+            markers="*",
+        ),
+        Lab(
+            *("pinned_pool", "pinned_pool", "async", "asgi", "stock Django on a bounded set of threads"),
+            colour="#6a51a3",
+            markers="p",
+        ),
+        Lab(
+            *("folded", "folded", "async", "asgi", "all middlewares in one crossing"),
+            colour="#5d4037",
+            markers="D",
+        ),
+        Lab(
+            *("channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", LIVE),
+            page="/chat/hall",
+            colour="#c2185b",
+            markers="8hHd",
         ),
         Lab(
             *("live_preview_wsgi", "live_preview", "sync", "wsgi", "an editor's preview, two ways"),
@@ -84,31 +120,74 @@ LABS = {
             has_workloads=False,
             has_tables=True,
         ),
-        Lab("bare_wsgi", "bare", "sync", "wsgi", "the interface without a framework"),
-        Lab("bare_asgi", "bare", "async", "asgi", "the interface without a framework"),
+        Lab("bare_wsgi", "bare", "sync", "wsgi", "the interface without a framework", colour="#5f7f95"),
+        Lab(
+            *("bare_asgi", "bare", "async", "asgi", "the interface without a framework"),
+            colour="#4d4d4d",
+            markers="p*s",
+        ),
     )
 }
 
 
 @dataclass(frozen=True)
 class ConnectionPolicy:
-    """How a lab keeps its database connections, by variables that `labs/common/database.py` reads."""
+    """How a lab keeps its database connections, by variables that `labs/common/database.py` reads.
+
+    In figures it makes the stack's colour lighter by `shade` and draws this `line`.
+    """
 
     says: str
     environment: Mapping[str, str]
+    shade: float
+    line: Line
 
 
 # Without one CONN_MAX_AGE is 0, Django's default: a connection for each request.
 CONNECTION_POLICIES = {
-    "max_age_60": ConnectionPolicy("CONN_MAX_AGE = 60 seconds", {"LAB_CONN_MAX_AGE": "60"}),
-    "max_age_none": ConnectionPolicy("CONN_MAX_AGE = None, for ever", {"LAB_CONN_MAX_AGE": "none"}),
-    "pool_16": ConnectionPolicy("psycopg's pool of at most 16, through Django's OPTIONS", {"LAB_CONN_POOL": "16"}),
+    "max_age_60": ConnectionPolicy("CONN_MAX_AGE = 60 seconds", {"LAB_CONN_MAX_AGE": "60"}, 0.25, "dashed"),
+    "max_age_none": ConnectionPolicy("CONN_MAX_AGE = None, for ever", {"LAB_CONN_MAX_AGE": "none"}, -0.3, "dash-dot"),
+    "pool_16": ConnectionPolicy(
+        "psycopg's pool of at most 16, through Django's OPTIONS", {"LAB_CONN_POOL": "16"}, 0.45, "dotted"
+    ),
 }
+
+
+class StackName(NamedTuple):
+    """The parts of a stack's name. `budget` is the text after the colon, None without one."""
+
+    lab: str
+    keep: str | None
+    server: str
+    budget: str | None
+    threads: int | None
+    processes: int
+
+
+_BUDGET = re.compile(r"([1-9][0-9]{0,4})?(?:x([1-9][0-9]{0,2}))?")
+
+
+def split_name(stack: str) -> StackName:
+    """Take `lab[+keep]@server[:budget]` apart, whether or not there is such a stack: a run may be older than the lab.
+
+    A budget that makes no sense counts as one process without a number of threads.
+    """
+    lab_text, _, rest = stack.partition("@")
+    lab, plus, keep = lab_text.partition("+")
+    server, colon, budget = rest.partition(":")
+    threads, processes = match.groups() if (match := _BUDGET.fullmatch(budget)) else (None, None)
+    return StackName(
+        *(lab, keep if plus else None, server, budget if colon else None),
+        *(int(threads) if threads else None, int(processes or 1)),
+    )
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Lab + server + budget: the thing that is measured. `keep` is a name of KEEPS, empty for Django's default."""
+    """Lab + server + budget: the thing that is measured.
+
+    `keep` is a name of CONNECTION_POLICIES, empty for Django's default.
+    """
 
     lab: Lab
     server: ServerKind
@@ -117,15 +196,14 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the lab is to know of how it keeps its connections."""
+        """The environment variables that tell the lab how to keep its database connections."""
         return dict(CONNECTION_POLICIES[self.keep].environment) if self.keep else {}
 
     @property
     def name(self) -> str:
         """The notation `lab[+keep]@server[:budget]`, which `parse_stack` reads back."""
         threads = "" if self.budget.threads is None else str(self.budget.threads)
-        processes = f"x{self.budget.processes}" if self.budget.processes > 1 else ""
-        budget = threads + processes
+        budget = threads + (f"x{self.budget.processes}" if self.budget.processes > 1 else "")
         lab = self.lab.name + (f"+{self.keep}" if self.keep else "")
         return f"{lab}@{self.server.name}" + (f":{budget}" if budget else "")
 
@@ -137,116 +215,89 @@ class Stack:
         return (self.budget.threads or 1) * self.budget.processes
 
     def command(self, port: int, *, host: str = HOST, reload: bool = False) -> list[str]:
-        """The ordinary server command; `python` is to be the interpreter that runs the lab."""
-        program, *arguments = self._arguments()
-        again = reload_arguments(program) if reload else []
-        return ["python", "-m", program, *arguments, *bind_arguments(program, host, port), *again, self.lab.application]
+        """The ordinary server command; `python` stands for the interpreter that runs the lab.
 
-    def _arguments(self) -> list[str]:
-        if self.lab.needs and self.server.live_arguments:
-            return self.server.live_arguments(self.budget, self.lab.needs)
-        return self.server.arguments(self.budget)
+        Raises UsageError where the server cannot reload.
+        """
+        server, lab = self.server, self.lab
+        if reload and isinstance(server.reload, str):
+            raise UsageError(server.reload)
+        return [
+            *("python", "-m", server.program, *server.arguments(self.budget, lab.interface, lab.needs)),
+            *(word.format(host=host, port=port) for word in server.bind),
+            *(server.reload if reload else ()),
+            lab.application,
+        ]
 
     def require_installed(self) -> None:
-        """Raise MissingDependency, with the command that helps, where a module of the server is absent."""
-        for module in self.server.modules:
-            if importlib.util.find_spec(module) is None:
-                package = module.replace("_", "-")
+        """Raise MissingDependency, with the command that helps, where a package of the server is absent."""
+        for package in self.server.packages:
+            if importlib.util.find_spec(package.replace("-", "_")) is None:
                 raise MissingDependency(
                     f"{self.name} needs the package {package}, which is not installed: "
                     f"run `python -m pip install {package}`."
                 )
 
 
-_BUDGET = re.compile(r"(?P<threads>[1-9][0-9]{0,4})?(?:x(?P<processes>[1-9][0-9]{0,2}))?")
-
-
 def parse_stack(text: str) -> Stack:
     """Read `lab[+keep]@server[:budget]`; UsageError with the nearest names where a part is unknown."""
-    lab_text, _, rest = text.partition("@")
-    server_name, colon, budget_text = rest.partition(":")
-    lab, keep = _parse_lab(text, *lab_text.partition("+"))
-    server = _parse_server(text, lab, server_name)
-    return Stack(lab, server, _parse_budget(text, server, budget_text if colon else None), keep)
+    name = split_name(text)
+    lab = _lab_of(text, name)
+    server = _server_of(text, lab, name.server)
+    return Stack(lab, server, _budget_of(text, lab, server, name), name.keep or "")
 
 
-def _parse_lab(text: str, name: str, plus: str, keep: str) -> tuple[Lab, str]:
-    lab = LABS.get(name)
+def _lab_of(text: str, name: StackName) -> Lab:
+    lab, keep = LABS.get(name.lab), name.keep or ""
     if lab is None:
-        raise UsageError(f"Unknown lab {name!r} in stack {text!r}: {nearest(name, LABS)}")
-    if plus and keep not in CONNECTION_POLICIES:
-        raise UsageError(
-            f"Unknown way to keep connections {keep!r} in stack {text!r}: {nearest(keep, CONNECTION_POLICIES)}"
-        )
-    if plus and not lab.is_django:
-        raise UsageError(f"{name} asks no database: leave +{keep} out of {text!r}.")
-    return lab, keep
+        raise UsageError(f"Unknown lab {name.lab!r} in stack {text!r}: {nearest(name.lab, LABS)}")
+    refuse_first(
+        {
+            f"Unknown way to keep connections {keep!r} in stack {text!r}: {nearest(keep, CONNECTION_POLICIES)}": (
+                name.keep is not None and keep not in CONNECTION_POLICIES
+            ),
+            f"{lab.name} asks no database: leave +{keep} out of {text!r}.": keep and not lab.is_django,
+        }
+    )
+    return lab
 
 
-def _parse_server(text: str, lab: Lab, name: str) -> ServerKind:
-    speaking = {known.name: known for known in SERVERS.values() if known.interface == lab.interface}
+def _server_of(text: str, lab: Lab, name: str) -> ServerKind:
+    speaking = {known.name: known for known in SERVERS.values() if lab.interface in known.interfaces}
     server = SERVERS.get(name)
     if server is None:
         raise UsageError(f"Unknown server {name!r} in stack {text!r}: {nearest(name, speaking)}")
-    fitting = ", ".join(known.name for known in speaking.values() if known.live_arguments or not lab.needs)
-    if server.interface != lab.interface:
-        raise UsageError(
-            f"{name} speaks {server.interface.upper()} but {lab.name} is {lab.interface.upper()}: "
-            f"choose one of {fitting}."
-        )
-    if lab.needs and server.live_arguments is None:
-        raise UsageError(f"{lab.name} has WebSockets, {name} serves none here: choose one of {fitting}.")
+    fitting = ", ".join(known.name for known in speaking.values() if known.has_websockets or not lab.needs)
+    refuse_first(
+        {
+            f"{name} speaks {' and '.join(server.interfaces).upper()} but {lab.name} is {lab.interface.upper()}: "
+            f"choose one of {fitting}.": name not in speaking,
+            f"{lab.name} has WebSockets, {name} serves none here: choose one of {fitting}.": (
+                lab.needs and not server.has_websockets
+            ),
+        }
+    )
     return server
 
 
-def _parse_budget(text: str, server: ServerKind, budget_text: str | None) -> Budget:
-    match = _BUDGET.fullmatch(budget_text) if budget_text is not None else None
-    if budget_text is not None and (match is None or not budget_text):
-        raise UsageError(
-            f"Budget {budget_text!r} of stack {text!r} is not understood: write threads, "
-            f"threads x processes or processes alone, such as :64, :8x2 or :x2."
-        )
-    threads = int(match["threads"]) if match and match["threads"] else None
-    processes = int(match["processes"]) if match and match["processes"] else 1
-    if server.takes_threads and threads is None:
-        raise UsageError(f"Stack {text!r} needs a number of threads, such as {server.name}:64.")
-    if threads is not None and not server.takes_threads:
-        raise UsageError(
-            f"{server.name} takes no number of threads in stack {text!r}: leave it out, or write "
-            f":x{threads} for {threads} processes."
-        )
-    if processes > 1 and not server.takes_processes:
-        raise UsageError(f"{server.name} has one process in stack {text!r}: leave x{processes} out.")
+def _budget_of(text: str, lab: Lab, server: ServerKind, name: StackName) -> Budget:
+    takes_threads, threads, processes = lab.interface in server.takes_threads, name.threads, name.processes
+    refuse_first(
+        {
+            f"Budget {name.budget!r} of stack {text!r} is not understood: write threads, threads x processes or "
+            f"processes alone, such as :64, :8x2 or :x2.": (
+                name.budget is not None and not (name.budget and _BUDGET.fullmatch(name.budget))
+            ),
+            f"Stack {text!r} needs a number of threads, such as {server.name}:64.": takes_threads and threads is None,
+            f"{server.name} takes no number of threads in stack {text!r}: leave it out, or write :x{threads} for "
+            f"{threads} processes.": threads is not None and not takes_threads,
+            f"{server.name} has one process in stack {text!r}: leave x{processes} out.": (
+                processes > 1 and not server.takes_processes
+            ),
+        }
+    )
     return Budget(threads, processes)
 
 
-# The representatives that the contract test asks for every workload and `lab list` shows.
-STACKS = tuple(
-    parse_stack(text)
-    for text in (
-        "sync_wsgi@sync",
-        "sync_wsgi@gthread:8",
-        "sync_wsgi@gthread:64",
-        "sync_wsgi@gthread:400",
-        "sync_wsgi@gthread:8x2",
-        "sync_asgi@uvicorn",
-        "sync_asgi@uvicorn_worker",
-        "sync_asgi@gunicorn_asgi",
-        "async_asgi@uvicorn",
-        "async_asgi@uvicorn:x2",
-        "async_asgi@uvicorn_worker",
-        "async_asgi@gunicorn_asgi",
-        "async_wsgi@sync",
-        "async_wsgi@gthread:64",
-        "mixed_middleware@uvicorn",
-        "zero_hop@uvicorn",
-        "pinned_pool@uvicorn",
-        "folded@uvicorn",
-        "channels_live@uvicorn",
-        "channels_live@daphne",
-        "bare_wsgi@sync",
-        "bare_wsgi@gthread:64",
-        "bare_asgi@uvicorn",
-        "bare_asgi@gunicorn_asgi",
-    )
-)
+STACKS = tuple(parse_stack(text) for server in SERVERS.values() for text in server.examples)
+"""The representatives that the contract test asks for every workload, and that `lab list` shows."""

@@ -3,18 +3,18 @@
 import random
 import secrets
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from bench.base.errors import NotRun, UsageError
+from bench.base.errors import NotRun, refuse_first
 from bench.model.experiment import Block, Experiment, Profile, profile_of
 from bench.model.load import Closed, ConnectionLoad, Held, Leaving, Load, Open, Paced, Waves
 from bench.model.stacks import parse_stack
-from bench.model.trial_plan import ABOUT, Engine, Freeze, Outage, TrialPlan, planned_trial
+from bench.model.trial_plan import Engine, Freeze, Outage, TrialPlan, planned_trial
 from bench.model.trial_record import Trial
-from bench.model.workloads import parse_request
+from bench.model.workloads import WORKLOADS, Workload, parse_request
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,7 @@ def trials_of(experiment: Experiment, profile_name: str, overrides: Overrides) -
     blocks = [block for block in experiment.matrix if profile_name in block.profiles]
     crossed = [plan for block in blocks for plan in _cross(_overridden(block, overrides), profile, overrides)]
     answerable = [plan for plan in _once(crossed) if plan.request.is_answered_by(plan.stack)]
-    for sentence, holds in _refusals(crossed, answerable, overrides).items():
-        if holds:
-            raise UsageError(sentence)
+    refuse_first(_refusals(crossed, answerable, overrides))
     return answerable
 
 
@@ -64,13 +62,20 @@ def _refusals(crossed: Sequence[TrialPlan], answerable: Sequence[TrialPlan], ove
         "This experiment is about connections: give --connections, and neither users, rates nor target.": (
             by_connections and (overrides.users or overrides.rates_per_s or overrides.target)
         ),
-        "Only feeds can be held, such as --workload 'feed?n=100&ms=10000'. Clients can leave `wait`, `burn` and the "
-        "checkouts. Only `hold` comes in waves.": (
-            any(plan.request.workload.name not in ABOUT[type(plan.load)] for plan in by_connections)
+        f"Only {_names(lambda it: Held in it.connection_loads)} can be held, such as --workload 'feed?n=100&ms=10000'. "
+        f"Clients can leave {_names(lambda it: Leaving in it.connection_loads)}. "
+        f"Only {_names(lambda it: Waves in it.connection_loads)} can come in waves.": (
+            any(type(plan.load) not in plan.request.workload.connection_loads for plan in by_connections)
         ),
-        "None of these stacks answers that workload: bare callables answer hello and wait only, live_preview and "
-        "traps none.": not answerable,
+        f"None of these stacks answers that workload: bare callables answer {_names(lambda it: it.in_bare)} only, "
+        "live_preview and traps none.": not answerable,
     }
+
+
+def _names(holds: Callable[[Workload], bool]) -> str:
+    """The workloads of which this holds, as words in a sentence."""
+    *names, last = [name for name, workload in WORKLOADS.items() if holds(workload)]
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def _once(trials: Iterable[TrialPlan]) -> list[TrialPlan]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from bench.model.load import Closed, Held, Leaving, Load, Paced, Waves, stored_fields
+from bench.model.load import Closed, Load, Paced, stored_fields
 from bench.model.servers import HOST, LOOPBACK
 from bench.model.stacks import Stack
 from bench.model.trial_record import Trial
@@ -113,16 +113,7 @@ def planned_trial(plan: TrialPlan) -> Trial:
         middleware=list(plan.middleware),
         repeat=plan.repeat,
         io_wait_s=plan.request.io_wait_s(plan.stack),
-        overlaps=plan.request.workload.overlaps(plan.stack.lab),
+        overlaps=plan.stack.lab.views in plan.request.workload.overlapping_views,
         slots=plan.request.slots(plan.stack),
         **({"users": None} | stored_fields(plan.load)),
     )
-
-
-CHECKOUTS = ("checkout", "checkout_in_halves", "checkout_across_hops")
-ABOUT: dict[type, tuple[str, ...]] = {
-    Held: ("feed",),
-    Leaving: ("wait", "burn", *CHECKOUTS),
-    Waves: ("hold",),
-}
-"""The workloads whose requests can be held, left, or come in waves."""

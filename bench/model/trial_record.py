@@ -7,17 +7,18 @@ from typing import Any, Literal
 
 from bench.model.bounds import Amount, Connections, Count, Encoded, Name, Number, Some, Text, Users, Whole, Width
 from bench.model.load import STORED, Load, Open, load_of
+from bench.model.workloads import request_name
 
 LONGEST_MESSAGE = 4000
 
 Verdict = Literal["ok", "degraded", "invalid", "aborted", "not-run"]
 ANSWERED_EVERY_S = 0.2
 MOST_COLUMNS = 120
-"""Samples and columns of a window, so that a long one still fits into 12 kB of run.json."""
+"""Samples and columns of a window: a long window still fits into 12 kB of run.json."""
 
 
-def shortened(text: str) -> str:
-    """The text, or its beginning and its end where it is longer than LONGEST_MESSAGE: a server may log without end."""
+def shorten(text: str) -> str:
+    """Keep the beginning and the end of a text that is longer than LONGEST_MESSAGE: a server may log without end."""
     if len(text) <= LONGEST_MESSAGE:
         return text
     half = LONGEST_MESSAGE // 2
@@ -32,7 +33,7 @@ class Reason:
     message: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", shortened(self.message))
+        object.__setattr__(self, "message", shorten(self.message))
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that befell the window: when it began, counted from the window's start, and how long it lasted."""
+    """Something that happened in the window. `at_s` counts from the window's start, `for_s` is how long it lasted."""
 
     code: Name
     at_s: Number
@@ -56,16 +57,16 @@ class Event:
     message: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", shortened(self.message))
+        object.__setattr__(self, "message", shorten(self.message))
 
 
 ASKED_FOR = ("frozen", "database-away")
-"""Events that the experiment itself brings about."""
+"""Codes of events that the experiment itself causes."""
 
 
 @dataclass(frozen=True)
 class ServerUse:
-    """What the server's process tree used in the window. `cpu_share` 1.0 is one core kept busy."""
+    """What the server's process tree used in the window. A `cpu_share` of 1.0 is one busy core."""
 
     threads_max: Count
     rss_bytes_max: Count
@@ -78,7 +79,7 @@ class ServerUse:
 
 @dataclass(frozen=True)
 class LoadUse:
-    """What the load processes used in the window; `busiest_share` is that of the one with the most CPU time."""
+    """What the load processes used in the window. `busiest_share`: of the process with the most CPU time."""
 
     cpu_share: Number
     processes: Count
@@ -88,20 +89,20 @@ class LoadUse:
 
 @dataclass(frozen=True)
 class Hops:
-    """Crossings of one such request between event loop and threads, counted outside of the window."""
+    """Crossings between event loop and threads in one request of the trial, counted outside of the window."""
 
     sync_to_async: Count
     async_to_sync: Count
 
     @property
     def both(self) -> int:
-        """To a thread and to a loop together."""
+        """Return the crossings to threads and to the loop together."""
         return self.sync_to_async + self.async_to_sync
 
 
 @dataclass(frozen=True)
 class MachineUse:
-    """Cores kept busy in the window by whatever is neither server nor load nor lab, and cores lost to the host."""
+    """Cores kept busy in the window by other programs than server, load and lab, and cores taken by the host."""
 
     other_cores: Number
     stolen_cores: Number
@@ -111,11 +112,12 @@ class MachineUse:
 
 @dataclass(frozen=True)
 class DatabaseUse:
-    """The database through a trial: what it was, and connections open on it at most (None: it has none to count).
+    """The database during a trial.
 
-    `coins_off`: how far the sum over all accounts moved, `payments_lost`: answered as paid and not found there (None
-    where nobody counted the answers). `recovered_us`: from its return until right answers came again, as exactly as
-    these are counted in columns; None where it was not away, or they never came. `errors`: what the lab's log says.
+    `connections_max`: most open connections; None if the database has none to count. `coins_off`: how far the sum over
+    all accounts moved. `payments_lost`: payments that were confirmed but are not in the database; None if answers were
+    not counted. `recovered_us`: time from the database's return to the next right answers, as exact as the columns in
+    which these are counted; None if it was not away, or they never came. `errors`: from the lab's log.
     """
 
     vendor: Name
@@ -128,12 +130,13 @@ class DatabaseUse:
 
 @dataclass(frozen=True)
 class HeldResult:
-    """What became of N feeds, opened one after the other, held, told `published` events, and closed.
+    """The outcome of N feeds that were opened one after the other, held, sent `published` events, and closed.
 
-    `served` had their first event in time, `starved` had none, `lost` were cut while they were held; refused ones are
+    `served` got their first event in time, `starved` got none, `lost` were cut while they were held; refused ones are
     in the trial's `errors`. Threads and memory of the server: before the first feed, while all were held, and some
-    seconds after the last was closed. `delivery_us` counts every event in every feed from the moment it was sent for
-    publishing, `all_delivered_us` the last feed's (median over events). `undelivered` counts those never seen.
+    seconds after the last was closed. `delivery_us`: time from publishing an event to its arrival, for every event in
+    every feed. `all_delivered_us`: until an event reached all feeds, the median over events. `undelivered`: events
+    that never arrived.
     """
 
     served: Count
@@ -156,12 +159,12 @@ class HeldResult:
 
 @dataclass(frozen=True)
 class LeavingResult:
-    """What became of N requests whose clients left before the answer; `answered` were too quick for that.
+    """The outcome of N requests whose clients left before the answer; `answered` were too quick for that.
 
     `ended_in_vain` did all of their work, `cut_short` were cancelled, `never_begun` were dropped before the view.
-    `newcomer_us`: how long a request waited that came when the last had left; None where it was not answered in time.
-    `quiet_s`: until nothing of theirs was being worked on. `cpu_us_per_leaver`: the server's CPU from the last
-    leaving until then, for each of them.
+    `newcomer_us`: latency of a request that was sent when the last client had left; None if it was not answered in
+    time. `quiet_s`: from the last departure until the server worked on none of these requests any more.
+    `cpu_us_per_leaver`: the server's CPU in that time, per departure.
     """
 
     left: Count
@@ -177,10 +180,10 @@ class LeavingResult:
 
 @dataclass(frozen=True)
 class WaveResult:
-    """N requests one after the other, each holding what it has. `first_failed` counts from 1; None: none failed.
+    """N requests that start one after the other, each holding its database connection.
 
-    `slowest_us` is of right answers. `open_max` connections were open on the database at most while they came and
-    went, `open_left` when all had been answered for a while.
+    `first_failed`: number of the first request that failed, from 1 on; None if none did. `slowest_us`: of right
+    answers. `open_max`: most open connections on the database during the wave; `open_left`: some time after it.
     """
 
     answered: Count
@@ -193,10 +196,10 @@ class WaveResult:
 
 @dataclass(frozen=True)
 class WavesResult:
-    """Two waves of the same, and how long after them the next request was answered rightly; None: it never was.
+    """Two equal waves. `recovered_us`: time from their end to the next right answer; None if none came.
 
-    Equally long columns: seconds since the first request, requests in flight then, connections open on the database.
-    `failed_at_s`: when requests were asked that failed.
+    Equally long columns: seconds since the first request, requests in flight, open connections on the database.
+    `failed_at_s`: when the requests that failed were sent.
     """
 
     first: WaveResult
@@ -210,7 +213,7 @@ class WavesResult:
 
 @dataclass(frozen=True)
 class Samples:
-    """The server through the window: equally long columns, `at_s` counted from the window's start."""
+    """Samples of the server in the window: equally long columns, `at_s` counted from the window's start."""
 
     at_s: list[Number] = field(default_factory=list)
     cpu_share: list[Number] = field(default_factory=list)
@@ -221,7 +224,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Trial:
-    """One stack x request x load on a freshly started server. None stands for what was not measured.
+    """One stack x request x load on a freshly started server. None: not measured.
 
     The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate. With
     `connections` there is no such load: see `held`, `gone` and, of a database that allows `max_connections` and no
@@ -229,8 +232,8 @@ class Trial:
     `overlaps`: parts of a request wait while others compute, so that it takes the longer of L and S, not their sum.
     `in_flight_mean` is how many requests were in flight, averaged over the window.
     `issued` requests belong to the window; in an open loop issued = completed + failed + timed_out + dropped +
-    in_flight, and `completed` counts answers until the end of the drain, of which `throughput_per_s` knows only those
-    inside the window. Latencies of an open loop run from the intended send, `latency_from_send_us` from the actual one;
+    in_flight, and `completed` counts answers until the end of the drain; `throughput_per_s` counts only those inside
+    the window. Latencies of an open loop run from the intended send, `latency_from_send_us` from the actual one;
     a percentile named in `latency_at_least` is a lower bound, because unanswered requests reach down to it.
     `commands`: the words of its `server`, its `load` and its `upstream`. In run.json each command stands once, in the
     run's `commands`, and the trial has `command_names` instead.
@@ -296,8 +299,7 @@ class Trial:
     @property
     def request(self) -> str:
         """The workload with its parameters, as `wait?ms=100`."""
-        query = "&".join(f"{key}={value}" for key, value in self.parameters.items())
-        return self.workload + (f"?{query}" if query else "")
+        return request_name(self.workload, self.parameters)
 
     @property
     def offered_load(self) -> Load:
@@ -306,7 +308,7 @@ class Trial:
 
     @property
     def is_open(self) -> bool:
-        """True where requests left on a schedule whatever happened."""
+        """True for an open loop."""
         return isinstance(self.offered_load, Open)
 
     @property
@@ -316,9 +318,9 @@ class Trial:
 
     @property
     def lower_bounds(self) -> list[str]:
-        """Percentiles that are lower bounds: all where nobody's wait fits into warm-up and window.
+        """Return the percentiles that are lower bounds: all, if users wait longer than warm-up and window last.
 
-        By Little's law each of N users waits N/X in a closed loop without a pause; who was answered earlier was early.
+        By Little's law each of N users waits N/X in a closed loop without a pause. Earlier answers are the early part.
         """
         seen_s = self.warmup_s + self.duration_s
         if self.users and self.throughput_per_s and not self.rate_per_s and self.users / self.throughput_per_s > seen_s:
@@ -327,12 +329,12 @@ class Trial:
 
     @property
     def is_measured(self) -> bool:
-        """True where the numbers may be shown; `degraded` ones are shown hollow, with their reasons."""
+        """True if the numbers may be shown; those of `degraded` trials are shown hollow, with their reasons."""
         return self.verdict in ("ok", "degraded")
 
 
 def values_of(trials: Iterable[Trial], measure: str) -> list[float]:
-    """The numbers at a dotted path, of the trials that have them. AttributeError where no trial could."""
+    """Return the numbers at a dotted path of all trials that have them. Raises AttributeError if none can have it."""
     values = (_follow(trial, measure.split(".")) for trial in trials)
     return [float(value) for value in values if value is not None]
 
@@ -342,5 +344,5 @@ def _follow(start: object, path: Sequence[str]) -> Any:
 
 
 def column_s(window_s: float) -> float:
-    """Width of the columns in which answers are counted and the server is sampled, in seconds."""
+    """Return the width in s of the columns in which answers are counted and the server is sampled."""
     return max(ANSWERED_EVERY_S, window_s / MOST_COLUMNS)

@@ -1,15 +1,18 @@
-"""The workloads as the bench sees them: the URL, the one right answer, and how long a request must wait.
+"""The one list of workloads: for each its parameters, its right answer, and how long a request must wait.
 
-`wait?ms=10` is the notation for a workload with parameters; what is left out has its default.
+To add a workload, add its entry here and its view to labs/sync_wsgi and labs/async_asgi. `wait?ms=10` is the
+notation for a workload with parameters; parameters left out have their defaults. Nothing else takes it apart.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import parse_qsl
 
 from bench.base.errors import UsageError, nearest
-from bench.model.stacks import Lab, Stack
+from bench.model.load import ConnectionLoad, Held, Leaving, Waves
+from bench.model.stacks import Lab, Stack, Views
 
 Parameters = Mapping[str, int]
 
@@ -19,8 +22,13 @@ class Workload:
     """What one request does. `io_wait_s` is L, the wait that no amount of CPU can shorten, in a given lab.
 
     `body` gives the one right answer; None where each answer differs. A `feed` is no JSON but a stream of events.
-    `overlaps`: whether in that lab parts of a request wait while others compute, so that it takes less than L + S.
-    `may_tear`: a bad example, whose payments may be left half done; any other that leaves one makes its trial invalid.
+    `quick`: the parameters of a request of the same kind that is over soon, where they are not the defaults.
+    `connection_loads`: the loads by the connection that such requests can make.
+    `in_bare`: the bare callables answer it too. `blocks_loop`: in an async view nothing else runs meanwhile.
+    `pays`: each request moves one coin between two accounts. `may_tear`: a bad example, whose payments may be left
+    half done; any other workload that leaves one makes its trial invalid.
+    `overlapping_views`: the views in which parts of a request wait while others compute, so that it takes less than
+    L + S.
     """
 
     name: str
@@ -28,12 +36,15 @@ class Workload:
     body: Callable[[Parameters], bytes] | None
     io_wait_s: Callable[[Parameters, Lab], float]
     defaults: Parameters = field(default_factory=dict)
+    quick: Parameters = field(default_factory=dict)
+    connection_loads: tuple[type[ConnectionLoad], ...] = ()
     in_bare: bool = False
     needs_upstream: bool = False
     needs_database: bool = False
     blocks_loop: bool = False
+    pays: bool = False
     may_tear: bool = False
-    overlaps: Callable[[Lab], bool] = lambda lab: False
+    overlapping_views: tuple[Views, ...] = ()
     content_type: str = "application/json"
 
 
@@ -54,16 +65,8 @@ def _feed_wait(parameters: Parameters, lab: Lab) -> float:
     return (parameters["n"] - 1) * parameters["ms"] / 1000
 
 
-def _in_threads(lab: Lab) -> bool:
-    return True
-
-
-def _gathered(lab: Lab) -> bool:
-    return lab.views == "async"
-
-
 def _waits_in_a_row(parameters: Parameters, lab: Lab) -> float:
-    """Also where they are gathered: the ORM asks one query of a request after the other."""
+    """Return n times ms: the ORM runs the queries of a request one after the other, even if they are gathered."""
     return parameters["n"] * parameters["ms"] / 1000
 
 
@@ -77,24 +80,24 @@ def _fan_out_answer(parameters: Parameters) -> dict[str, object]:
 
 
 @_json
-def _first_products(parameters: Parameters) -> dict[str, object]:
-    return {"names": [f"product {pk}" for pk in range(1, parameters["n"] + 1)]}
-
-
-@_json
 def _one_product(parameters: Parameters) -> dict[str, object]:
     return {"names": ["product 1"] * parameters.get("n", 1)}
-
-
-@_json
-def _paid(parameters: Parameters) -> dict[str, object]:
-    return {"paid": 1}
 
 
 def _ticks(parameters: Parameters) -> bytes:
     return b"".join(b"event: tick\ndata: %d\n\n" % tick for tick in range(parameters["n"]))
 
 
+_payment = partial(
+    Workload,
+    body=_json(lambda p: {"paid": 1}),
+    io_wait_s=_one_wait,
+    defaults={"ms": 0},
+    quick={"ms": 1},
+    connection_loads=(Leaving,),
+    needs_database=True,
+    pays=True,
+)
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -105,6 +108,8 @@ WORKLOADS = {
             _json(lambda p: {"waited_ms": p["ms"]}),
             _one_wait,
             {"ms": 100},
+            quick={"ms": 10},
+            connection_loads=(Leaving,),
             in_bare=True,
         ),
         Workload(
@@ -122,7 +127,7 @@ WORKLOADS = {
             _fan_out_wait,
             {"n": 5, "ms": 100},
             needs_upstream=True,
-            overlaps=_gathered,
+            overlapping_views=("async",),
         ),
         Workload(
             "fan_out_threads",
@@ -131,7 +136,7 @@ WORKLOADS = {
             _one_wait,
             {"n": 5, "ms": 100},
             needs_upstream=True,
-            overlaps=_in_threads,
+            overlapping_views=("sync", "async"),
         ),
         Workload(
             "burn",
@@ -139,6 +144,8 @@ WORKLOADS = {
             _json(lambda p: {"burned_ms": p["ms"]}),
             _no_wait,
             {"ms": 10},
+            quick={"ms": 1},
+            connection_loads=(Leaving,),
         ),
         Workload(
             "feed",
@@ -146,6 +153,8 @@ WORKLOADS = {
             _ticks,
             _feed_wait,
             {"n": 10, "ms": 1000},
+            quick={"n": 2, "ms": 10},
+            connection_loads=(Held,),
             content_type="text/event-stream",
         ),
         Workload(
@@ -155,7 +164,14 @@ WORKLOADS = {
             _one_wait,
             {"ms": 100},
         ),
-        Workload("rows", "one query, n rows", _first_products, _no_wait, {"n": 20}, needs_database=True),
+        Workload(
+            "rows",
+            "one query, n rows",
+            _json(lambda p: {"names": [f"product {pk}" for pk in range(1, p["n"] + 1)]}),
+            _no_wait,
+            {"n": 20},
+            needs_database=True,
+        ),
         Workload("slow_rows", "one query that takes ms", _one_product, _one_wait, {"ms": 100}, needs_database=True),
         Workload(
             "crud",
@@ -179,7 +195,7 @@ WORKLOADS = {
             _one_wait,
             {"n": 5, "ms": 20},
             needs_database=True,
-            overlaps=_in_threads,
+            overlapping_views=("sync", "async"),
         ),
         Workload(
             "hold",
@@ -187,32 +203,15 @@ WORKLOADS = {
             _one_product,
             _one_wait,
             {"ms": 100},
+            quick={"ms": 1},
+            connection_loads=(Waves,),
             needs_database=True,
         ),
-        Workload(
-            "checkout",
-            "a payment: two rows in one transaction, ms between them; in async code one hop",
-            _paid,
-            _one_wait,
-            {"ms": 0},
-            needs_database=True,
-        ),
-        Workload(
-            "checkout_in_halves",
-            "the same without a transaction: a bad example",
-            _paid,
-            _one_wait,
-            {"ms": 0},
-            needs_database=True,
-            may_tear=True,
-        ),
-        Workload(
+        _payment("checkout", "a payment: two rows in one transaction, ms between them; in async code one hop"),
+        _payment("checkout_in_halves", "the same without a transaction: a bad example", may_tear=True),
+        _payment(
             "checkout_across_hops",
             "the same, in async code with a transaction open across hops: a bad example",
-            _paid,
-            _one_wait,
-            {"ms": 0},
-            needs_database=True,
             may_tear=True,
         ),
         Workload("whoami", "thread, loop and callers inside", None, _no_wait),
@@ -220,6 +219,12 @@ WORKLOADS = {
 }
 
 BOUNDS = {"ms": (0, 10_000), "n": (1, 100)}
+
+
+def request_name(workload: str, parameters: Parameters) -> str:
+    """The notation `workload[?name=value&...]`, which `parse_request` reads back."""
+    query = "&".join(f"{key}={value}" for key, value in parameters.items())
+    return workload + (f"?{query}" if query else "")
 
 
 @dataclass(frozen=True)
@@ -231,9 +236,8 @@ class Request:
 
     @property
     def name(self) -> str:
-        """The notation that `parse_request` reads back."""
-        query = "&".join(f"{key}={value}" for key, value in self.parameters.items())
-        return self.workload.name + (f"?{query}" if query else "")
+        """Return the notation that `parse_request` reads."""
+        return request_name(self.workload.name, self.parameters)
 
     @property
     def path(self) -> str:
@@ -242,15 +246,20 @@ class Request:
 
     @property
     def body(self) -> bytes | None:
-        """The exact bytes of a right answer; None where each answer differs (whoami)."""
+        """Return the exact bytes of a right answer; None if each answer differs (whoami)."""
         return None if self.workload.body is None else self.workload.body(self.parameters)
 
+    @property
+    def quick(self) -> "Request":
+        """A request of the same kind that is over soon."""
+        return Request(self.workload, {**self.workload.defaults, **self.workload.quick})
+
     def io_wait_s(self, stack: Stack) -> float:
-        """L of this request in that stack, in seconds."""
+        """Return L of this request in that stack, in s."""
         return self.workload.io_wait_s(self.parameters, stack.lab)
 
     def slots(self, stack: Stack) -> int | None:
-        """W: how many of these requests the stack can have waiting at once; None: no bound."""
+        """Return W, how many of these requests can wait in the stack at once; None if there is no bound."""
         if self.workload.blocks_loop and stack.lab.interface == "asgi" and stack.lab.views == "async":
             return stack.budget.processes
         return stack.request_slots
@@ -261,7 +270,7 @@ class Request:
 
 
 def parse_request(text: str) -> Request:
-    """Read `workload[?name=value&...]`; UsageError where a name is unknown or a value out of bounds."""
+    """Read `workload[?name=value&...]`. Raises UsageError if a name is unknown or a value out of bounds."""
     name, _, query = text.partition("?")
     workload = WORKLOADS.get(name)
     if workload is None:

@@ -10,8 +10,8 @@ from bench.analyse.stack_choice import (
     Price,
     choose,
     fitting_users,
-    kept_out,
     options_of,
+    ruled_out_by_memory,
     turning_point,
 )
 from bench.show.tables.formatting import number, whole
@@ -78,7 +78,7 @@ def _what_would_change(case: Case, prices: Sequence[Price], options: Sequence[Op
     memory = [
         f"with {whole(option.memory_bytes / 1e6)} MB `{option.stack}` would answer "
         f"{number(option.throughput_per_s)} requests/s"
-        for option in kept_out(options)
+        for option in ruled_out_by_memory(options)
     ]
     return "; ".join([*_another_crowd(case, prices, chosen), *memory]) or "fewer at once, or more memory"
 

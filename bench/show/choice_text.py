@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.analyse.rows import Row, lab_of, rows_of
+from bench.analyse.rows import Row, rows_of
 from bench.analyse.stack_choice import (
     HELD,
     HELD_AT_ONCE,
@@ -17,6 +17,7 @@ from bench.analyse.stack_choice import (
     turning_point,
 )
 from bench.model.run_record import Run
+from bench.model.stacks import split_name
 from bench.show.choice_steps import steps
 from bench.show.tables.formatting import number, percent, whole
 from bench.show.tables.markdown import markdown_table
@@ -170,12 +171,12 @@ def missed_predictions(prices: Sequence[Price], run: Run) -> str:
 def _covered_rows(prices: Sequence[Price], run: Run) -> list[Row]:
     """Return the measured rows of closed loops whose lab has a price."""
     labs = {price.lab for price in prices}
-    return [row for row in rows_of(run) if row.values(THROUGHPUT) and row.users and lab_of(row.stack) in labs]
+    return [row for row in rows_of(run) if row.values(THROUGHPUT) and row.users and split_name(row.stack).lab in labs]
 
 
 def _predict(row: Row, prices: Sequence[Price]) -> float:
     """Return the requests/s that the model gives for a row: views that only wait, memory for all."""
-    (price,) = (price for price in prices if price.lab == lab_of(row.stack))
+    (price,) = (price for price in prices if price.lab == split_name(row.stack).lab)
     case = Case(row.io_wait_s, 0.0, row.users, bool(row.middleware), row.slots or row.users, memory_bytes=1e12)
     return option_of(case, price).throughput_per_s
 

@@ -16,7 +16,7 @@ from time import perf_counter_ns
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
 from bench.analyse.stats import median_interval
-from bench.base.console import console, guarded
+from bench.base.console import console, run_program
 from bench.base.errors import ExitCode
 from bench.trace.inside.asgiref_hooks import Monitoring, Observer, Wrapping, observing
 from bench.trace.inside.collector import Collector
@@ -71,4 +71,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

@@ -12,7 +12,7 @@ import sys
 from typing import NamedTuple
 
 from bench.base import files
-from bench.base.console import guarded
+from bench.base.console import run_program
 from bench.base.errors import ExitCode
 from bench.model import run_store
 from bench.model.stacks import parse_stack
@@ -69,4 +69,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

@@ -1,9 +1,9 @@
-"""The one list of workloads, their URLs, and the answers and pages that are no workload."""
+"""The URLs of a lab: one for each view of its own, and the answers that all labs share."""
 
 from types import ModuleType
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, get_resolver, path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
@@ -14,17 +14,16 @@ from labs.common.origins import asks_from_elsewhere
 from labs.common.plain import INSTANCE, nothing_here
 from labs.common.redis_news import LONGEST_TEXT, REDIS_URL, RedisIsAway, publish_to_redis
 
-WORKLOADS = (
-    *("hello", "wait", "blocking_wait", "fan_out", "fan_out_threads", "burn", "feed", "poll"),
-    *("rows", "slow_rows", "crud", "gathered", "gathered_threads", "hold"),
-    *("checkout", "checkout_in_halves", "checkout_across_hops", "whoami"),
-)
 PAGES = ("contact",)  # for people: not measured, so no workloads
 
 
 def workload_urls(views: ModuleType) -> list[URLPattern]:
-    """Return the URL patterns of a lab: its views by name, and what all labs share."""
-    answered = [path(name, getattr(views, name)) for name in WORKLOADS + PAGES]
+    """Return the URL patterns of a lab: each view that its module defines, by name, and what all labs share."""
+    answered = [
+        path(name, view, name="page" if name in PAGES else "workload")
+        for name, view in vars(views).items()
+        if callable(view) and view.__module__ == views.__name__
+    ]
     return [*answered, path("ready", ready), path("publish", publish), path("static/<name>", file)]
 
 
@@ -58,7 +57,8 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer an unknown path with the paths that exist."""
-    return answer(404, error=nothing_here(*WORKLOADS, "ready", "publish"))
+    workloads = [str(url.pattern) for url in get_resolver().url_patterns if url.name == "workload"]
+    return answer(404, error=nothing_here(*workloads, "ready", "publish"))
 
 
 def handler500(request: HttpRequest) -> HttpResponse:

@@ -11,6 +11,7 @@ from bench.analyse import findings, rows, stats
 from bench.model import run_store
 from bench.model.histograms import decode_histogram
 from bench.model.run_record import Assertion, Run
+from bench.model.stacks import split_name
 from bench.model.tests import runs
 from bench.model.trial_record import Trial
 
@@ -93,7 +94,7 @@ def test_limiter_is_the_smallest_of_the_bounds(stack: str, users: int, limiter: 
     ("stack", "processes"), [("a@uvicorn", 1), ("a@gthread:64", 1), ("a@uvicorn:x2", 2), ("a@gthread:8x12", 12)]
 )
 def test_processes_are_read_from_the_budget(stack: str, processes: int) -> None:
-    assert rows.processes_of(stack) == processes
+    assert split_name(stack).processes == processes
 
 
 def test_claim_is_supported_refuted_or_open_as_its_interval_says() -> None:

@@ -89,13 +89,13 @@ def test_no_more_threads_are_configured_than_twice_what_keeps_the_core_busy() ->
 def test_a_crowd_that_only_the_loop_could_serve_is_told_how_much_memory_that_takes() -> None:
     huge = replace(CASE, wait_s=5.0, users=MOST_USERS, threads=64)
     assert lab_chosen(huge) == "sync_wsgi"
-    assert {it.lab for it in stack_choice.kept_out(stack_choice.options_of(huge, PRICES))} == {
+    assert {it.lab for it in stack_choice.ruled_out_by_memory(stack_choice.options_of(huge, PRICES))} == {
         "sync_asgi",
         "async_asgi",
     }
     assert "with 550 MB `async_asgi@uvicorn` would answer" in choice_steps.steps(huge, PRICES)
     assert lab_chosen(replace(huge, memory_bytes=600e6)) == "async_asgi"
-    assert stack_choice.kept_out(stack_choice.options_of(CASE, PRICES)) == []
+    assert stack_choice.ruled_out_by_memory(stack_choice.options_of(CASE, PRICES)) == []
 
 
 def test_where_nothing_fits_what_would_is_told_and_neither_side_is_praised() -> None:
@@ -171,11 +171,11 @@ def test_what_the_reader_s_own_code_computes_comes_on_top() -> None:
 
 def test_a_price_between_two_crowds_lies_between_theirs() -> None:
     points = {8: 1.0, 800: 3.0}
-    assert stack_choice.between(points, 80) == pytest.approx(2.0)
-    assert [stack_choice.between(points, users) for users in (1, 8, 800, 5000)] == [1.0, 1.0, 3.0, 3.0]
-    assert stack_choice.between({400: 2.0}, 8) == 2.0
+    assert stack_choice.interpolate(points, 80) == pytest.approx(2.0)
+    assert [stack_choice.interpolate(points, users) for users in (1, 8, 800, 5000)] == [1.0, 1.0, 3.0, 3.0]
+    assert stack_choice.interpolate({400: 2.0}, 8) == 2.0
     with pytest.raises(KeyError):
-        stack_choice.between({}, 8)
+        stack_choice.interpolate({}, 8)
 
 
 def test_the_turning_point_is_where_the_rule_leaves_the_pool() -> None:

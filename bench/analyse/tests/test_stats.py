@@ -16,11 +16,9 @@ from bench.analyse.stats import (
     Interval,
     Outcome,
     describe_ratio,
-    finding_between,
-    finding_equal_within,
-    finding_greater,
-    finding_less,
     halves_differ,
+    judge_between,
+    judge_beyond,
     littles_law_error,
     littles_law_noise,
     median_interval,
@@ -125,13 +123,13 @@ def test_an_interval_cannot_be_upside_down() -> None:
 def test_only_an_interval_clear_of_the_threshold_decides(
     interval: Interval | None, greater: Outcome, less: Outcome
 ) -> None:
-    assert finding_greater(interval) == greater
-    assert finding_less(interval) == less
+    assert judge_beyond(interval, "greater") == greater
+    assert judge_beyond(interval, "less") == less
 
 
 def test_a_finding_can_have_another_threshold() -> None:
-    assert finding_greater(Interval(1.1, 1.2, 1.3), 2.0) == "refuted"
-    assert finding_less(Interval(1.1, 1.2, 1.3), 2.0) == "supported"
+    assert judge_beyond(Interval(1.1, 1.2, 1.3), "greater", 2.0) == "refuted"
+    assert judge_beyond(Interval(1.1, 1.2, 1.3), "less", 2.0) == "supported"
 
 
 @pytest.mark.parametrize(
@@ -149,13 +147,7 @@ def test_a_finding_can_have_another_threshold() -> None:
 def test_equality_is_supported_only_when_the_whole_interval_is_inside(
     interval: Interval | None, expected: Outcome
 ) -> None:
-    assert finding_equal_within(interval, 1.1) == expected
-    assert finding_between(interval, 1 / 1.1, 1.1) == expected
-
-
-def test_a_factor_below_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="factor"):
-        finding_equal_within(None, 0.9)
+    assert judge_between(interval, 1 / 1.1, 1.1) == expected
 
 
 @pytest.mark.parametrize(

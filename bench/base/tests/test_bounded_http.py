@@ -182,7 +182,7 @@ def test_a_database_that_does_not_answer_is_not_waited_for(database: Database, m
     monkeypatch.setattr(databases, "ASKED_WITHIN_S", SOON_S)
     began_s = time.monotonic()
     with pytest.raises(NotRun, match="The database did not answer: "):
-        database._say("SELECT pg_sleep(30)")
+        database._execute("SELECT pg_sleep(30)")
     assert time.monotonic() - began_s < LATE_S
     assert database.payments() >= 0
 

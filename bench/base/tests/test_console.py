@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from bench.base import files
+from bench.base.console import run_program
 from bench.base.errors import ExitCode
 from bench.base.polling import eventually
 from bench.base.signals import interruptible
@@ -50,7 +51,7 @@ def printed_to(where: int, *words: str) -> tuple[int, list[str]]:
 
 def printed_in(encoding: str, does: str) -> bytes:
     """What a program of the bench prints with that encoding of its streams."""
-    code = f"from bench.base.console import console, guarded, print_json\nguarded(lambda: {does} or 0)"
+    code = f"from bench.base.console import console, print_json, run_program\nrun_program(lambda: {does} or 0)"
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=files.ROOT, env=environment, capture_output=True, timeout=60
@@ -111,6 +112,13 @@ def test_signs_that_cannot_be_encoded_become_plainer(encoding: str, expected: st
 def test_json_says_the_same_in_every_encoding(encoding: str) -> None:
     says: dict[str, Any] = {"says": "3 × 2 ≥ 5, 中 and \U0001f600", "number": 1e16}
     assert json.loads(printed_in(encoding, f"print_json({says!r})")) == says
+
+
+def test_what_the_system_refuses_is_one_sentence_and_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_program(lambda: len((tmp_path / "none").read_bytes())) == ExitCode.FAILED
+    assert capsys.readouterr() == ("", f"lab: No such file or directory ({tmp_path / 'none'}).\n")
 
 
 def test_a_hangup_that_is_ignored_stays_ignored() -> None:

@@ -17,7 +17,7 @@ from bench.base import files
 from bench.base.errors import UsageError
 from bench.base.markers import is_abandoned
 from bench.base.polling import eventually
-from bench.cli import main
+from bench.cli import run
 from bench.measure import orphaned_runs, processes
 from bench.measure.database import postgres_cluster
 from bench.measure.processes import WORK_MARKER, Process, work_folder
@@ -52,14 +52,14 @@ def test_a_folder_of_the_user_s_stays_whatever_its_name(temporary: Path) -> None
         (temporary / name).mkdir()
         (temporary / name / "notes.txt").write_text("precious")
     before = sorted(os.listdir(temporary))
-    processes.remove_work_of_the_dead()
+    processes.remove_abandoned_folders()
     assert sorted(os.listdir(temporary)) == before
 
 
 def test_work_goes_on_also_where_its_pid_is_nobody_s_here(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getpid", lambda: NO_PID)  # as of a process in another container that shares the folder
     with work_folder("load") as folder:
-        processes.remove_work_of_the_dead()
+        processes.remove_abandoned_folders()
         assert folder.exists()
     assert os.listdir(temporary) == []
 
@@ -107,7 +107,7 @@ def somebody_else_s(folder: Path) -> Path:
 )
 def test_what_only_looks_like_our_work_stays(made: Callable[[Path], Path], temporary: Path) -> None:
     kept = made(killed_work(temporary))
-    processes.remove_work_of_the_dead()
+    processes.remove_abandoned_folders()
     assert (kept / "server.log").read_text() == "a log"
 
 
@@ -174,7 +174,7 @@ def dead_run(folder: Path) -> bytes:
 def test_a_neighbour_of_the_run_keeps_a_file_that_is_named_as_our_marker(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / orphaned_runs.MARKER).write_text('{"pid": 1}')
-    assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
+    assert orphaned_runs.abort_orphaned_runs([tmp_path]) == []
     assert (tmp_path / "app" / orphaned_runs.MARKER).read_text() == '{"pid": 1}'
 
 
@@ -185,7 +185,7 @@ def test_a_run_elsewhere_that_a_link_in_results_leads_to_stays_as_it_is(tmp_path
     (results / "file").mkdir(parents=True)
     (results / "whole").symlink_to(elsewhere / "whole")
     (results / "file" / "run.json").symlink_to(elsewhere / "file" / "run.json")
-    assert orphaned_runs.abort_those_of_the_dead([results]) == []
+    assert orphaned_runs.abort_orphaned_runs([results]) == []
     assert [(elsewhere / name / "run.json").read_bytes() for name in ("whole", "file")] == kept
     assert (elsewhere / "whole" / orphaned_runs.MARKER).exists()
     assert (results / "file" / "run.json").is_symlink()
@@ -195,7 +195,7 @@ def test_a_run_elsewhere_that_a_link_in_results_leads_to_stays_as_it_is(tmp_path
 def test_a_dead_run_of_another_user_stays_as_it_is(tmp_path: Path) -> None:
     content = dead_run(tmp_path / "theirs")
     os.chown(tmp_path / "theirs" / "run.json", 65534, 65534)
-    assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
+    assert orphaned_runs.abort_orphaned_runs([tmp_path]) == []
     assert (tmp_path / "theirs" / "run.json").read_bytes() == content
 
 
@@ -212,7 +212,7 @@ def test_latest_that_is_the_user_s_stays_and_is_told(
         latest.symlink_to("../elsewhere")
     before = latest.lstat()
     (tmp_path / "run").mkdir()
-    main.point_latest_at(tmp_path / "run")
+    run.point_latest_at(tmp_path / "run")
     assert (latest.lstat().st_ino, latest.lstat().st_mode) == (before.st_ino, before.st_mode)
     assert sorted(os.listdir(tmp_path)) == ["latest", "run"]
     said = capsys.readouterr().err
@@ -225,7 +225,7 @@ def test_latest_leads_to_the_newest_run(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / ".latest").write_text("precious")
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        main.point_latest_at(tmp_path / name)
+        run.point_latest_at(tmp_path / name)
         assert (tmp_path / "latest").resolve() == (tmp_path / name).resolve()
     assert sorted(os.listdir(tmp_path)) == [".latest", "first", "latest", "second"]
     assert capsys.readouterr().err == ""
@@ -236,7 +236,7 @@ def test_a_picture_is_not_written_over_a_file_of_another_kind(tmp_path: Path) ->
     mine.write_text("import django\n")
     done = lab("trace", "bare_asgi@uvicorn", "hello", "--svg", str(mine))
     assert (done.returncode, mine.read_text()) == (2, "import django\n")
-    assert f"lab: {mine} is there and holds something else: name another file." in done.stderr.splitlines()
+    assert f"lab: {mine} exists and holds something else: name another file." in done.stderr.splitlines()
 
 
 def test_a_named_file_is_replaced_where_it_holds_the_same_kind_of_thing(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.base.console import console, guarded, print_json, print_text
+from bench.base.console import console, print_json, print_text, run_program
 from bench.base.errors import NotRun
 from bench.base.printable import printable
 from bench.cli import main
@@ -61,7 +61,7 @@ def test_no_error_commands_the_terminal(capsys: pytest.CaptureFixture[str]) -> N
     def fails() -> int:
         raise NotRun(f"The server did not boot: {HOSTILE}")
 
-    assert guarded(fails) == 3
+    assert run_program(fails) == 3
     assert not COMMANDS & set(capsys.readouterr().err)
 
 

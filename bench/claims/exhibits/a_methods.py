@@ -21,7 +21,7 @@ from typing import Any
 
 from rich.table import Table
 
-from bench.base.console import guarded
+from bench.base.console import run_program
 from bench.base.errors import NotRun
 from bench.claims.exhibits.keep import exhibit_parser, keep
 from bench.measure.processes import work_folder
@@ -201,4 +201,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

@@ -25,7 +25,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from bench.base.console import guarded, print_json
+from bench.base.console import print_json, run_program
 from bench.base.errors import LabError
 from bench.base.files import ROOT
 from bench.claims.exhibits.keep import exhibit_parser, keep
@@ -296,4 +296,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

@@ -18,7 +18,7 @@ import django
 import msgspec
 from rich.table import Table
 
-from bench.base.console import guarded
+from bench.base.console import run_program
 from bench.base.files import ROOT
 from bench.claims.exhibits.keep import exhibit_parser, keep
 from bench.claims.exhibits.trap_checks import TRAP_CHECKS, Values, Visitor
@@ -173,4 +173,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

@@ -4,7 +4,7 @@ import json
 import sys
 from importlib import import_module
 
-from bench.base.console import guarded
+from bench.base.console import run_program
 from bench.base.errors import ExitCode, MissingDependency
 from bench.base.options import Parser
 from bench.claims.probes import PROBES
@@ -28,4 +28,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_program(main))

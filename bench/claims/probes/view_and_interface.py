@@ -16,7 +16,7 @@ from bench.claims.probes.serving import get, publish
 from bench.measure.process_usage import read
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.measure.variables import clean_environment
-from bench.model.stacks import parse_stack
+from bench.model.stacks import parse_stack, split_name
 from bench.model.workloads import parse_request
 from bench.trace.tracer import trace_stack
 
@@ -34,7 +34,7 @@ def whereabouts() -> dict[str, Any]:
     for stack in CELLS:
         with serving_stack(parse_stack(stack), grace_s=0) as server:
             looks = [get(server, "/whoami") for _ in range(LOOKS)]
-        lab = stack.partition("@")[0]
+        lab = split_name(stack).lab
         found["answering"] += len(looks) == LOOKS
         found[f"{lab}_on_a_loop"] = all(look["loop_running"] for look in looks)
         found[f"{lab}_threads"] = len({look["thread_id"] for look in looks})

@@ -381,7 +381,7 @@ def test_what_could_not_be_had_is_kept_so_and_told(
     monkeypatch.setattr(ledger, "load_claims", lambda: [load_claim("A3")])
     monkeypatch.setenv("PATH", "")
     assert main(["claims", "--write"]) == ExitCode.NOT_RUN
-    assert "A3 is kept without what could not be had here" in capsys.readouterr().err
+    assert "A3 is stored without evidence that is not available here" in capsys.readouterr().err
     assert json.loads((tmp_path / "claims.json").read_text())["findings"]["A3"]["finding"] == "cannot tell"
 
 
@@ -439,6 +439,7 @@ def test_without_nginx_its_claim_cannot_be_told_and_says_what_gets_it(
         deployment.behind_nginx()
 
 
+@pytest.mark.live
 @pytest.mark.skipif(not programs.found("nginx"), reason="needs nginx: ./scripts/system-packages gets it")
 def test_nginx_holds_a_stream_back_that_is_not_in_chunks_and_is_told_not_to() -> None:
     found = run_probe("behind_nginx")

@@ -195,6 +195,7 @@ def test_no_trap_is_asked_in_a_lesson_unless_it_is_wished(
     assert "lab notebooks --live" in capsys.readouterr().out
 
 
+@pytest.mark.live
 def test_the_live_cell_asks_behind_both_doors_with_a_bar(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

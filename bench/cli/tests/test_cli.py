@@ -13,7 +13,8 @@ import pytest
 
 from bench.base.console import console
 from bench.base.errors import ExitCode
-from bench.cli.main import exit_code_of, main
+from bench.cli.main import main
+from bench.cli.saved_runs import exit_code_of
 from bench.measure.runner import new_run
 from bench.measure.tests.processes import assert_nothing_is_left, lab
 from bench.model import run_record, run_store

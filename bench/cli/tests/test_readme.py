@@ -39,7 +39,7 @@ def test_each_picture_is_drawn_from_what_is_there(name: str) -> None:
     assert readme.is_fresh(name)
 
 
-PAGES = [run_store.REFERENCE / name / "README.md" for name in experiment.experiment_names()]
+PAGES = [run_store.REFERENCE / name / "README.md" for name in experiment.experiment_names(drafts=False)]
 SHORT = [path for path in READMES if path not in PAGES and path.parent != ROOT and path.parent.name != "results"]
 
 
@@ -75,7 +75,7 @@ def test_a_folder_s_readme_is_short(path: Path) -> None:
     assert len(readme.PART.sub("", path.read_text()).splitlines()) <= 15
 
 
-@pytest.mark.parametrize("name", experiment.experiment_names())
+@pytest.mark.parametrize("name", experiment.experiment_names(drafts=False))
 def test_every_experiment_has_a_whole_reference_run(name: str) -> None:
     run = run_store.load_run(run_store.REFERENCE / name)
     assert run.profile == "reference"
@@ -85,7 +85,7 @@ def test_every_experiment_has_a_whole_reference_run(name: str) -> None:
     assert run.environment["git"]["dirty"] is False
 
 
-@pytest.mark.parametrize("name", experiment.experiment_names())
+@pytest.mark.parametrize("name", experiment.experiment_names(drafts=False))
 def test_a_reference_run_holds_all_that_its_experiment_plans_and_claims(name: str) -> None:
     run, found = run_store.load_run(run_store.REFERENCE / name), experiment.load_experiment(name)
     planned = trial_matrix.trials_of(found, "reference", trial_matrix.Overrides())

@@ -106,11 +106,18 @@ def test_reload_starts_again_when_a_file_changes(mark: str, touched: Path) -> No
         before = [pid_at(port) for port in ports]
         time.sleep(1.2)  # what watches files may look once a second, and compares with what it saw first
         assert [pid_at(port) for port in ports] == before
-        os.utime(touched)
         for port, pid in zip(ports, before, strict=True):
-            assert eventually(lambda port=port, pid=pid: pid_at(port) not in (None, pid), within_s=15)  # type: ignore[misc]
+            assert any(starts_again(port, pid, touched) for _ in range(3))
         assert [end(popen, signal.SIGINT)[0] for popen in (with_uvicorn, with_gunicorn)] == [130, 130]
     assert_nothing_is_left(mark, *ports, within_s=5)
+
+
+def starts_again(port: int, pid: int | None, touched: Path) -> bool:
+    """Change the file and wait; what had not looked at it yet, on a busy machine, sees no change and needs another."""
+    if pid_at(port) not in (None, pid):
+        return True
+    os.utime(touched)
+    return eventually(lambda: pid_at(port) not in (None, pid), within_s=8)
 
 
 def pid_at(port: int) -> int | None:

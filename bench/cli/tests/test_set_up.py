@@ -84,7 +84,7 @@ def test_a_signal_ends_set_up_and_what_it_started(machine: BareMachine, ending: 
     set_up.send_signal(ending)
     status, said = ended(set_up)
     assert status == 130
-    assert said.splitlines()[1:] == ["lab: set-up was stopped; the next one begins anew."]
+    assert said.splitlines()[1:] == ["lab: set-up was stopped; the next one starts again."]
     assert not psutil.pid_exists(int(pid_file.read_text()))
     machine.while_installing("")
     assert machine.run()[0] == 0

@@ -1,10 +1,7 @@
-"""`lab check`: what a learner's file in `labs/exercises` does, seen on real servers, and what to look at next.
+"""`lab check`: runs a learner's file of `labs/exercises` on real servers, and says what to look at next.
 
-What each exercise is checked for is in `checks.py`; how it is asked, in `visits.py` and
-`learner_code.py`.
+`checks.py` has the check of each exercise; `visits.py` sends the requests, `learner_code.py` imports the file.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,22 +13,21 @@ from rich.table import Table
 
 from bench.base.errors import ExitCode, NotRun, UsageError, nearest
 from bench.base.files import ROOT
-from bench.learn.exercises.checks import BOTH_DOORS, FUNCTIONS, WAYS
+from bench.learn.exercises.checks import BOTH_DOORS, CHECKS, FUNCTIONS
 from bench.learn.exercises.learner_code import require_importable
-from bench.learn.exercises.visits import NotYet, Seen, Subject
+from bench.learn.exercises.visits import CheckResult, NotYet, Subject
 from labs.exercises.project.names import EXERCISES
 
-FOLDERS = {False: "exercises", True: "solutions"}
-COLOURS = {"pass": "green", "not yet": "yellow", "skipped": "dim"}
+STATES = {"pass": "[green]pass[/]", "not yet": "[yellow]not yet[/]", "skipped": "[dim]skipped[/]"}
 
 
 @dataclass(frozen=True)
-class Found:
-    """One file and what its check saw."""
+class CheckedFile:
+    """One file and the result of its check."""
 
     name: str
     file: str
-    result: Seen
+    result: CheckResult
 
     def to_json(self) -> dict[str, Any]:
         """Return name, file, state, sentences and numbers as JSON data."""
@@ -42,65 +38,58 @@ def subject_of(name: str, *, solution: bool = False) -> Subject:
     """The learner's file or the solution; UsageError with the nearest names for an unknown exercise."""
     if name not in EXERCISES:
         raise UsageError(f"Unknown exercise {name!r}: {nearest(name, EXERCISES)}")
-    folder = FOLDERS[solution]
+    folder = "solutions" if solution else "exercises"
     return Subject(name, f"labs.{folder}.{name}", ROOT / "labs" / folder / f"{name}.py")
 
 
-def seen_of(subject: Subject) -> Seen:
-    """The check of one file; skipped where this machine does not allow it."""
+def check_file(subject: Subject) -> CheckResult:
+    """Check one file; skipped if this machine does not allow it."""
     if not subject.file.exists():
-        back = f"`git checkout {_shown(subject)}` brings it back."
-        return Seen("not yet", f"There is no file {_shown(subject)}.", back)
+        path = _path_of(subject)
+        return CheckResult("not yet", f"There is no file {path}.", f"`git checkout {path}` brings it back.")
     try:
         if subject.name not in FUNCTIONS:
             require_importable(subject, ["asgi", "wsgi"] if subject.name in BOTH_DOORS else ["asgi"])
-        return WAYS[subject.name](subject)
+        return CHECKS[subject.name](subject)
     except NotYet as stopped:
-        return stopped.reason
+        return stopped.result
     except NotRun as error:
-        return Seen("skipped", str(error))
+        return CheckResult("skipped", str(error))
 
 
 def check(
     name: str | None, *, solution: bool = False, before: Callable[[str], None] = lambda name: None
-) -> list[Found]:
-    """The named exercise, or all of them one after the other; `before` is told each name."""
-    found = []
+) -> list[CheckedFile]:
+    """Check the named exercise, or all of them in turn; call `before` with the name of each."""
+    checked = []
     for subject in [subject_of(each, solution=solution) for each in ([name] if name else EXERCISES)]:
         before(subject.name)
-        found.append(Found(subject.name, _shown(subject), seen_of(subject)))
-    return found
+        checked.append(CheckedFile(subject.name, _path_of(subject), check_file(subject)))
+    return checked
 
 
-def _shown(subject: Subject) -> str:
-    return str(subject.file.relative_to(ROOT)) if subject.file.is_relative_to(ROOT) else str(subject.file)
+def _path_of(subject: Subject) -> str:
+    return str(subject.file.relative_to(ROOT) if subject.file.is_relative_to(ROOT) else subject.file)
 
 
-def code_of(found: Sequence[Found]) -> ExitCode:
-    """1 where one does not pass yet, 3 where none could be checked here, else 0."""
-    states = {each.result.state for each in found}
+def code_of(checked: Sequence[CheckedFile]) -> ExitCode:
+    """1 if one does not pass yet, 3 if none could be checked here, else 0."""
+    states = {each.result.state for each in checked}
     if "not yet" in states:
         return ExitCode.FAILED
     return ExitCode.NOT_RUN if states == {"skipped"} else ExitCode.FINE
 
 
-def show(found: Sequence[Found], console: Console) -> None:
-    """One exercise in three lines, several as a table."""
-    if len(found) > 1:
-        console.print(table(found))
+def show(checked: Sequence[CheckedFile], console: Console) -> None:
+    """Print one exercise in up to three lines, several as a table."""
+    if len(checked) > 1:
+        table = Table("exercise", "state", "what was seen", box=None, padding=(0, 2, 0, 0))
+        table.columns[0].no_wrap = table.columns[1].no_wrap = True
+        for each in checked:
+            table.add_row(each.name, STATES[each.result.state], escape(each.result.seen))
+        console.print(table)
         return
-    (only,) = found
-    result = only.result
-    state = f"[bold {COLOURS[result.state]}]{result.state}[/]"
-    for line in filter(None, (f"{state}  {only.file}", escape(result.seen), escape(result.look_at))):
+    result = checked[0].result
+    lines = (f"[bold]{STATES[result.state]}[/]  {checked[0].file}", escape(result.seen), escape(result.look_at))
+    for line in filter(None, lines):
         console.print(line, highlight=False, soft_wrap=True)
-
-
-def table(found: Sequence[Found]) -> Table:
-    """Return a table with a row for each exercise."""
-    shown = Table("exercise", "state", "what is seen", box=None, padding=(0, 2, 0, 0))
-    shown.columns[0].no_wrap = shown.columns[1].no_wrap = True
-    for each in found:
-        state = each.result.state
-        shown.add_row(each.name, f"[{COLOURS[state]}]{state}[/]", escape(each.result.seen))
-    return shown

@@ -1,14 +1,12 @@
-"""The process in which an exercise is imported first, and called where it is a function.
+"""The process that imports an exercise, or calls its function.
 
     python -m bench.learn.exercises.child QUESTION.json ANSWER.json
 
-A process of its own, because a learner's file may hang, print, change its process or end it. QUESTION.json holds the
-exercise's `module` and `file`, and either the `function` to call with `calls` or None: then it is imported as part of
-its Django project, and the page by which a server is known to be up is asked behind each of `doors`. ANSWER.json holds
-`answers`, or `error` with what was raised and where.
+It is a process of its own, because a learner's file may hang, print, change its process or end it. QUESTION.json holds
+`module` and `file` of the exercise, and either the `function` to call with `calls` or None. With None the exercise is
+imported as part of its Django project, and the page that shows that a server is up is requested behind each of `doors`.
+ANSWER.json holds `answers`, or `error` with what was raised and where.
 """
-
-from __future__ import annotations
 
 import asyncio
 import json
@@ -23,14 +21,8 @@ PROJECT = ("labs.exercises.project.asgi", "labs.exercises.project.urls")
 PAGE = "/ready"
 
 
-def answers_to(module: str, function: str, calls: list[dict[str, Any]]) -> list[Any]:
-    """What the function gives for each call."""
-    call = getattr(import_module(module), function)
-    return [call(**arguments) for arguments in calls]
-
-
-def ask_project(doors: Sequence[str]) -> None:
-    """Import it as a server does, and ask its page; raises what the file raises meanwhile."""
+def request_page(doors: Sequence[str]) -> None:
+    """Import the project as a server does, and request its page; raises what the file raises meanwhile."""
     for name in PROJECT:
         import_module(name)
     from django.conf import settings
@@ -47,8 +39,8 @@ def ask_project(doors: Sequence[str]) -> None:
             raise RuntimeError(f"behind {door.upper()} {PAGE}, which is not its own, answers something else")
 
 
-def told(error: BaseException, file: Path) -> str:
-    """`ValueError in line 12 behind WSGI: what it says`, the line being the last one of that file."""
+def describe(error: BaseException, file: Path) -> str:
+    """The error as `ValueError in line 12 behind WSGI: its message`, with the innermost line of that file."""
     said = error.msg if isinstance(error, SyntaxError) else str(error)
     line = line_of(error, file)
     where = (f" in line {line}" if line else "") + "".join(getattr(error, "__notes__", ()))
@@ -56,30 +48,28 @@ def told(error: BaseException, file: Path) -> str:
 
 
 def line_of(error: BaseException, file: Path) -> int | None:
-    """Return the line of the file where the error came from, the innermost one; None where it was not there."""
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).resolve() == file.resolve()
-    ]
+    """Return the innermost line of the file that the error came from; None if it came from elsewhere."""
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).resolve() == file.resolve():
         return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == file.resolve()]
     return lines[-1] if lines else None
 
 
 def main() -> None:
     """Read the question, import or call the exercise, and write the answer; see the module."""
-    question, answered = map(Path, sys.argv[1:3])
-    asked = json.loads(question.read_text())
+    question_file, answer_file = map(Path, sys.argv[1:3])
+    question = json.loads(question_file.read_text())
     found: dict[str, Any] = {"answers": []}
     try:
-        if asked["function"] is None:
-            ask_project(asked["doors"])
+        if question["function"] is None:
+            request_page(question["doors"])
         else:
-            found["answers"] = answers_to(asked["module"], asked["function"], asked["calls"])
-    except (Exception, SystemExit) as error:  # whatever a learner's file may run into
-        found = {"error": told(error, Path(asked["file"]))}
-    answered.write_text(json.dumps(found, default=str))
+            function = getattr(import_module(question["module"]), question["function"])
+            found["answers"] = [function(**arguments) for arguments in question["calls"]]
+    except (Exception, SystemExit) as error:  # a learner's file may raise anything
+        found = {"error": describe(error, Path(question["file"]))}
+    answer_file.write_text(json.dumps(found, default=str))
 
 
 if __name__ == "__main__":

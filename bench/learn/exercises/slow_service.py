@@ -1,6 +1,4 @@
-"""The slow service that the exercise about overlapping calls asks: in this process, so that its callers are counted."""
-
-from __future__ import annotations
+"""The slow service of the exercise about overlapping calls, in this process, so that we can count its callers."""
 
 import json
 import time
@@ -15,26 +13,21 @@ from labs.common.gauge import Gauge
 
 
 class SlowService(ThreadingHTTPServer):
-    """Answers `/wait?ms=` as labs/upstream does, and counts who is with it. `url` is where."""
+    """Answers `/wait?ms=` as labs/upstream does, and counts its callers."""
 
     daemon_threads = True
     request_queue_size = 100
 
     def __init__(self) -> None:
         super().__init__((HOST, 0), _SlowAnswer)
-        self.gauge = Gauge()
-
-    @property
-    def url(self) -> str:
-        """Return the service's address, without a path."""
-        return f"http://{HOST}:{self.server_port}"
+        self.gauge, self.url = Gauge(), f"http://{HOST}:{self.server_port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that has left is a matter of the view's; it shows in the counts."""
+        """Print nothing if a client has left; the counts show it."""
 
 
 class _SlowAnswer(BaseHTTPRequestHandler):
-    server: SlowService
+    server: "SlowService"
 
     def do_GET(self) -> None:
         ms = int(parse_qs(urlsplit(self.path).query)["ms"][0])
@@ -47,7 +40,7 @@ class _SlowAnswer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *arguments: object) -> None:
-        """Nobody reads it."""
+        """Print nothing."""
 
 
 @contextmanager

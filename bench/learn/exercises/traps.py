@@ -1,16 +1,14 @@
-"""How the exercise `traps` is checked: `TRAPS` lists its traps, each with who looks at it and tells what was met."""
-
-from __future__ import annotations
+"""How the exercise `traps` is checked: `TRAPS` lists its traps, each with the function that looks at it."""
 
 import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from bench.claims.exhibits.trap_checks import Values, Visitor, ask_signed_in, describe_answer, describe_signed_in
-from bench.learn.exercises.visits import CROWDS, EARLY, NotYet, Seen, Subject, visiting
+from bench.learn.exercises.visits import CROWDS, EARLY, CheckResult, Subject, result_of, serving_exercise, took_ms
 from bench.measure.database import database
 
 PRODUCTS, PRODUCT, ADA, ANONYMOUS = '"products": 100', "<li>product 1</li>", '"name": "ada"', '"name": ""'
@@ -18,136 +16,124 @@ QUERIES, QUERY_MS = 4, 150  # no more than a pool of connections lends by its de
 NAMES = json.dumps({"names": [f"product {number}" for number in range(1, QUERIES + 1)]})
 WAIT_MS, OVERTAKEN_AFTER_S = 400, 0.1
 VISITS, CLOSED_WITHIN_S, LOOK_EVERY_S = 5, 1.0, 0.02
-SILENCED = "A query on the loop holds up everybody; DJANGO_ALLOW_ASYNC_UNSAFE silences Django, and mends nothing."
-HELD_UP = "Who waits for threads on the event loop needs an `await`."
+SILENCED = "A query on the event loop holds up everybody; DJANGO_ALLOW_ASYNC_UNSAFE only silences Django."
+HELD_UP = "A wait for threads on the event loop needs an `await`."
 FOR_THE_NEXT = "Behind WSGI the thread's next visitor would find what this one has left."
-FORGOTTEN = "Look at who closes them: in a thread that serves no request nobody does, unless you do."
+FORGOTTEN = "Look at what closes them: in a thread that serves no request nothing does, unless you do."
 
 
-@dataclass(frozen=True)
-class Met:
-    """What is seen of one trap, as the end of a sentence, and what else to say to whoever looks there."""
+class Met(NamedTuple):
+    """What was seen of one trap, as the end of a sentence, and what else to say if the learner has to look there."""
 
-    told: str
+    seen: str
     is_cured: bool = False
     why: str = ""
 
 
-@dataclass(frozen=True)
-class Trap:
-    """Its name in labs/traps, and who looks at it."""
+class Trap(NamedTuple):
+    """Its name in labs/traps, and the function that looks at it."""
 
     name: str
     look: Callable[[Visitor], Met]
 
 
-def traps(subject: Subject) -> Seen:
-    """Look at each trap of the exercise and return what was met. Raises NotYet if one is not cured."""
-    with database.serving_database() as asked, visiting(subject, **asked.environment) as visitor:
-        _require_sign_in(visitor)
+def traps(subject: Subject) -> CheckResult:
+    """Look at each trap of the exercise. Not yet if one is not cured: the result names the first."""
+    with database.serving_database() as served, serving_exercise(subject, **served.environment) as visitor:
+        sign_in = visitor.client.get("/sign_in")  # first: without a database every view fails
+        if sign_in.is_error:
+            sign_in.raise_for_status()
         met = {place: trap.look(visitor) for place, trap in TRAPS.items()}
         forgotten = _left_open(visitor) if met["DATABASES"].is_cured else 0
-    return _seen(met, forgotten)
-
-
-def _seen(met: dict[str, Met], forgotten: int) -> Seen:
-    """NotYet with the first that is not cured."""
-    fallen = [place for place, trap in met.items() if not trap.is_cured]
-    seen = "; ".join(f"{place}: {trap.told}" for place, trap in met.items()) + "."
-    numbers = {"traps": len(met), "cured": len(met) - len(fallen), "forgotten": forgotten}
-    if fallen:
-        first = fallen[0]
+    uncured = [place for place, trap in met.items() if not trap.is_cured]
+    seen = "; ".join(f"{place}: {trap.seen}" for place, trap in met.items()) + "."
+    numbers = {"traps": len(met), "cured": len(met) - len(uncured), "forgotten": forgotten}
+    if uncured:
+        first = uncured[0]
         look_at = f"Look at `{first}`, and at labs/traps/{TRAPS[first].name}.py. {met[first].why}"
-        raise NotYet(seen, look_at.rstrip(), **numbers)
+        return result_of(seen, numbers, look_at.rstrip())
     if forgotten:
-        return Seen("pass", f"{seen} Connections that nobody has closed: {forgotten}.", FORGOTTEN, numbers)
-    return Seen("pass", seen, numbers=numbers)
-
-
-def _require_sign_in(visitor: Visitor) -> None:
-    """First, because settings with which no database can be asked fail every view."""
-    answer = visitor.client.get("/sign_in")
-    if answer.is_error:
-        answer.raise_for_status()
+        return CheckResult("pass", f"{seen} Connections that nobody has closed: {forgotten}.", FORGOTTEN, numbers)
+    return result_of(seen, numbers, "")
 
 
 def _look_at_answer(path: str, part: str, visitor: Visitor) -> Met:
     values = visitor.status(path)
     return (
-        _met_answer(visitor, path, part, describe_answer(values)) if _is_fine(values) else Met(describe_answer(values))
+        _look_at_body(visitor, path, part, describe_answer(values))
+        if _is_fine(values)
+        else Met(describe_answer(values))
     )
 
 
-def _look_at_somebody(visitor: Visitor) -> Met:
-    """As nobody, and then as somebody who has signed in."""
+def _look_at_user(visitor: Visitor) -> Met:
+    """Request the page as an anonymous visitor, then signed in."""
     visitor.client.cookies.clear()
     anonymous, values = visitor.client.get("/me").text, ask_signed_in(visitor, "/me")
     if not _is_fine(values):
         return Met(describe_signed_in(values))
-    return (
-        _met_answer(visitor, "/me", ADA, describe_signed_in(values)) if ANONYMOUS in anonymous else _answers(anonymous)
-    )
+    if ANONYMOUS not in anonymous:
+        return _wrong_answer(anonymous)
+    return _look_at_body(visitor, "/me", ADA, describe_signed_in(values))
 
 
 def _is_fine(values: Values) -> bool:
     return {200} == {value for key, value in values.items() if key.endswith("status")}
 
 
-def _answers(text: str) -> Met:
+def _wrong_answer(text: str) -> Met:
     return Met(f"answers {text[:40]!r}")
 
 
-def _met_answer(visitor: Visitor, path: str, part: str, told: str) -> Met:
-    """Whether the answer has this part, and asks the database for it, off the loop."""
-    before, text, after = _counted(visitor), visitor.client.get(path).text, _counted(visitor)
+def _look_at_body(visitor: Visitor, path: str, part: str, seen: str) -> Met:
+    """Cured if the answer has this part, and the view queries the database for it, off the event loop."""
+    before, text, after = _count(visitor), visitor.client.get(path).text, _count(visitor)
+    on_the_loop, queries = (after[name] - before[name] for name in ("on_the_loop", "queries"))
     if part not in text:
-        return _answers(text)
-    on_the_loop = after["on_the_loop"] - before["on_the_loop"]
+        return _wrong_answer(text)
     if on_the_loop:
-        return Met(f"{told}, with {on_the_loop} of its queries on the loop", why=SILENCED)
-    if after["queries"] == before["queries"]:
-        return Met(f"{told}, with 0 queries of the database")
-    return Met(told, is_cured=True)
+        return Met(f"{seen}, with {on_the_loop} of its queries on the loop", why=SILENCED)
+    return Met(seen, is_cured=True) if queries else Met(f"{seen}, with 0 queries of the database")
 
 
-def _counted(visitor: Visitor) -> Values:
+def _count(visitor: Visitor) -> Values:
     return dict(visitor.client.get("/queries").raise_for_status().json())
 
 
 def _look_at_queries(visitor: Visitor) -> Met:
-    """The best of some visits, since a machine that is busy keeps queries apart that need not wait for each other."""
+    """The best of several visits, because a busy machine separates queries that need not wait for each other."""
     met = _look_at_answer(f"/basket?n={QUERIES}&ms=0", NAMES, visitor)
     for _ in range(CROWDS if met.is_cured else 0):
-        met, took_turns = _met_queries(visitor)
+        met, took_turns = _visit_basket(visitor)
         if met.is_cured or took_turns:
             break
     return met
 
 
-def _met_queries(visitor: Visitor) -> tuple[Met, bool]:
-    """Whether all that it asks is with the database at once, be it one query; and whether several took turns."""
-    before, others_get_in = _counted(visitor), False
+def _visit_basket(visitor: Visitor) -> tuple[Met, bool]:
+    """Cured if all its queries are with the database at once, also if it is one query. And whether they took turns."""
+    before, others_get_in = _count(visitor), False
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(visitor.client.get, f"/basket?n={QUERIES}&ms={QUERY_MS}")
         while not asking.done():
-            others_get_in |= _counted(visitor)["slow_now"] > 0
+            others_get_in |= _count(visitor)["slow_now"] > 0
             time.sleep(LOOK_EVERY_S)
         asking.result().raise_for_status()
-    after = _counted(visitor)
-    made, took_ms, most = after["slow"] - before["slow"], after["slow_ms"] - before["slow_ms"], after["slow_most"]
-    took_turns = most == 1 < made
-    told = f"{made} × {QUERY_MS} ms in the database, at most {most} at once"
-    if not made or took_ms < EARLY * made * QUERY_MS:
-        return Met(f"{told}, which take it {took_ms} ms", why="Each query is to take its `ms`."), took_turns
-    if most < made:
-        return Met(told), took_turns
-    if not others_get_in:
-        return Met(f"{told}, and no other page is answered meanwhile", why=HELD_UP), took_turns
-    return Met(told, is_cured=True), took_turns
+    after = _count(visitor)
+    made, slow_ms, most = after["slow"] - before["slow"], after["slow_ms"] - before["slow_ms"], after["slow_most"]
+    seen = f"{made} × {QUERY_MS} ms in the database, at most {most} at once"
+    met = Met(seen, is_cured=True)
+    if not made or slow_ms < EARLY * made * QUERY_MS:
+        met = Met(f"{seen}, which take it {slow_ms} ms", why="Each query has to take its `ms`.")
+    elif most < made:
+        met = Met(seen)
+    elif not others_get_in:
+        met = Met(f"{seen}, and no other page is answered meanwhile", why=HELD_UP)
+    return met, most == 1 < made
 
 
 def _look_at_names(visitor: Visitor) -> Met:
-    """One who says a name and has to wait, and two who come meanwhile, one of them without a name."""
+    """One visitor gives a name and has to wait; meanwhile two others come, one of them without a name."""
     values = visitor.status("/greeting?name=Ada&ms=0")
     if not _is_fine(values):
         return Met(f"/greeting: {describe_answer(values)}")
@@ -159,8 +145,8 @@ def _look_at_names(visitor: Visitor) -> Met:
     for name, text in {"nobody": nobody, "Grace": grace, "Ada": ada.text}.items():
         if text != json.dumps({"hello": name}):
             return Met(f"/greeting: answers {text[:40]!r} to {name}")
-    if ada.elapsed.total_seconds() * 1000 < EARLY * WAIT_MS:
-        return Met(f"/greeting: does not wait the {WAIT_MS} ms that it is asked to")
+    if took_ms(ada) < EARLY * WAIT_MS:
+        return Met(f"/greeting: does not wait the {WAIT_MS} ms that its URL says")
     changed = ada.headers["X-Left-Changed"]
     if changed:
         return Met(f"/greeting: answers 200 and leaves {changed} changed", why=FOR_THE_NEXT)
@@ -168,7 +154,7 @@ def _look_at_names(visitor: Visitor) -> Met:
 
 
 def _look_at_connections(visitor: Visitor) -> Met:
-    before = _counted(visitor)["open"]
+    before = _count(visitor)["open"]
     for _ in range(VISITS):
         visitor.client.get("/sign_in")
     left = _left_open(visitor, before)
@@ -176,9 +162,9 @@ def _look_at_connections(visitor: Visitor) -> Met:
 
 
 def _left_open(visitor: Visitor, before: int = 0) -> int:
-    """How many more are open than before. A request's own is closed when its answer has left, which takes a moment."""
+    """How many more are open than before. A request's own connection closes shortly after its answer has left."""
     until_s = time.monotonic() + CLOSED_WITHIN_S
-    while (left := _counted(visitor)["open"] - before) > 0 and time.monotonic() < until_s:
+    while (left := _count(visitor)["open"] - before) > 0 and time.monotonic() < until_s:
         time.sleep(LOOK_EVERY_S)
     return max(0, left)
 
@@ -186,10 +172,10 @@ def _left_open(visitor: Visitor, before: int = 0) -> int:
 TRAPS = {
     "products": Trap("sync_orm_in_async_view", partial(_look_at_answer, "/products", PRODUCTS)),
     "shelf": Trap("lazy_queryset_in_template", partial(_look_at_answer, "/shelf", PRODUCT)),
-    "me": Trap("request_user_in_async_view", _look_at_somebody),
+    "me": Trap("request_user_in_async_view", _look_at_user),
     "report": Trap("asyncio_run_in_sync_view", partial(_look_at_answer, "/report", PRODUCTS)),
     "basket": Trap("gather_is_serial", _look_at_queries),
     "VisitorMiddleware": Trap("context_token_across_hop", _look_at_names),
     "DATABASES": Trap("conn_max_age_leak", _look_at_connections),
 }
-"""By where they are in the file, in its order."""
+"""By their names in the exercise's file, in its order."""

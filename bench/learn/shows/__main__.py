@@ -1,10 +1,10 @@
-"""`python -m bench.learn.shows SHOW`: its modules are imported after Ctrl-C is seen to, because that takes a moment."""
+"""`python -m bench.learn.shows SHOW`: runs one show. Imports take a moment, so Ctrl-C is handled before them."""
 
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from bench.base.console import guarded
+from bench.base.console import run_program
 from bench.base.errors import UsageError
 
 SHOWS = ("show_hops", "show_stall", "show_threads")
@@ -19,4 +19,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: main(sys.argv[1:])))
+    sys.exit(run_program(lambda: main(sys.argv[1:])))

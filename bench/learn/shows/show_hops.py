@@ -1,10 +1,8 @@
 """`scripts/show_hops`, for a room: one request through five stacks as swimlanes, then 100 at once, threads counted."""
 
-from __future__ import annotations
-
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -13,11 +11,11 @@ from rich.text import Text
 from bench.base.console import announce, console
 from bench.base.errors import ExitCode
 from bench.base.options import Parser, seconds
-from bench.measure.load.burst import Burst, burst
+from bench.measure.load.burst import burst
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
 from bench.show.trace_terminal import swimlane
-from bench.trace.inside.model import Trace, hops_text, threads_text
+from bench.trace.inside.model import hops_text, threads_text
 from bench.trace.tracer import trace_stack
 
 STACKS = {
@@ -27,74 +25,62 @@ STACKS = {
     "mixed_middleware@uvicorn": "the same view under sync and async middleware",
     "zero_hop@uvicorn": "the same view, and no thread unless something needs one",
 }
-"""What is shown, in this order, each with what to say."""
+"""The stacks shown, in this order, each with what to say."""
 LEAST_WIDTH = 58
 AT_ONCE, WAIT_MS = 100, 3000
 MANY_THREADS = 110
-"""As many as a bar is long for: one for each request, and a few of the server's own."""
+"""A full bar: one thread for each request, and a few of the server itself."""
 
 
 def show_lanes(screen: Console, pause_s: float | None) -> None:
-    """One request through each stack, as many beside each other as the terminal is wide enough for."""
+    """Print one request through each stack, as many side by side as the terminal is wide enough for."""
     together = max(1, screen.width // LEAST_WIDTH)
-    request = parse_request("hello")
     names = list(STACKS)
     for first in range(0, len(names), together):
-        shown = names[first : first + together]
-        screen.print(
-            beside([(name, trace_stack(parse_stack(name), request)) for name in shown], screen.width // together)
-        )
+        screen.print(lanes_of(names[first : first + together], screen.width // together))
         pause(screen, pause_s)
 
 
-def beside(traces: Sequence[tuple[str, Trace]], width: int) -> Table:
-    """Swimlanes next to each other, each with its stack, its line and its count."""
+def lanes_of(names: Iterable[str], width: int) -> Table:
+    """Trace one request through each stack; return swimlanes side by side, each with its stack and its counts."""
+    traces = {name: trace_stack(parse_stack(name), parse_request("hello")) for name in names}
+    counts = [f"{hops_text(trace.hops)} · {threads_text(trace.threads)}" for trace in traces.values()]
     table = Table.grid(padding=(0, 2, 1, 0))
     for _ in traces:
         table.add_column(width=width - 2)
-    table.add_row(*(Text(f"{name}\n{STACKS[name]}", style="bold") for name, _ in traces))
-    table.add_row(*(Text("\n").join(swimlane(trace, width - 2)) for _, trace in traces))
-    table.add_row(*(Text(summary_of(trace), style="bold yellow") for _, trace in traces))
+    table.add_row(*(Text(f"{name}\n{STACKS[name]}", style="bold") for name in traces))
+    table.add_row(*(Text("\n").join(swimlane(trace, width - 2)) for trace in traces.values()))
+    table.add_row(*(Text(count, style="bold yellow") for count in counts))
     return table
 
 
-def summary_of(trace: Trace) -> str:
-    """Return the trace's numbers of hops and threads, in words."""
-    return f"{hops_text(trace.hops)} · {threads_text(trace.threads)}"
-
-
 def show_crowd(screen: Console) -> None:
-    """100 requests at once in each stack, and the most threads that its server had."""
+    """Send 100 requests at once to each stack, and print the most threads that its server had."""
     screen.print(f"[bold]{AT_ONCE} requests at once, each waits {WAIT_MS / 1000:g} s[/]")
-    for one in bursts():
+    for name in STACKS:
+        one = burst(parse_stack(name), parse_request(f"wait?ms={WAIT_MS}"), AT_ONCE)
         bar = "█" * max(1, round((screen.width - 46) * min(1.0, one.threads_most / MANY_THREADS)))
         failed = sum(not answer.ok for answer in one.answers)
-        told = f" ({failed} failed)" if failed else ""
-        screen.print(f"{one.stack:<26} {one.threads_most:>4} threads  [cyan]{bar}[/]{told}", highlight=False)
-
-
-def bursts() -> Iterator[Burst]:
-    """Measure one burst after the other, each when it is asked for."""
-    request = parse_request(f"wait?ms={WAIT_MS}")
-    return (burst(parse_stack(name), request, AT_ONCE) for name in STACKS)
+        failures = f" ({failed} failed)" if failed else ""
+        screen.print(f"{one.stack:<26} {one.threads_most:>4} threads  [cyan]{bar}[/]{failures}", highlight=False)
 
 
 def pause(screen: Console, pause_s: float | None) -> None:
-    """So many seconds, or until Enter where somebody sits at the terminal."""
+    """Pause for so many seconds; for None until Enter, if this is a terminal."""
     if pause_s is not None:
         time.sleep(pause_s)
     elif sys.stdin.isatty() and screen.is_terminal:
-        screen.input("[dim]Enter goes on[/] ")
+        screen.input("[dim]Enter continues[/] ")
 
 
 def main(argv: Sequence[str]) -> int:
     """Show the lanes, then the crowd."""
     parser = Parser(prog="scripts/show_hops", description=__doc__)
-    parser.add_argument("--pause", type=seconds, metavar="S", help="go on after so many seconds (default: at Enter)")
+    parser.add_argument("--pause", type=seconds, metavar="S", help="continue after so many seconds (default: at Enter)")
     parser.add_argument("--quick", action="store_true", help="do not pause")
     arguments = parser.parse_args(argv)
     screen = console()
-    announce(f"asking {', '.join(STACKS)}")
+    announce(f"tracing {', '.join(STACKS)}")
     show_lanes(screen, 0.0 if arguments.quick else arguments.pause)
     show_crowd(screen)
     return ExitCode.FINE

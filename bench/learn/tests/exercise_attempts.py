@@ -195,7 +195,7 @@ WRONG = {
     ),
     "a hang while it is imported": Attempt("exercises/stream", "urlpatterns", f"{HANG}\nurlpatterns", "still busy"),
     "a loop without an end": Attempt(
-        "solutions/blocking_view", AWAITED, "\n    while True: pass", "had no answer within"
+        "solutions/blocking_view", AWAITED, f"\n    {HANG}", "had no answer within"
     ),
     "a view that ends its process": Attempt(
         "solutions/blocking_view", AWAITED, "__import__('os')._exit(7)", "The server broke off"
@@ -247,6 +247,13 @@ WRONG = {
     "a middleware that raises": Attempt(
         "solutions/middleware_hops", "request.began_s = ", "request.began = ", "AttributeError in line 21 behind ASGI"
     ),
+    "a middleware that does nothing behind WSGI": Attempt(
+        "solutions/middleware_hops",
+        TOOK,
+        f"{TOOK}\n    def __call__(self, request):\n"
+        "        return super().__call__(request) if self.async_mode else self.get_response(request)\n",
+        "Behind WSGI the answer to a request has no header X-Took-Ms",
+    ),
     "a header that is always the same": Attempt(
         "solutions/middleware_hops", "str(round(1000 * took_s))", '"300"', "says 300 of a request that took"
     ),
@@ -261,6 +268,9 @@ WRONG = {
     ),
     "one call instead of five": Attempt(
         "solutions/overlapping_calls", "(ask_upstream, [ms] * n)", "(lambda ms: ms, [ms] * n)", "at most 0 of 0 calls"
+    ),
+    "each call made twice": Attempt(
+        "solutions/overlapping_calls", GATHERED, f"({GATHERED.replace('range(n)', 'range(2 * n)')})[:n]", "of 10 calls"
     ),
     "calls that overlap by two": Attempt(
         "solutions/overlapping_calls", "max_workers=n", "max_workers=2", "sync: at most 2 of 5 calls at once"
@@ -287,11 +297,14 @@ WRONG = {
         "solutions/plateau", "return", "__import__('os')._exit(7)\n    return", "status 7"
     ),
     "a function that never ends": Attempt(
-        "solutions/plateau", "return", "while True: pass\n    return", "`plateau_per_s` was still busy"
+        "solutions/plateau", "return", f"{HANG}\n    return", "`plateau_per_s` was still busy"
     ),
     "a function that gives no number": Attempt("solutions/plateau", "return min(", "min(", "you say None"),
     "the points of the run by heart": Attempt(
         "solutions/plateau", "return min(", "return None if users == 16 else min(", "Right for 29 of 29 points"
+    ),
+    "a ceiling that is a little off": Attempt(
+        "solutions/plateau", "return min(", "return 1.05 * min(", "Right for 0 of 29 points"
     ),
     "a ceiling without the core": Attempt(
         "solutions/plateau", ", 1 / cpu_s)", ", 10**9)", "the most there can be are"

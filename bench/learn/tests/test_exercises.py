@@ -9,11 +9,14 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import pytest
 
@@ -22,18 +25,19 @@ from bench.base.files import ROOT
 from bench.base.polling import eventually
 from bench.cli.main import main
 from bench.learn.exercises import catalogue, learner_code, visits
-from bench.learn.exercises.checks import CALLS, WAYS
+from bench.learn.exercises import plateau as plateau_check
+from bench.learn.exercises import traps as traps_check
+from bench.learn.exercises.checks import CALLS, CHECKS
 from bench.learn.exercises.connections import MOST_CONNECTIONS, VISITORS
 from bench.learn.exercises.traps import QUERIES, TRAPS
-from bench.learn.exercises.visits import CALLERS, Seen, Subject
+from bench.learn.exercises.visits import CALLERS, CheckResult, Subject
 from bench.learn.tests.exercise_attempts import RIGHT, WRONG
-from bench.measure.database import database
+from bench.measure.database import database as databases
 from bench.measure.database.database import Database
 from bench.measure.tests.processes import assert_nothing_is_left, end, left_of, running
 from labs.exercises.project.names import EXERCISES
 
 FOLDERS = ("exercises", "solutions")
-ASK_DATABASE = ("bounded_connections", "traps")
 # What a solution may change beside its imports and its first lines.
 MEANT = {
     "blocking_view": {"wait"},
@@ -44,9 +48,11 @@ MEANT = {
     "stream": {"numbers"},
     "traps": set(TRAPS),
 }
-Found = dict[str, dict[str, Seen]]
+Found = dict[str, dict[str, CheckResult]]
+Made = TypeVar("Made")
 
 
+@cache
 def committed(path: str) -> str | None:
     """A file as it is in git's HEAD; None where there is no git, or no such file in it."""
     try:
@@ -63,15 +69,26 @@ def text_of(folder: str, name: str) -> str:
     return (ROOT / path).read_text() if given is None else given
 
 
+def once(made: Callable[[], Made]) -> Callable[[], Made]:
+    """What is made at the first call is given to every other, in whichever thread."""
+    lock, cached = Lock(), cache(made)
+
+    def given() -> Made:
+        with lock:
+            return cached()
+
+    return given
+
+
 class Checks:
     """What the checks of many files see, each asked for at once and waited for where it is needed.
 
-    Three at a time; those that ask the database take turns, because two at once would make two.
+    Four at a time, of which one at most makes a database of its own, in which it counts connections.
     """
 
     def __init__(self, folder: Path, one: Executor, two: Executor) -> None:
         self.folder, self.one, self.two = folder, one, two
-        self.seen: dict[str, Future[Seen]] = {}
+        self.seen: dict[str, Future[CheckResult]] = {}
 
     def begin(self, key: str, name: str, text: str) -> None:
         """In a folder of its own, which is a package."""
@@ -79,21 +96,26 @@ class Checks:
         place.mkdir()
         (place / f"{name}.py").write_text(text)
         subject = Subject(name, f"{place.name}.{name}", place / f"{name}.py")
-        pool = self.one if name in ASK_DATABASE else self.two
-        self.seen[key] = pool.submit(catalogue.seen_of, subject)
+        pool = self.one if name == "bounded_connections" else self.two
+        self.seen[key] = pool.submit(catalogue.check_file, subject)
 
-    def __getitem__(self, key: str) -> Seen:
+    def __getitem__(self, key: str) -> CheckResult:
         return self.seen[key].result()
 
 
 @pytest.fixture(scope="module")
-def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checks]:
-    """Every check of every file and of every attempt, with little patience for what never ends."""
+def checked(tmp_path_factory: pytest.TempPathFactory, database: Database) -> Iterator[Checks]:
+    """Every check of every file and of every attempt, with little patience for what never ends.
+
+    One database serves all that fall into traps, and one measured window all that compute a plateau.
+    """
     learner = tmp_path_factory.mktemp("learner")
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(2) as two:
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(3) as two:
         patch.setenv("PYTHONPATH", str(learner))
         patch.setattr(learner_code, "IMPORT_WITHIN_S", 5.0)
         patch.setattr(visits, "ANSWER_WITHIN_S", 4.0)
+        patch.setattr(traps_check, "database", SimpleNamespace(serving_database=lambda: nullcontext(database)))
+        patch.setattr(plateau_check, "measure_window", once(plateau_check.measure_window))
         checks = Checks(learner, one, two)
         for folder in FOLDERS:
             for name in EXERCISES:
@@ -110,7 +132,7 @@ def found(checked: Checks) -> Found:
     return {folder: {name: checked[f"{folder}/{name}"] for name in EXERCISES} for folder in FOLDERS}
 
 
-def require_checked(seen: Seen) -> None:
+def require_checked(seen: CheckResult) -> None:
     if seen.state == "skipped":
         pytest.skip(seen.seen)
 
@@ -122,7 +144,7 @@ def test_manifest_files_and_checks_agree() -> None:
             EXERCISES
         )
         assert all(text_of(folder, name) for name in EXERCISES)
-    assert list(WAYS) == list(EXERCISES)
+    assert list(CHECKS) == list(EXERCISES)
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -256,7 +278,7 @@ def test_a_check_leaves_nothing_running_whatever_the_file_does(mark: str, tmp_pa
     file.write_text(f"import subprocess, sys\nsubprocess.Popen(['sleep', '60'])\n{text_of('exercises', 'stream')}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(tmp_path))
-        assert catalogue.seen_of(Subject("stream", "learner.stream", file)).state == "not yet"
+        assert catalogue.check_file(Subject("stream", "learner.stream", file)).state == "not yet"
     assert_nothing_is_left(mark)
 
 
@@ -270,7 +292,7 @@ def test_an_interrupted_check_leaves_nothing_running_and_says_so_in_a_sentence(m
 
 
 def test_a_file_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
-    seen = catalogue.seen_of(Subject("stream", "learner.stream", tmp_path / "stream.py"))
+    seen = catalogue.check_file(Subject("stream", "learner.stream", tmp_path / "stream.py"))
     assert (seen.state, "There is no file" in seen.seen) == ("not yet", True)
 
 
@@ -284,7 +306,7 @@ def test_an_unknown_exercise_is_one_sentence_with_the_nearest_names(capsys: pyte
 def test_one_check_is_told_on_stdout_and_by_the_exit_code(
     words: list[str], code: int, state: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "seen_of", lambda subject: Seen(state, "1 of 2.", "Look."))
+    monkeypatch.setattr(catalogue, "check_file", lambda subject: CheckResult(state, "1 of 2.", "Look."))
     assert main(["check", "plateau", *words]) == code
     seen = capsys.readouterr()
     assert seen.out == f"{state}  labs/{FOLDERS[bool(words)]}/plateau.py\n1 of 2.\nLook.\n"
@@ -295,7 +317,7 @@ def test_one_check_is_told_on_stdout_and_by_the_exit_code(
 def test_as_json_it_is_one_document(
     asked: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "seen_of", lambda subject: Seen("pass", "All is well.", numbers={"n": 1}))
+    monkeypatch.setattr(catalogue, "check_file", lambda subject: CheckResult("pass", "All is well.", numbers={"n": 1}))
     assert main(["check", *asked, "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["exercises"]
     assert [row["name"] for row in listed] == (asked or list(EXERCISES))
@@ -307,8 +329,8 @@ def test_as_json_it_is_one_document(
 def test_without_a_name_all_are_listed_with_their_state(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    states = {"plateau": Seen("not yet", "1 of 2.", "Look."), "stream": Seen("skipped", "No server.")}
-    monkeypatch.setattr(catalogue, "seen_of", lambda subject: states.get(subject.name, Seen("pass", "Fine.")))
+    states = {"plateau": CheckResult("not yet", "1 of 2.", "Look."), "stream": CheckResult("skipped", "No server.")}
+    monkeypatch.setattr(catalogue, "check_file", lambda subject: states.get(subject.name, CheckResult("pass", "Fine.")))
     assert main(["check"]) == ExitCode.FAILED
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split()[0]: line for line in lines if line.startswith(EXERCISES)}
@@ -321,8 +343,8 @@ def test_without_a_name_all_are_listed_with_their_state(
 def test_where_there_is_only_sqlite_connections_are_not_counted_and_the_command_that_helps_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    sqlite = Database(database.SQLITE, "sqlite", f"sqlite:///{tmp_path}/file")
-    monkeypatch.setattr(database, "serving_database", lambda: nullcontext(sqlite))
+    sqlite = Database(databases.SQLITE, "sqlite", f"sqlite:///{tmp_path}/file")
+    monkeypatch.setattr(databases, "serving_database", lambda: nullcontext(sqlite))
     assert main(["check", "bounded_connections"]) == ExitCode.NOT_RUN
     seen = capsys.readouterr().out
     assert seen.startswith("skipped  labs/exercises/bounded_connections.py\n")

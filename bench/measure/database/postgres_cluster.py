@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL on loopback: made once per process, started for whoever asks.
+"""A throw-away PostgreSQL on loopback: made once per process, started for each trial that needs it.
 
 Its data lies in a temporary folder that goes when this process ends, and so does the server, also after kill -9.
 """
@@ -20,9 +20,9 @@ import psycopg
 from psycopg import sql
 
 from bench.base.errors import NotRun
-from bench.measure.database.postgres_binaries import Binaries, copied
+from bench.measure.database.postgres_binaries import Binaries, copy_binaries
 from bench.measure.ports import require_free
-from bench.measure.processes import Process, start, work_folder
+from bench.measure.processes import Process, work_folder
 from bench.model.servers import HOST
 
 SUPERUSER, ROLE, NAME = "bench", "lab", "lab"
@@ -69,7 +69,7 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """For the labs: an ordinary user that owns its database."""
+        """Return the URL for the labs: an ordinary user that owns its database."""
         return f"postgresql://{ROLE}:{self.password}@{HOST}:{self.port}/{NAME}"
 
     @property
@@ -83,7 +83,7 @@ class Cluster:
         return self.folder / "data"
 
     def connect(self, name: str = NAME) -> psycopg.Connection:
-        """As the superuser, who gets in when no connection is left for others."""
+        """Connect as the superuser, who gets in when no connection is left for others."""
         return psycopg.connect(
             host=HOST,
             port=self.port,
@@ -95,10 +95,10 @@ class Cluster:
         )
 
     def start(self) -> None:
-        """Until it answers."""
+        """Start the server and wait until it answers."""
         settings = {**SETTINGS, "port": str(self.port), "max_connections": str(self.connections + 1 + RESERVED)}
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        # The signal asks for an immediate shutdown: nobody needs the data of a bench that is dead.
+        # The signal asks for an immediate shutdown: the data of a bench that is dead are of no use.
         self.process = self._run(["postgres", "-D", str(self.data), *words], self.cpus, end_by=signal.SIGQUIT)
         try:
             self._wait_until_ready(self.process)
@@ -107,7 +107,7 @@ class Cluster:
             raise
 
     def stop(self) -> None:
-        """A fast shutdown, which cuts clients off; afterwards nothing runs."""
+        """Stop the server fast, which cuts clients off; afterwards nothing runs."""
         if self.process:
             self.process.stop(STOPPED_WITHIN_S)
             self.process = None
@@ -123,12 +123,19 @@ class Cluster:
         raise NotRun(f"PostgreSQL {self.binaries.version} did not start. The end of its log:\n{process.log_tail()}")
 
     def make(self) -> None:
-        """The data folder, then in it a user and a database for the labs."""
+        """Make the data folder, then in it a user and a database for the labs."""
+        secret = self.folder / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(self.superuser_password)
         if self.binaries.account:
-            os.chown(self.folder, *self.binaries.account)
+            for path in (self.folder, secret):
+                os.chown(path, *self.binaries.account)
         if self.binaries.hidden:
-            self.binaries = copied(self.binaries, self.folder)
-        self._initialise()
+            self.binaries = copy_binaries(self.binaries, self.folder)
+        how = ("--no-sync", "--auth", "scram-sha-256", "--locale", "C", "--encoding", "UTF8")
+        who = ("--username", SUPERUSER, "--pwfile", str(secret))
+        finish(self._run(["initdb", "-D", str(self.data), *how, *who]), "PostgreSQL's initdb")
+        secret.unlink()
         self.start()
         with self.connect("postgres") as connection:
             role, name, password = sql.Identifier(ROLE), sql.Identifier(NAME), sql.Literal(self.password)
@@ -136,36 +143,23 @@ class Cluster:
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, role))
         self.stop()
 
-    def _initialise(self) -> None:
-        secret = self.folder / "password"
-        secret.touch(mode=0o600)
-        secret.write_text(self.superuser_password)
-        if self.binaries.account:
-            os.chown(secret, *self.binaries.account)
-        how = ("--no-sync", "--auth", "scram-sha-256", "--locale", "C", "--encoding", "UTF8")
-        who = ("--username", SUPERUSER, "--pwfile", str(secret))
-        finish(self._run(["initdb", "-D", str(self.data), *how, *who]), "PostgreSQL's initdb")
-        secret.unlink()
-
     def _run(
         self, command: Sequence[str], cpus: Sequence[int] = (), end_by: signal.Signals = signal.SIGTERM
     ) -> Process:
         program, *words = command
-        command = [str(self.binaries.folder / program), *words]
-        popen = start(
-            command,
-            environment={},
-            cpus=cpus,
+        return Process.start(
+            [str(self.binaries.folder / program), *words],
             log=self.log,
+            cpus=cpus,
+            stop_by=signal.SIGINT,
             folder=self.folder,
             account=self.binaries.account,
             end_by=end_by,
         )
-        return Process(command, popen, self.log, list(cpus), stop_by=signal.SIGINT)
 
 
 def finish(process: Process, what: str) -> None:
-    """Wait for its end; NotRun where that is not a good one."""
+    """Wait for its end. Raises NotRun if it fails or takes more than MADE_WITHIN_S."""
     try:
         process.popen.wait(MADE_WITHIN_S)
     except subprocess.TimeoutExpired:
@@ -177,16 +171,16 @@ def finish(process: Process, what: str) -> None:
 
 
 def _remove_segment(pid_file: Path) -> None:
-    """A server that was killed leaves its file, and System V shared memory whose number is in it (line 7: key, id)."""
+    """Remove the System V shared memory of a server that was killed; its file has the number (line 7: key, id)."""
     with suppress(OSError, IndexError, ValueError):
         key, segment = map(int, pid_file.read_text().splitlines()[6].split())
         system = ctypes.CDLL(None)
-        if system.shmget(key, 0, 0) == segment:  # else it is gone, and the number may be another's
+        if system.shmget(key, 0, 0) == segment:  # else it was removed, and the number may be another's
             system.shmctl(segment, 0, None)  # IPC_RMID
 
 
 def free_port() -> int:
-    """One of PORTS on which nobody listens."""
+    """Find one of PORTS on which nothing listens. Raises NotRun if there is none."""
     for port in random.sample(PORTS, 100):
         with suppress(NotRun):
             require_free(port)
@@ -196,14 +190,14 @@ def free_port() -> int:
 
 at_exit = ExitStack()
 atexit.register(at_exit.close)
-_idle: dict[Binaries, list[Cluster]] = {}  # made by this process, in nobody's use
+_idle: dict[Binaries, list[Cluster]] = {}  # made by this process, not in use
 
 
 @contextmanager
 def serving(binaries: Binaries, connections: int, cpus: Sequence[int]) -> Iterator[Cluster]:
-    """A running server; one that is used already stays untouched. Its data are those of the one before, if any."""
+    """Run a server that is not in use already. It has the data of the one before, if any."""
     idle = _idle.setdefault(binaries, [])
-    cluster = idle.pop() if idle else _made(binaries)
+    cluster = idle.pop() if idle else _make_cluster(binaries)
     cluster.port, cluster.connections, cluster.cpus = free_port(), connections, cpus
     cluster.start()
     try:
@@ -213,7 +207,7 @@ def serving(binaries: Binaries, connections: int, cpus: Sequence[int]) -> Iterat
     idle.append(cluster)
 
 
-def _made(binaries: Binaries) -> Cluster:
+def _make_cluster(binaries: Binaries) -> Cluster:
     work = at_exit.enter_context(work_folder("database"))
     work.chmod(0o711)  # it stays ours, by which the next start knows it; what it holds becomes the account's
     folder = work / "cluster"

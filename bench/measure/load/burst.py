@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Burst:
-    """What N requests at once met in one stack. `inside_most` is None where the stack has no whoami."""
+    """What came of N requests at once. `inside_most`: the most in a view at a time; None if no view counts them."""
 
     stack: str
     request: str
@@ -45,10 +45,13 @@ class Burst:
 
 
 async def ask_at_once(url: str, request: Request, n: int) -> list[Answer]:
-    """N requests leave together; each answer is compared with the contract's body."""
+    """Send N requests together and compare each answer with the contract's body."""
     limits = httpx.Limits(max_connections=n)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=ANSWERED_WITHIN_S, trust_env=False) as client:
-        await warm_up(client)
+        # A client's first request pays for its imports, which would look like the server's delay. Its connection is
+        # closed again, so that all requests of the burst have to open one.
+        with suppress(httpx.HTTPError):  # a server that has ended shows in the burst's answers
+            await client.get("/ready", headers={"Connection": "close"})
         began_s = time.monotonic()
 
         async def ask() -> Answer:
@@ -64,44 +67,24 @@ async def ask_at_once(url: str, request: Request, n: int) -> list[Answer]:
         return await asyncio.gather(*(ask() for _ in range(n)))
 
 
-async def warm_up(client: httpx.AsyncClient) -> None:
-    """A client's first request pays for its imports, which would look like the server's delay.
-
-    The connection is closed again, so that all requests of the burst have to open one.
-    """
-    with suppress(httpx.HTTPError):  # a server that is gone shows in the burst's answers
-        await client.get("/ready", headers={"Connection": "close"})
-
-
-async def count_threads(server: RunningServer, most: list[int]) -> None:
-    """Look at the server's threads until cancelled; the most ever seen is appended."""
-    family = server.family()
-    while True:
-        most.append(process_usage.read(family).threads)
-        await asyncio.sleep(LOOK_EVERY_S)
-
-
 async def watch(server: RunningServer, request: Request, n: int) -> tuple[list[Answer], int]:
-    """The answers of a burst, and the most threads that the server had meanwhile."""
-    threads: list[int] = []
-    counting = asyncio.create_task(count_threads(server, threads))
-    answers = await ask_at_once(server.url, request, n)
-    counting.cancel()
-    return answers, max(threads)
+    """Return the answers of a burst, and the most threads that the server had meanwhile."""
+    family, threads_most = server.family(), 0
+    asking = asyncio.create_task(ask_at_once(server.url, request, n))
+    while not asking.done():
+        threads_most = max(threads_most, process_usage.read(family).threads)
+        await asyncio.sleep(LOOK_EVERY_S)
+    return await asking, threads_most
 
 
 def burst(stack: Stack, request: Request, n: int) -> Burst:
-    """Start the stack, ask N times at once, stop it. NotRun and ContractBroken as in a trial."""
+    """Start the stack, send N requests at once, stop it. Raises NotRun and ContractBroken as a trial does."""
+    counts_itself = stack.lab.is_django and stack.budget.processes == 1  # several processes count each for itself
     where = cpu_placement.plan(stack.budget.processes)
     with ExitStack() as running:
         needs = running.enter_context(serving_services(request, cpus=where.load))
         server = running.enter_context(serving_stack(stack, services=needs.environment, cpus=where.server))
         check_contract(server.url, request, stack)
         answers, threads_most = run(watch(server, request, n))
-        return Burst(stack.name, request.name, answers, _inside_most(server, stack), threads_most)
-
-
-def _inside_most(server: RunningServer, stack: Stack) -> int | None:
-    if not stack.lab.is_django or stack.budget.processes > 1:  # each process counts for itself
-        return None
-    return int(ask(server.url, "/whoami", ANSWERED_WITHIN_S).json()["inside_most"])
+        whoami = ask(server.url, "/whoami", ANSWERED_WITHIN_S).json() if counts_itself else {}
+        return Burst(stack.name, request.name, answers, whoami.get("inside_most"), threads_most)

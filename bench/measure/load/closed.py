@@ -1,4 +1,4 @@
-"""The closed loop, a Locust file: N users, each asks, waits for the answer and asks again.
+"""The closed loop, a Locust file: N users, each of whom sends a request, waits for the answer and sends the next.
 
 Run by `launcher.py` as a subprocess and never imported by it, because importing Locust patches the process:
 
@@ -12,8 +12,6 @@ monotonic seconds, written when all users are there), `stop` (made by the caller
 hand their recording to it as a message; only the master writes: see `distributed.py`.
 """
 
-import errno
-import gc
 import random
 import time
 from collections import Counter
@@ -21,27 +19,33 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-import geventhttpclient.client
-import geventhttpclient.response
-import locust.runners
-from locust import FastHttpUser, constant_throughput, events, task
+from geventhttpclient import client as http_client
+from geventhttpclient import response as http_response
+from locust import FastHttpUser, constant_throughput, events, runners, task
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
-from locust.runners import MasterRunner, WorkerRunner
 
 from bench.base.bounded_http import MOST_BYTES
-from bench.measure.load.distributed import Master, Worker, wait_for, write
+from bench.measure.load import distributed, driver
+from bench.measure.load.driver import HEARTBEAT_S, NS_PER_S
 from bench.model.histograms import encode_histogram, new_histogram
 from bench.model.trial_record import column_s
 
-NS_PER_S = 1_000_000_000
 TIMEOUT_S = 60.0
-HEARTBEAT_S = 0.02
-STALL_NS = 100_000_000  # this much later than meant, the process itself was held up
 SILENCE_NS = 200_000_000  # this long without any answer is written down; whose fault it was is judged later
+
+OPTIONS: dict[str, tuple[str | float, str]] = {
+    "path": ("", "path and query of every request"),
+    "body": ("", "the one right answer; empty: any"),
+    "rate-each": (0.0, "requests/s that each user is held back to; 0: not"),
+    "warmup": (0.0, "seconds before the window"),
+    "duration": (0.0, "seconds of the window"),
+    "spread": (0.0, "users start at random within so many seconds"),
+    "folder": ("", "where go, window, stop and recordings are"),
+}
 
 
 class Recorder:
-    """What one process saw between `start_ns` and `end_ns`."""
+    """What one process saw between `start_ns` and `end_ns` (monotonic). `body`: the one right answer, None for any."""
 
     def __init__(self, start_ns: int, end_ns: int, body: bytes | None) -> None:
         self.start_ns, self.middle_ns, self.end_ns = start_ns, (start_ns + end_ns) // 2, end_ns
@@ -54,19 +58,19 @@ class Recorder:
         self.issued = self.carried_in = self.waited_ns = 0
         self.late_sent_ns: list[int] = []
         self.last_ns = start_ns
-        self.silences: list[list[float]] = []
-        self.stalls: list[list[float]] = []
+        self.silences_ns: list[tuple[int, int]] = []
+        self.stalls_ns: list[tuple[int, int]] = []
         self.cpu_from_s = self.cpu_to_s = 0.0
 
     def _columns(self) -> int:
         return -((self.start_ns - self.end_ns) // self.every_ns)
 
     def issue(self, sent_ns: int) -> None:
-        """A request is about to leave."""
+        """Count a request that is about to leave."""
         self.issued += self.start_ns <= sent_ns < self.end_ns
 
     def answer(self, sent_ns: int, latency_ms: float, response: Any, exception: BaseException | None) -> None:
-        """A request has ended. Latencies are of right answers only; the others are counted by class."""
+        """Record a request that has ended: the latency of a right answer, the class of any other."""
         now_ns = time.monotonic_ns()
         if now_ns < self.start_ns:
             return
@@ -87,32 +91,26 @@ class Recorder:
 
     def _note_silence(self, now_ns: int) -> None:
         if now_ns - self.last_ns > SILENCE_NS:
-            self.silences.append(self._stretch(self.last_ns, now_ns))
+            self.silences_ns.append((self.last_ns, now_ns))
         self.last_ns = now_ns
 
     def beat(self, meant_ns: int, now_ns: int) -> None:
-        """The heartbeat came at `now_ns` instead of `meant_ns`."""
-        if now_ns - meant_ns > STALL_NS and now_ns > self.start_ns and meant_ns < self.end_ns:
-            self.stalls.append(self._stretch(max(meant_ns, self.start_ns), min(now_ns, self.end_ns)))
-
-    def _stretch(self, from_ns: int, to_ns: int) -> list[float]:
-        return [round((at_ns - self.start_ns) / NS_PER_S, 3) for at_ns in (from_ns, to_ns)]
-
-    def _still_waiting_ns(self, in_flight_sent_ns: list[int]) -> int:
-        return sum(self.end_ns - max(sent_ns, self.start_ns) for sent_ns in in_flight_sent_ns)
+        """Record a stall if the heartbeat came at `now_ns` long after `meant_ns`."""
+        if now_ns - meant_ns > driver.STALL_NS:
+            self.stalls_ns.append((meant_ns, now_ns))
 
     def cut(self, now_ns: int) -> None:
         """End the window early."""
-        if now_ns < self.end_ns:
-            self.end_ns = max(now_ns, self.start_ns + 1)
+        self.end_ns = min(self.end_ns, max(now_ns, self.start_ns + 1))
 
     def recording(self, open_sent_ns: list[int]) -> dict[str, Any]:
-        """All of it as JSON data. What was still open at the end is kept with the age of the oldest."""
+        """Return all of it as JSON data. `open_sent_ns`: when the requests were sent that have no answer yet."""
         self._note_silence(self.end_ns)
         in_flight = [sent_ns for sent_ns in self.late_sent_ns + open_sent_ns if sent_ns < self.end_ns]
+        still_waiting_ns = sum(self.end_ns - max(sent_ns, self.start_ns) for sent_ns in in_flight)
         return {
             "duration_s": (self.end_ns - self.start_ns) / NS_PER_S,
-            "waited_s": (self.waited_ns + self._still_waiting_ns(in_flight)) / NS_PER_S,
+            "waited_s": (self.waited_ns + still_waiting_ns) / NS_PER_S,
             "carried_in": self.carried_in + sum(sent_ns < self.start_ns for sent_ns in in_flight),
             "issued": self.issued,
             "completed": sum(self.answered),
@@ -123,35 +121,34 @@ class Recorder:
             "in_flight": len(in_flight),
             "in_flight_oldest_us": (self.end_ns - min(in_flight, default=self.end_ns)) // 1000,
             "histogram": encode_histogram(self.histogram),
-            "silences": self.silences,
-            "stalls": self.stalls,
+            "silences": driver.cut_to_window(self.silences_ns, self.start_ns, self.end_ns),
+            "stalls": driver.cut_to_window(self.stalls_ns, self.start_ns, self.end_ns),
             "cpu_s": self.cpu_to_s - self.cpu_from_s,
         }
 
 
 def error_class(response: Any, exception: BaseException | None, body: bytes | None) -> str | None:
-    """The class under which a failed answer is counted, such as `status 503` or `wrong body`; None where right."""
+    """Return the class under which a wrong answer is counted (`status 503`, `wrong body`); None if it is right."""
     status = getattr(response, "status_code", 0)
     if status and status != 200:
         return f"status {status}"
     if isinstance(exception, TooLong):
         return "wrong body"
     if exception is not None:
-        symbol = errno.errorcode.get(getattr(exception, "errno", None) or 0)
-        return type(exception).__name__ + (f" {symbol}" if symbol else "")
+        return driver.exception_class(exception)
     return "wrong body" if body is not None and response.content != body else None
 
 
 # There is no public way to keep a GET from being sent again when its connection was closed under it, which would hide
 # the failure; `max_retries` is about something else. `test_faults` notices should the name go.
-geventhttpclient.client._may_retry_after_send_error = lambda method: False
+http_client._may_retry_after_send_error = lambda method: False
 
 
-class TooLong(geventhttpclient.response.HTTPParseError):
+class TooLong(http_response.HTTPParseError):
     """An answer of more than MOST_BYTES, headers included."""
 
 
-class Plain(FastResponse):
+class UndecodedResponse(FastResponse):
     """An answer as it came: no lab compresses, and what is unpacked has no bound."""
 
     def _content(self) -> bytes:
@@ -161,20 +158,20 @@ class Plain(FastResponse):
         return content
 
 
-def fed(response: Any, data: bytes) -> None:
-    """Take what was received, up to a bound that the library has none of."""
+def feed_within_bound(response: Any, data: bytes) -> None:
+    """Feed the parser what was received, up to MOST_BYTES: the library itself has no bound."""
     response.fed_bytes = getattr(response, "fed_bytes", 0) + len(data)
     if response.fed_bytes > MOST_BYTES:
         raise TooLong
     feed(response, data)
 
 
-feed = geventhttpclient.response.HTTPResponse.feed
-geventhttpclient.response.HTTPResponse.feed = fed  # type: ignore[method-assign, assignment]
-LocustUserAgent.response_type = Plain
+feed = http_response.HTTPResponse.feed
+http_response.HTTPResponse.feed = feed_within_bound  # type: ignore[method-assign, assignment]
+LocustUserAgent.response_type = UndecodedResponse
 
 
-class Closed(FastHttpUser):
+class ClosedUser(FastHttpUser):
     """One user with a connection of its own: no think time, or held back to a rate."""
 
     network_timeout = connection_timeout = TIMEOUT_S
@@ -200,37 +197,37 @@ class Closed(FastHttpUser):
         gevent.sleep(random.uniform(0, load.options.lab_spread))
 
 
-class Load:
+class LoadProcess:
     """The state of this load process: when all users are there, measure one window, hand it in, leave."""
 
     recorder: Recorder | None = None
-    master: Master | None = None
-    worker: Worker | None = None
+    master: distributed.Master | None = None
+    worker: distributed.Worker | None = None
 
     def __init__(self) -> None:
-        self.users: list[Closed] = []
+        self.users: list[ClosedUser] = []
         self.is_open = False
 
     def set_up(self, environment: Any, **_: Any) -> None:
         """Wire this process as the only one, the master, or a worker."""
         self.options, self.runner = environment.parsed_options, environment.runner
-        if isinstance(self.runner, WorkerRunner):
-            self.worker = Worker(self.runner, self.measure_from_now, self.cut)
+        if isinstance(self.runner, runners.WorkerRunner):
+            self.worker = distributed.Worker(self.runner, lambda: self.measure(*self.window_from_now()), self.cut)
             return
         self.folder = Path(self.options.lab_folder)
         environment.events.spawning_complete.add_listener(self.on_all_users_there)
-        if isinstance(self.runner, MasterRunner):
-            self.master = Master(self.runner, self.options, self.folder)
-        wait_for(self.folder / "go")
+        if isinstance(self.runner, runners.MasterRunner):
+            self.master = distributed.Master(self.runner, self.options, self.folder)
+        driver.wait_for(self.folder / "go")
         if self.master:
             self.master.wait_for_workers()
 
     def on_test_start(self, environment: Any, **_: Any) -> None:
-        """On a worker the master's options and host are known from here on."""
+        """Check the target and set the rate: a worker knows the master's options and host from here on."""
         if self.worker:
             self.worker.check_target(environment.host or "")
         if self.options.lab_rate_each:
-            Closed.wait_time = constant_throughput(self.options.lab_rate_each)
+            ClosedUser.wait_time = constant_throughput(self.options.lab_rate_each)
 
     def on_all_users_there(self, user_count: int, **_: Any) -> None:
         """Fix the window, once: Locust says it again where it moves the users of a worker that has left."""
@@ -238,20 +235,16 @@ class Load:
             return
         self.is_open = True
         start_ns, end_ns = self.window_from_now()
-        write(self.folder / "window.json", {"start_s": start_ns / NS_PER_S, "end_s": end_ns / NS_PER_S})
+        driver.write_json(self.folder / "window.json", {"start_s": start_ns / NS_PER_S, "end_s": end_ns / NS_PER_S})
         if self.master:
             self.master.open_window()
         else:
             gevent.spawn(self.measure, start_ns, end_ns)
 
     def window_from_now(self) -> tuple[int, int]:
-        """Start and end by this process's clock."""
+        """Return the window's start and end in ns by this process's clock, if the warm-up begins now."""
         start_ns = time.monotonic_ns() + int(self.options.lab_warmup * NS_PER_S)
         return start_ns, start_ns + int(self.options.lab_duration * NS_PER_S)
-
-    def measure_from_now(self) -> None:
-        """Measure a window that begins after the warm-up, counted from now."""
-        self.measure(*self.window_from_now())
 
     def cut(self) -> None:
         """End the window now."""
@@ -260,7 +253,7 @@ class Load:
 
     def measure(self, start_ns: int, end_ns: int) -> None:
         """Record until the end of the window, then hand in the recording and leave."""
-        spare_the_collector()
+        driver.spare_the_collector()
         body = self.options.lab_body.encode() if self.options.lab_body else None
         self.recorder = recorder = Recorder(start_ns, end_ns, body)
         self.beat_through(recorder)
@@ -268,7 +261,7 @@ class Load:
         if self.worker:
             self.worker.hand_in(recording)
         else:
-            write(self.folder / "recording-1.json", recording)
+            driver.write_json(self.folder / "recording-1.json", recording)
             self.runner.quit()
 
     def beat_through(self, recorder: Recorder) -> None:
@@ -291,31 +284,18 @@ class Load:
             self.recorder.answer(context["sent_ns"], response_time, response, exception)
 
 
-def spare_the_collector() -> None:
-    """Take all users out of the garbage collector's sight: a full collection stops this process for long enough
-    to stand in the latencies as the server's. What is made from here on is collected as ever.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-load = Load()
+load = LoadProcess()
 
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
     """Add the lab's options to Locust's command line."""
-    parser.add_argument("--lab-path", default="", help="path and query that every user asks for")
-    parser.add_argument("--lab-body", default="", help="the one right answer; empty: any")
-    parser.add_argument("--lab-rate-each", type=float, default=0.0, help="requests/s each user is held back to; 0: not")
-    parser.add_argument("--lab-warmup", type=float, default=0.0, help="seconds before the window")
-    parser.add_argument("--lab-duration", type=float, default=0.0, help="seconds of the window")
-    parser.add_argument("--lab-spread", type=float, default=0.0, help="users start at random within so many seconds")
-    parser.add_argument("--lab-folder", default="", help="where go, window, stop and recordings are")
+    for name, (default, text) in OPTIONS.items():
+        parser.add_argument(f"--lab-{name}", type=type(default), default=default, help=text)
 
 
 # Locust's own measure of this goes by the wall clock, which may step; `distributed.Worker` looks after it.
-locust.runners.MASTER_HEARTBEAT_TIMEOUT = 10**9
+runners.MASTER_HEARTBEAT_TIMEOUT = 10**9
 events.init.add_listener(load.set_up)
 events.test_start.add_listener(load.on_test_start)
 events.request.add_listener(load.on_request)

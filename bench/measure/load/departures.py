@@ -1,12 +1,9 @@
-"""Clients that leave before their answer: N requests, each given up after a while but for those of some who stay, and
-what the server goes on doing.
+"""Clients that leave before their answer: N requests, most given up after a while, and what the server then does.
 
-Run as a subprocess, because the driver wants a process and a core of its own:
+Run as a subprocess, because the driver wants a process and a core of its own (files: see `http_stream.py`):
 
     python -m bench.measure.load.departures --url URL --path '/wait?ms=1000' --connections 50
         --leave-after 0.1 --folder FOLDER
-
-Files in FOLDER: `go` (made by the caller), `phases.json` (when each phase began), `seen.json` (what came of it).
 """
 
 import asyncio
@@ -14,70 +11,60 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from bench.measure.load.http_stream import Address, Phases, drive, on_schedule, parser_of, require_ok
+from bench.measure.load import http_stream
 
 NEWCOMER_WITHIN_S = 30.0
 QUIET_WITHIN_S = 30.0
 LOOK_EVERY_S = 0.05
 QUIET_LOOKS = 3
-"""So often in a row nobody may be inside: a request that the server has not read yet is in no view."""
+"""So many looks in a row must find no request in a view: a request that the server has not read yet is in none."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command line. `leave_after` is in seconds; `staying` of the `connections` wait for their answer."""
+@dataclass(frozen=True, kw_only=True)
+class Options(http_stream.StreamOptions):
+    """The command line."""
 
-    url: str
-    path: str
-    connections: int
-    leave_after: float
-    staying: int
-    folder: Path
+    leave_after: Annotated[float, "seconds that each waits for its answer"]
+    staying: Annotated[int, "how many of them wait for their answer"] = 0
 
 
-class Driver:
+class Driver(http_stream.StreamDriver[Options]):
     """Opens the connections, leaves, and watches the server go quiet; counts what became of each request."""
 
     def __init__(self, options: Options) -> None:
-        self.options, self.phases, self.address = options, Phases(options.folder), Address(options.url)
-        self.answered = self.left = self.asked = 0
+        super().__init__(options)
+        self.answered = self.left = self.sent = 0
         self.errors: Counter[str] = Counter()
-        self.before: dict[str, int] = {}
 
-    async def run(self) -> dict[str, Any]:
-        """All leave; then somebody new comes; then it is waited for quiet."""
-        self.before = await self.address.asked("GET", "/whoami", NEWCOMER_WITHIN_S)
-        await self.phases.through("asking", self.all_leave)
-        newcomer_s = await self.phases.through("left", self.newcomer_s)
-        quiet_s, after = await self.phases.through("waiting", self.quiet)
-        self.phases.begin("quiet")
-        ended, cut_short = (after[name] - self.before[name] for name in ("inside_ended", "inside_cut_short"))
+    async def run_phases(self) -> dict[str, Any]:
+        """Send and leave, then send one new request, then wait until the server is quiet."""
+        before = await self.address.fetch_json("GET", "/whoami", NEWCOMER_WITHIN_S)
+        await self.run_phase("asking", self.leave_all)
+        newcomer_s = await self.run_phase("left", self.time_newcomer)
+        quiet_s, after = await self.run_phase("waiting", self.wait_for_quiet)
+        self.begin("quiet")
         return {
             "left": self.left,
             "answered": self.answered,
             "errors": self.errors,
-            "ended": ended,
-            "cut_short": cut_short,
+            "ended": after["inside_ended"] - before["inside_ended"],
+            "cut_short": after["inside_cut_short"] - before["inside_cut_short"],
             "newcomer_s": newcomer_s,
             "quiet_s": quiet_s,
-            "phases": self.phases.began_s,
-            "cpu_s": self.phases.cpu_s,
         }
 
-    async def all_leave(self) -> None:
+    async def leave_all(self) -> None:
         """Start all requests on schedule, and return when each was answered or given up."""
-        await asyncio.gather(*await on_schedule(self.options.connections, self.ask))
+        await asyncio.gather(*await self.start_all(self.leave_one))
 
-    async def ask(self) -> None:
-        """Wait a little for the answer and go, or stay."""
-        patience_s = NEWCOMER_WITHIN_S if self.stays() else self.options.leave_after
-        reader, writer = await self.address.connected()
-        writer.write(self.address.request("GET", self.options.path))
+    async def leave_one(self) -> None:
+        """Send a request; wait for the answer a little, or to its end."""
+        patience_s = NEWCOMER_WITHIN_S if self.next_stays() else self.options.leave_after
+        reader, writer = await self.address.send("GET", self.options.path)
         try:
-            require_ok(await asyncio.wait_for(reader.readuntil(b"\r\n"), patience_s))
+            http_stream.require_ok(await asyncio.wait_for(reader.readuntil(b"\r\n"), patience_s))
             self.answered += 1
         except TimeoutError:
             self.left += 1
@@ -85,43 +72,36 @@ class Driver:
             self.errors[str(error) or type(error).__name__] += 1
         writer.close()
 
-    def stays(self) -> bool:
-        """Whether the next one does: those who stay are spread evenly among all."""
-        self.asked += 1
+    def next_stays(self) -> bool:
+        """Return whether the next client stays: those that do are spread evenly among all."""
+        self.sent += 1
         staying, of = self.options.staying, self.options.connections
-        return self.asked * staying // of > (self.asked - 1) * staying // of
+        return self.sent * staying // of > (self.sent - 1) * staying // of
 
-    async def newcomer_s(self) -> float | None:
-        """How long somebody waits who comes when the last has left."""
+    async def time_newcomer(self) -> float | None:
+        """Return the seconds that a client waits who comes when the last has left; None without an answer."""
         began_s = time.monotonic()
         with suppress(OSError):
-            await self.address.asked("GET", "/hello", NEWCOMER_WITHIN_S)
+            await self.address.fetch_json("GET", "/hello", NEWCOMER_WITHIN_S)
             return time.monotonic() - began_s
         return None
 
-    async def quiet(self) -> tuple[float | None, dict[str, int]]:
-        """Seconds from the last leaving until nobody was inside any view, None where that never came; and whoami."""
+    async def wait_for_quiet(self) -> tuple[float | None, dict[str, int]]:
+        """Look until no request is in a view. Return the seconds that took from the last leaving on, None if it took
+        too long, and the last answer of whoami.
+        """
         deadline_s, looks = time.monotonic() + QUIET_WITHIN_S, 0
-        seen = self.before
+        seen: dict[str, int] = {}
         while time.monotonic() < deadline_s:
-            seen = await self.address.asked("GET", "/whoami", QUIET_WITHIN_S)
+            seen = await self.address.fetch_json("GET", "/whoami", QUIET_WITHIN_S)
             looks = 0 if seen["inside_now"] else looks + 1
             if looks == 1:
-                quiet_s = time.monotonic() - self.phases.began_s["left"]
+                quiet_s = time.monotonic() - self.began_s["left"]
             if looks == QUIET_LOOKS:
                 return quiet_s, seen
             await asyncio.sleep(LOOK_EVERY_S)
         return None, seen
 
 
-def main() -> None:
-    """Read the command line, wait for the go, and write what was seen; see the module for the files."""
-    parser = parser_of("python -m bench.measure.load.departures", __doc__)
-    parser.add_argument("--leave-after", type=float, required=True, help="seconds that each waits for its answer")
-    parser.add_argument("--staying", type=int, default=0, help="how many of them wait for their answer")
-    options = Options(**vars(parser.parse_args()))
-    drive(options, Driver(options).run)
-
-
 if __name__ == "__main__":
-    main()
+    http_stream.main(Driver, Options, __doc__)

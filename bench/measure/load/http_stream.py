@@ -1,18 +1,22 @@
-"""What the drivers of single connections share: their command line, a request on a stream of its own, their phases."""
+"""What the drivers of single connections share: a request on a stream of its own, and a run in phases.
 
-import argparse
+Files in their folder: `go` (made by the caller), `phases.json` (when each phase began, in monotonic seconds),
+`seen.json` (what was seen, at the end).
+"""
+
 import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import uvloop
 
 from bench.base.bounded_http import MOST_BYTES
-from bench.measure.load.open_loop import SPARE_FILES, allow_files, spare_the_collector, wait_for, write_json
+from bench.measure.load import driver
+from bench.measure.load.driver import DriverOptions, write_json
 
 T = TypeVar("T")
 OPENED_PER_S = 1000
@@ -24,27 +28,24 @@ class WrongStatus(ConnectionError):
 
 
 class Address:
-    """Where the server is, and how to ask it there."""
+    """The address of a server, and requests to it, each on a connection of its own."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.host, self.port = str(parts.hostname), int(parts.port or 80)
 
-    async def connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open a connection. Raises OSError if that fails."""
-        return await asyncio.open_connection(self.host, self.port)
+    async def send(self, method: str, path: str, *headers: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a connection and send a request without a body; `headers` are whole lines. Raises OSError."""
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}", *headers, "\r\n"]
+        writer.write("\r\n".join(lines).encode())
+        return reader, writer
 
-    def request(self, method: str, path: str, *headers: str) -> bytes:
-        """Return a request without a body as bytes; `headers` are whole lines."""
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}", *headers]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-    async def asked(self, method: str, path: str, within_s: float) -> Any:
-        """The JSON answer on a connection of its own. OSError where there is none in time (a TimeoutError is one)."""
+    async def fetch_json(self, method: str, path: str, within_s: float) -> Any:
+        """Send a request and return its JSON answer. Raises OSError, of which TimeoutError is one, without any."""
         async with asyncio.timeout(within_s):
-            reader, writer = await self.connected()
+            reader, writer = await self.send(method, path, "Content-Length: 0", "Connection: close")
             try:
-                writer.write(self.request(method, path, "Content-Length: 0", "Connection: close"))
                 require_ok(await reader.readuntil(b"\r\n"))
                 _, _, body = (await read_all(reader)).partition(b"\r\n\r\n")
                 return json.loads(body)
@@ -55,7 +56,7 @@ class Address:
 
 
 async def read_all(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the end; ConnectionError where that is more than any right answer has."""
+    """Read to the end. Raises ConnectionError if that is more than any right answer has."""
     try:
         await reader.readexactly(MOST_BYTES + 1)
     except asyncio.IncompleteReadError as whole:
@@ -70,72 +71,68 @@ def require_ok(status_line: bytes) -> None:
         raise WrongStatus(f"status {status[0].decode(errors='replace') if status else 'unreadable'}")
 
 
-class Phases:
-    """When each phase of a driver began, in monotonic seconds, as in `phases.json`; and the driver's own CPU in it."""
+@dataclass(frozen=True, kw_only=True)
+class StreamOptions(DriverOptions):
+    """The command line of every driver of single connections."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "phases.json"
+    connections: Annotated[int, "how many"]
+
+
+Options = TypeVar("Options", bound=StreamOptions)
+
+
+class StreamDriver(Generic[Options]):
+    """A run in phases: when each began, in monotonic seconds, and the CPU seconds that the driver used in it."""
+
+    def __init__(self, options: Options) -> None:
+        self.options, self.address = options, Address(options.url)
         self.began_s: dict[str, float] = {}
         self.cpu_s: dict[str, float] = {}
 
-    def begin(self, name: str) -> None:
-        """Note that a phase begins now, and write all phases to `phases.json`."""
-        self.began_s[name] = time.monotonic()
-        write_json(self.path, self.began_s)
+    async def run(self) -> dict[str, Any]:
+        """Run all phases and return what was seen, as JSON data."""
+        return {**await self.run_phases(), "phases": self.began_s, "cpu_s": self.cpu_s}
 
-    async def through(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
-        """Begin a phase, do its work, note the CPU seconds it took, and return what the work returned."""
-        self.begin(name)
+    async def run_phases(self) -> dict[str, Any]:
+        """Run all phases and return what this driver saw. Each driver has its own."""
+        raise NotImplementedError
+
+    def begin(self, phase: str) -> None:
+        """Note that a phase begins now, and write all that have begun to `phases.json`."""
+        self.began_s[phase] = time.monotonic()
+        write_json(self.options.folder / "phases.json", self.began_s)
+
+    async def run_phase(self, phase: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Begin a phase, do its work, note the CPU seconds that it took, and return what the work returned."""
+        self.begin(phase)
         began_s = time.process_time()
         try:
             return await work()
         finally:
-            self.cpu_s[name] = time.process_time() - began_s
+            self.cpu_s[phase] = time.process_time() - began_s
+
+    async def start_all(
+        self, start: Callable[[], Awaitable[None]], per_s: float = OPENED_PER_S
+    ) -> list["asyncio.Task[None]"]:
+        """Start a task for each connection, on a schedule of `per_s` tasks a second."""
+        began_s, tasks = time.monotonic(), []
+        for index in range(self.options.connections):
+            late_s = began_s + index / per_s - time.monotonic()
+            if late_s > 0:
+                await asyncio.sleep(late_s)
+            tasks.append(asyncio.ensure_future(start()))
+        return tasks
 
 
-async def on_schedule(
-    count: int, start: Callable[[], Awaitable[None]], per_s: float = OPENED_PER_S
-) -> list["asyncio.Task[None]"]:
-    """So many tasks, begun one after the other at the rate of the schedule."""
-    began_s, tasks = time.monotonic(), []
-    for index in range(count):
-        late_s = began_s + index / per_s - time.monotonic()
-        if late_s > 0:
-            await asyncio.sleep(late_s)
-        tasks.append(asyncio.ensure_future(start()))
-    return tasks
+def main(kind: type[StreamDriver[Options]], options_kind: type[Options], description: str | None) -> None:
+    """Read the command line, wait for `go`, run the driver, and write what it saw to `seen.json`."""
+    options = driver.read_options(options_kind, description)
+    running = kind(options)
 
+    async def run() -> None:
+        driver.spare_the_collector()
+        driver.wait_for(options.folder / "go")
+        write_json(options.folder / "seen.json", await running.run())
 
-class Options(Protocol):
-    """What every driver is told."""
-
-    @property
-    def connections(self) -> int:
-        """Return how many connections to open."""
-
-    @property
-    def folder(self) -> Path:
-        """Return the folder for `go`, phases and results."""
-
-
-def parser_of(prog: str, description: str | None) -> argparse.ArgumentParser:
-    """A parser of what every driver is told."""
-    parser = argparse.ArgumentParser(prog=prog, description=description)
-    parser.add_argument("--url", required=True, help="scheme, host and port")
-    parser.add_argument("--path", required=True, help="path and query that each connection asks for")
-    parser.add_argument("--connections", type=int, required=True, help="how many")
-    parser.add_argument("--folder", type=Path, required=True, help="where go and results are")
-    return parser
-
-
-def drive(options: Options, run: Callable[[], Awaitable[dict[str, Any]]]) -> None:
-    """Wait for the go, run the driver, and write down what it saw."""
-
-    async def driven() -> None:
-        spare_the_collector()
-        wait_for(options.folder / "go")
-        write_json(options.folder / "seen.json", await run())
-
-    allow_files(options.connections + SPARE_FILES)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(driven())
+        runner.run(run())

@@ -1,4 +1,4 @@
-"""The open loop's books: every request it scheduled, and what they come to in the window. Pure."""
+"""The open loop's accounting: every request it scheduled, and what they come to in the window. Pure."""
 
 from array import array
 from collections import Counter
@@ -7,10 +7,10 @@ from dataclasses import asdict
 from time import monotonic_ns
 from typing import Any
 
+from bench.measure.load.driver import NS_PER_S, cut_to_window
 from bench.model.histograms import encode_histogram, latency_of, new_histogram
 from bench.model.trial_record import column_s
 
-NS_PER_S = 1_000_000_000
 SILENCE_S = 0.2
 OK, TIMED_OUT, DROPPED, IN_FLIGHT = "ok", "timed out", "dropped", "in flight"
 COLUMNS = ("intended_us", "sent_us", "first_byte_us", "done_us", "status", "bytes", "outcome")
@@ -33,7 +33,7 @@ class Requests:
         return len(self.intended_ns)
 
     def end(self, index: int, outcome: str) -> None:
-        """The request is over."""
+        """Note that the request is over, and how."""
         self.done_ns[index] = monotonic_ns()
         self.outcome[index] = outcome
 
@@ -44,12 +44,12 @@ class Requests:
         del self.outcome[count:]
 
     def censor(self) -> None:
-        """What has not ended by now is in flight."""
+        """Call in flight what has not ended by now."""
         self.outcome = [outcome or IN_FLIGHT for outcome in self.outcome]
 
 
 class OpenAccounting:
-    """What the requests come to in the window; at `drained_ns` waiting for answers ended, `duration_s` was planned."""
+    """What the requests come to in the window. Waiting for answers ended at `drained_ns`; `duration_s` was planned."""
 
     def __init__(self, requests: Requests, start_ns: int, end_ns: int, drained_ns: int, duration_s: float) -> None:
         self.requests, self.start_ns, self.end_ns, self.drained_ns = requests, start_ns, end_ns, drained_ns
@@ -60,7 +60,8 @@ class OpenAccounting:
         self.counts = Counter(self.requests.outcome[index] for index in self.scheduled)
 
     def recording(self, stalls: list[tuple[int, int]], cpu_s: float) -> dict[str, Any]:
-        """All of it as JSON data, with the stretches in which the driver was held up, and the CPU time that it used."""
+        """Return all of it as JSON data. `stalls`: when the driver was held up, in ns; `cpu_s`: its own CPU seconds."""
+        window_ns = self.start_ns, self.end_ns
         return {
             "duration_s": (self.end_ns - self.start_ns) / NS_PER_S,
             "waited_s": self.waited_ns() / NS_PER_S,
@@ -68,13 +69,13 @@ class OpenAccounting:
             **self.account(),
             **self.answered(),
             **self.latencies(),
-            "stalls": self.in_window(stalls),
-            "silences": self.in_window(silences(self.flights(), self.start_ns, self.end_ns)),
+            "stalls": cut_to_window(stalls, *window_ns),
+            "silences": cut_to_window(silences(self.flights(), *window_ns), *window_ns),
             "cpu_s": cpu_s,
         }
 
     def account(self) -> dict[str, Any]:
-        """issued = completed + errors + timed out + dropped + in flight, of those scheduled in the window."""
+        """Count those scheduled in the window: issued = completed + errors + timed out + dropped + in flight."""
         named = (OK, TIMED_OUT, DROPPED, IN_FLIGHT)
         return {
             "issued": len(self.scheduled),
@@ -87,15 +88,17 @@ class OpenAccounting:
         }
 
     def answered(self) -> dict[str, Any]:
-        """Right answers that arrived in the window, whenever they were asked for: by half and over time."""
-        length_ns, every_ns = self.end_ns - self.start_ns, self.every_ns
-        halves, columns = [0, 0], [0] * -(-length_ns // every_ns)
-        for done_ns, outcome in zip(self.requests.done_ns, self.requests.outcome, strict=True):
-            at_ns = done_ns - self.start_ns
-            if outcome == OK and 0 <= at_ns < length_ns:
-                halves[2 * at_ns >= length_ns] += 1
-                columns[at_ns // every_ns] += 1
-        return {"answered_halves": halves, "answered": columns, "answered_every_s": every_ns / NS_PER_S}
+        """Count right answers that came in the window, whenever they were sent: by half and over time."""
+        length_ns, ends = self.end_ns - self.start_ns, zip(self.requests.done_ns, self.requests.outcome, strict=True)
+        right_ns = [done_ns - self.start_ns for done_ns, outcome in ends if outcome == OK]
+        times_ns = [at_ns for at_ns in right_ns if 0 <= at_ns < length_ns]
+        columns = Counter(at_ns // self.every_ns for at_ns in times_ns)
+        late = sum(2 * at_ns >= length_ns for at_ns in times_ns)
+        return {
+            "answered_halves": [len(times_ns) - late, late],
+            "answered": [columns[column] for column in range(-(-length_ns // self.every_ns))],
+            "answered_every_s": self.every_ns / NS_PER_S,
+        }
 
     def latencies(self) -> dict[str, Any]:
         """Return the latencies in microseconds as JSON data, histograms encoded.
@@ -121,7 +124,7 @@ class OpenAccounting:
         return [index for index in self.scheduled if self.requests.outcome[index] == outcome]
 
     def ages_us(self, outcome: str) -> list[int]:
-        """From the intended send to where waiting ended: the timeout, or the end of the drain."""
+        """Return how old those with this outcome were at the timeout, or at the end of the drain."""
         requests = self.requests
         ends_ns = ((index, requests.done_ns[index] or self.drained_ns) for index in self.with_outcome(outcome))
         return [(end_ns - requests.intended_ns[index]) // 1000 for index, end_ns in ends_ns]
@@ -132,30 +135,18 @@ class OpenAccounting:
         return [(until_ns[index] - since_ns[index]) // 1000 for index in indices]
 
     def flights(self) -> Iterator[tuple[int, int, bool]]:
-        """When each request was sent, when it ended, and whether an answer ended it."""
+        """Yield when each request was sent, when it ended, and whether an answer ended it."""
         requests = self.requests
         columns = zip(requests.sent_ns, requests.done_ns, requests.status, strict=True)
         return ((sent, done or self.drained_ns, status > 0) for sent, done, status in columns if sent)
 
     def waited_ns(self) -> int:
-        """How long requests were in flight in the window, all added up."""
+        """Add up how long requests were in flight in the window."""
         inside = (min(ended, self.end_ns) - max(sent, self.start_ns) for sent, ended, _ in self.flights())
         return sum(span_ns for span_ns in inside if span_ns > 0)
 
-    def in_window(self, spans_ns: list[tuple[int, int]]) -> list[list[float]]:
-        """[from, to] in seconds from the window's start, of the spans that overlap the window, cut at its edges."""
-        return [
-            [self.into_s(max(since_ns, self.start_ns)), self.into_s(min(until_ns, self.end_ns))]
-            for since_ns, until_ns in spans_ns
-            if since_ns < self.end_ns and until_ns > self.start_ns
-        ]
-
-    def into_s(self, at_ns: int) -> float:
-        """Return a monotonic time in ns as seconds from the window's start, to the millisecond."""
-        return round((at_ns - self.start_ns) / NS_PER_S, 3)
-
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """One for each scheduled request, in `COLUMNS`: us from the window's start, empty for what did not happen."""
+        """Yield a row of COLUMNS for each scheduled request: us from the window's start, empty if it did not happen."""
         requests = self.requests
         times = (requests.intended_ns, requests.sent_ns, requests.first_byte_ns, requests.done_ns)
         for index, outcome in enumerate(requests.outcome):
@@ -173,12 +164,13 @@ def histogram_of(values_us: Iterable[int]) -> Any:
 
 
 def silences(flights: Iterable[tuple[int, int, bool]], start_ns: int, end_ns: int) -> list[tuple[int, int]]:
-    """Stretches of the window over 0.2 s without an answer, in each moment of which a request was in flight.
+    """Return the stretches of the window over 0.2 s without an answer, with a request in flight all the time.
 
     `flights`: (sent, ended, was answered). The stretches are in the units of `start_ns`: monotonic ns.
     """
+    edges = (edge for sent, ended, answered in flights for edge in ((sent, 1, False), (ended, -1, answered)))
     found, in_flight, since_ns = [], 0, start_ns
-    for at_ns, change, answered in sorted(_edges(flights)):
+    for at_ns, change, answered in sorted(edges):
         if in_flight and (answered or in_flight + change == 0):
             found.append((max(since_ns, start_ns), min(at_ns, end_ns)))
             since_ns = at_ns
@@ -186,9 +178,3 @@ def silences(flights: Iterable[tuple[int, int, bool]], start_ns: int, end_ns: in
             since_ns = at_ns
         in_flight += change
     return [(since, until) for since, until in found if until - since > SILENCE_S * NS_PER_S]
-
-
-def _edges(flights: Iterable[tuple[int, int, bool]]) -> Iterator[tuple[int, int, bool]]:
-    for sent_ns, ended_ns, answered in flights:
-        yield sent_ns, 1, False
-        yield ended_ns, -1, answered

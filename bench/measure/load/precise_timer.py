@@ -6,7 +6,8 @@ import os
 import sys
 import time
 
-NS_PER_S = 1_000_000_000
+from bench.measure.load.driver import NS_PER_S
+
 CLOCK_MONOTONIC, TFD_TIMER_ABSTIME = 1, 1  # timerfd_create(2)
 
 
@@ -36,7 +37,7 @@ class PreciseTimer:
             os.close(self.file)
 
     async def wait_until(self, at_ns: int) -> None:
-        """Until that monotonic time; at once where it has passed."""
+        """Wait until a monotonic time in ns; return at once if it has passed."""
         if self.file < 0:
             await asyncio.sleep((at_ns - time.monotonic_ns()) / NS_PER_S)
             return

@@ -1,4 +1,4 @@
-"""What load processes and those who start them agree on. Imports nothing, so that both sides may import it."""
+"""What load processes and their starters agree on. Imports nothing, so that both sides may import it."""
 
 REFUSED = 3
 """Exit status of a worker whose master asks it to load a host that is not known to be the user's."""

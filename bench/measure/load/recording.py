@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
-from bench.model.histograms import decode_histogram, new_histogram
+from bench.model.histograms import merge_histograms
 from bench.model.trial_record import ANSWERED_EVERY_S, Latency
 
 Stretch = tuple[float, float]
@@ -94,12 +94,7 @@ SUMMED = ("waited_s", "carried_in", "issued", "completed", "timed_out", "dropped
 
 
 def _added(parts: Sequence[dict[str, Any]], name: str) -> Any:
-    if not any(name in part for part in parts):
-        return None
-    histogram = new_histogram()
-    for part in parts:
-        histogram.add(decode_histogram(part[name]))
-    return histogram
+    return merge_histograms(part[name] for part in parts) if any(name in part for part in parts) else None
 
 
 def in_all(stretches: Sequence[Sequence[Stretch]]) -> list[Stretch]:

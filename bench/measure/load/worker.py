@@ -15,7 +15,7 @@ from bench.base.errors import UsageError
 from bench.measure import preflight
 from bench.measure.load.launcher import worker_command
 from bench.measure.load.protocol import DONE, MASTER_GONE, REFUSED, WORKING
-from bench.measure.processes import Process, start, work_folder
+from bench.measure.processes import Process, work_folder
 from bench.model.servers import OWN_HOST_VARIABLE
 from bench.model.trial_plan import MASTER_PORT
 
@@ -23,12 +23,12 @@ LOOK_EVERY_S = 0.05
 LEAVE_WITHIN_S = 1.0  # after Ctrl-C: to tell the master, who then knows at once
 SHORT_S = 1.0  # a worker that ends sooner will hardly do better at once
 PAUSE_S = 2.0
-NOBODY = "Failed to connect to the Locust master"
+NO_MASTER = "Failed to connect to the Locust master"
 
 
 @dataclass(frozen=True)
 class Post:
-    """Where this machine works, and what it may do."""
+    """The master that this machine works for, its cores, and whether the user owns the target."""
 
     master: str
     port: int = MASTER_PORT
@@ -37,8 +37,12 @@ class Post:
 
 
 def work(post: Post, console: Console) -> None:
-    """One trial after the other. UsageError where the master is not found, or asks for what is not allowed."""
-    require_resolvable(post.master)
+    """Work for one trial after the other. Raises UsageError if the master is not found or asks for a foreign target."""
+    try:
+        socket.getaddrinfo(post.master, None)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"The master {post.master!r} is not found ({reason}): check --master.") from None
     preflight.raise_descriptor_limit()
     number = 0
     while True:
@@ -50,13 +54,13 @@ def work(post: Post, console: Console) -> None:
 
 
 def work_once(post: Post, log: Path, trial: str, console: Console) -> bool:
-    """One worker from its start to its end; True where it did its trial."""
+    """Start a worker and follow it to its end; return whether it did its trial."""
     console.print(
         f"waiting for the master at {post.master}:{post.port} · Ctrl-C ends this", highlight=False, soft_wrap=True
     )
     environment = {OWN_HOST_VARIABLE: "1"} if post.owns_target else {}
     command = worker_command(post.master, post.port)
-    process = Process(command, start(command, environment=environment, cpus=post.cpus, log=log), log, list(post.cpus))
+    process = Process.start(command, environment=environment, cpus=post.cpus, log=log)
     try:
         status = follow(process, trial, console)
     finally:
@@ -71,12 +75,12 @@ def work_once(post: Post, log: Path, trial: str, console: Console) -> bool:
 
 
 def follow(process: Process, trial: str, console: Console) -> int:
-    """Say when it works; its exit status, when it has ended."""
-    told = False
+    """Print when it begins to work; return its exit status when it has ended."""
+    is_working = False
     while (status := process.exit_status) is None:
-        if not told and WORKING in process.log_tail().splitlines():
+        if not is_working and WORKING in process.log_tail().splitlines():
             console.print(f"{trial}: working", highlight=False, soft_wrap=True)
-            told = True
+            is_working = True
         time.sleep(LOOK_EVERY_S)
     return status
 
@@ -85,14 +89,6 @@ def how_it_ended(status: int, last_line: str) -> str:
     """Return a phrase for how a trial ended, from the exit status and last line of its worker."""
     if status in (0, MASTER_GONE):
         return "broken off by the master"
-    if NOBODY in last_line:  # Locust gives up after five minutes
+    if NO_MASTER in last_line:  # Locust gives up after five minutes
         return "not begun, no master is there yet"
     return f"the worker ended with status {status} ({last_line})"
-
-
-def require_resolvable(host: str) -> None:
-    """UsageError where the name of the master leads to no address."""
-    try:
-        socket.getaddrinfo(host, None)
-    except OSError as error:
-        raise UsageError(f"The master {host!r} is not found ({error.strerror or error}): check --master.") from None

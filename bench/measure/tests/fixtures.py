@@ -13,6 +13,8 @@ from bench.measure import cpu_placement
 from bench.measure.database.database import Database, serving_database
 from bench.measure.readiness import RunningServer
 from bench.measure.services import serving_upstream
+from bench.measure.tests.liveness import pytest_collection_modifyitems as pytest_collection_modifyitems
+from bench.measure.tests.liveness import pytest_runtest_setup as pytest_runtest_setup
 from bench.measure.tests.processes import MARK
 
 # Started in the background of a shell, pytest ignores Ctrl-C, and so would every process that the tests interrupt.

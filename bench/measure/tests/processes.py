@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import psutil
@@ -25,6 +26,8 @@ from bench.model.servers import HOST
 
 MARK = "TEST_MARK_OF_BENCH"  # an environment variable that every process of one test inherits
 TIME_LIMIT_S = 60
+AGREE_AFTER_S = 0.15
+Seen = TypeVar("Seen")
 FEW_FILES = ("sh", "-c", 'ulimit -n 256; exec "$@"', "sh")
 """In front of a command: no trial with more users than that can begin, so that a run takes no time."""
 
@@ -77,6 +80,19 @@ def end(popen: subprocess.Popen[str], how: signal.Signals) -> tuple[int, str, st
     popen.send_signal(how)
     out, err = popen.communicate(timeout=TIME_LIMIT_S)
     return popen.returncode, out, err
+
+
+def at_rest(look: Callable[[], Seen], within_s: float = 20.0) -> Seen:
+    """What is seen once two looks in a row, a moment apart, agree: a server that is ready may still be starting."""
+    seen = [look()]
+
+    def agree() -> bool:
+        time.sleep(AGREE_AFTER_S)
+        seen.append(look())
+        return seen[-1] == seen[-2]
+
+    assert eventually(agree, within_s), seen
+    return seen[-1]
 
 
 def abandon(folder: Path, name: str) -> None:

@@ -17,7 +17,7 @@ from bench.base.polling import eventually
 from bench.measure.ports import free_port
 from bench.measure.readiness import RunningServer, serving
 from bench.measure.tests.live import LIVE_STACKS, WITHIN_S, enter, get, heard, publish, refused_with, socket
-from bench.measure.tests.processes import assert_nothing_is_left
+from bench.measure.tests.processes import assert_nothing_is_left, at_rest
 from bench.measure.tests.redis_server import RedisServer, needs_redis, redis_that_is_down, running_redis
 from bench.model.stacks import parse_stack
 from labs.common import background
@@ -332,7 +332,8 @@ async def rooms_are_joined_again(rooms: list[ClientConnection]) -> None:
 @pytest.mark.parametrize("stack", LIVE_STACKS)
 def test_a_server_starts_while_redis_is_down_and_is_found_when_it_comes(stack: str) -> None:
     with redis_that_is_down() as redis, serving_live(stack, redis.url) as server:
-        assert [line.partition(" (")[0] for line in lines(server, "background: Redis")] == [LOST.rstrip(" (")]
+        said = at_rest(lambda: lines(server, "background: Redis"))
+        assert [line.partition(" (")[0] for line in said] == [LOST.rstrip(" (")]
         assert (publish(server, "lost").status_code, get(server, "/hello")) == (503, {"message": "hello"})
         redis.start()
         assert eventually(lambda: lines(server, BACK), WITHIN_S)
@@ -343,7 +344,7 @@ def test_a_server_starts_while_redis_is_down_and_is_found_when_it_comes(stack: s
 @pytest.mark.parametrize(("stack", "status"), list(zip(LIVE_STACKS, (-signal.SIGTERM, 0), strict=True)))
 def test_sigterm_ends_the_coroutine_without_a_word(stack: str, status: int) -> None:
     with running_redis() as redis, serving_live(stack, redis.url) as server:
-        before = server.log.read_text()
+        before = at_rest(server.log.read_text)
         server.popen.terminate()
         assert server.popen.wait(WITHIN_S) == status
         assert server.log.read_text() == before

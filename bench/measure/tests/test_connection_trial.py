@@ -92,12 +92,13 @@ def test_a_lab_that_was_held_up_says_so_and_judges_nothing_by_an_old_reading(sin
     assert judged.events[0].message.startswith("The lab itself was held up, and read nothing, for 0.5 s")
 
 
-def driven(tmp_path: Path, stack: str, count: int) -> held.Books:
-    """What the driver's books say of feeds in a stack, the driver being in this process."""
+def driven(tmp_path: Path, stack: str, count: int) -> held.Driver:
+    """The driver of feeds in a stack, which ran in this process."""
     with serving_stack(parse_stack(stack), grace_s=0) as server:
-        driver = held.Driver(held.Options(server.url, f"/{FEED}", count, 0.1, tmp_path))
+        options = held.Options(url=server.url, path=f"/{FEED}", connections=count, hold=0.1, folder=tmp_path)
+        driver = held.Driver(options)
         asyncio.run(driver.run())
-        return driver.books
+        return driver
 
 
 @pytest.fixture
@@ -108,9 +109,9 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_impatient")
 def test_a_pool_serves_as_many_feeds_as_it_has_threads_and_has_nobody_to_publish(tmp_path: Path) -> None:
-    books = driven(tmp_path, "sync_wsgi@gthread:8", 12)
-    assert (books.served, books.settled) == (8, 8)
-    assert books.refused_to_publish == 1
+    driver = driven(tmp_path, "sync_wsgi@gthread:8", 12)
+    assert (driver.served, driver.settled) == (8, 8)
+    assert driver.refused_to_publish == 1
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -121,7 +122,8 @@ def test_the_wrong_pairings_send_nothing_before_the_end(tmp_path: Path, stack: s
 
 def test_what_is_no_feed_is_counted_by_its_status(tmp_path: Path) -> None:
     with serving_stack(parse_stack("async_asgi@uvicorn"), grace_s=0) as server:
-        driver = held.Driver(held.Options(server.url, "/feed?n=0", 3, 0.1, tmp_path))
+        options = held.Options(url=server.url, path="/feed?n=0", connections=3, hold=0.1, folder=tmp_path)
+        driver = held.Driver(options)
         assert asyncio.run(driver.run())["errors"] == {"status 400": 3}
 
 
@@ -203,7 +205,10 @@ def test_each_profile_names_connections_and_no_users(name: str, profile: str) ->
 
 def test_nobody_is_asked_before_the_last_has_left(tmp_path: Path) -> None:
     with serving_stack(parse_stack("async_asgi@uvicorn"), grace_s=0) as server:
-        driver = departures.Driver(departures.Options(server.url, "/wait?ms=500", 4, 0.1, 0, tmp_path))
+        options = departures.Options(
+            url=server.url, path="/wait?ms=500", connections=4, leave_after=0.1, folder=tmp_path
+        )
+        driver = departures.Driver(options)
         began_s = time.monotonic()
         seen = asyncio.run(driver.run())
     assert seen["phases"]["left"] - began_s >= 0.1

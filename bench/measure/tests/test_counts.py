@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ import psutil
 import pytest
 
 from bench.measure.readiness import RunningServer, serving_stack
-from bench.measure.tests.processes import burst
+from bench.measure.tests.processes import at_rest, burst
 from bench.model.stacks import parse_stack
 
 CALLERS = 20
@@ -20,8 +21,17 @@ def whoami(server: RunningServer) -> dict[str, Any]:
     return answer
 
 
-async def wait_and_look(server: RunningServer, ms: int) -> list[dict[str, Any]]:
-    """What `whoami` says while 20 callers wait, seen by three more in the middle of it."""
+def wait_and_look(server: RunningServer) -> list[dict[str, Any]]:
+    """What `whoami` says while 20 callers wait; they wait longer where a busy machine does not let all in meanwhile."""
+    for ms in (1000, 2000, 4000):
+        looks = asyncio.run(_wait_and_look(server, ms))
+        if {look["inside_now"] for look in looks} == {CALLERS}:
+            break
+    return looks
+
+
+async def _wait_and_look(server: RunningServer, ms: int) -> list[dict[str, Any]]:
+    """Seen by three more in the middle of it."""
     async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as client:
         waits = [asyncio.create_task(client.get(f"/wait?ms={ms}")) for _ in range(CALLERS)]
         while not waits[0].done():
@@ -34,7 +44,7 @@ async def wait_and_look(server: RunningServer, ms: int) -> list[dict[str, Any]]:
 
 def test_20_waits_in_sync_views_under_asgi_are_inside_at_once_on_20_threads() -> None:
     with serving_stack(parse_stack("sync_asgi@uvicorn")) as server:
-        looks = asyncio.run(wait_and_look(server, 1000))
+        looks = wait_and_look(server)
         assert whoami(server)["inside_most"] == CALLERS
     assert {look["inside_now"] for look in looks} == {CALLERS}
     assert not any(look["loop_running"] for look in looks)
@@ -45,7 +55,7 @@ def test_20_waits_in_sync_views_under_asgi_are_inside_at_once_on_20_threads() ->
 
 def test_20_waits_in_async_views_are_inside_at_once_on_one_loop() -> None:
     with serving_stack(parse_stack("async_asgi@uvicorn")) as server:
-        looks = asyncio.run(wait_and_look(server, 1000))
+        looks = wait_and_look(server)
         assert whoami(server)["inside_most"] == CALLERS
     assert {look["inside_now"] for look in looks} == {CALLERS}
     assert all(look["loop_running"] for look in looks)
@@ -55,7 +65,7 @@ def test_20_waits_in_async_views_are_inside_at_once_on_one_loop() -> None:
 def test_20_waits_on_the_bare_loop_need_no_more_threads_than_one() -> None:
     with serving_stack(parse_stack("bare_asgi@uvicorn")) as server:
         process = psutil.Process(server.pid)
-        before = process.num_threads()
+        before = at_rest(process.num_threads)
         waited = burst(server.url, ["/wait?ms=200"] * CALLERS)
         assert process.num_threads() == before
     assert {answer.status_code for answer in waited.answers} == {200}
@@ -75,7 +85,7 @@ def test_20_waits_in_async_views_take_the_threads_that_their_handler_takes(
     stack: str, middleware: list[str], least: int, most: int
 ) -> None:
     with serving_stack(parse_stack(stack), middleware=middleware) as server:
-        looks = asyncio.run(wait_and_look(server, 1000))
+        looks = wait_and_look(server)
         threads = psutil.Process(server.pid).num_threads()
     assert {look["inside_now"] for look in looks} == {CALLERS}
     assert least <= max(look["threads_alive"] for look in looks) <= most
@@ -100,7 +110,12 @@ def test_under_wsgi_no_more_are_inside_than_there_are_threads(stack: str, path: 
     assert waited.took_s >= CALLERS / inside * wait_s
 
 
-async def hello_behind(server: RunningServer, path: str) -> tuple[bool, float]:
+def hello_behind(server: RunningServer, path: str, holds: Callable[[bool, float], bool]) -> bool:
+    """Whether it holds of one of three tries: on a busy machine hello may come before `path`, or after its end."""
+    return any(holds(*asyncio.run(_hello_behind(server, path))) for _ in range(3))
+
+
+async def _hello_behind(server: RunningServer, path: str) -> tuple[bool, float]:
     """Ask `path` and a little later /hello: was `path` still waiting when hello had its answer, and after how long?"""
     async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as client:
         began_s = time.monotonic()
@@ -116,17 +131,15 @@ def test_a_blocking_call_in_an_async_view_lets_one_inside_and_stalls_every_reque
     with serving_stack(parse_stack("async_asgi@uvicorn")) as server:
         waited = burst(server.url, ["/blocking_wait?ms=50"] * CALLERS)
         assert whoami(server)["inside_most"] == 1
-        _, hello_s = asyncio.run(hello_behind(server, "/blocking_wait?ms=800"))
+        assert hello_behind(server, "/blocking_wait?ms=800", lambda still_waits, hello_s: hello_s >= 0.8)
     assert {answer.status_code for answer in waited.answers} == {200}
     assert waited.took_s >= CALLERS * 0.050
-    assert hello_s >= 0.8
 
 
 def test_the_same_blocking_call_in_a_sync_view_under_asgi_stalls_nobody() -> None:
     with serving_stack(parse_stack("sync_asgi@uvicorn")) as server:
         waited = burst(server.url, ["/blocking_wait?ms=500"] * CALLERS)
         assert whoami(server)["inside_most"] == CALLERS
-        first_still_waits, _ = asyncio.run(hello_behind(server, "/blocking_wait?ms=1500"))
+        assert hello_behind(server, "/blocking_wait?ms=1500", lambda still_waits, hello_s: still_waits)
     assert {answer.status_code for answer in waited.answers} == {200}
     assert 0.5 <= waited.took_s < CALLERS * 0.5 / 2
-    assert first_still_waits

@@ -88,7 +88,7 @@ def test_of_many_that_claim_a_folder_at_once_one_has_it(tmp_path: Path) -> None:
         with ExitStack() as held:
             together.wait(30)
             try:
-                held.enter_context(orphaned_runs.claimed(tmp_path / "run"))
+                held.enter_context(orphaned_runs.claim(tmp_path / "run"))
                 won.append(1)
             except UsageError as error:
                 refused.append(str(error))
@@ -166,7 +166,7 @@ def test_a_run_whose_first_trial_is_interrupted_gives_its_folder_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(plan: TrialPlan, keep: Path) -> Trial:
-        assert orphaned_runs.abort_those_of_the_dead([tmp_path]) == []
+        assert orphaned_runs.abort_orphaned_runs([tmp_path]) == []
         signal.raise_signal(signal.SIGHUP)
         raise AssertionError
 

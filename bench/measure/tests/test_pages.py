@@ -14,6 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 from bench.base.polling import eventually
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.measure.tests.browser import chromium, needs_chromium
+from bench.measure.tests.processes import at_rest
 from bench.model.servers import HOST, LARGEST_MESSAGE_BYTES
 from bench.model.stacks import parse_stack
 from labs.live_preview.drafts import MOST_CHARACTERS
@@ -42,7 +43,7 @@ def servers() -> Iterator[dict[str, RunningServer]]:
     """The same project behind each door, and at the end both are what they were at the start."""
     with ExitStack() as stack:
         servers = {door: stack.enter_context(serving_live_preview(door)) for door in ("asgi", "wsgi")}
-        family = {door: server.family() for door, server in servers.items()}
+        family = {door: at_rest(server.family) for door, server in servers.items()}
         yield servers
         assert {door: server.family() for door, server in servers.items()} == family
         assert not [server.log_tail() for server in servers.values() if "Traceback" in server.log_tail(1000)]

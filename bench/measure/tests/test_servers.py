@@ -20,7 +20,7 @@ from bench.base.polling import eventually
 from bench.measure.ports import free_port
 from bench.measure.processes import has_ended
 from bench.measure.readiness import serving, serving_stack
-from bench.measure.tests.processes import assert_nothing_is_left, running
+from bench.measure.tests.processes import assert_nothing_is_left, at_rest, running
 from bench.measure.variables import clean_environment
 from bench.model.servers import HOST, SERVERS
 from bench.model.stacks import parse_stack
@@ -169,7 +169,7 @@ def test_the_server_ends_by_itself_when_the_one_who_started_it_is_killed(
 @pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4", "bare_asgi@uvicorn"])
 def test_variables_of_the_shell_do_not_change_the_server(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving_stack(parse_stack(stack)) as server:
-        alone = len(server.family())
+        alone = at_rest(lambda: len(server.family()))
     for name, value in {
         "WEB_CONCURRENCY": "4",
         "UVICORN_WORKERS": "4",
@@ -180,7 +180,7 @@ def test_variables_of_the_shell_do_not_change_the_server(stack: str, monkeypatch
     }.items():
         monkeypatch.setenv(name, value)
     with serving_stack(parse_stack(stack)) as server:
-        assert len(server.family()) == alone
+        assert at_rest(lambda: len(server.family())) == alone
         assert server.log_tail() == ""
 
 
@@ -207,6 +207,6 @@ def test_an_environment_may_change_while_it_is_read(monkeypatch: pytest.MonkeyPa
 
 def test_a_missing_package_is_told_with_the_command_that_installs_it() -> None:
     stack = parse_stack("async_asgi@uvicorn")
-    stack = replace(stack, server=replace(SERVERS["uvicorn"], modules=("uvicorn", "no_such_package")))
+    stack = replace(stack, server=replace(SERVERS["uvicorn"], packages=("uvicorn", "no-such-package")))
     with pytest.raises(MissingDependency, match="python -m pip install no-such-package"), serving_stack(stack):
         pass

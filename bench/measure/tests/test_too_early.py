@@ -61,10 +61,10 @@ def test_a_server_of_ours_has_to_wait_as_well(mark: str) -> None:
 
 def test_what_is_answered_at_once_fails_in_the_probe_already() -> None:
     with serving_stack(other_stack("bench.measure.tests.faulty:answers_at_once"), grace_s=0) as server:
-        trial = run_trial(planned("sync_wsgi@gthread:8", target=server.url))
+        trial = run_trial(planned("sync_wsgi@gthread:8", "wait?ms=5000", target=server.url))
     sentence = assert_without_numbers(trial, "contract")
-    assert "broke the contract of wait?ms=20: it answers after " in sentence
-    assert sentence.endswith(" ms, not after 20 ms.")
+    assert "broke the contract of wait?ms=5000: it answers after " in sentence
+    assert sentence.endswith(" ms, not after 5000 ms.")
 
 
 def test_more_than_a_stack_has_threads_for_is_not_that_stack() -> None:

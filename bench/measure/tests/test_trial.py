@@ -10,7 +10,7 @@ import pytest
 
 from bench.analyse.gates import MAX_OVER_LIMIT
 from bench.base.errors import ExitCode, SecondInterrupt
-from bench.cli.main import exit_code_of
+from bench.cli.saved_runs import exit_code_of
 from bench.measure import runner
 from bench.measure.load.launcher import RunningLoad
 from bench.measure.monitor import WindowRunner
@@ -155,7 +155,7 @@ def test_a_second_interruption_goes_through_and_leaves_nothing(mark: str, monkey
 def test_a_missing_package_is_a_hole_and_the_rest_of_the_run_goes_on(
     mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without = replace(SERVERS["uvicorn"], name="absent", modules=("uvicorn", "no_such_package"))
+    without = replace(SERVERS["uvicorn"], name="absent", packages=("uvicorn", "no-such-package"))
     monkeypatch.setitem(SERVERS, "absent", without)
     wishes = trial_matrix.Overrides(
         stacks=("bare_asgi@absent", "bare_asgi@uvicorn"), requests=("hello",), users=(2,), repeats=1, duration_s=0.5

@@ -48,7 +48,7 @@ LOADED = "import os, pathlib; pathlib.Path(os.environ['WHERE_IT_WAS_LOADED'], st
 @pytest.fixture(autouse=True)
 def _none_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests set what they ask about."""
-    for name in variables.described()["cleared"] + variables.described()["kept"] + ["LAB_DATABASE_URL"]:
+    for name in variables.find_foreign()["cleared"] + variables.find_foreign()["kept"] + ["LAB_DATABASE_URL"]:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -98,7 +98,7 @@ def test_what_an_interpreter_may_need_is_kept_and_told(
         "cleared": ["PYTHONDEVMODE"],
         "kept": ["LD_LIBRARY_PATH", "PYTHONPATH"],
     }
-    assert variables.notes()[0].startswith("LD_LIBRARY_PATH, PYTHONPATH may change what is measured")
+    assert variables.find_warnings()[0].startswith("LD_LIBRARY_PATH, PYTHONPATH may change what is measured")
     main(["doctor", "--json"])
     line = next(row for row in json.loads(capsys.readouterr().out)["checks"] if row["name"] == "variables")
     assert line["seen"] == "cleared for what is measured: PYTHONDEVMODE; kept: LD_LIBRARY_PATH, PYTHONPATH"
@@ -129,10 +129,10 @@ def test_an_application_of_the_users_has_the_environment_of_the_user(
 
 
 def test_a_lab_that_is_slowed_itself_says_so() -> None:
-    assert variables.notes() == []
+    assert variables.find_warnings() == []
     tracemalloc.start()
     try:
-        assert variables.notes() == [
+        assert variables.find_warnings() == [
             "This `lab` runs with tracemalloc, which slows its readings; servers and load run without."
         ]
     finally:

@@ -38,8 +38,8 @@ def of_trial(stack: str, port: int, load: str = "closed", folder: str = "/tmp/la
 @pytest.mark.parametrize("load", LOADS)
 @pytest.mark.parametrize("server", SERVERS)
 def test_two_trials_of_a_stack_have_the_same_commands(server: str, load: str) -> None:
-    lab = "sync_wsgi" if SERVERS[server].interface == "wsgi" else "async_asgi"
-    stack = f"{lab}@{server}{':8' if server == 'gthread' else ''}"
+    lab = "sync_wsgi" if "wsgi" in SERVERS[server].interfaces else "async_asgi"
+    stack = f"{lab}@{server}{':8' if SERVERS[server].takes_threads else ''}"
     first = normalise(of_trial(stack, 43210, load, "/tmp/lab-1"), "/tmp/lab-1")
     assert first == normalise(of_trial(stack, 51234, load, "/tmp/lab-2"), "/tmp/lab-2")
     text = " ".join(word for words in first.values() for word in words)

@@ -188,7 +188,7 @@ def test_a_ratio_over_next_to_nothing_is_not_told() -> None:
 def test_a_run_in_results_that_cannot_be_read_is_named_and_ends_nothing(tmp_path: Path) -> None:
     deep = kept(tmp_path / "deep", lambda run: run.update(status="running", environment={"deep": "<deep>"}))
     run_store.save_run(replace(sweep(), status="running"), tmp_path / "dead")
-    skipped, aborted = sorted(orphaned_runs.abort_those_of_the_dead([tmp_path]), reverse=True)
+    skipped, aborted = sorted(orphaned_runs.abort_orphaned_runs([tmp_path]), reverse=True)
     assert skipped.startswith(f"Skipped: {deep}/run.json is not a run of this lab (Nested too deeply)")
     assert aborted.startswith(f"{tmp_path}/dead was not finished")
 
@@ -222,4 +222,4 @@ def test_a_name_no_file_can_have_is_no_run(capsys: pytest.CaptureFixture[str]) -
 
 def test_a_run_without_versions_says_so_in_a_lesson(tmp_path: Path) -> None:
     run = run_store.load_run(Path(kept(tmp_path, lambda run: run["environment"].clear())))
-    assert lessons.told(run).endswith("Django of a version not known.")
+    assert lessons.describe_run(run).endswith("Django of a version not known.")

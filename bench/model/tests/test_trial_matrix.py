@@ -84,7 +84,7 @@ def test_every_claim_is_about_one_cell_on_each_side(name: str, profile: str) -> 
             assert len([1 for trial in trials.values() if claims_about([alone], [trial])]) == 1, (claim.says, side)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", experiment.experiment_names(drafts=False))
 def test_a_reference_restarts_every_server_5_times_or_more(name: str) -> None:
     assert experiment.load_experiment(name).profiles["reference"].repeats >= 5
 

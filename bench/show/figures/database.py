@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 
 from bench.analyse.rows import Row, rows_of
 from bench.model.run_record import Run
+from bench.model.stacks import split_name
 from bench.model.trial_record import WavesResult
 from bench.show.figures.bars import bars
 from bench.show.figures.layout import Picture, new_page
@@ -118,7 +119,7 @@ def torn(run: Run, stacks: Sequence[str] = ()) -> Picture:
 
 
 def _form(row: Row) -> str:
-    return row.request.partition("?")[0]
+    return row.trial.workload
 
 
 def sided_rows(run: Run) -> list[Row]:
@@ -132,7 +133,7 @@ def sided_rows(run: Run) -> list[Row]:
 def sided(run: Run, stacks: Sequence[str] = ()) -> Picture:
     """Draw latency, connections and threads of every request, side by side; of all stacks or of those named."""
     rows = _of_stacks(sided_rows(run), stacks)
-    stack = next((row.stack for row in rows if row.stack.startswith("async_asgi")), rows[0].stack)
+    stack = next((row.stack for row in rows if split_name(row.stack).lab == "async_asgi"), rows[0].stack)
     texts = [
         f"{_form(row)} {number(P50.of(row))} ms on {whole(OPEN.of(row))} connection{'' if OPEN.of(row) == 1 else 's'}"
         for row in rows

@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy import linspace
 
 from bench.analyse.rows import Row
-from bench.model.histograms import decode_histogram, new_histogram
+from bench.model.histograms import merge_histograms
 from bench.show.figures.axes import End, label_ends, scale_values
 from bench.show.figures.layout import Picture, new_page
 from bench.show.figures.series import Measure, at_load, draw_markers, extremes_of, holes_in, name_of
@@ -87,11 +87,7 @@ def curve_of(row: Row, histogram: Any = None) -> Curve:
 
 def merged_from_send(row: Row) -> Any:
     """Merge the uncorrected latencies of all measured restarts, counted from the actual send."""
-    merged = new_histogram()
-    for trial in row.measured:
-        if trial.histogram_from_send:
-            merged.add(decode_histogram(trial.histogram_from_send))
-    return merged
+    return merge_histograms(trial.histogram_from_send for trial in row.measured)
 
 
 def odds(percentile: float) -> float:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from matplotlib.ticker import FuncFormatter
 
 from bench.model.call_outcome import LONG_MS, CallOutcome
+from bench.model.stacks import LABS
 from bench.show.figures.layout import Picture, new_page
-from bench.show.figures.stack_style import FAILED, HUES, INK, styled
+from bench.show.figures.stack_style import FAILED, INK, styled
 
 BAR_IN = 0.24
-BLOCKS, WAITS = FAILED, HUES["async_asgi"]
+BLOCKS, WAITS = FAILED, LABS["async_asgi"].colour
 NOTE = (
     f"Of calls that last {LONG_MS} ms and more: the longest time between two ticks of a task that ticks each "
     "millisecond. Red: no tick while the call ran. Green: the loop went on. Milliseconds are this machine's."

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench.analyse.rows import Row, lab_of, rows_of
+from bench.analyse.rows import Row, rows_of
 from bench.model.run_record import Run
+from bench.model.stacks import split_name
 from bench.show.figures.axes import End, scale_users, scale_values
 from bench.show.figures.stack_style import Look, look_of
 from bench.show.tables.formatting import number, whole
@@ -119,7 +120,7 @@ def best_of_each_lab(rows: Sequence[Row], measure: Measure) -> list[Row]:
     """Return each lab's best row by a measure, the most first; of more than three labs the first and the last two."""
     best: dict[str, Row] = {}
     for row in sorted(rows, key=lambda row: measure.of(row) or 0.0, reverse=True):
-        best.setdefault(lab_of(row.stack), row)
+        best.setdefault(split_name(row.stack).lab, row)
     ordered = [row for row in best.values() if row.values(measure.path)]
     return ordered if len(ordered) <= 3 else [ordered[0], *ordered[-2:]]
 

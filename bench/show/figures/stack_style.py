@@ -1,6 +1,8 @@
-"""One look for each stack in every figure: colour, marker, line (`look_of`), and the lab's style sheet (`styled`)."""
+"""The look of each stack in every figure (`look_of`), and the lab's style sheet (`styled`).
 
-import re
+Colours and markers stand in the entries of labs, shades and lines in those of servers and ways to keep connections.
+"""
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -10,8 +12,9 @@ from typing import Any, ParamSpec, TypeVar
 from matplotlib import style
 from matplotlib.colors import to_hex, to_rgb
 
-from bench.analyse.rows import processes_of
 from bench.base.files import ROOT
+from bench.model.servers import SERVERS, Line, ServerKind
+from bench.model.stacks import CONNECTION_POLICIES, LABS, Lab, StackName, split_name
 
 STYLE = ROOT / "notebooks" / "lab.mplstyle"
 INK, GREY, PALE = "#222222", "#777777", "#b5b5b5"
@@ -31,43 +34,11 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
     return drawn
 
 
-# After Okabe and Ito, "Color Universal Design" (2008): told apart with any colour vision, by markers in grey. A
-# budget or another server changes the shade, the marker and the line, never the hue.
-HUES = {
-    "sync_wsgi": "#0072b2",
-    "sync_asgi": "#d55e00",
-    "async_asgi": "#009e73",
-    "async_wsgi": "#b5539a",
-    "mixed_middleware": "#8a6d00",
-    "zero_hop": "#1f9ed1",
-    "pinned_pool": "#6a51a3",
-    "folded": "#5d4037",
-    "channels_live": "#c2185b",
-    "bare_wsgi": "#5f7f95",
-    "bare_asgi": "#4d4d4d",
-}
-# Only filled markers: a hollow one means degraded.
-MARKERS = {
-    "sync_wsgi": "<v^sDp>",
-    "sync_asgi": "XP",
-    "async_asgi": "oh8",
-    "async_wsgi": "d*",
-    "mixed_middleware": "H",
-    "zero_hop": "*",
-    "pinned_pool": "p",
-    "folded": "D",
-    "channels_live": "8hHd",
-    "bare_asgi": "p*s",
-}
-SHADES = {"uvicorn": 0.0, "uvicorn_worker": 0.35, "gunicorn_asgi": -0.45, "sync": 0.65, "daphne": 0.35}
-SOLID, DASHED, DASH_DOT = "-", (0, (7, 1.5)), (0, (7, 1.5, 1.5, 1.5))
-LINES: dict[str, Any] = {"uvicorn_worker": DASHED, "gunicorn_asgi": DASH_DOT, "sync": DASHED, "daphne": DASH_DOT}
-DOTTED = (0, (1.2, 1.2))
-# How connections are kept changes the line and the shade.
-KEEPS: dict[str, tuple[Any, float]] = {
-    "max_age_60": (DASHED, 0.25),
-    "max_age_none": (DASH_DOT, -0.3),
-    "pool_16": (DOTTED, 0.45),
+LINES: dict[Line, Any] = {
+    "solid": "-",
+    "dashed": (0, (7, 1.5)),
+    "dash-dot": (0, (7, 1.5, 1.5, 1.5)),
+    "dotted": (0, (1.2, 1.2)),
 }
 
 
@@ -86,34 +57,27 @@ class Look:
 
 
 def look_of(stack: str) -> Look:
-    """The look of `lab[+keep]@server[:budget]`; grey for a lab that is not known."""
-    named, _, rest = stack.partition("@")
-    lab, _, keep = named.partition("+")
-    server, _, budget = rest.partition(":")
-    threads = int(match[0]) if (match := re.match(r"[0-9]+", budget)) else 0
-    processes = processes_of(stack)
-    shade = 0.5 - log2(threads) / 10 if threads else SHADES.get(server, 0.0)
-    line, lighter = KEEPS.get(keep, (LINES.get(server, SOLID if processes == 1 else DASHED), 0.0))
-    colour = _shaded(HUES.get(lab, "#888888"), min(0.7, max(-0.7, shade + lighter - 0.16 * log2(processes))))
-    markers = MARKERS.get(lab, "ophdsX")
-    place = _marker_place(server, threads, processes)
-    return Look(colour, markers[place % len(markers)], line)
+    """The look of `lab[+keep]@server[:budget]`, from the entries of all three; grey for a lab that is not known.
+
+    More threads and more processes make the colour darker.
+    """
+    name = split_name(stack)
+    lab, server = LABS.get(name.lab, Lab), SERVERS.get(name.server, ServerKind)  # a class has what the unknown get
+    policy = CONNECTION_POLICIES.get(name.keep or "")
+    line = policy.line if policy else server.line or ("solid" if name.processes == 1 else "dashed")
+    shade = server.shade + (policy.shade if policy else 0.0) - 0.16 * log2(name.processes)
+    if name.threads:
+        shade += 0.5 - log2(name.threads) / 10
+    marker = lab.markers[(server.marker + _marker_of(name)) % len(lab.markers)]
+    return Look(_shaded(lab.colour, min(0.7, max(-0.7, shade))), marker, LINES[line])
 
 
-def colour_of(stack: str) -> str:
-    """The stack's colour in every figure, as `#rrggbb`."""
-    return look_of(stack).colour
-
-
-def _marker_place(server: str, threads: int, processes: int) -> int:
-    """Which of its lab's markers: thread budgets by size, servers by kind, several processes on their own."""
-    if threads:
-        return 6 if processes > 1 else 1 + sum(threads > most for most in (1, 8, 64, 512))
-    return (
-        ["sync", "uvicorn_worker", "gunicorn_asgi", "daphne"].index(server)
-        if server in SHADES and server != "uvicorn"
-        else 0
-    ) + (2 if processes > 1 else 0)
+def _marker_of(name: StackName) -> int:
+    """Which of its lab's markers a budget takes, counted from its server's: thread budgets by size."""
+    several = name.processes > 1
+    if name.threads is None:
+        return 2 if several else 0
+    return 6 if several else 1 + sum(name.threads > most for most in (1, 8, 64, 512))
 
 
 def _shaded(colour: str, amount: float) -> str:

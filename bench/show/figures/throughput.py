@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 
 from bench.analyse import queueing
 from bench.analyse.plateaus import plateaus_of
-from bench.analyse.rows import Row, processes_of
+from bench.analyse.rows import Row
 from bench.model.run_record import Run
+from bench.model.stacks import split_name
 from bench.show.figures.axes import label_ends, scale_users, scale_values
 from bench.show.figures.bars import bars
 from bench.show.figures.layout import Picture, new_page
@@ -123,7 +124,7 @@ def _theory(ax: Axes, series: Series, levels: Sequence[int]) -> None:
     cpu_s, row = series.cpu_s, series.rows[0]
     if not cpu_s:
         return
-    known: dict[str, Any] = {"io_wait_s": row.io_wait_s, "cpu_s": cpu_s, "cores": processes_of(row.stack)}
+    known: dict[str, Any] = {"io_wait_s": row.io_wait_s, "cpu_s": cpu_s, "cores": split_name(row.stack).processes}
     ceiling = queueing.limit_per_s(users=10**9, threads=row.slots, **known)
     knee = ceiling * (row.io_wait_s + cpu_s)
     if knee < levels[-1]:

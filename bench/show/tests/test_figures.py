@@ -14,7 +14,7 @@ from bench.model.run_record import Run
 from bench.model.tests import runs
 from bench.show.figures import burst_timeline, catalogue, resources, throughput
 from bench.show.figures.layout import Picture
-from bench.show.figures.stack_style import colour_of
+from bench.show.figures.stack_style import look_of
 from bench.show.tables.columns import cells, columns_of
 from bench.show.tables.formatting import number, percent
 
@@ -108,7 +108,7 @@ def test_degraded_points_are_hollow_and_others_full() -> None:
     figure = throughput.throughput_vs_users(runs.flawed(), WAIT)
     marks = {line.get_label(): line for line in figure.findobj(Line2D)}
     assert marks["hollow-async_asgi@uvicorn-200"].get_markerfacecolor() == "white"
-    assert marks["full-async_asgi@uvicorn-400"].get_markerfacecolor() == colour_of("async_asgi@uvicorn")
+    assert marks["full-async_asgi@uvicorn-400"].get_markerfacecolor() == look_of("async_asgi@uvicorn").colour
     assert "hollow-sync_wsgi@gthread:64-100" in marks
 
 

@@ -16,7 +16,7 @@ from bench.model.trial_record import Reason
 from bench.show.figures import catalogue, open_loop
 from bench.show.figures.latency_curve import curve_of
 from bench.show.figures.layout import Picture
-from bench.show.figures.stack_style import colour_of
+from bench.show.figures.stack_style import look_of
 from bench.show.tables.formatting import milliseconds
 from bench.show.tests.test_figures import labels, swapped, texts
 
@@ -68,7 +68,7 @@ def test_client_limited_points_are_hollow_and_left_out_of_the_title() -> None:
     run = with_late_client(runs.open_sweep(), POOL, 0.9)
     figure = open_loop.latency_against_load(run, WAIT)
     assert marks(figure)[f"hollow-{POOL}-90"].get_markerfacecolor() == "white"
-    assert marks(figure)[f"full-{EVENT_LOOP}-90"].get_markerfacecolor() == colour_of(EVENT_LOOP)
+    assert marks(figure)[f"full-{EVENT_LOOP}-90"].get_markerfacecolor() == look_of(EVENT_LOOP).colour
     assert f"for {POOL}" not in figure.finding
     assert EVENT_LOOP in figure.finding
 

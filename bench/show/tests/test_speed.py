@@ -31,7 +31,7 @@ from bench.cli import verify
 from bench.show import report
 from bench.model import run_store
 run = run_store.load_run(Path(sys.argv[1]))
-findings = verify.judged(run)
+findings = verify.require_findings(run)
 page = report.write_report(run, Path(sys.argv[2]))
 def peak_bytes():
     # Not ru_maxrss: Linux hands it on from the process that started this one.

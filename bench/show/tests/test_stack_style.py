@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from bench.model.stacks import STACKS
-from bench.show.figures.stack_style import colour_of, look_of
+from bench.show.figures.stack_style import look_of
 
 
 def test_looks_of_all_stacks_differ_and_do_not_move() -> None:
@@ -34,4 +34,4 @@ def test_label_colours_can_be_read_on_white() -> None:
 
 
 def test_unknown_lab_still_has_a_look() -> None:
-    assert colour_of("gone@nowhere:9x9").startswith("#")
+    assert look_of("gone@nowhere:9x9").colour.startswith("#")

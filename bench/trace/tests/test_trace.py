@@ -15,6 +15,7 @@ import pytest
 
 from bench.base.files import ROOT
 from bench.base.polling import eventually
+from bench.cli.main import main
 from bench.measure.ports import free_port
 from bench.measure.tests.processes import assert_nothing_is_left
 from bench.model.stacks import parse_stack
@@ -201,15 +202,16 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(("words", "code", "sentence"), MISTAKES, ids=[words for words, _, _ in MISTAKES])
 def test_a_mistake_is_one_sentence_and_an_exit_code(
-    words: str, code: int, sentence: str, site: Path, mark: str
+    words: str, code: int, sentence: str, site: Path, mark: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = lab(*words.split())
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("lab: ")]
+    assert main(["trace", *words.split()]) == code
+    err = capsys.readouterr().err
+    (line,) = [line for line in err.splitlines() if line.startswith("lab: ")]
     assert re.search(sentence, line), line
-    assert "Traceback" not in done.stderr
-    assert done.returncode == code
+    assert "Traceback" not in err
     assert_nothing_is_left(mark)
 
 

@@ -124,6 +124,12 @@ def test_the_advice_on_a_sync_only_middleware_is_what_happens_when_it_is_taken(t
     assert [len(before.crossings) - len(after.crossings) for after in (innermost, with_half)] == [4, 2]
 
 
+def test_hops_of_middlewares_outside_of_a_sync_only_one_are_not_saved_by_its_place(tmp_path: Path) -> None:
+    trace = trace_with(tmp_path, "SECURITY", "async_only", "SyncOnly", "COMMON")
+    assert [hops for *_, hops in rows(trace)] == [2, 0, 2, 2]
+    assert "comes back (2 hops). Placed innermost, it saves 2 hops." in trace.advice[-1]
+
+
 def test_a_middleware_that_is_not_used_is_said_and_the_others_run_as_they_do(tmp_path: Path) -> None:
     trace = trace_with(tmp_path, "SECURITY", "NotUsed", "COMMON")
     assert rows(trace) == [

@@ -58,7 +58,7 @@ Requests/sec:    994.21
 
 
 def test_wrk_s_output_is_read_in_its_units() -> None:
-    assert calibrate.read_wrk(WRK) == calibrate.Seen(994.21, 100_540)
+    assert calibrate.read_wrk(WRK) == calibrate.GeneratorRates(994.21, 100_540)
     assert calibrate.read_wrk(WRK.replace("100.54ms", "1.25s")).p50_us == 1_250_000
     assert calibrate.read_wrk(WRK.replace("100.54ms", "850.00us")).p50_us == 850
 

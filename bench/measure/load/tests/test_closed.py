@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from bench.base.polling import eventually
 from bench.measure import cpu_placement
-from bench.measure.calibrate import Seen, middle_of, wrk_sees
+from bench.measure.calibrate import GeneratorRates, measure_with_wrk, median_rates
 from bench.measure.load.launcher import LoadSpec, running_load
 from bench.measure.load.recording import Recording, merge
 from bench.measure.readiness import RunningServer, serving_stack
@@ -118,6 +119,16 @@ def test_what_is_handed_in_early_is_a_window_cut_short(tmp_path: Path) -> None:
         assert seen.completed > 0
 
 
+def test_of_what_came_in_nothing_is_lost_that_is_accounted_for_in_any_way() -> None:
+    ends: dict[str, Any] = {"completed": 4, "errors": {"status 503": 1}, "timed_out": 1, "dropped": 2, "in_flight": 3}
+    rest: dict[str, Any] = {"answered_halves": [2, 2], "answered": [4], "in_flight_oldest_us": 0, "histogram": None}
+    books = Recording(duration_s=1.0, carried_in=1, issued=10, **ends, **rest)
+    assert books.lost == 0
+    for end in ends:
+        without: dict[str, Any] = {end: {} if end == "errors" else 0}
+        assert replace(books, **without).lost > 0
+
+
 def test_only_the_window_is_recorded(tmp_path: Path) -> None:
     with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
         seen, _ = recorded(server, tmp_path, "/wait?ms=100", b'{"waited_ms": 100}', warmup_s=0.5)
@@ -156,7 +167,7 @@ def test_connections_that_are_refused_are_failures_and_not_answers(tmp_path: Pat
     assert (seen.completed, seen.lost) == (0, 0)
 
 
-def locust_sees(server: RunningServer, folder: Path) -> Seen:
+def locust_sees(server: RunningServer, folder: Path) -> GeneratorRates:
     """Rate and median out of our recording."""
     folder.mkdir()
     load: dict[str, Any] = {"load": Closed(100), "warmup_s": 0.3, "duration_s": WRK_WINDOW_S, "spread_s": 0.1}
@@ -164,16 +175,16 @@ def locust_sees(server: RunningServer, folder: Path) -> Seen:
     latency_us = latency_of(seen.histogram)
     assert latency_us
     assert seen.lost == 0
-    return Seen(seen.completed / seen.duration_s, latency_us.p50)
+    return GeneratorRates(seen.completed / seen.duration_s, latency_us.p50)
 
 
 def disagreement(server: RunningServer, folder: Path) -> list[float]:
     """How far apart the medians over three interleaved windows are: of the rates, and of the median latencies."""
     wrk, locust = [], []
     for turn in range(3):
-        wrk.append(wrk_sees(server.url, WHERE.load, WRK_WINDOW_S))
+        wrk.append(measure_with_wrk(server.url, WHERE.load, WRK_WINDOW_S))
         locust.append(locust_sees(server, folder / str(turn)))
-    theirs, ours = middle_of(wrk), middle_of(locust)
+    theirs, ours = median_rates(wrk), median_rates(locust)
     return [abs(ours.throughput_per_s / theirs.throughput_per_s - 1), abs(ours.p50_us / theirs.p50_us - 1)]
 
 

@@ -260,7 +260,7 @@ def test_a_target_where_nobody_listens_is_not_run() -> None:
     url = f"http://{HOST}:{free_port()}"
     trial = run_trial(planned(target=url))
     assert trial.verdict == "not-run"
-    assert trial.reasons[0].message.startswith(f"Nobody listens at {url} (Connection refused): ")
+    assert trial.reasons[0].message.startswith(f"Nothing listens at {url} (Connection refused): ")
 
 
 def test_a_server_elsewhere_cannot_be_frozen() -> None:

@@ -22,7 +22,7 @@ from bench.base.polling import eventually
 from bench.measure import cpu_placement
 from bench.measure.load.open_accounting import COLUMNS, silences
 from bench.measure.load.open_loop import schedule
-from bench.measure.processes import Process, start
+from bench.measure.processes import Process
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.measure.tests.processes import listening
 from bench.model.histograms import decode_histogram, latency_of
@@ -78,7 +78,7 @@ def driver(folder: Path, url: str, path: str, **changes: Any) -> Iterator[Proces
         str(folder),
     ]
     log = folder / "log"
-    process = Process(command, start(command, environment={}, cpus=WHERE.load, log=log), log, WHERE.load)
+    process = Process.start(command, cpus=WHERE.load, log=log)
     try:
         (folder / "go").touch()
         yield process
