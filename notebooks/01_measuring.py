@@ -23,7 +23,7 @@
 from IPython.display import Markdown, display
 
 from bench.analyse import rows
-from bench.claims.schema import OfRun, load_claims
+from bench.claims.schema import RunEvidence, load_claims
 from bench.learn import lessons, live_cell
 from bench.show.figures import open_loop
 from bench.show.tables import formatting, markdown
@@ -154,7 +154,7 @@ display(Markdown(lessons.table(head, lines)))
 resting = {}
 for claim in load_claims():
     for piece in claim.evidence:
-        if isinstance(piece, OfRun):
+        if isinstance(piece, RunEvidence):
             resting.setdefault(piece.experiment, {})[claim.id] = None
 display(Markdown(lessons.table("run | claims", [(f"`{name}`", ", ".join(ids)) for name, ids in resting.items()])))
 count = len({name for ids in resting.values() for name in ids})

@@ -59,7 +59,7 @@ my_prediction_first = None
 display(Markdown(lessons.describe_run(cost)))
 hops = {row.stack: row.median("hops.sync_to_async") for row in costs.values() if row.request == "crud"}
 gathered_ms = database.P50.of(gathers[stock, "gathered?n=5&ms=20", 1])
-(small,) = (row for row in database.waves_of(connections, 40) if row.stack == stock)
+(small,) = (row for row in database.wave_rows(connections, 40) if row.stack == stock)
 first = small.median("waves.first.first_failed")
 asked_async = next((count for stack, count in hops.items() if stack.startswith("async_asgi")), None)
 display(Markdown("Hops: " + lessons.compare(my_prediction_hops, asked_async, "hops")))
@@ -176,7 +176,7 @@ database.away(outage)
 
 # %%
 wave, hold_s, slots, allowed = small.trial.connections, small.io_wait_s, 16, 40
-at_100 = {row.stack: row for row in database.waves_of(connections, 100)}
+at_100 = {row.stack: row for row in database.wave_rows(connections, 100)}
 slowest_s = at_100["async_asgi+pool_16@uvicorn"].median("waves.first.slowest_us") / 1e6
 lines = [
     ("hops of four a-methods", "2 + 4", f"{2 + 4}", formatting.whole(asked_async)),

@@ -47,7 +47,7 @@ my_prediction_ms = None
 
 # %%
 gathered = seen["gather_is_serial"]["asgi"]["trap"].values["took_ms"]
-display(Markdown(blocking_calls.told_beside(my_prediction_calls, asked)))
+display(Markdown(blocking_calls.compare_prediction(my_prediction_calls, asked)))
 display(Markdown(lessons.compare(my_prediction_ms, gathered, "ms")))
 
 # %% [markdown]
@@ -111,7 +111,7 @@ display(Markdown(a_methods.to_markdown(versions)))
 # And what Django refuses on a loop without an async form of the same name. For some there is another way, such as `aexists` for `bool`; a transaction has none:
 
 # %%
-without = blocking_calls.without_twin().items()
+without = blocking_calls.load_without_twin().items()
 lines = [f"- **{thing}**: " + " ".join(f"`{method}`" for method in methods) for thing, methods in without]
 display(Markdown("\n".join(lines)))
 
@@ -195,7 +195,7 @@ for outcome in ("caught", "swallowed", "other error", "waits", "short") if None 
 # %%
 mine = live_cell.ask_traps()
 if mine:
-    display(Markdown(traps.beside(mine, seen)))
+    display(Markdown(traps.compare_with_kept(mine, seen)))
 
 # %% [markdown]
 # ## In practice

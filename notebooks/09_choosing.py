@@ -74,7 +74,7 @@ for mine, stack in ((my_prediction_threads, "sync_wsgi@gthread:400"), (my_predic
 def decide(case):
     """One case: its picture, its decision, what speaks for either side, what to do."""
     display(choice.curves(case, prices, [run, crowd]))
-    display(Markdown(choice_text.told(case, prices)))
+    display(Markdown(choice_text.explain_choice(case, prices)))
 
 
 sliders.explore(decide, start)
@@ -108,7 +108,7 @@ display(Markdown(choice_text.price_table(prices)))
 # that? The model's number beside the measured one; the two come from different runs:
 
 # %%
-display(Markdown(choice_text.astray(prices, run)))
+display(Markdown(choice_text.missed_predictions(prices, run)))
 
 # %% [markdown]
 # Where the ratio is near 1, the five numbers told what would be measured. Where it is not, the model leaves something out, and mostly it is this: the CPU a request takes is no constant. It
@@ -163,7 +163,7 @@ else:
 stacks = ["sync_wsgi@gthread:8", "sync_wsgi@gthread:400", "async_asgi@uvicorn"]
 mine = live_cell.measure("io_wait", stacks=stacks, users=[200], repeats=1)
 if mine:
-    display(Markdown(choice_text.beside(prices, mine)))
+    display(Markdown(choice_text.predictions_table(prices, mine)))
 
 # %% [markdown]
 # ## In practice

@@ -22,6 +22,8 @@ WEAKEST_FIRST: tuple[Outcome, ...] = ("refuted", "cannot tell", "supported")
 
 MIN_RESTARTS = 3
 """With fewer restarts a side there is no interval."""
+NO_DIFFERENCE = "no difference detected"
+"""What is said of a ratio whose interval includes 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def describe_ratio(interval: Interval | None) -> str:
     decimals = _decimals(interval)
     bounds = f"({interval.low:.{decimals}f} to {interval.high:.{decimals}f})"
     if interval.includes(1.0):
-        return f"no difference detected {bounds}"
+        return f"{NO_DIFFERENCE} {bounds}"
     return f"{interval.estimate:.{decimals}f}× {bounds}"
 
 

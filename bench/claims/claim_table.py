@@ -1,6 +1,4 @@
-"""How claims are shown: a table of all, one by itself, what has changed, and Markdown for a README."""
-
-from __future__ import annotations
+"""Prints claims: a table of all, one in detail, what has changed; and writes them as Markdown."""
 
 from collections.abc import Sequence
 from itertools import chain, repeat
@@ -10,16 +8,16 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.claims.evidence import ReferenceMaterial
-from bench.claims.judging import Judged, Part, judge_claim
-from bench.claims.ledger import Change, by_text, counts_text, place_of
-from bench.claims.schema import Nothing, load_claim, load_claims, load_sources
+from bench.claims.judging import JudgedClaim, JudgedEvidence, judge_claim
+from bench.claims.ledger import Change, counts_text, evidence_text, place_of
+from bench.claims.schema import NoEvidence, load_claim, load_claims, load_sources
 
 COLOURS = {"supported": "green", "refuted": "red", "cannot tell": "yellow"}
 WIDEST = 110
 
 
-def show_all(found: Sequence[Judged], material: ReferenceMaterial, console: Console) -> None:
-    """By source: what people say, what it comes to, and what is seen first."""
+def show_all(found: Sequence[JudgedClaim], material: ReferenceMaterial, console: Console) -> None:
+    """Print all claims by source: what people say, the finding, and the evidence that decides it."""
     for letter, source in load_sources().items():
         theirs = [each for each in found if each.entry.source == letter]
         if theirs:
@@ -30,7 +28,7 @@ def show_all(found: Sequence[Judged], material: ReferenceMaterial, console: Cons
     console.print(text, highlight=False, markup=False)
 
 
-def _table(found: Sequence[Judged]) -> Table:
+def _table(found: Sequence[JudgedClaim]) -> Table:
     table = _plain_table()
     table.add_column(width=max(len(entry.id) for entry in load_claims()))
     table.add_column(width=max(map(len, COLOURS)))
@@ -44,8 +42,8 @@ def _plain_table() -> Table:
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
 
 
-def show_one(each: Judged, material: ReferenceMaterial, console: Console) -> None:
-    """What people say, what happens here, the evidence and where to look at it, the command that shows it again."""
+def show_one(each: JudgedClaim, material: ReferenceMaterial, console: Console) -> None:
+    """Print one claim: what people say, the finding, the evidence and where to look at it, the command to repeat it."""
     entry = each.entry
     lines = [
         ("claim", f"{entry.id}: {entry.says}"),
@@ -55,7 +53,7 @@ def show_one(each: Judged, material: ReferenceMaterial, console: Console) -> Non
         ("turns on", entry.turns_on),
         *zip(
             chain(["evidence"], repeat("")),
-            dict.fromkeys(_evidence(part, material) for part in each.parts),
+            dict.fromkeys(_evidence_line(part, material) for part in each.parts),
             strict=False,
         ),
         ("lesson", f"notebooks/{entry.lesson}.ipynb"),
@@ -67,32 +65,32 @@ def show_one(each: Judged, material: ReferenceMaterial, console: Console) -> Non
     console.print(table, width=min(console.width, WIDEST))
 
 
-def _evidence(part: Part, material: ReferenceMaterial) -> str:
-    if isinstance(part.evidence, Nothing):
+def _evidence_line(part: JudgedEvidence, material: ReferenceMaterial) -> str:
+    if isinstance(part.evidence, NoEvidence):
         return f"none yet: {part.evidence.why}; needed: {part.evidence.needs}"
-    said = part.finding or "tells more"
-    return f"{by_text(part, material)}: {said} ({place_of(part.evidence, material)})"
+    said = part.finding or "adds detail"
+    return f"{evidence_text(part, material)}: {said} ({place_of(part.evidence, material)})"
 
 
-def show_changes(changed: Sequence[Change], asked: int, console: Console) -> None:
-    """What is not as it was kept, a line each."""
+def show_changes(changed: Sequence[Change], judged: int, console: Console) -> None:
+    """Print each claim whose finding differs from the kept one, a line each."""
     for change in changed:
         was = change.was or "not there"
-        here = "" if change.counts else " (evidence could not be had here, which says nothing of Django)"
+        here = "" if change.counts else " (evidence cannot be had on this machine, which says nothing about Django)"
         text = f"{change.now.entry.id}: {change.now.finding}, was {was}{here}. {change.now.sentence}"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     if not changed:
-        found = "The finding is" if asked == 1 else f"The findings of {asked} claims are"
+        found = "The finding is" if judged == 1 else f"The findings of {judged} claims are"
         console.print(f"{found} as kept.", highlight=False)
 
 
-def to_rows(found: Sequence[Judged]) -> list[list[str]]:
-    """Cells for a Markdown table."""
+def to_rows(found: Sequence[JudgedClaim]) -> list[list[str]]:
+    """Return the cells of a Markdown table: id, claim, finding, sentence."""
     return [[each.entry.id, each.entry.says, f"**{each.finding}**", each.sentence] for each in found]
 
 
 def to_markdown(*names: str) -> str:
-    """Claims by their ids, one a line with finding and sentence, by what is kept."""
+    """Return claims by their ids, judged by what is kept: one a line, with finding and sentence."""
     found = [judge_claim(load_claim(name), ReferenceMaterial()) for name in names]
     return "\n".join(
         f"- **{each.entry.id}** “{each.entry.says}”: **{each.finding}**. {each.sentence}" for each in found
@@ -100,5 +98,5 @@ def to_markdown(*names: str) -> str:
 
 
 def settled_in(lesson: str) -> str:
-    """The claims that a lesson settles, as `to_markdown` has them. `lesson` is the name of its notebook."""
+    """Return the claims that a lesson settles, as `to_markdown` does. `lesson` is the name of its notebook."""
     return to_markdown(*(entry.id for entry in load_claims() if entry.lesson == lesson))

@@ -1,6 +1,4 @@
-"""Where evidence comes from: what is kept in `results/reference`, or the same asked again here."""
-
-from __future__ import annotations
+"""Loads the evidence that is kept in `results/reference`, or runs the probes again here."""
 
 import json
 import subprocess
@@ -23,7 +21,7 @@ Document = Any
 
 
 class Absent(LabError):
-    """Evidence that there is not. `is_of_this_place`: something is not installed here, which says nothing of Django."""
+    """Evidence is missing. `is_of_this_place`: something is not installed here, which says nothing about Django."""
 
     def __init__(self, why: str, *, is_of_this_place: bool = False) -> None:
         super().__init__(why)
@@ -31,7 +29,7 @@ class Absent(LabError):
 
 
 class ReferenceMaterial:
-    """The reference runs, what is kept beside them, and in `claims.json` what the probes saw."""
+    """The reference runs, the files beside them, and the probes' results in `claims.json`."""
 
     def __init__(self, folder: Path = run_store.REFERENCE) -> None:
         self.folder = folder
@@ -39,7 +37,7 @@ class ReferenceMaterial:
         self._documents: dict[str, Document] = {}
 
     def run(self, name: str) -> Run:
-        """The reference run of an experiment; Absent where it has not been made or cannot be read."""
+        """Load the reference run of an experiment. Raises Absent if it has not been made or cannot be read."""
         if not (self.folder / name / "run.json").exists():
             raise Absent(f"the reference run of {name} has not been made: `./scripts/reference` makes it")
         if name not in self._runs:
@@ -51,16 +49,11 @@ class ReferenceMaterial:
 
     @property
     def django(self) -> str:
-        """The version that the probes were asked with; the installed one where none was."""
+        """Return the version of Django that the kept probes ran with; the installed one if none is kept."""
         return str(self._file(PROBES_KEPT).get("django", django.get_version()))
 
-    @property
-    def series(self) -> str:
-        """Of that version, as `5.2`."""
-        return ".".join(self.django.split(".")[:2])
-
     def document(self, name: str) -> Document:
-        """What a probe of that name saw, or a file of that name has."""
+        """Return a probe's result or a file's content by its name. Raises Absent if there is none."""
         if name not in self._documents:
             self._documents[name] = self._read(name)
         found = self._documents[name]
@@ -71,10 +64,10 @@ class ReferenceMaterial:
     def _read(self, name: str) -> Document:
         if name in DOCUMENTS:
             return self._file(f"{name}.json")
-        seen = self._file(PROBES_KEPT).get("probes", {})
-        if name not in seen:
-            return Absent(f"the probe {name} has not been asked: `lab claims --write` asks it")
-        return Absent(seen[name]["absent"]) if "absent" in seen[name] else seen[name]
+        results = self._file(PROBES_KEPT).get("probes", {})
+        if name not in results:
+            return Absent(f"the probe {name} has not been run: `lab claims --write` runs it")
+        return Absent(results[name]["absent"]) if "absent" in results[name] else results[name]
 
     def _file(self, name: str) -> Document:
         path = self.folder / name
@@ -82,21 +75,24 @@ class ReferenceMaterial:
 
 
 class LiveMaterial(ReferenceMaterial):
-    """The same, but what is named is asked here and now, each in a process of its own; `tell` hears which is asked."""
+    """The same, but the probes in `names` are run again, each in a process of its own.
+
+    `announce` is called with a probe's name before it runs.
+    """
 
     def __init__(
         self,
         names: Collection[str] = tuple(PROBES),
         folder: Path = run_store.REFERENCE,
-        tell: Callable[[str], None] = lambda name: None,
+        announce: Callable[[str], None] = lambda name: None,
     ) -> None:
         super().__init__(folder)
-        self.names, self.tell = names, tell
+        self.names, self.announce = names, announce
 
     def _read(self, name: str) -> Document:
         if name not in self.names:
             return super()._read(name)
-        self.tell(name)
+        self.announce(name)
         try:
             return run_probe(name)
         except Absent as absence:
@@ -108,14 +104,14 @@ class LiveMaterial(ReferenceMaterial):
         return django.get_version()
 
     @property
-    def seen(self) -> dict[str, Document]:
-        """What the probes that were asked have seen, or why they have not, as `claims.json` keeps it."""
+    def probe_results(self) -> dict[str, Document]:
+        """Return the results of the probes that were run, or why there are none, as `claims.json` keeps them."""
         probes = {name: found for name, found in sorted(self._documents.items()) if name not in DOCUMENTS}
         return {name: {"absent": str(it)} if isinstance(it, Absent) else it for name, it in probes.items()}
 
 
 def run_probe(name: str) -> Document:
-    """A probe in a process of its own, within its time limit. Absent says why it has nothing to say."""
+    """Run a probe in a process of its own, within its time limit; return its facts. Raises Absent with the reason."""
     within_s = PROBES[name].within_s
     command = [sys.executable, "-m", "bench.claims.probes", name]
     try:

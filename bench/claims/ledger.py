@@ -1,6 +1,4 @@
-"""All claims judged, what is kept of that in `results/reference/claims.json`, and what has changed since."""
-
-from __future__ import annotations
+"""Judges all claims, keeps the findings in `results/reference/claims.json`, and finds what has changed since."""
 
 import json
 import platform
@@ -14,17 +12,17 @@ from bench.analyse.stats import Outcome
 from bench.base import files
 from bench.base.errors import LabError
 from bench.claims.evidence import PROBES_KEPT, Absent, LiveMaterial, ReferenceMaterial
-from bench.claims.judging import Judged, Part, judge_claim
+from bench.claims.judging import JudgedClaim, JudgedEvidence, judge_claim
 from bench.claims.probes import PROBES
 from bench.claims.schema import (
     AnyEvidence,
-    OfCalls,
-    OfMethods,
-    OfProbe,
-    OfRun,
-    OfTrace,
-    OfTraps,
+    CallEvidence,
+    MethodEvidence,
+    ProbeEvidence,
     PublicClaim,
+    RunEvidence,
+    TraceEvidence,
+    TrapEvidence,
     load_claims,
     load_sources,
 )
@@ -35,29 +33,25 @@ FILE = run_store.REFERENCE / PROBES_KEPT
 FINDINGS: tuple[Outcome, ...] = ("supported", "refuted", "cannot tell")
 
 
-def judge_all(material: ReferenceMaterial, chosen: Sequence[PublicClaim] | None = None) -> list[Judged]:
-    """Every entry, or those chosen, by this material."""
+def judge_all(material: ReferenceMaterial, chosen: Sequence[PublicClaim] | None = None) -> list[JudgedClaim]:
+    """Judge every claim, or those chosen, by this material."""
     return [judge_claim(entry, material) for entry in (load_claims() if chosen is None else chosen)]
 
 
-def document(found: Sequence[Judged], material: LiveMaterial) -> dict[str, Any]:
-    """What is kept: versions, each finding with its sentence, and what the probes saw."""
-    return {
+def save_ledger(found: Sequence[JudgedClaim], material: LiveMaterial) -> None:
+    """Keep versions, each finding with its sentence, and the probes' results. Raises OSError if the disk is full."""
+    document = {
         "django": material.django,
         "python": ".".join(platform.python_version_tuple()[:2]),
         "findings": {each.entry.id: {"finding": each.finding, "sentence": each.sentence} for each in found},
-        "probes": material.seen,
+        "probes": material.probe_results,
     }
-
-
-def write(found: Sequence[Judged], material: LiveMaterial) -> None:
-    """Keep them. OSError where the disk does not take it."""
-    text = json.dumps(document(found, material), indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     files.write_atomically(material.folder / PROBES_KEPT, text.encode())
 
 
-def kept(material: ReferenceMaterial) -> dict[str, Any]:
-    """What `write` kept. LabError where there is nothing."""
+def load_ledger(material: ReferenceMaterial) -> dict[str, Any]:
+    """Load what `save_ledger` kept. Raises LabError if there is nothing."""
     path = material.folder / PROBES_KEPT
     if not path.exists():
         raise LabError(f"{path.name} is not there: `lab claims --write` makes it.")
@@ -67,37 +61,37 @@ def kept(material: ReferenceMaterial) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Change:
-    """A claim whose finding is another one than is kept; `was` is None for one that is new."""
+    """A claim whose finding differs from the kept one; `was` is None for a new claim."""
 
-    now: Judged
+    now: JudgedClaim
     was: Outcome | None
 
     @property
     def counts(self) -> bool:
-        """False where evidence could not be had in this place, which says nothing of Django."""
+        """Return False if evidence cannot be had on this machine, which says nothing about Django."""
         return not self.now.is_absent
 
 
-def changes(found: Sequence[Judged], findings: dict[str, dict[str, Any]]) -> list[Change]:
-    """Those whose finding differs from the kept one."""
-    told = [Change(each, findings.get(each.entry.id, {}).get("finding")) for each in found]
-    return [change for change in told if change.now.finding != change.was]
+def find_changes(found: Sequence[JudgedClaim], findings: dict[str, dict[str, Any]]) -> list[Change]:
+    """Return the claims whose finding differs from the kept one."""
+    pairs = [Change(each, findings.get(each.entry.id, {}).get("finding")) for each in found]
+    return [change for change in pairs if change.now.finding != change.was]
 
 
 def change_to_json(change: Change) -> dict[str, Any]:
-    """A change as plain data."""
+    """Return a change as plain data."""
     now = change.now
     return {"id": now.entry.id, "was": change.was, "now": now.finding, "counts": change.counts}
 
 
-def counts_text(found: Sequence[Judged]) -> str:
-    """`10 supported, 35 refuted, 2 cannot tell`, without what none comes to."""
+def counts_text(found: Sequence[JudgedClaim]) -> str:
+    """Count the findings: `10 supported, 35 refuted, 2 cannot tell`, without those that no claim has."""
     counted = Counter(each.finding for each in found)
     return ", ".join(f"{counted[value]} {value}" for value in FINDINGS if counted[value])
 
 
-def to_json(each: Judged, material: ReferenceMaterial) -> dict[str, Any]:
-    """One claim as plain data."""
+def to_json(each: JudgedClaim, material: ReferenceMaterial) -> dict[str, Any]:
+    """Return one claim as plain data."""
     entry = each.entry
     return {
         "id": entry.id,
@@ -110,7 +104,7 @@ def to_json(each: Judged, material: ReferenceMaterial) -> dict[str, Any]:
         "again": entry.again,
         "evidence": [
             {
-                "by": by_text(part, material),
+                "by": evidence_text(part, material),
                 "place": place_of(part.evidence, material),
                 "finding": part.finding,
                 "text": part.text,
@@ -120,48 +114,44 @@ def to_json(each: Judged, material: ReferenceMaterial) -> dict[str, Any]:
     }
 
 
-def by_text(part: Part, material: ReferenceMaterial) -> str:
-    """What the evidence is, and of a run what it was made with: `run io_wait, Django 5.2.19`."""
+def evidence_text(part: JudgedEvidence, material: ReferenceMaterial) -> str:
+    """Name the evidence; for a run also the Django it was made with: `run io_wait, Django 5.2.19`."""
     match part.evidence:
-        case OfRun(experiment=name):
-            return f"run {name}{_made_with(name, material)}"
-        case OfTrace(trace=name):
+        case RunEvidence(experiment=name):
+            try:
+                return f"run {name}, Django {material.run(name).environment['packages']['django']}"
+            except Absent:
+                return f"run {name}"
+        case TraceEvidence(trace=name):
             return f"trace {name}"
-        case OfTraps(traps=names):
+        case TrapEvidence(traps=names):
             return f"traps {', '.join(names)}"
-        case OfCalls():
+        case CallEvidence():
             return "calls on an event loop"
-        case OfMethods():
+        case MethodEvidence():
             return "Django's a-methods"
-        case OfProbe(probe=name):
+        case ProbeEvidence(probe=name):
             return f"probe {name}"
     return "nothing"
 
 
 def place_of(evidence: AnyEvidence, material: ReferenceMaterial) -> str:
-    """Where to look at it: what to open, or what to type."""
+    """Say where to look at the evidence: the file to open, or the command to type."""
     kept = f"results/{material.folder.name}"
     match evidence:
-        case OfRun(experiment=name):
+        case RunEvidence(experiment=name):
             return f"{kept}/{name}/README.md"
-        case OfTrace(trace=name):
+        case TraceEvidence(trace=name):
             stack, middleware, request = {**TRACES, **FEEDS}[name]
             return f"lab trace {stack} {shlex.quote(request)}" + (
                 f" --middleware {','.join(middleware)}" if middleware else ""
             )
-        case OfTraps(traps=names):
+        case TrapEvidence(traps=names):
             return ", ".join(f"labs/traps/{name}.py" for name in names)
-        case OfCalls():
+        case CallEvidence():
             return "labs/traps/calls.py"
-        case OfMethods():
+        case MethodEvidence():
             return f"{kept}/a_methods.json"
-        case OfProbe(probe=name):
+        case ProbeEvidence(probe=name):
             return f"bench/claims/probes/{PROBES[name].module}.py"
     return ""
-
-
-def _made_with(name: str, material: ReferenceMaterial) -> str:
-    try:
-        return f", Django {material.run(name).environment['packages']['django']}"
-    except Absent:
-        return ""

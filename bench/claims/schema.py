@@ -1,6 +1,4 @@
-"""`claims.toml`: each claim as people say it, its source, and by what it is judged. No finding is written there."""
-
-from __future__ import annotations
+"""Reads `claims.toml`: each claim as people say it, its source, and its evidence. No finding is written there."""
 
 from functools import cache
 from pathlib import Path
@@ -15,7 +13,7 @@ Selector = dict[str, Any]
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One step of a condition: `at` names it, the selectors are laid over those of the evidence."""
+    """One step of a condition: `at` names it; its selectors replace those of the evidence."""
 
     at: str
     left: Selector = {}
@@ -23,7 +21,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that speaks for a claim or against it. `shows` tells it, with `{names}` for what was measured.
+    """Something that speaks for or against a claim. `shows` is its sentence, with `{names}` for what was measured.
 
     `{name:this|that}` is the first where what was measured is true or 1, else the second; names may stand in both.
     """
@@ -31,12 +29,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     shows: str
 
 
-class OfRun(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="run"):
+class RunEvidence(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="run"):
     """A comparison in the reference run of an experiment, as `run_record.Assertion` has it.
 
     `claim` takes over what a claim of that experiment compares; what is given beside it comes instead, above all what
     people expect. With `steps` the comparison is made once at each, and `{turn}` says where its finding changes.
-    Without a `claim` and anything expected it only tells.
+    Without a `claim` and anything expected it only adds detail.
     """
 
     experiment: str
@@ -51,14 +49,14 @@ class OfRun(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
 
     @property
     def decides(self) -> bool:
-        """Return whether anything is expected of the comparison; if not, it only tells."""
+        """Return whether anything is expected of the comparison; if not, it only adds detail."""
         return bool(self.claim or self.expect or self.within) or self.than is not None
 
 
-class OfFacts(Evidence, frozen=True, kw_only=True):
+class FactEvidence(Evidence, frozen=True, kw_only=True):
     """Named facts, and what the claim expects of them: `is` equal, at `least`, at `most`, an interval `within` two.
 
-    Without any of these it only tells.
+    Without any of these it only adds detail.
     """
 
     is_: dict[str, Any] = msgspec.field(default_factory=dict, name="is")
@@ -68,56 +66,58 @@ class OfFacts(Evidence, frozen=True, kw_only=True):
 
     @property
     def decides(self) -> bool:
-        """Return whether anything is expected of the facts; if not, they only tell."""
+        """Return whether anything is expected of the facts; if not, they only add detail."""
         return bool(self.is_ or self.least or self.most or self.within)
 
     @property
     def expected(self) -> list[str]:
-        """The facts that something is expected of."""
+        """Return the names of the facts that something is expected of."""
         return [*self.is_, *self.least, *self.most, *self.within]
 
 
-class OfTrace(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="trace"):
+class TraceEvidence(FactEvidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="trace"):
     """The hops of one request: a name of `reference_traces.TRACES`."""
 
     trace: str
 
 
-class OfTraps(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="traps"):
+class TrapEvidence(FactEvidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="traps"):
     """What traps do behind both doors; of one alone also its values, as `asgi_trap_took_ms`."""
 
     traps: list[str]
 
 
-class OfCalls(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="calls"):
+class CallEvidence(FactEvidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="calls"):
     """Calls on an event loop, all where none is named; refused methods without a twin are counted of `things`."""
 
     calls: list[str] = []
     things: list[str] = []
 
 
-class OfMethods(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="methods"):
+class MethodEvidence(
+    FactEvidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="methods"
+):
     """Django's a-methods by version: `methods` by dotted path; how many there are in `places`, names for prefixes."""
 
     methods: list[str] = []
     places: dict[str, str] = {}
 
 
-class OfProbe(OfFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="probe"):
-    """What a function of `probes` saw, asked in a process of its own."""
+class ProbeEvidence(FactEvidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="probe"):
+    """The facts that a function of `probes` returns, run in a process of its own."""
 
     probe: str
 
 
-class Nothing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="nothing"):
+class NoEvidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="nothing"):
     """No evidence yet: why, and what would be needed."""
 
     why: str
     needs: str
 
 
-AnyEvidence = OfRun | OfTrace | OfTraps | OfCalls | OfMethods | OfProbe | Nothing
-AnyFacts = OfTrace | OfTraps | OfCalls | OfMethods | OfProbe
+AnyEvidence = RunEvidence | TraceEvidence | TrapEvidence | CallEvidence | MethodEvidence | ProbeEvidence | NoEvidence
+AnyFacts = TraceEvidence | TrapEvidence | CallEvidence | MethodEvidence | ProbeEvidence
 
 
 class PublicClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,17 +145,17 @@ def _read() -> _File:
 
 
 def load_claims() -> list[PublicClaim]:
-    """All of them, in the order of the file."""
+    """Return all claims, in the order of the file."""
     return _read().claims
 
 
 def load_sources() -> dict[str, str]:
-    """What stands behind the letter that an id begins with."""
+    """Return {letter: source}; a claim's id begins with the letter of its source."""
     return _read().sources
 
 
 def load_claim(name: str) -> PublicClaim:
-    """The entry with an id, in capitals or not. UsageError with the nearest ids where there is none."""
+    """Return the claim with an id, in capitals or not. Raises UsageError with the nearest ids if there is none."""
     known = {entry.id: entry for entry in load_claims()}
     if name.upper() not in known:
         raise UsageError(f"Unknown claim {name!r}: {nearest(name.upper(), known)}")

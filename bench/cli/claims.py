@@ -11,9 +11,9 @@ from bench.base.errors import ExitCode, UsageError, nearest
 from bench.base.printable import printable
 from bench.claims import claim_table, ledger
 from bench.claims.evidence import LiveMaterial, ReferenceMaterial
-from bench.claims.judging import Judged
+from bench.claims.judging import JudgedClaim
 from bench.claims.probes import DOCUMENTS, PROBES
-from bench.claims.schema import OfRun, PublicClaim, load_claim, load_claims
+from bench.claims.schema import PublicClaim, RunEvidence, load_claim, load_claims
 
 ALONE = tuple(name for name in PROBES if name not in DOCUMENTS)
 
@@ -25,7 +25,7 @@ def claims(arguments: argparse.Namespace) -> int:
     chosen = _choose(arguments)
     if arguments.check:
         return _check(chosen, as_json=arguments.json, alone=bool(arguments.id))
-    material = LiveMaterial(ALONE, tell=_announce_probe) if arguments.id else ReferenceMaterial()
+    material = LiveMaterial(ALONE, announce=_announce_probe) if arguments.id else ReferenceMaterial()
     found = ledger.judge_all(material, chosen)
     if arguments.json:
         rows = [ledger.to_json(each, material) for each in found]
@@ -40,7 +40,7 @@ def claims(arguments: argparse.Namespace) -> int:
 
 
 def _announce_probe(name: str) -> None:
-    announce(f"asking {name} ...")
+    announce(f"running probe {name} ...")
 
 
 def _note(sentence: str) -> None:
@@ -72,9 +72,9 @@ def _write(arguments: argparse.Namespace) -> int:
     """Judge all claims and store the findings; return NOT_RUN if some evidence is not available here."""
     if arguments.id or arguments.finding or arguments.lesson or arguments.json:
         raise UsageError("--write stores all claims in results/reference/claims.json: leave everything else out.")
-    material = LiveMaterial(ALONE, tell=_announce_probe)
+    material = LiveMaterial(ALONE, announce=_announce_probe)
     found = ledger.judge_all(material)
-    ledger.write(found, material)
+    ledger.save_ledger(found, material)
     absent = [each for each in found if each.is_absent]
     for each in absent:
         sentence = f"lab: {each.entry.id} is stored without evidence that is not available here. {each.sentence}"
@@ -85,9 +85,9 @@ def _write(arguments: argparse.Namespace) -> int:
 
 def _check(chosen: Sequence[PublicClaim], *, as_json: bool, alone: bool) -> int:
     """Measure claims again; return FAILED if a finding has changed, else NOT_RUN if evidence is not available here."""
-    material, kept = LiveMaterial(tell=_announce_probe), ledger.kept(ReferenceMaterial())
+    material, kept = LiveMaterial(announce=_announce_probe), ledger.load_ledger(ReferenceMaterial())
     found = ledger.judge_all(material, chosen)
-    changed = ledger.changes(found, kept["findings"])
+    changed = ledger.find_changes(found, kept["findings"])
     if as_json:
         print_json([ledger.change_to_json(change) for change in changed])
     else:
@@ -100,10 +100,10 @@ def _check(chosen: Sequence[PublicClaim], *, as_json: bool, alone: bool) -> int:
     return ExitCode.NOT_RUN if changed else ExitCode.FINE
 
 
-def _note_versions(found: Sequence[Judged], kept: str) -> None:
+def _note_versions(found: Sequence[JudgedClaim], kept: str) -> None:
     """If Django is not that of the stored findings: which evidence is of which version."""
     if django.get_version() != kept:
-        by_runs = sum(any(isinstance(part.evidence, OfRun) for part in each.parts) for each in found)
+        by_runs = sum(any(isinstance(part.evidence, RunEvidence) for part in each.parts) for each in found)
         _note(
             f"Asked with Django {django.get_version()}, kept with {kept}. Runs are not made again here: "
             f"what claims take from them ({by_runs} of {len(found)}) is still {kept}'s."

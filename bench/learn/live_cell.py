@@ -19,7 +19,7 @@ from bench.model.trial_matrix import Overrides, trials_of
 from labs.traps.names import TRAPS
 
 if TYPE_CHECKING:
-    from bench.claims.exhibits.traps import Found
+    from bench.claims.exhibits.traps import Outcomes
 
 LIVE_VARIABLE = "LAB_LIVE"
 BAR_COLUMNS, LINE_COLUMNS = 24, 100
@@ -60,16 +60,16 @@ def _text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def ask_traps(names: Sequence[str] = TRAPS) -> "Found | None":
+def ask_traps(names: Sequence[str] = TRAPS) -> "Outcomes | None":
     """Measure the traps now, with a progress bar, if LAB_LIVE is set; else say how to, and return None."""
     if not os.environ.get(LIVE_VARIABLE):
         print("This cell asks on your machine, in about half a minute: open the course with `lab notebooks --live`.")
         return None
-    from bench.claims.exhibits.traps import STACKS, ask_all
+    from bench.claims.exhibits.traps import STACKS, try_traps
 
     questions = len(names) * len(STACKS)
     _print_bar(0, questions, f"0/{questions} the database and the first server start")
-    found = ask_all(names, lambda done, line: _print_bar(done, questions, f"{done}/{questions} {line}"))
+    found = try_traps(names, lambda done, line: _print_bar(done, questions, f"{done}/{questions} {line}"))
     print()
     return found
 

@@ -1,6 +1,4 @@
-"""What a decision asks for on Monday: the server's command, the settings, what to measure, what would change it."""
-
-from __future__ import annotations
+"""The next steps after a choice of stack: the server's command, settings, what to measure, what would change it."""
 
 from collections.abc import Sequence
 
@@ -19,27 +17,26 @@ from bench.analyse.stack_choice import (
 from bench.show.tables.formatting import number, whole
 
 GUNICORN_CONNECTIONS = 1000
-"""What a gthread worker accepts at once unless it is told otherwise: it has to be more than its threads."""
+"""Connections that a gthread worker accepts by default. It must accept more than it has threads."""
 MEASURED_USERS = 400
-"""The load that is proposed makes no larger crowd: beyond it the client's own core is what would be measured."""
+"""The most users of the proposed load: with more, the client's own core would be the limit."""
 
 
 def steps(case: Case, prices: Sequence[Price]) -> str:
-    """What to do, as points of Markdown; where nothing fits, what would have to be otherwise."""
+    """Return what to do next, as points of Markdown. Where nothing fits, say what would have to change."""
     options = options_of(case, prices)
     chosen = choose(options)
-    lines = _ways_out(case, prices, options) if chosen is None else _todo(case, prices, options, chosen)
+    if chosen is None:
+        lines = _ways_out(case, prices, options)
+    else:
+        (price,) = (price for price in prices if price.lab == chosen.lab)
+        lines = [
+            *(_pool_steps(chosen) if price.is_pool else _loop_steps(case, price, chosen)),
+            f"**Measure** the nearest thing that the lab has, on your machine: `{command_to_measure(case, options)}`. "
+            f"Then put your own numbers of wait and CPU into the sliders.",
+            f"**What would change this:** {_what_would_change(case, prices, options, chosen)}.",
+        ]
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _todo(case: Case, prices: Sequence[Price], options: Sequence[Option], chosen: Option) -> list[str]:
-    (price,) = (price for price in prices if price.lab == chosen.lab)
-    return [
-        *(_pool_steps(chosen) if price.is_pool else _loop_steps(case, price, chosen)),
-        f"**Measure** the nearest thing that the lab has, on your machine: `{command_to_measure(case, options)}`. Then "
-        f"put your own numbers of wait and CPU into the sliders.",
-        f"**What would change this:** {_what_would_change(case, prices, options, chosen)}.",
-    ]
 
 
 def _pool_steps(chosen: Option) -> list[str]:
@@ -54,15 +51,14 @@ def _pool_steps(chosen: Option) -> list[str]:
 
 
 def _loop_steps(case: Case, price: Price, chosen: Option) -> list[str]:
-    most = fitting_users(case, price)
     views = "async views for what waits" if chosen.lab == "async_asgi" else "the sync views as they are"
     hops = (
         "**Count the hops** of a page with `lab trace --app mysite.asgi:application /`, and look at the middlewares "
         "that ask for them."
     )
     return [
-        f"**Serve** {views}: `uvicorn --limit-concurrency {most} mysite.asgi:application`. So many fit into the "
-        f"memory; to more it answers 503.",
+        f"**Serve** {views}: `uvicorn --limit-concurrency {fitting_users(case, price)} mysite.asgi:application`. "
+        f"So many fit into the memory; to more it answers 503.",
         f"**Set** `CONN_MAX_AGE = 0` and a pool, `OPTIONS = {{'pool': {{'max_size': ...}}}}`, no larger than your "
         f"database allows: without one the {case.users:,} in flight may want a connection each.",
         *([hops] if case.with_seven else []),
@@ -70,12 +66,12 @@ def _loop_steps(case: Case, price: Price, chosen: Option) -> list[str]:
 
 
 def command_to_measure(case: Case, options: Sequence[Option]) -> str:
-    """`lab run` of the stacks to choose from under the load of the case, as near as the lab comes to it."""
+    """Return the `lab run` command that comes nearest to the case, for the stacks to choose from."""
     stacks = ",".join(option.stack for option in options if option.lab in STOCK)
     middleware = " --middleware startproject" if case.with_seven else ""
     request = f"wait?ms={round(1000 * case.wait_s)}" if case.wait_s else "hello"
-    users = min(case.users, MEASURED_USERS)
-    return f"lab run io_wait --stack {stacks} --workload '{request}' --users {users}{middleware}"
+    load = f"--workload '{request}' --users {min(case.users, MEASURED_USERS)}{middleware}"
+    return f"lab run io_wait --stack {stacks} {load}"
 
 
 def _what_would_change(case: Case, prices: Sequence[Price], options: Sequence[Option], chosen: Option) -> str:
@@ -88,7 +84,7 @@ def _what_would_change(case: Case, prices: Sequence[Price], options: Sequence[Op
 
 
 def _another_crowd(case: Case, prices: Sequence[Price], chosen: Option) -> list[str]:
-    """From how many users on, or below how many, the rule takes the other door; nothing where memory decides that."""
+    """Say from or below how many users the rule takes the other interface; nothing where memory decides."""
     turn = turning_point(case, prices)
     if turn is None:
         return [f"no crowd up to {MOST_USERS:,} at once would"]
@@ -98,7 +94,7 @@ def _another_crowd(case: Case, prices: Sequence[Price], chosen: Option) -> list[
 
 
 def _ways_out(case: Case, prices: Sequence[Price], options: Sequence[Option]) -> list[str]:
-    """More memory, or fewer at once, for the stack that comes nearest."""
+    """Say how much more memory, or how many fewer users, the nearest stack would need."""
     smallest = min((it for it in options if it.lab in STOCK), key=lambda it: it.memory_bytes)
     leanest = max((it for it in prices if it.lab in STOCK), key=lambda it: fitting_users(case, it))
     fewer = fitting_users(case, leanest)

@@ -1,7 +1,7 @@
-"""`report.html` of a run: one file with everything in it, figures too, that opens offline and prints.
+"""Writes `report.html` of a run: one file with everything in it, figures too, that opens offline and can be printed.
 
 No script, no address outside of the file. The page is `report.html.j2`, which escapes what a run says: it may hold a
-server's log. Here is the data for it.
+server's log. This module makes the data for it.
 """
 
 import shlex
@@ -29,28 +29,28 @@ from bench.show.tables.groups import groups_of
 
 EVENTS_SHOWN = 5
 HOW_TO_READ = {
-    "limit": "The throughput that no server can exceed here: min(N/(L+S), W/(L+S), 1/S), with N users, L the time "
-    "a request waits, S the server CPU time it takes as measured in the same trial, and W the requests that the "
-    "server lets in at once. With P processes the last term is P/S.",
+    "limit": "The most throughput that is possible here: min(N/(L+S), W/(L+S), 1/S), with N users, L the time a "
+    "request waits, S the server CPU time it takes, measured in the same trial, and W the requests that the server "
+    "works on at once. With P processes the last term is P/S.",
     "interval": "The 95 % bootstrap interval of the median over server restarts. With three to five restarts it is "
     "their range. With fewer there is none, and no claim is judged.",
-    "verdict": "ok: nothing speaks against the number. degraded: it stands with a reservation, is drawn hollow, "
-    "and decides no claim that the reservation touches. invalid: the number would be wrong and is not shown. "
-    "aborted: interrupted. not-run: this machine did not allow it.",
+    "verdict": "ok: nothing speaks against the number. degraded: the number has a reservation, is drawn hollow, and "
+    "decides no claim that the reservation touches. invalid: the number would be wrong and is not shown. aborted: "
+    "interrupted. not-run: this machine did not allow it.",
     "finding": "supported or refuted only where the whole interval of the ratio lies on one side; else cannot tell.",
-    "open loop": "Requests leave on a schedule that was fixed beforehand, whatever becomes of those before them, and "
-    "latency counts from the intended send: so it holds the time in which a slow server or client kept them waiting. "
-    "p99 sent is the uncorrected number, from the actual send of those that were answered.",
-    "≥ (at least)": "Some requests were never answered: they would have taken longer than they were waited for, so "
-    "a percentile that they reach down to is a lower bound.",
-    "client-limited": "The load generator did not keep its schedule, or was too busy to ask for more: the number may "
-    "be its own. Drawn hollow and left out of titles and findings.",
-    "plateau": "Neighbouring numbers of users, three or more being measured, at which throughput is within 10 % of "
-    "the most. Limited by what most of its trials had used to the full.",
-    "held": "A closed loop whose users together ask for no more than a rate. While they wait they do not ask, and "
-    "what they did not ask for is not made up for.",
-    "closed loop": "Every user waits for its answer before asking again. A slow server is therefore asked less, and "
-    "latencies read as lower bounds for people who do not wait for each other.",
+    "open loop": "Requests leave on a schedule that was fixed beforehand, whatever happens to earlier ones. Latency "
+    "counts from the intended send, so it includes the time that a slow server or client made a request wait. The "
+    "uncorrected p99 counts from the actual send, and only requests that were answered.",
+    "≥ (at least)": "Some requests were never answered. Their latency is longer than the time they were waited for, "
+    "so a percentile that includes them is a lower bound.",
+    "client-limited": "The load generator missed its schedule or was too busy, so the number may be its own limit. "
+    "Such numbers are drawn hollow and left out of titles and findings.",
+    "plateau": "Neighbouring numbers of users, of at least three that were measured, at which throughput is within "
+    "10 % of the most. It is limited by the resource that was saturated in most of its trials.",
+    "held": "A closed loop whose users together send no more than a rate. While they wait they send nothing, and do "
+    "not catch up later.",
+    "closed loop": "Every user waits for its answer before it sends again. A slow server therefore gets fewer "
+    "requests, and its latencies are lower bounds for people who do not wait for each other.",
 }
 
 PAGE = Environment(
@@ -96,7 +96,7 @@ def to_html(run: Run) -> str:
 
 
 def _plateaus(run: Run) -> Table:
-    """What holds each plateau down."""
+    """Return the resource that limits each plateau."""
     plateaus = plateaus_of(run)
     lines = [
         (plateau_name(it, plateaus), it.users_text, number(it.throughput_per_s), it.limiter_text) for it in plateaus
@@ -105,7 +105,7 @@ def _plateaus(run: Run) -> Table:
 
 
 def _refusals(rows: Sequence[Row]) -> Table:
-    """What the labs' logs say of the database."""
+    """Return what the labs' logs say that the database refused."""
     lines = [
         (whose, error, f"{count:,}") for whose, counts in refusals_of(rows) for error, count in counts.most_common()
     ]
@@ -113,29 +113,33 @@ def _refusals(rows: Sequence[Row]) -> Table:
 
 
 def _accounts(rows: Sequence[Row]) -> Table:
-    """Where the requests of each open loop went: what was issued is the sum of the rest."""
+    """Return the accounting of each open loop: the requests issued are the sum of the rest."""
     issued, first, *others = ACCOUNT
     headings = ("stack", "load", f"{issued} =", first, *(f"+ {name}" for name in others), "sent late, p99 ms")
-    lines = [_account(row) for row in rows if row.is_open and row.measured]
+    lines = [
+        (
+            row.stack,
+            f"{row.request}, {row.load_text}",
+            *(f"{count:,}" for count in account_of(row).values()),
+            milliseconds(row, "p99", "lateness_us"),
+        )
+        for row in rows
+        if row.is_open and row.measured
+    ]
     return "Where the requests of the open loops went", headings, lines
 
 
-def _account(row: Row) -> Sequence[str]:
-    counts = [f"{count:,}" for count in account_of(row).values()]
-    return (row.stack, f"{row.request}, {row.load_text}", *counts, milliseconds(row, "p99", "lateness_us"))
-
-
 def _remarks(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """Everything that is not plainly ok, with the rows it befell; and what was planned and never made."""
+    """Return the notes on verdicts and the events, each with its rows, and the stacks that were never measured."""
     noted = [(f"[{place}] {text}.", _where(text, rows)) for text, place in notes_of(rows).items()]
-    befell = [
+    events = [
         (f"{_name(row)} at {row.load_text}:", _events_text(row)) for row in rows if any(t.events for t in row.trials)
     ]
-    return noted + befell + [(f"{stack}: planned, not measured.", "") for stack in stacks_without_trials(run)]
+    return noted + events + [(f"{stack}: planned, not measured.", "") for stack in stacks_without_trials(run)]
 
 
 def _where(text: str, rows: Sequence[Row]) -> str:
-    """The rows that a note is about."""
+    """Name the rows that a note is about."""
     loads: dict[str, list[str]] = {}
     for row in rows:
         if row.verdict != "ok" and row.why == text:
@@ -148,19 +152,19 @@ def _name(row: Row) -> str:
 
 
 def _events_text(row: Row) -> str:
-    """The events of a row's windows, restart by restart."""
+    """Return the events of a row's windows, restart by restart."""
     return " ".join(f"restart {trial.repeat + 1}: {_messages(trial)}" for trial in row.trials if trial.events)
 
 
 def _messages(trial: Trial) -> str:
-    """What the events say, of many the first ones."""
+    """Join the messages of the first events, and count the others."""
     shown = " ".join(event.message for event in trial.events[:EVENTS_SHOWN])
     more = len(trial.events) - EVENTS_SHOWN
     return f"{shown} And {more} more." if more > 0 else shown
 
 
 def _environment(run: Run) -> dict[str, str]:
-    plan = run.plan
+    plan, pause_s = run.plan, between_windows_s(run)
     made = {
         "seed": str(plan.seed),
         "restarts": f"{plan.repeats}, in random order",
@@ -168,19 +172,16 @@ def _environment(run: Run) -> dict[str, str]:
         "load processes": f"{plan.load_processes} on this machine, {plan.expect_workers} on others",
         "server": f"elsewhere, at {plan.target}" if plan.target else "started anew for each trial",
         "took": f"{run.took_s:,.0f} s",
-        "between two windows": _between(run),
+        "between two windows": "not known"
+        if pause_s is None
+        else f"{pause_s:.2f} s at the median, warm-up not counted",
         "cores shared by server and load": _text(run.environment.get("cores_shared")),
     }
     return made | dict(_flat(run.environment))
 
 
-def _between(run: Run) -> str:
-    pause_s = between_windows_s(run)
-    return "not known" if pause_s is None else f"{pause_s:.2f} s at the median, warm-up not counted"
-
-
 def _flat(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """Nested data as lines: flat maps, such as versions, in one line each."""
+    """Yield nested data as (name, text); a flat map, such as versions, as one text."""
     for key, value in values.items():
         name = key.replace("_", " ")
         if isinstance(value, Mapping):
@@ -200,7 +201,7 @@ def _text(value: Any) -> str:
 
 
 def _commands(run: Run) -> list[tuple[str, str]]:
-    """What to type for the run, its servers and its load."""
+    """Return the commands that repeat the run, and start its servers and its load."""
     again = f"lab run {run.experiment} --profile {run.profile} --seed {run.plan.seed}"
     servers = [(stack, _server_command(run, stack)) for stack in run.plan.stacks]
     load = [trial.commands["load"] for trial in run.trials if "load" in trial.commands][:1]
@@ -208,7 +209,7 @@ def _commands(run: Run) -> list[tuple[str, str]]:
 
 
 def _server_command(run: Run, stack: str) -> str:
-    """As recorded, else as the stack would be started; a stack that is no longer known has none."""
+    """Return the recorded command, else the one the stack has now; for an unknown stack the error instead."""
     for trial in run.trials:
         if trial.stack == stack and "server" in trial.commands:
             return shlex.join(trial.commands["server"])

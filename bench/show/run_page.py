@@ -1,9 +1,7 @@
-"""The page of a committed run, as a code host shows it: the question, the answer, the figures that carry it, the table.
+"""Makes the page of a committed run, as a code host shows it: question, answer, two or three figures, the table.
 
 `scripts/readme` writes it as README.md into the folder of the run, with the figures beside it.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -15,29 +13,33 @@ from bench.show.tables.markdown import to_markdown
 
 SENTENCES = 3
 FIGURES = (2, 3)
-"""So many at least, where a run has them, and so many at most."""
+"""The least, if a run has so many, and the most figures of a page."""
 LEAD = ("side-by-side", "torn", "away", "waves-", "held-", "gone-", "ladder-", "places-", "loops-", "load-")
 THEN = ("throughput-", "cpu-", "timeline-1", "timeline-outage-1")
-"""Slugs of figures that answer a question; all others say more about the same rows."""
+"""The slugs of figures that answer the question; all others say more about the same rows."""
 
 
 def figures_of(run: Run) -> list[catalogue.Drawn]:
-    """The two or three figures that carry the answer, in the order of the report."""
+    """Choose the two or three figures that answer the question, in the order of the report."""
     drawn = catalogue.figures_for(run)
-    carrying = [one for one in drawn if one.slug.startswith(LEAD)] + [one for one in drawn if one.slug.startswith(THEN)]
-    others = [one for one in drawn if one not in carrying]
     least, most = FIGURES
-    chosen = carrying[:most] if len(carrying) >= least else [*carrying, *others][:least]
-    return [one for one in drawn if one in chosen]
+    ranks = [0 if one.slug.startswith(LEAD) else 1 if one.slug.startswith(THEN) else 2 for one in drawn]
+    answering = sum(rank < 2 for rank in ranks)
+    best_first = sorted(range(len(drawn)), key=ranks.__getitem__)
+    return [drawn[place] for place in sorted(best_first[: min(most, max(least, answering))])]
 
 
 def to_readme(run: Run, figures: Sequence[catalogue.Drawn]) -> str:
-    """The page as Markdown; figures are SVG files beside it, named by their slugs."""
+    """Return the page as Markdown; its figures are SVG files beside it, named by their slugs."""
     pictures = [f"![{verbatim(one.figure.finding)}]({one.slug}.svg)\n\n{verbatim(one.caption)}" for one in figures]
+    decided = [finding for finding in findings.findings_of(run) if finding.value != "cannot tell"]
     parts = [
         f"# {verbatim(run.experiment)}: {verbatim(run.title)}",
-        f"{verbatim(run.question)}",
-        _answer(run),
+        verbatim(run.question),
+        "\n".join(
+            f"- **{it.value.capitalize()}**: {verbatim(it.claim.says)} ({verbatim(it.text)})."
+            for it in decided[:SENTENCES]
+        ),
         *pictures,
         "## All numbers",
         to_markdown(run).rstrip(),
@@ -47,13 +49,3 @@ def to_readme(run: Run, figures: Sequence[catalogue.Drawn]) -> str:
         f"figure of it into one HTML file. [All runs](../README.md).",
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _answer(run: Run) -> str:
-    """What the run says to the first of its claims that it can tell, a sentence each."""
-    told = [finding for finding in findings.findings_of(run) if finding.value != "cannot tell"][:SENTENCES]
-    return "\n".join(f"- {_sentence(finding)}" for finding in told)
-
-
-def _sentence(finding: findings.ClaimFinding) -> str:
-    return f"**{finding.value.capitalize()}**: {verbatim(finding.claim.says)} ({verbatim(finding.text)})."

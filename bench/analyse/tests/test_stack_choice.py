@@ -101,7 +101,7 @@ def test_a_crowd_that_only_the_loop_could_serve_is_told_how_much_memory_that_tak
 def test_where_nothing_fits_what_would_is_told_and_neither_side_is_praised() -> None:
     small = replace(CASE, memory_bytes=55e6, with_seven=False)
     lean = [replace(price, rest_bytes=60e6) if price.lab == "sync_wsgi" else price for price in PRICES]
-    told = choice_text.told(small, lean)
+    told = choice_text.explain_choice(small, lean)
     assert "**Nothing fits: the smallest, sync_wsgi@gthread:1, takes 60 MB.**" in told
     assert "**Give the process 60 MB**" in told
     assert "100 at once fit with `sync_asgi`" in told
@@ -188,7 +188,7 @@ def test_the_turning_point_is_where_the_rule_leaves_the_pool() -> None:
 
 
 def test_both_sides_are_told_with_the_numbers_of_the_case() -> None:
-    told = choice_text.told(replace(CASE, threads=64, users=100), PRICES)
+    told = choice_text.explain_choice(replace(CASE, threads=64, users=100), PRICES)
     assert "**For WSGI:** a request takes 0.50 of the CPU" in told
     assert "and 36 wait for a place" in told
     assert "**For ASGI:** there is no pool to size, nor one" in told
@@ -209,7 +209,7 @@ def test_prices_of_the_reference_runs_are_whole() -> None:
 
 def test_the_model_is_set_beside_every_measured_row() -> None:
     run = runs.run_of([runs.trial_of(stack, users=users) for stack in runs.STACKS for users in (8, 200)])
-    lines = choice_text.beside(PRICES, run).splitlines()[2:]
+    lines = choice_text.predictions_table(PRICES, run).splitlines()[2:]
     assert len(lines) == len(rows_of(run))
     assert lines[0].startswith("| `sync_wsgi@gthread:8` | 100 ms | 8 | ")
 
@@ -217,8 +217,8 @@ def test_the_model_is_set_beside_every_measured_row() -> None:
 def test_only_predictions_that_are_off_are_listed() -> None:
     run = runs.run_of([runs.trial_of(stack, users=8) for stack in runs.STACKS])
     right, dear = PRICES, [replace(price, cpu_s={False: {8: 0.1}}) for price in PRICES]
-    assert "The others" not in choice_text.astray(right, run)
-    assert choice_text.astray(dear, run).count("\n| `") == len(rows_of(run))
+    assert "The others" not in choice_text.missed_predictions(right, run)
+    assert choice_text.missed_predictions(dear, run).count("\n| `") == len(rows_of(run))
 
 
 def test_what_stands_for_something_else_is_said_below_the_prices() -> None:

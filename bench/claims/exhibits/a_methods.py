@@ -1,4 +1,4 @@
-"""Django's a-methods by version, found in its sources, never typed: `results/reference/a_methods.json`.
+"""Finds Django's a-methods of each version in its sources, and keeps them in `results/reference/a_methods.json`.
 
     python -m bench.claims.exhibits.a_methods [--json]
 
@@ -7,15 +7,13 @@ An a-method is a public coroutine function or async generator whose name begins 
 class. A test imports the installed Django and finds the same ones.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,10 +21,9 @@ from typing import Any
 
 from rich.table import Table
 
-from bench.base import files
-from bench.base.console import console, print_json, run_program
-from bench.base.errors import ExitCode, NotRun
-from bench.base.options import Parser
+from bench.base.console import run_program
+from bench.base.errors import NotRun
+from bench.claims.exhibits.keep import exhibit_parser, keep
 from bench.measure.processes import work_folder
 from bench.model import run_store
 
@@ -67,7 +64,7 @@ class Method:
 
 
 def methods_in(sources: Mapping[str, str]) -> set[Method]:
-    """The a-methods of {module: source}."""
+    """Find the a-methods in {module: source}."""
     return {
         Method(place, node.name)
         for module, source in sources.items()
@@ -77,35 +74,38 @@ def methods_in(sources: Mapping[str, str]) -> set[Method]:
     }
 
 
+def version_order(version: str) -> tuple[int, ...]:
+    """Return a sort key for a version such as `5.2`."""
+    return tuple(map(int, version.split(".")))
+
+
 def is_a_name(name: str) -> bool:
     """Return whether a name begins as an a-method's does: `a` and a letter."""
     return re.match(r"a[a-z]", name) is not None
 
 
 def _functions(scope: ast.AST, place: str, *, local: bool = False) -> Iterator[tuple[str, Function]]:
-    """Functions at the top of a module and in classes; of functions, which make classes too, only those classes'."""
+    """Yield the functions at the top of a module and in classes, also in classes that a function makes."""
     for node in ast.iter_child_nodes(scope):
         if not isinstance(node, ast.ClassDef | Function):
             yield from _functions(node, place, local=local)
             continue
-        is_function = isinstance(node, Function)
         if isinstance(node, Function) and not local:
             yield place, node
-        yield from _functions(node, f"{place}.{node.name}", local=is_function)
+        yield from _functions(node, f"{place}.{node.name}", local=isinstance(node, Function))
 
 
 def unsafe_in(sources: Mapping[str, str]) -> set[str]:
-    """Public methods of a database connection that Django marks `async_unsafe`: those that raise on a loop."""
-    source = sources["db.backends.base.base"]
+    """Find the public methods of a database connection that Django marks `async_unsafe`: they raise on a loop."""
     return {
         node.name
-        for _, node in _functions(ast.parse(source), "")
+        for _, node in _functions(ast.parse(sources["db.backends.base.base"]), "")
         if not node.name.startswith("_") and "async_unsafe" in map(ast.unparse, node.decorator_list)
     }
 
 
 def sources_of_wheel(wheel: Path) -> dict[str, str]:
-    """{module below django: source} of a wheel."""
+    """Return {module below django: source} of a wheel."""
     with zipfile.ZipFile(wheel) as files:
         return {
             _module(Path(name).relative_to("django")): files.read(name).decode()
@@ -128,7 +128,7 @@ def _module(path: Path) -> str:
 
 @contextmanager
 def downloaded(versions: Sequence[str]) -> Iterator[dict[str, Path]]:
-    """The newest wheel of each version, gone afterwards. NotRun where pip cannot fetch it."""
+    """Download the newest wheel of each version; they are deleted afterwards. Raises NotRun if pip cannot fetch one."""
     with work_folder("django") as folder:
         yield {version: _download(version, folder / version) for version in versions}
 
@@ -145,7 +145,7 @@ def _download(version: str, folder: Path) -> Path:
 
 
 def document(wheels: Mapping[str, Path]) -> dict[str, Any]:
-    """Everything found: exact versions, each a-method with the versions that have it, what has no twin."""
+    """Return what `a_methods.json` keeps: exact versions, which of them have each a-method, unsafe methods."""
     sources = {version: sources_of_wheel(wheel) for version, wheel in wheels.items()}
     found = {version: methods_in(there) for version, there in sources.items()}
     methods = sorted(set().union(*found.values()))
@@ -159,84 +159,45 @@ def document(wheels: Mapping[str, Path]) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Row:
-    """An area, how many names of a-methods it has in each version, and the names each version was the first with."""
-
-    area: str
-    counts: dict[str, int]
-    new: dict[str, list[str]]
-
-
-def rows_of(kept: Mapping[str, Any]) -> list[Row]:
-    """One row an area; a name that several classes have counts once."""
-    return [row for area in [*AREAS, "other"] if (row := _row(area, kept)).new]
-
-
-def _row(area: str, kept: Mapping[str, Any]) -> Row:
-    there: dict[str, set[str]] = {version: set() for version in kept["versions"]}
-    for method in kept["methods"]:
-        for version in method["versions"] if method["area"] == area else ():
-            there[version].add(method["name"])
-    new, before = {}, set[str]()
-    for version, names in there.items():
-        if names - before:
-            new[version] = sorted(names - before)
-        before |= names
-    return Row(area, {version: len(names) for version, names in there.items()}, new)
-
-
 def load() -> dict[str, Any]:
-    """What is kept."""
+    """Load what is kept."""
     kept: dict[str, Any] = json.loads(FILE.read_text())
     return kept
 
 
+def counts_by_area(kept: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Count the names of a-methods in each area, a number for each version; a name in several classes counts once."""
+    counts = {}
+    for area in [*AREAS, "other"]:
+        methods = [method for method in kept["methods"] if method["area"] == area]
+        names = [{it["name"] for it in methods if version in it["versions"]} for version in kept["versions"]]
+        if any(names):
+            counts[area] = list(map(len, names))
+    return counts
+
+
 def to_markdown(kept: Mapping[str, Any]) -> str:
-    """How many a-methods each area has, version by version."""
-    rows = rows_of(kept)
-    lines = [_line([row.area, *(str(row.counts[version] or "") for version in kept["versions"])]) for row in rows]
-    totals = [str(sum(row.counts[version] for row in rows)) for version in kept["versions"]]
-    head = _line(["a-methods", *kept["versions"]]) + "\n" + _line(["---", *["--:"] * len(kept["versions"])])
-    return "\n".join([head, *lines, _line(["**all**", *totals])])
-
-
-def news_to_markdown(kept: Mapping[str, Any]) -> str:
-    """What each version was the first to have."""
-    rows = rows_of(kept)
-    lines = [
-        _line([version, row.area, " ".join(f"`{name}`" for name in row.new[version])])
-        for version in kept["versions"]
-        for row in rows
-        if version in row.new
-    ]
-    return "\n".join([_line(["first in", "area", "a-methods"]), _line(["---"] * 3), *lines])
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    """Return a table of how many a-methods each area has, version by version."""
+    counts = counts_by_area(kept)
+    rows = [[area, *(str(count or "") for count in row)] for area, row in counts.items()]
+    totals = ["**all**", *map(str, map(sum, zip(*counts.values(), strict=True)))]
+    rule = ["---", *["--:"] * len(kept["versions"])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (["a-methods", *kept["versions"]], rule, *rows, totals))
 
 
 def table(kept: Mapping[str, Any]) -> Table:
-    """Return the counts by area and version as a table; `kept` is the content of `a_methods.json`."""
+    """Return the same counts as a table for a terminal; `kept` is the content of `a_methods.json`."""
     shown = Table("a-methods", *kept["versions"], title="a-methods by Django version")
-    for row in rows_of(kept):
-        shown.add_row(row.area, *(str(row.counts[version] or "") for version in kept["versions"]))
+    for area, counts in counts_by_area(kept).items():
+        shown.add_row(area, *(str(count or "") for count in counts))
     return shown
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Download each version, write `a_methods.json`, and print it. Raises NotRun if pip cannot download."""
-    parser = Parser(prog="python -m bench.claims.exhibits.a_methods", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
-    as_json = parser.parse_args(argv).json
+    arguments = exhibit_parser("a_methods", __doc__ or "").parse_args(argv)
     with downloaded(VERSIONS) as wheels:
-        kept = document(wheels)
-    files.write_atomically(FILE, (json.dumps(kept, indent=1) + "\n").encode())
-    if as_json:
-        return print_json(kept)
-    console().print(table(kept))
-    return ExitCode.FINE
+        return keep(document(wheels), FILE, lambda: table(load()), as_json=arguments.json)
 
 
 if __name__ == "__main__":

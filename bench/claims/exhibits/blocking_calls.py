@@ -1,12 +1,10 @@
-"""Which calls Django refuses on an event loop, which block it silently, which are fine: `labs/traps/calls.py`, made.
+"""Runs the calls of `labs/traps/calls.py` on an event loop: which does Django refuse, which block it, which are fine?
 
     python -m bench.claims.exhibits.blocking_calls [--json]
 
-makes every call beside a task that ticks each millisecond, in a process of its own, and writes
+runs every call beside a task that ticks each millisecond, in a process of its own, and writes
 `results/reference/calls.json`. A call that lasts long without a tick has blocked the loop: every other request waited.
 """
-
-from __future__ import annotations
 
 import ast
 import asyncio
@@ -19,7 +17,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache
 from itertools import pairwise
 from textwrap import dedent
 from typing import Any
@@ -28,11 +25,10 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from bench.base import files
-from bench.base.console import console, print_json, run_program
-from bench.base.errors import ExitCode, LabError
+from bench.base.console import print_json, run_program
+from bench.base.errors import LabError
 from bench.base.files import ROOT
-from bench.base.options import Parser
+from bench.claims.exhibits.keep import exhibit_parser, keep
 from bench.measure.database.database import serving_database, source
 from bench.measure.processes import work_folder
 from bench.measure.variables import clean_environment
@@ -78,8 +74,8 @@ class Ticker:
 
 
 @dataclass(frozen=True)
-class Made:
-    """A call that has been made: what it raised, whether Django refused something in it, when the loop ticked."""
+class CallRun:
+    """One run of a call: what it raised, whether Django refused something in it, when the loop ticked (seconds)."""
 
     error: str
     refused: bool
@@ -97,7 +93,7 @@ class Made:
 
     @property
     def ticked(self) -> bool:
-        """One tick may come between the call's beginning and its first step."""
+        """Return whether the loop went on; one tick may come between the call's beginning and its first step."""
         return len(self.times_s) > 3
 
     @property
@@ -112,25 +108,25 @@ class Made:
         return "waits" if self.ticked else "blocks"
 
 
-async def ask(call: Callable[..., Any], slow: Any) -> CallOutcome:
-    """The second of two times: the first one also imports, compiles and connects."""
-    await make(call, slow)
-    made = await make(call, slow)
+async def judge_call(call: Callable[..., Any], slow: Any) -> CallOutcome:
+    """Run a call twice and judge the second run: the first one also imports, compiles and connects."""
+    await run_call(call, slow)
+    run = await run_call(call, slow)
     return CallOutcome(
         name=call.__name__,
         code=code_of(call.__name__),
-        outcome=made.outcome,
-        caught=made.refused,
-        blocked=made.outcome == "blocks",
-        ticked=made.ticked,
-        lasted_ms=made.lasted_ms,
-        gap_ms=made.gap_ms,
-        error=made.error,
+        outcome=run.outcome,
+        caught=run.refused,
+        blocked=run.outcome == "blocks",
+        ticked=run.ticked,
+        lasted_ms=run.lasted_ms,
+        gap_ms=run.gap_ms,
+        error=run.error,
     )
 
 
-async def make(call: Callable[..., Any], slow: Any) -> Made:
-    """Make a call beside a ticker."""
+async def run_call(call: Callable[..., Any], slow: Any) -> CallRun:
+    """Run a call beside a ticker."""
     ticker = Ticker()
     await ticker.settle()
     refusals, error, began_s = len(REFUSED), "", time.monotonic()
@@ -143,7 +139,7 @@ async def make(call: Callable[..., Any], slow: Any) -> Made:
     ended_s = time.monotonic()
     await ticker.stop()
     ticks_s = [tick_s for tick_s in ticker.ticks_s if began_s <= tick_s <= ended_s]
-    return Made(error, len(REFUSED) > refusals, [began_s, *ticks_s, ended_s])
+    return CallRun(error, len(REFUSED) > refusals, [began_s, *ticks_s, ended_s])
 
 
 REFUSED: list[str] = []
@@ -155,7 +151,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 
 
 def note_refusals() -> None:
-    """From now on each SynchronousOnlyOperation is noted when it is made, also where nobody hears of it."""
+    """From now on note each SynchronousOnlyOperation in REFUSED when it is created, also if something swallows it."""
     from django.core.exceptions import SynchronousOnlyOperation
 
     def noting(self: BaseException, *arguments: object) -> None:
@@ -164,18 +160,18 @@ def note_refusals() -> None:
     SynchronousOnlyOperation.__init__ = noting
 
 
-async def ask_all(slow: Any) -> list[CallOutcome]:
-    """Make every call of the list in turn, on this event loop; return them in the list's order."""
+async def judge_calls(slow: Any) -> list[CallOutcome]:
+    """Run every call of the list in turn, on this event loop; return their outcomes in the list's order."""
     from asgiref.sync import ThreadSensitiveContext
 
     from labs.traps.calls import CALLS
 
     async with ThreadSensitiveContext(), slow.client:  # the first as each request has under ASGI
-        return [await ask(call, slow) for call in CALLS]
+        return [await judge_call(call, slow) for call in CALLS]
 
 
-async def refused_without_twin() -> dict[str, list[str]]:
-    """Of some things that ask the database: what Django refuses on a loop and has no async twin for."""
+async def find_refused_without_twin() -> dict[str, list[str]]:
+    """Find, for some objects that use the database, the methods that Django refuses on a loop and has no twin for."""
     from django.db import connection, transaction
 
     from labs.common.shop.models import Product
@@ -191,7 +187,7 @@ async def refused_without_twin() -> dict[str, list[str]]:
 
 
 def is_refused(thing: Any, method: str) -> bool:
-    """Whether Django refuses to call it here, or even to read it, and there is no twin."""
+    """Return whether Django refuses to call, or even to read, this method here, and it has no async twin."""
     twin = f"__a{method[2:]}" if method.startswith("__") else f"a{method}"
     if hasattr(thing, twin) or (method not in ARGUMENTS and method.startswith("_")):
         return False
@@ -202,20 +198,16 @@ def is_refused(thing: Any, method: str) -> bool:
 
 
 def code_of(name: str) -> str:
-    """The line or lines of a call, as in its file."""
-    (node,) = (node for node in _calls_file().body if getattr(node, "name", "") == name)
+    """Return the line or lines of a call, as in its file."""
+    text = CALLS_FILE.read_text()
+    (node,) = (node for node in ast.parse(text).body if getattr(node, "name", "") == name)
     assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    lines = CALLS_FILE.read_text().splitlines()[node.body[0].lineno - 1 : node.end_lineno]
+    lines = text.splitlines()[node.body[0].lineno - 1 : node.end_lineno]
     return dedent("\n".join(lines)).replace("return ", "")
 
 
-@cache
-def _calls_file() -> ast.Module:
-    return ast.parse(CALLS_FILE.read_text())
-
-
-def ask_here() -> dict[str, Any]:
-    """All calls, in this process, which is to do nothing else: Django is set up in it, and its errors are watched."""
+def run_here() -> dict[str, Any]:
+    """Run all calls in this process, which must do nothing else: Django is set up in it, and its errors are watched."""
     import django
 
     django.setup()
@@ -226,17 +218,17 @@ def ask_here() -> dict[str, Any]:
     call_command("createcachetable", verbosity=0)
     note_refusals()
     with work_folder("calls") as folder, slowness(folder) as slow:
-        asked = asyncio.run(ask_all(slow))
+        outcomes = asyncio.run(judge_calls(slow))
     return {
         "django": django.get_version(),
         "python": ".".join(platform.python_version_tuple()[:2]),
-        "calls": [asdict(call) for call in asked],
-        "refused_without_twin": asyncio.run(refused_without_twin()),
+        "calls": [asdict(call) for call in outcomes],
+        "refused_without_twin": asyncio.run(find_refused_without_twin()),
     }
 
 
-def ask_in_subprocess() -> dict[str, Any]:
-    """All calls in a process with a time limit. LabError with the end of what it said where it fails."""
+def run_in_subprocess() -> dict[str, Any]:
+    """Run all calls in a process with a time limit. Raises LabError with the end of its stderr if it fails."""
     with serving_database() as database:
         variables = clean_environment(database.environment | {"DJANGO_SETTINGS_MODULE": "labs.traps.settings"})
         command = [sys.executable, "-m", "bench.claims.exhibits.blocking_calls", "--here"]
@@ -246,43 +238,43 @@ def ask_in_subprocess() -> dict[str, Any]:
     return {"database": source().says, **json.loads(done.stdout)}
 
 
-def django_version() -> str:
-    """Of what is kept."""
-    return str(json.loads(FILE.read_text())["django"])
-
-
-def without_twin() -> dict[str, list[str]]:
-    """What is kept of `refused_without_twin`."""
+def load_without_twin() -> dict[str, list[str]]:
+    """Load what is kept of `find_refused_without_twin`."""
     return msgspec.convert(json.loads(FILE.read_text())["refused_without_twin"], dict[str, list[str]])
 
 
 def load() -> list[CallOutcome]:
-    """What is kept."""
+    """Load the kept outcomes."""
     return msgspec.convert(json.loads(FILE.read_text())["calls"], list[CallOutcome])
 
 
 def to_markdown(calls: Sequence[CallOutcome], outcome: Outcome) -> str:
-    """The calls with one outcome, each with its code; with the error, or with the longest gap of the loop."""
-    told = [call for call in calls if call.outcome == outcome]
+    """Return a table of the calls with one outcome: their code, and the error or the longest gap of the loop."""
     raises = outcome in ("caught", "other error")
-    rows = [f"| `{'` `'.join(call.code.splitlines())}` | {_seen(call)} |" for call in told]
+    rows = [
+        f"| `{'` `'.join(call.code.splitlines())}` | {_effect_text(call)} |"
+        for call in calls
+        if call.outcome == outcome
+    ]
     return "\n".join([f"| call | {'raises' if raises else 'the loop stood still'} |", "|---|--:|", *rows])
 
 
-def _seen(call: CallOutcome) -> str:
+def _effect_text(call: CallOutcome) -> str:
     if call.error:
         return f"`{call.error}`"
     return f"{call.gap_ms:,} of {call.lasted_ms:,} ms" if call.lasted_ms >= LONG_MS else f"less than {LONG_MS} ms"
 
 
-def told_beside(prediction: int | None, calls: Sequence[CallOutcome]) -> str:
-    """How many calls blocked the loop, how many Django noticed, and what the learner said, who is asked first."""
+def compare_prediction(prediction: int | None, calls: Sequence[CallOutcome]) -> str:
+    """Say how many calls blocked the loop, how many Django noticed, and what the learner predicted."""
     if prediction is None:
         return "No prediction yet: put a number into the cell above and run both again."
     blocked = [call for call in calls if call.blocked]
     noticed = sum(call.caught for call in blocked) or "none"
-    told = f"Calls that blocked the loop: {len(blocked)}; Django said a word about {noticed} of them."
-    return f"{told} You said {prediction}."
+    return (
+        f"Calls that blocked the loop: {len(blocked)}; Django said a word about {noticed} of them. "
+        f"You said {prediction}."
+    )
 
 
 def table(calls: Sequence[CallOutcome]) -> Table:
@@ -294,19 +286,13 @@ def table(calls: Sequence[CallOutcome]) -> Table:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Make all calls in a subprocess, write `calls.json`, and print it."""
-    parser = Parser(prog="python -m bench.claims.exhibits.blocking_calls", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
+    """Run all calls in a subprocess, write `calls.json`, and print it."""
+    parser = exhibit_parser("blocking_calls", __doc__ or "")
     parser.add_argument("--here", action="store_true", help="in this process, writing no file: what the command starts")
-    asked = parser.parse_args(argv)
-    if asked.here:
-        return print_json(ask_here())
-    found = ask_in_subprocess()
-    files.write_atomically(FILE, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
-    if asked.json:
-        return print_json(found)
-    console().print(table(load()))
-    return ExitCode.FINE
+    arguments = parser.parse_args(argv)
+    if arguments.here:
+        return print_json(run_here())
+    return keep(run_in_subprocess(), FILE, lambda: table(load()), as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""How each trap is looked at by a visitor, told in a sentence, and known to have done its harm: `WAYS`."""
+"""Checks each trap as a visitor: measures it, describes what was measured, and says whether it did harm.
 
-from __future__ import annotations
+`TRAP_CHECKS` has the check of each trap.
+"""
 
 import re
 import time
@@ -23,14 +24,14 @@ Values = dict[str, Any]
 
 
 class Visitor:
-    """A client of one server: keeps its cookies, gives up after a time limit, reads what the server logged."""
+    """A client of one server: it keeps cookies, gives up after a time limit, and reads what the server logged."""
 
     def __init__(self, server: RunningServer) -> None:
         self.server = server
         self.client = httpx.Client(base_url=server.url, trust_env=False, timeout=30)
 
     def status(self, path: str) -> Values:
-        """The status, None where no answer came in time, and the error that the server logged for it."""
+        """Ask a path; return its status, None if no answer came in time, and the error that the server logged."""
         log_bytes = self.server.log.stat().st_size
         try:
             status = self.client.get(path, timeout=HANGS_AFTER_S).status_code
@@ -55,30 +56,25 @@ def _ms_since(began_s: float) -> int:
     return int((time.monotonic() - began_s) * 1000)
 
 
-def look_at_answer(visitor: Visitor, path: str) -> Values:
-    """Ask once; return the status and the logged error, as `Visitor.status`."""
-    return visitor.status(path)
-
-
-def look_signed_in(visitor: Visitor, path: str) -> Values:
-    """Ask once as anybody and once signed in; return both statuses."""
+def ask_signed_in(visitor: Visitor, path: str) -> Values:
+    """Ask once anonymously and once signed in; return both statuses."""
     visitor.client.cookies.clear()
     anonymous = visitor.status(path)["status"]
     visitor.client.get("/sign_in")
     return {"anonymous_status": anonymous, **visitor.status(path)}
 
 
-def look_at_page(visitor: Visitor, path: str) -> Values:
+def ask_page(visitor: Visitor, path: str) -> Values:
     """Ask once; of a trap also ask the page that swallows the error, and return its status and text."""
-    seen = visitor.status(path)
+    values = visitor.status(path)
     if path.endswith("/instead"):
-        return seen
+        return values
     silent = visitor.client.get(f"{path}/silent")
-    return {**seen, "silent_status": silent.status_code, "silent_text": re.sub("<.*?>", "", silent.text).strip()}
+    return {**values, "silent_status": silent.status_code, "silent_text": re.sub("<.*?>", "", silent.text).strip()}
 
 
-def look_at_crowd(visitor: Visitor, path: str) -> Values:
-    """How many callers are inside at once, how long all take, and how long another page takes meanwhile."""
+def measure_crowd(visitor: Visitor, path: str) -> Values:
+    """Return how many callers are inside at once, how long all take, and how long another page takes meanwhile."""
     visitor.census()
     with ThreadPoolExecutor(CALLERS) as pool:
         began_s = time.monotonic()
@@ -98,7 +94,7 @@ def look_at_crowd(visitor: Visitor, path: str) -> Values:
     }
 
 
-def look_at_queries(visitor: Visitor, path: str) -> Values:
+def measure_queries(visitor: Visitor, path: str) -> Values:
     """Ask a view that makes QUERIES slow queries; return its time, and the threads and connections it took."""
     before = visitor.census()
     took_ms = visitor.took_ms(f"{path}?n={QUERIES}&ms={QUERY_MS}")
@@ -112,26 +108,26 @@ def look_at_queries(visitor: Visitor, path: str) -> Values:
     }
 
 
-def look_at_connections(visitor: Visitor, path: str) -> Values:
-    """One visitor who asks again and again: connections opened, and the most that were open between two requests."""
-    before, open_most = visitor.census(), 0
+def count_connections(visitor: Visitor, path: str) -> Values:
+    """Ask VISITS times in turn; return connections opened, and the most that were open between two requests."""
+    before, seen = visitor.census(), list[Values]()
     for _ in range(VISITS):
         visitor.took_ms(path)
-        after = visitor.census()
-        open_most = max(open_most, after["open"] - before["open"])
-    return {"requests": VISITS, "connections": after["opened"] - before["opened"], "open_most": open_most}
+        seen.append(visitor.census())
+    open_most = max(each["open"] - before["open"] for each in seen)
+    return {"requests": VISITS, "connections": seen[-1]["opened"] - before["opened"], "open_most": open_most}
 
 
-def look_at_streams(visitor: Visitor, path: str) -> Values:
-    """The stream of a path; of the trap also the one from an async iterator, whatever the door."""
-    seen = look_at_stream(visitor, path)
+def measure_streams(visitor: Visitor, path: str) -> Values:
+    """Read the stream of a path; of a trap also the one from an async iterator, behind either interface."""
+    values = measure_stream(visitor, path)
     if path.endswith("/instead"):
-        return seen
-    return {**seen, "async_iterator": look_at_stream(visitor, f"{path}/behind_wsgi")}
+        return values
+    return {**values, "async_iterator": measure_stream(visitor, f"{path}/behind_wsgi")}
 
 
-def look_at_stream(visitor: Visitor, path: str) -> Values:
-    """When the first byte of the body came, and whether its source was still at work then."""
+def measure_stream(visitor: Visitor, path: str) -> Values:
+    """Return when the first byte of the body came, and whether its source was still at work then."""
     began_s = time.monotonic()
     with visitor.client.stream("GET", f"{path}?n={EVENTS}&ms={PAUSE_MS}") as response:
         headers_ms = _ms_since(began_s)
@@ -149,27 +145,27 @@ def look_at_stream(visitor: Visitor, path: str) -> Values:
     }
 
 
-def tell_answer(values: Values) -> str:
+def describe_answer(values: Values) -> str:
     """Return a phrase with the status and the logged error, or that no answer came."""
     if values["status"] is None:
         return f"no answer within {values['waited_s']} s"
     return f"answers {values['status']}" + (f", `{values['error']}`" if "error" in values else "")
 
 
-def tell_signed_in(values: Values) -> str:
-    """Return a phrase with the answer to anybody and the answer to a user."""
-    return f"anonymous: answers {values['anonymous_status']}; signed in: {tell_answer(values)}"
+def describe_signed_in(values: Values) -> str:
+    """Return a phrase with the answer to an anonymous visitor and the answer to a user."""
+    return f"anonymous: answers {values['anonymous_status']}; signed in: {describe_answer(values)}"
 
 
-def tell_page(values: Values) -> str:
+def describe_page(values: Values) -> str:
     """Return a phrase with the answer, and what the page that swallows the error shows."""
     if "silent_text" not in values:
-        return tell_answer(values)
+        return describe_answer(values)
     silent = f"answers {values['silent_status']}, “{values['silent_text']}”"
-    return f"in a `for`: {tell_answer(values)}; compared in an `if`: {silent}"
+    return f"in a `for`: {describe_answer(values)}; compared in an `if`: {silent}"
 
 
-def tell_crowd(values: Values) -> str:
+def describe_crowd(values: Values) -> str:
     """Return a phrase with how many callers were inside at once, and how long another page took."""
     return (
         f"{values['callers']} callers who wait {values['blocked_ms']} ms: at most {values['inside_most']} inside at "
@@ -178,7 +174,7 @@ def tell_crowd(values: Values) -> str:
     )
 
 
-def tell_queries(values: Values) -> str:
+def describe_queries(values: Values) -> str:
     """Return a phrase with the time, threads and connections that the queries took."""
     return (
         f"{values['queries']} queries of {values['query_ms']} ms: {values['took_ms']:,} ms, "
@@ -186,7 +182,7 @@ def tell_queries(values: Values) -> str:
     )
 
 
-def tell_connections(values: Values) -> str:
+def describe_connections(values: Values) -> str:
     """Return a phrase with how many connections were opened, and were open at most."""
     return (
         f"{values['requests']} requests, one after the other: {_counted(values['connections'], 'connection')} opened, "
@@ -194,11 +190,12 @@ def tell_connections(values: Values) -> str:
     )
 
 
-def tell_streams(values: Values) -> str:
+def describe_streams(values: Values) -> str:
     """Return a phrase with when the first byte came."""
-    told = f"{values['events']} events, one each {values['pause_ms']} ms: {_first_byte(values)}"
     other = values.get("async_iterator")
-    return told + (f"; from an async iterator: {_first_byte(other)}" if other else "")
+    return f"{values['events']} events, one each {values['pause_ms']} ms: {_first_byte(values)}" + (
+        f"; from an async iterator: {_first_byte(other)}" if other else ""
+    )
 
 
 def _first_byte(values: Values) -> str:
@@ -215,44 +212,44 @@ def does_not_answer(values: Values) -> bool:
     return bool(values["status"] != 200)
 
 
-def stands_in_line(values: Values) -> bool:
+def runs_one_by_one(values: Values) -> bool:
     """Return whether no two callers were ever inside at once."""
     return bool(values["inside_most"] == 1)
 
 
-def asks_in_turn(values: Values) -> bool:
+def uses_one_thread(values: Values) -> bool:
     """Return whether all queries were made on one thread."""
     return bool(values["threads"] == 1)
 
 
-def leaves_open(values: Values) -> bool:
-    """Connections pile up although one request is served at a time, and none is used again."""
+def leaves_connections_open(values: Values) -> bool:
+    """Return whether connections pile up although requests come in turn, and none is used again."""
     return bool(values["connections"] >= values["requests"] and values["open_most"] > 1)
 
 
-def comes_late(values: Values) -> bool:
+def is_buffered(values: Values) -> bool:
     """Return whether the first byte came only when the stream had been made to its end."""
     return not values["still_made"]
 
 
 @dataclass(frozen=True)
-class Way:
-    """How a trap is looked at, told, and known to have done its harm."""
+class TrapCheck:
+    """How a trap is measured, what is said about the values, and whether they show harm."""
 
-    look: Callable[[Visitor, str], Values] = look_at_answer
-    tell: Callable[[Values], str] = tell_answer
-    harms: Callable[[Values], bool] = does_not_answer
+    measure: Callable[[Visitor, str], Values] = Visitor.status
+    describe: Callable[[Values], str] = describe_answer
+    shows_harm: Callable[[Values], bool] = does_not_answer
 
 
-ANSWER = Way()
-WAYS = {
+ANSWER = TrapCheck()
+TRAP_CHECKS = {
     "asyncio_run_in_sync_view": ANSWER,
     "sync_orm_in_async_view": ANSWER,
-    "lazy_queryset_in_template": Way(look_at_page, tell_page),
-    "request_user_in_async_view": Way(look_signed_in, tell_signed_in),
-    "blocking_in_async_view": Way(look_at_crowd, tell_crowd, stands_in_line),
-    "gather_is_serial": Way(look_at_queries, tell_queries, asks_in_turn),
-    "conn_max_age_leak": Way(look_at_connections, tell_connections, leaves_open),
-    "sync_stream_under_asgi": Way(look_at_streams, tell_streams, comes_late),
+    "lazy_queryset_in_template": TrapCheck(ask_page, describe_page),
+    "request_user_in_async_view": TrapCheck(ask_signed_in, describe_signed_in),
+    "blocking_in_async_view": TrapCheck(measure_crowd, describe_crowd, runs_one_by_one),
+    "gather_is_serial": TrapCheck(measure_queries, describe_queries, uses_one_thread),
+    "conn_max_age_leak": TrapCheck(count_connections, describe_connections, leaves_connections_open),
+    "sync_stream_under_asgi": TrapCheck(measure_streams, describe_streams, is_buffered),
     "context_token_across_hop": ANSWER,
 }

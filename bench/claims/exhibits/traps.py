@@ -1,11 +1,9 @@
-"""What each of `labs/traps` does behind each door, asked on real servers and kept in `results/reference/traps.json`.
+"""Tries each of `labs/traps` behind both interfaces on real servers, and keeps it in `results/reference/traps.json`.
 
     python -m bench.claims.exhibits.traps [--json]
 
-asks all of them again (half a minute) and writes that file. What is said about a trap is made from what was measured.
+tries all of them again (half a minute) and writes that file. What is said about a trap is made from what was measured.
 """
-
-from __future__ import annotations
 
 import json
 import platform
@@ -20,12 +18,10 @@ import django
 import msgspec
 from rich.table import Table
 
-from bench.base import files
-from bench.base.console import console, print_json, run_program
-from bench.base.errors import ExitCode
+from bench.base.console import run_program
 from bench.base.files import ROOT
-from bench.base.options import Parser
-from bench.claims.exhibits.trap_checks import WAYS, Values, Visitor
+from bench.claims.exhibits.keep import exhibit_parser, keep
+from bench.claims.exhibits.trap_checks import TRAP_CHECKS, Values, Visitor
 from bench.measure.database.database import serving_database, source
 from bench.measure.ports import free_port
 from bench.measure.readiness import serving
@@ -38,32 +34,27 @@ STACKS = {"wsgi": "traps_wsgi@gthread:16", "asgi": "traps_asgi@uvicorn"}
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One view behind one door: what was measured, whether that is the harm, and the sentence that says it."""
+class ViewOutcome:
+    """One view behind one interface: what was measured, whether that shows harm, and the sentence that says it."""
 
     values: Values
     harmed: bool
     sentence: str
 
 
-Found = dict[str, dict[str, dict[str, Seen]]]
-"""{trap: {door: {view: Seen}}}"""
+Outcomes = dict[str, dict[str, dict[str, ViewOutcome]]]
+"""{trap: {door: {view: ViewOutcome}}}; a door is `wsgi` or `asgi`, a view `trap` or `instead`."""
 
 
-def seen_at(visitor: Visitor, name: str) -> dict[str, Seen]:
-    """Both views of a trap; the cure first, so that what the trap leaves behind does not count against it."""
-    return {"instead": _seen(visitor, name, f"/{name}/instead"), "trap": _seen(visitor, name, f"/{name}")}
-
-
-def _seen(visitor: Visitor, name: str, path: str) -> Seen:
-    way = WAYS[name]
-    values = way.look(visitor, path)
-    return Seen(values, way.harms(values), way.tell(values))
+def _try_view(visitor: Visitor, name: str, path: str) -> ViewOutcome:
+    check = TRAP_CHECKS[name]
+    values = check.measure(visitor, path)
+    return ViewOutcome(values, check.shows_harm(values), check.describe(values))
 
 
 @contextmanager
 def visiting(door: str, environment: dict[str, str]) -> Iterator[Visitor]:
-    """A visitor of a fresh server; it is killed afterwards, since one that hangs does not end when asked."""
+    """Visit a fresh server; it is killed afterwards, since one that hangs does not end when asked to."""
     stack, port = parse_stack(STACKS[door]), free_port()
     with serving(stack.command(port), port, environment=environment, grace_s=0) as server:
         visitor = Visitor(server)
@@ -71,98 +62,104 @@ def visiting(door: str, environment: dict[str, str]) -> Iterator[Visitor]:
             yield visitor
 
 
-def ask_all(names: Sequence[str] = TRAPS, tell: Callable[[int, str], None] = lambda done, line: None) -> Found:
-    """Ask the traps; the doors one after the other, so that they do not slow each other. After each question `tell`
-    hears how many have been asked and what was seen last.
+def try_traps(
+    names: Sequence[str] = TRAPS, on_progress: Callable[[int, str], None] = lambda done, line: None
+) -> Outcomes:
+    """Try the traps, first all behind one interface, then all behind the other, so that they do not slow each other.
+
+    After each trap `on_progress` is called with the number of those tried and a line about the last one.
     """
-    found: Found = {name: {} for name in names}
+    outcomes: Outcomes = {name: {} for name in names}
     with serving_database() as database:
         for door in STACKS:
             with visiting(door, database.environment) as visitor:
                 for name in names:
-                    found[name][door] = seen_at(visitor, name)
-                    tell(sum(map(len, found.values())), f"{name} behind {door.upper()}: {_harm(found, name, door)}")
-    return found
+                    # The cure first, so that what the trap leaves behind does not count against it.
+                    cure = _try_view(visitor, name, f"/{name}/instead")
+                    outcomes[name][door] = {"instead": cure, "trap": _try_view(visitor, name, f"/{name}")}
+                    line = f"{name} behind {door.upper()}: {_harm(outcomes, name, door)}"
+                    on_progress(sum(map(len, outcomes.values())), line)
+    return outcomes
 
 
-def _harm(found: Found, name: str, door: str) -> str:
-    return "harm" if found[name][door]["trap"].harmed else "fine"
+def _harm(outcomes: Outcomes, name: str, door: str) -> str:
+    return "harm" if outcomes[name][door]["trap"].harmed else "fine"
 
 
-def document(found: Found) -> dict[str, Any]:
-    """Return what is kept in `traps.json`: versions, database, stacks, and what was found."""
+def document(outcomes: Outcomes) -> dict[str, Any]:
+    """Return what `traps.json` keeps: versions, database, stacks, and the outcomes."""
     return {
         "django": django.get_version(),
         "python": ".".join(platform.python_version_tuple()[:2]),
         "database": source().says,
         "stacks": STACKS,
-        "traps": msgspec.to_builtins(found),
+        "traps": msgspec.to_builtins(outcomes),
     }
 
 
-def load() -> Found:
-    """What is kept, as `ask_all` gave it."""
-    return msgspec.convert(json.loads(FILE.read_text())["traps"], Found)
+def load() -> Outcomes:
+    """Load the kept outcomes."""
+    return msgspec.convert(json.loads(FILE.read_text())["traps"], Outcomes)
 
 
-def table(found: Found) -> Table:
-    """Return a table with a row for each trap and door."""
+def table(outcomes: Outcomes) -> Table:
+    """Return a table with a row for each trap and interface."""
     shown = Table("trap", "door", "trap", "instead", title="Traps behind both doors")
-    for name, doors in found.items():
+    for name, doors in outcomes.items():
         for door, views in doors.items():
             shown.add_row(name, door, views["trap"].sentence, views["instead"].sentence)
     return shown
 
 
-def overview(found: Found) -> str:
-    """Which trap does harm behind which door, as Markdown."""
-    rows = [f"| `{name}` | " + " | ".join(_bold(_harm(found, name, door)) for door in STACKS) + " |" for name in found]
+def overview(outcomes: Outcomes) -> str:
+    """Return a Markdown table: which trap does harm behind which interface."""
+    rows = [
+        f"| `{name}` | " + " | ".join(_bold_harm(outcomes, name, door) for door in STACKS) + " |" for name in outcomes
+    ]
     head = " | ".join(f"{door.upper()} (`{stack}`)" for door, stack in STACKS.items())
     return "\n".join([f"| trap | {head} |", "|---|---|---|", *rows])
 
 
+def _bold_harm(outcomes: Outcomes, name: str, door: str) -> str:
+    return "**harm**" if outcomes[name][door]["trap"].harmed else "fine"
+
+
 def code_of(name: str) -> str:
-    """The file of a trap without its docstring and imports."""
+    """Return the file of a trap without its docstring and imports."""
     text = (ROOT / "labs" / "traps" / f"{name}.py").read_text()
     found = re.search(r"^(?:async def|def|class|[A-Z_]+ =)", text, re.MULTILINE)
     assert found, f"{name} has no code"
     return text[found.start() :].replace("\n\n\n", "\n\n")
 
 
-def beside(mine: Found, kept: Found) -> str:
-    """What was seen behind each door now, under a sentence that says where it is not what is kept, as Markdown."""
-    lines = [
-        f"| `{name}` | {door.upper()} | {_bold(_harm(mine, name, door))} | {views['trap'].sentence} |"
-        for name, doors in mine.items()
-        for door, views in doors.items()
-    ]
+def compare_with_kept(mine: Outcomes, kept: Outcomes) -> str:
+    """Say where the outcomes differ from the kept ones, above a Markdown table of all of mine."""
+    tried = [(name, door) for name, doors in mine.items() for door in doors]
     others = [
-        f"`{name}` behind {door.upper()}" for name in mine for door in mine[name] if _differs(name, door, mine, kept)
+        f"`{name}` behind {door.upper()}" for name, door in tried if _harm(mine, name, door) != _harm(kept, name, door)
     ]
-    told = (
+    lines = [
         f"Not as it is kept: {', '.join(others)}."
         if others
-        else "Each does harm where it is said to, and nowhere else."
-    )
-    return "\n".join([f"{told}\n\n| trap | door | here | seen |\n|---|---|---|---|", *lines])
+        else "Each does harm where it is said to, and nowhere else.",
+        "",
+        "| trap | door | here | seen |",
+        "|---|---|---|---|",
+    ]
+    for name, door in tried:
+        sentence = mine[name][door]["trap"].sentence
+        lines.append(f"| `{name}` | {door.upper()} | {_bold_harm(mine, name, door)} | {sentence} |")
+    return "\n".join(lines)
 
 
-def _bold(harm: str) -> str:
-    return f"**{harm}**" if harm == "harm" else harm
-
-
-def _differs(name: str, door: str, mine: Found, kept: Found) -> bool:
-    return _harm(mine, name, door) != _harm(kept, name, door)
-
-
-def lesson_of(name: str, doors: dict[str, dict[str, Seen]]) -> str:
-    """A trap as Markdown: what its file says, its code, and what was seen behind both doors."""
+def lesson_of(name: str, doors: dict[str, dict[str, ViewOutcome]]) -> str:
+    """Return a trap as Markdown: what its file says, its code, and its outcome behind both interfaces."""
     text = (ROOT / "labs" / "traps" / f"{name}.py").read_text().split('"""')[1].strip()
     title, said = text.split("\n\n", 1)
     rows = [
-        f"| {door.upper()} | {'**harm**: ' if seen.harmed else ''}{seen.sentence} | {views['instead'].sentence} |"
+        f"| {door.upper()} | {'**harm**: ' if trap.harmed else ''}{trap.sentence} | {views['instead'].sentence} |"
         for door, views in doors.items()
-        for seen in [views["trap"]]
+        for trap in [views["trap"]]
     ]
     head = "| door | `trap` | `instead` |\n|---|---|---|\n"
     points = re.sub(r"^(People write|What happens|Instead):", r"- **\1:**", said, flags=re.MULTILINE)
@@ -170,17 +167,9 @@ def lesson_of(name: str, doors: dict[str, dict[str, Seen]]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Ask every trap behind both doors, write `traps.json`, and print it."""
-    parser = Parser(prog="python -m bench.claims.exhibits.traps", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
-    as_json = parser.parse_args(argv).json
-    found = ask_all()
-    kept = document(found)
-    files.write_atomically(FILE, (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode())
-    if as_json:
-        return print_json(kept)
-    console().print(table(found))
-    return ExitCode.FINE
+    """Try every trap behind both interfaces, write `traps.json`, and print it."""
+    arguments = exhibit_parser("traps", __doc__ or "").parse_args(argv)
+    return keep(document(try_traps()), FILE, lambda: table(load()), as_json=arguments.json)
 
 
 if __name__ == "__main__":

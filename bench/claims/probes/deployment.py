@@ -1,6 +1,4 @@
-"""nginx before uvicorn under gunicorn before a database: what comes through, when, and on how many connections."""
-
-from __future__ import annotations
+"""Probes nginx before uvicorn under gunicorn before a database: what comes through, when, on how many connections."""
 
 import os
 import time
@@ -15,11 +13,9 @@ import psutil
 
 from bench.base.errors import NotRun
 from bench.claims.probes import programs
-from bench.claims.probes.cells import get, publish
-from bench.claims.probes.printed import listening
-from bench.measure.ports import free_port
+from bench.claims.probes.serving import get, publish, serve, serve_anything
 from bench.measure.processes import work_folder
-from bench.measure.readiness import RunningServer, serving
+from bench.measure.readiness import RunningServer
 from bench.measure.services import serving_services
 from bench.model.servers import HOST
 from bench.model.stacks import parse_stack
@@ -55,7 +51,7 @@ http {
 
 
 def behind_nginx() -> dict[str, Any]:
-    """A query answered through nginx, when a stream's first event comes, and what uvicorn sees of nginx's connections.
+    """Ask through nginx: a query's answer, when a stream's first event comes, and the connections that uvicorn sees.
 
     nginx asks in HTTP/1.0 unless it is told otherwise: of uvicorn's two parsers `httptools` sends a stream in chunks
     all the same, `h11`, which a plain uvicorn has, does not. With h11 also straight from uvicorn, with the header
@@ -77,33 +73,39 @@ def behind_nginx() -> dict[str, Any]:
 
 @contextmanager
 def _both(program: str, parser: str, services: dict[str, str]) -> Iterator[tuple[RunningServer, str]]:
-    """uvicorn with one of its parsers under gunicorn, and the address of an nginx before it."""
-    port = free_port()
-    *command, _ = parse_stack("async_asgi@uvicorn_worker").command(port)
-    command[command.index("--worker-class") + 1] = PARSERS[parser]
-    command.append("bench.claims.probes.held_back:application")
-    with serving(command, port, environment=services, grace_s=0) as server, _before(program, server) as nginx:
+    """Start uvicorn with one of its parsers under gunicorn, and an nginx before it; yield server and address."""
+
+    def command(port: int) -> list[str]:
+        *words, _ = parse_stack("async_asgi@uvicorn_worker").command(port)
+        words[words.index("--worker-class") + 1] = PARSERS[parser]
+        return [*words, "bench.claims.probes.unbuffered:application"]
+
+    with serve(command, **services) as server, _before(program, server) as nginx:
         yield server, nginx
 
 
 @contextmanager
 def _before(program: str, server: RunningServer) -> Iterator[str]:
-    """The address of an nginx that passes everything on to the server."""
+    """Start an nginx that passes everything on to the server; yield its address."""
     with work_folder("nginx") as folder:
-        file, port = folder / "nginx.conf", free_port()
-        file.write_text(_configuration(folder, port, server.port))
-        with listening([program, "-p", str(folder), "-e", "stderr", "-c", str(file)], port) as url:
+
+        def command(port: int) -> list[str]:
+            file = folder / "nginx.conf"
+            file.write_text(_configuration(folder, port, server.port))
+            return [program, "-p", str(folder), "-e", "stderr", "-c", str(file)]
+
+        with serve_anything(command) as url:
             yield url
 
 
 def _configuration(folder: Path, port: int, behind: int) -> str:
-    # Its workers would become somebody who may not enter the folder; who is not root stays himself.
+    # Started by root, its workers would become a user that may not enter the folder.
     user = "user root;" if os.geteuid() == 0 else ""
     return CONFIGURATION.substitute(user=user, folder=folder, host=HOST, port=port, behind=behind)
 
 
 def _first_event(way: str, server: RunningServer, url: str, asked: str = "") -> dict[str, Any]:
-    """Milliseconds until it is here, and whether its stream was still open then, so that it was not held back."""
+    """Return the milliseconds until the first event, and whether the stream was still open then: not held back."""
     began_s = time.monotonic()
     with httpx.stream("GET", f"{url}{STREAM}{asked}", trust_env=False, timeout=30) as feed:
         events = feed.iter_bytes()  # kept: when it goes, it closes the connection
@@ -113,7 +115,7 @@ def _first_event(way: str, server: RunningServer, url: str, asked: str = "") -> 
 
 
 def _connections(server: RunningServer, nginx: str) -> dict[str, Any]:
-    """What uvicorn sees of requests on one connection to nginx, of streams open there, and of those who left."""
+    """Count the connections uvicorn sees: for requests on one connection to nginx, for open streams, and after."""
     before = _ended_at(server.port)
     with httpx.Client(trust_env=False, timeout=30) as client:
         for _ in range(REQUESTS):
@@ -125,12 +127,12 @@ def _connections(server: RunningServer, nginx: str) -> dict[str, Any]:
         for feed in feeds:  # all kept: one that goes closes its connection
             next(feed)
         open_streams, threads = publish(server, "one"), int(get(server, "/whoami")["threads_alive"])
-    told = {"requests": REQUESTS, "connections": made, "streams": STREAMS, "open": open_streams}
-    return {**told, "threads": threads, "left": _left(server)}
+    counts = {"requests": REQUESTS, "connections": made, "streams": STREAMS, "open": open_streams}
+    return {**counts, "threads": threads, "left": _left(server)}
 
 
 def _ended_at(port: int) -> int:
-    """Connections to a port of this machine that have ended: the system remembers them a minute. Once none is added."""
+    """Count the ended connections to a port, once no more are added: the system remembers them for a minute."""
     seen = -1
     while seen != (now := sum(port in ports for ports in _ended())):
         seen = now
@@ -139,14 +141,14 @@ def _ended_at(port: int) -> int:
 
 
 def _ended() -> Iterator[list[int]]:
-    """The ports at both ends of each connection that has ended."""
+    """Yield the ports at both ends of each connection that has ended."""
     for each in psutil.net_connections("tcp"):
         if each.status == psutil.CONN_TIME_WAIT:
             yield [end.port for end in (each.laddr, each.raddr) if end]
 
 
 def _left(server: RunningServer) -> int:
-    """Streams that are still open after their clients have gone."""
+    """Count the streams that stay open after their clients have left, for LEFT_WITHIN_S at most."""
     deadline_s = time.monotonic() + LEFT_WITHIN_S
     while (heard := publish(server, "anybody?")) and time.monotonic() < deadline_s:
         time.sleep(0.05)

@@ -1,6 +1,4 @@
-"""What has a file of its own in `results/reference`, asked again: traps, calls, traces, Django's a-methods."""
-
-from __future__ import annotations
+"""Probes whose results have a file of their own in `results/reference`: traps, calls, traces, Django's a-methods."""
 
 from dataclasses import asdict
 from typing import Any
@@ -19,12 +17,12 @@ from bench.trace.tracer import trace_stack
 
 def traps() -> dict[str, Any]:
     """Start a server behind each door and return what every trap does there, as in `traps.json`."""
-    return {"traps": msgspec.to_builtins(trapping.ask_all())}
+    return {"traps": msgspec.to_builtins(trapping.try_traps())}
 
 
 def calls() -> dict[str, Any]:
     """Make all calls on an event loop, in a subprocess; return what is kept in `calls.json`."""
-    return calling.ask_in_subprocess()
+    return calling.run_in_subprocess()
 
 
 def traces() -> dict[str, Any]:
@@ -36,18 +34,16 @@ def traces() -> dict[str, Any]:
 
 
 def a_methods() -> dict[str, Any]:
-    """What is kept of published versions, with the installed one read again."""
+    """Return what is kept of published versions, with the installed version read again."""
     kept, version = methods.load(), ".".join(map(str, django.VERSION[:2]))
-    found = {(method.place, method.name): method for method in methods.methods_in(methods.sources_of_installed())}
-    known = {(method["place"], method["name"]): method for method in kept["methods"]}
-    for place, method in found.items():
-        known.setdefault(place, {**asdict(method), "area": method.area, "versions": []})
-    for place, entry in known.items():
-        others = [other for other in entry["versions"] if other != version]
-        entry["versions"] = sorted([*others, *([version] if place in found else [])], key=_order)
-    versions = {**kept["versions"], version: django.get_version()}
-    return {"versions": versions, "methods": [entry for entry in known.values() if entry["versions"]]}
-
-
-def _order(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
+    found = methods.methods_in(methods.sources_of_installed())
+    known = {methods.Method(entry["place"], entry["name"]): entry for entry in kept["methods"]}
+    for method in found:
+        known.setdefault(method, {**asdict(method), "area": method.area, "versions": []})
+    for method, entry in known.items():
+        versions = {*entry["versions"], version} if method in found else {*entry["versions"]} - {version}
+        entry["versions"] = sorted(versions, key=methods.version_order)
+    return {
+        "versions": {**kept["versions"], version: django.get_version()},
+        "methods": [entry for entry in known.values() if entry["versions"]],
+    }

@@ -1,6 +1,4 @@
-"""One project: which class-based views are async, what one async view asks of the rest, the ORM on a loop."""
-
-from __future__ import annotations
+"""Probes one project: which class-based views are async, one async view among sync ones, the ORM on an event loop."""
 
 import asyncio
 import os
@@ -104,21 +102,18 @@ urlpatterns = [
 
 
 def class_based_views() -> dict[str, Any]:
-    """Status of a class with an async `__call__`, of its instance as a view, and of one with an async `get`."""
+    """Ask a View with an async `__call__`, an instance with one, and a View with an async `get`."""
     with project(__name__):
         call, instance, get = asyncio.run(statuses_by_asgi(["/async_call", "/instance", "/async_get"]))
         return {"call": call, "instance": instance, "get": get, "get_on_a_loop": ON_A_LOOP.get("get", False)}
 
 
 def flipped_view() -> dict[str, Any]:
-    """One of the views of a sync project made async: how many of the others answer as they are, behind each door."""
+    """Make one view of a sync project async: how many of the others answer unchanged behind each interface?"""
     paths = [f"/{name}" for name in UNCHANGED]
     with project(__name__):
-        asgi, wsgi = asyncio.run(statuses_by_asgi(paths)), statuses_by_wsgi(paths)
-        (flipped_asgi, half_flipped), (flipped_wsgi,) = (
-            asyncio.run(statuses_by_asgi(["/flipped", "/half_flipped"])),
-            statuses_by_wsgi(["/flipped"]),
-        )
+        *asgi, flipped_asgi, half_flipped = asyncio.run(statuses_by_asgi([*paths, "/flipped", "/half_flipped"]))
+        *wsgi, flipped_wsgi = statuses_by_wsgi([*paths, "/flipped"])
         return {
             "unchanged": len(paths),
             "answering_asgi": asgi.count(OK),
@@ -130,7 +125,7 @@ def flipped_view() -> dict[str, Any]:
 
 
 def alist() -> dict[str, Any]:
-    """`Model.objects.filter().alist()`, and what gives a list instead."""
+    """Try `Model.objects.filter().alist()`, and what gives a list instead."""
     with project(__name__):
         return asyncio.run(_alist())
 
@@ -147,7 +142,7 @@ async def _alist() -> dict[str, Any]:
 
 
 def a_methods_hop() -> dict[str, Any]:
-    """Hops of some a-methods of a queryset and a model, and whether the sync twin is refused on a loop.
+    """Count the hops of some a-methods of a queryset and a model, and find whether the sync twin is refused on a loop.
 
     `unsafe_is_refused`: also where the environment has DJANGO_ALLOW_ASYNC_UNSAFE.
     """
@@ -165,8 +160,13 @@ async def _a_methods_hop() -> dict[str, Any]:
         refused = _is_refused(_users().count)
         with patch.dict(os.environ, {"DJANGO_ALLOW_ASYNC_UNSAFE": "yes"}):
             unsafe = _is_refused(_users().count)
-    told = {"least_hops": min(hops), "most_hops": max(hops), "sync_is_refused": refused, "unsafe_is_refused": unsafe}
-    return {"calls": len(hops), **told}
+    return {
+        "calls": len(hops),
+        "least_hops": min(hops),
+        "most_hops": max(hops),
+        "sync_is_refused": refused,
+        "unsafe_is_refused": unsafe,
+    }
 
 
 async def _hops_of(call: Any) -> int:
@@ -184,19 +184,16 @@ def _is_refused(call: Any) -> bool:
 
 
 def kept_in_its_thread() -> dict[str, Any]:
-    """A sync view that keeps a value in its thread, as a cache or a client is kept: how many visits found one there."""
+    """Visit a sync view that keeps a value in its thread, like a client: how many visits find one there?"""
     with project(__name__):
         paths = ["/kept"] * VISITS
-        VISITS_MET.clear()
         statuses_by_wsgi(paths)
-        wsgi = sum(VISITS_MET)
-        VISITS_MET.clear()
         asyncio.run(statuses_by_asgi(paths))
-        return {"visits": VISITS, "found_wsgi": wsgi, "found_asgi": sum(VISITS_MET)}
+        return {"visits": VISITS, "found_wsgi": sum(VISITS_MET[:VISITS]), "found_asgi": sum(VISITS_MET[VISITS:])}
 
 
 def forms() -> dict[str, Any]:
-    """Validation on a loop: microseconds of a form that asks nobody, and whether one that asks the database may."""
+    """Validate forms on a loop: microseconds of one without queries, and whether one with a query is refused."""
     with project(__name__):
         return asyncio.run(_forms())
 

@@ -1,4 +1,4 @@
-"""Programs of the system that probes start beside servers of ours."""
+"""Finds programs of the system that probes start beside our own servers."""
 
 import shutil
 
@@ -8,12 +8,12 @@ SBIN = "/usr/sbin"  # where Debian keeps nginx, and which not everybody's PATH n
 
 
 def found(name: str) -> str | None:
-    """Where the program is; None where it is not installed."""
+    """Return where the program is; None if it is not installed."""
     return shutil.which(name) or shutil.which(name, path=SBIN)
 
 
 def path_of(name: str) -> str:
-    """Where the program is; NotRun with the command that gets it where it is not installed."""
+    """Return where the program is. Raises NotRun, with the command that installs it, if it is not installed."""
     path = found(name)
     if path is None:
         raise NotRun(f"{name} is not installed: ./scripts/system-packages gets it.")

@@ -1,10 +1,7 @@
-"""A Django project in this process with users to ask for: settings, tables, and a visitor behind either door."""
-
-from __future__ import annotations
+"""Sets up a Django project with a user in this process, and asks it behind either interface, without sockets."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import django
@@ -19,9 +16,19 @@ WHERE = "http://localhost"
 
 @contextmanager
 def project(urls: str, **more: Any) -> Iterator[None]:
-    """Django with that module as its URLs and one user in its database. Once in a process."""
+    """Set up Django with that module as its URLs and one user in its database; only once in a process."""
     with work_folder("claims") as folder:
-        _configure(urls, folder / "db.sqlite3", more)
+        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "db.sqlite3")}
+        settings.configure(
+            SECRET_KEY="not a secret",
+            ALLOWED_HOSTS=["localhost"],
+            ROOT_URLCONF=urls,
+            INSTALLED_APPS=STARTPROJECT_APPS,
+            DATABASES={"default": database},
+            LOGGING={"version": 1, "disable_existing_loggers": True},
+            **more,
+        )
+        django.setup()
         from django.contrib.auth.models import User
         from django.core.management import call_command
 
@@ -30,23 +37,8 @@ def project(urls: str, **more: Any) -> Iterator[None]:
         yield
 
 
-def _configure(urls: str, database: Path, more: dict[str, Any]) -> None:
-    settings.configure(
-        **{
-            "SECRET_KEY": "not a secret",
-            "ALLOWED_HOSTS": ["localhost"],
-            "ROOT_URLCONF": urls,
-            "INSTALLED_APPS": STARTPROJECT_APPS,
-            "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(database)}},
-            "LOGGING": {"version": 1, "disable_existing_loggers": True},
-            **more,
-        }
-    )
-    django.setup()
-
-
 async def statuses_by_asgi(paths: Sequence[str]) -> list[int]:
-    """Of one request after the other through Django's ASGI handler."""
+    """Ask each path in turn through Django's ASGI handler; return the status codes in that order."""
     from django.core.asgi import get_asgi_application
 
     transport = httpx.ASGITransport(get_asgi_application())

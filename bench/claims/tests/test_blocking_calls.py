@@ -1,12 +1,13 @@
 """What Django refuses on an event loop, what blocks it silently and what is fine is found as it is kept."""
 
+import json
 from typing import Any
 
 import django
 import pytest
 
 from bench.claims.exhibits import blocking_calls
-from bench.claims.exhibits.blocking_calls import Made
+from bench.claims.exhibits.blocking_calls import CallRun
 from bench.model import call_outcome
 from bench.model.call_outcome import CallOutcome
 from bench.show.figures import loop_gaps
@@ -18,7 +19,7 @@ WAITING = {"queryset_aget", "queryset_async_for", "sleep_async", "http_client_as
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    return blocking_calls.ask_in_subprocess()
+    return blocking_calls.run_in_subprocess()
 
 
 def outcomes(found: dict[str, Any]) -> dict[str, str]:
@@ -59,7 +60,7 @@ def test_a_transaction_has_no_async_form(found: dict[str, Any]) -> None:
 def test_the_kept_calls_are_refused_and_block_as_they_do_here(found: dict[str, Any]) -> None:
     kept = blocking_calls.load()
     assert [call.name for call in kept] == list(outcomes(found))
-    if blocking_calls.django_version() == django.get_version():
+    if json.loads(blocking_calls.FILE.read_text())["django"] == django.get_version():
         here = {call["name"]: (call["caught"], call["blocked"]) for call in found["calls"]}
         assert {call.name: (call.caught, call.blocked) for call in kept} == here
 
@@ -72,15 +73,15 @@ def test_a_call_is_shown_as_it_stands_in_its_file() -> None:
 @pytest.mark.parametrize(
     ("made", "outcome"),
     [
-        (Made("SynchronousOnlyOperation", True, [0, 0.001]), "caught"),
-        (Made("TypeError", False, [0, 0.001]), "other error"),
-        (Made("", True, [0, 0.001]), "swallowed"),
-        (Made("", False, [0, 0.001, 0.08]), "blocks"),
-        (Made("", False, [0, 0.001, 0.002, 0.08]), "waits"),
-        (Made("", False, [0, 0.04]), "short"),
+        (CallRun("SynchronousOnlyOperation", True, [0, 0.001]), "caught"),
+        (CallRun("TypeError", False, [0, 0.001]), "other error"),
+        (CallRun("", True, [0, 0.001]), "swallowed"),
+        (CallRun("", False, [0, 0.001, 0.08]), "blocks"),
+        (CallRun("", False, [0, 0.001, 0.002, 0.08]), "waits"),
+        (CallRun("", False, [0, 0.04]), "short"),
     ],
 )
-def test_the_outcome_follows_from_error_refusals_and_ticks(made: Made, outcome: str) -> None:
+def test_the_outcome_follows_from_error_refusals_and_ticks(made: CallRun, outcome: str) -> None:
     assert made.outcome == outcome
 
 
@@ -94,11 +95,11 @@ def test_the_figure_has_a_bar_for_each_long_call_and_its_finding_above() -> None
 
 def test_a_prediction_is_set_beside_what_blocked() -> None:
     call = CallOutcome("sleep", "time.sleep(1)", "blocks", False, True, False, 80, 80)
-    assert blocking_calls.told_beside(3, [call]).startswith(
+    assert blocking_calls.compare_prediction(3, [call]).startswith(
         "Calls that blocked the loop: 1; Django said a word about none of them."
     )
-    assert blocking_calls.told_beside(None, [call]).startswith("No prediction yet")
-    assert "none" not in blocking_calls.told_beside(None, [call])
+    assert blocking_calls.compare_prediction(None, [call]).startswith("No prediction yet")
+    assert "none" not in blocking_calls.compare_prediction(None, [call])
 
 
 def test_a_table_of_one_outcome_has_its_calls_alone() -> None:

@@ -18,19 +18,28 @@ from bench.base.files import ROOT
 from bench.claims import claim_table, facts, ledger
 from bench.claims.evidence import Absent, LiveMaterial, ReferenceMaterial, run_probe
 from bench.claims.exhibits import a_methods, blocking_calls
-from bench.claims.judging import Seen, claim_of, finding_of, judge_claim, judge_evidence, shown, told, turn
+from bench.claims.judging import (
+    StepResult,
+    assertion_for,
+    fact_text,
+    fill_in,
+    finding_from_facts,
+    judge_claim,
+    judge_evidence,
+    turn_text,
+)
 from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment, programs
 from bench.claims.schema import (
+    CallEvidence,
     Evidence,
-    OfCalls,
-    OfFacts,
-    OfMethods,
-    OfProbe,
-    OfRun,
-    OfTrace,
-    OfTraps,
+    FactEvidence,
+    MethodEvidence,
+    ProbeEvidence,
     PublicClaim,
+    RunEvidence,
     Step,
+    TraceEvidence,
+    TrapEvidence,
     load_claim,
     load_claims,
     load_sources,
@@ -87,7 +96,7 @@ def test_a_claim_says_something_and_is_decided_by_something_and_no_finding_is_wr
     each = load_claim(name)
     assert each.says
     assert each.turns_on
-    assert any(not isinstance(piece, OfFacts) or piece.decides for piece in each.evidence)
+    assert any(not isinstance(piece, FactEvidence) or piece.decides for piece in each.evidence)
     written = [each.turns_on, *(getattr(piece, "shows", "") for piece in each.evidence)]
     assert not [text for text in written if any(finding in text for finding in FINDINGS)]
 
@@ -111,7 +120,7 @@ def planned(name: str) -> list[Trial]:
     ]
 
 
-def steps_of(piece: OfRun) -> Sequence[Step | None]:
+def steps_of(piece: RunEvidence) -> Sequence[Step | None]:
     return piece.steps or [None]
 
 
@@ -129,9 +138,9 @@ def test_the_run_that_shows_it_again_has_what_is_compared(name: str) -> None:
         )
     ]
     compared = [
-        claim_of(piece, step)
+        assertion_for(piece, step)
         for piece in each.evidence
-        if isinstance(piece, OfRun) and piece.experiment == arguments.experiment and piece.decides
+        if isinstance(piece, RunEvidence) and piece.experiment == arguments.experiment and piece.decides
         for step in steps_of(piece)
     ]
     assert compared
@@ -139,24 +148,26 @@ def test_the_run_that_shows_it_again_has_what_is_compared(name: str) -> None:
 
 
 def test_what_a_claim_compares_is_measured_by_its_experiment() -> None:
-    plans = {name: planned(name) for name in {piece.experiment for piece in of_kind(OfRun)}}
-    for piece in of_kind(OfRun):
+    plans = {name: planned(name) for name in {piece.experiment for piece in of_kind(RunEvidence)}}
+    for piece in of_kind(RunEvidence):
         for step in steps_of(piece):
-            claim = claim_of(piece, step)
+            claim = assertion_for(piece, step)
             assert claims_about([claim], plans[piece.experiment]) == [claim], piece.shows
 
 
 def test_every_trace_trap_call_and_method_that_is_named_is_there() -> None:
-    assert {piece.trace for piece in of_kind(OfTrace)} <= {*TRACES, *FEEDS}
-    assert {name for piece in of_kind(OfTraps) for name in piece.traps} <= set(TRAPS)
-    assert {name for piece in of_kind(OfCalls) for name in piece.calls} <= {call.name for call in blocking_calls.load()}
-    assert {name for piece in of_kind(OfCalls) for name in piece.things} <= set(blocking_calls.without_twin())
+    assert {piece.trace for piece in of_kind(TraceEvidence)} <= {*TRACES, *FEEDS}
+    assert {name for piece in of_kind(TrapEvidence) for name in piece.traps} <= set(TRAPS)
+    assert {name for piece in of_kind(CallEvidence) for name in piece.calls} <= {
+        call.name for call in blocking_calls.load()
+    }
+    assert {name for piece in of_kind(CallEvidence) for name in piece.things} <= set(blocking_calls.load_without_twin())
     known = {f"{method['place']}.{method['name']}" for method in a_methods.load()["methods"]}
-    assert {name for piece in of_kind(OfMethods) for name in piece.methods} <= known
+    assert {name for piece in of_kind(MethodEvidence) for name in piece.methods} <= known
 
 
 def test_every_probe_is_a_function_and_asked_by_a_claim() -> None:
-    assert {piece.probe for piece in of_kind(OfProbe)} == set(PROBES) - set(DOCUMENTS)
+    assert {piece.probe for piece in of_kind(ProbeEvidence)} == set(PROBES) - set(DOCUMENTS)
     for name, probe in PROBES.items():
         assert callable(getattr(importlib.import_module(f"bench.claims.probes.{probe.module}"), name))
 
@@ -164,12 +175,12 @@ def test_every_probe_is_a_function_and_asked_by_a_claim() -> None:
 def test_what_is_kept_is_what_follows_from_the_evidence_that_is_kept(kept: ReferenceMaterial) -> None:
     found = {each.entry.id: each for each in ledger.judge_all(kept)}
     assert {name: each.finding for name, each in found.items()} == findings_kept()
-    sentences = {name: each["sentence"] for name, each in ledger.kept(kept)["findings"].items()}
+    sentences = {name: each["sentence"] for name, each in ledger.load_ledger(kept)["findings"].items()}
     assert {name: each.sentence for name, each in found.items()} == sentences
 
 
 def findings_kept() -> dict[str, str]:
-    return {name: each["finding"] for name, each in ledger.kept(ReferenceMaterial())["findings"].items()}
+    return {name: each["finding"] for name, each in ledger.load_ledger(ReferenceMaterial())["findings"].items()}
 
 
 @pytest.mark.parametrize("name", IDS)
@@ -186,12 +197,12 @@ def test_every_piece_of_evidence_tells_something_that_was_measured(name: str) ->
 
 
 @pytest.mark.parametrize(
-    "piece", [piece for piece in of_kind(OfFacts) if piece.is_], ids=lambda piece: piece.shows[:40]
+    "piece", [piece for piece in of_kind(FactEvidence) if piece.is_], ids=lambda piece: piece.shows[:40]
 )
 def test_a_yes_that_becomes_a_no_is_told_otherwise(piece: Any, kept: ReferenceMaterial) -> None:
-    found = facts.of(piece, kept)
+    found = facts.facts_for(piece, kept)
     flipped = {name: not value for name, value in found.items() if f"{{{name}:" in piece.shows}
-    assert not flipped or told(piece, found) != told(piece, found | flipped)
+    assert not flipped or fill_in(piece, found) != fill_in(piece, found | flipped)
 
 
 def test_without_any_evidence_nothing_can_be_told_and_nothing_crashes(tmp_path: Path) -> None:
@@ -235,24 +246,24 @@ FACTS = {"n": 4, "word": "WSGIRequest", "no": False, "us": {"low": 40.0, "estima
 )
 def test_facts_decide_as_the_claim_expects(expected: dict[str, Any], finding: str | None) -> None:
     renamed = {"is_" if name == "is" else name: value for name, value in expected.items()}
-    assert finding_of(OfProbe(probe="alist", shows="", **renamed), FACTS) == finding
+    assert finding_from_facts(ProbeEvidence(probe="alist", shows="", **renamed), FACTS) == finding
 
 
 def test_a_sentence_says_where_a_finding_turns() -> None:
     seen = [
-        Seen("over 8 threads", "supported", "11×"),
-        Seen("over 32 threads", "cannot tell", "no difference"),
-        Seen("over 400 threads", "refuted", "0.5×"),
+        StepResult("over 8 threads", "supported", "11×"),
+        StepResult("over 32 threads", "cannot tell", "no difference"),
+        StepResult("over 400 threads", "refuted", "0.5×"),
     ]
-    assert turn(seen) == "11× over 8 threads, but 0.5× over 400 threads"
-    assert turn(seen[:2]) == "11× over 8 threads"
-    assert turn(seen[1:2]) == "over 32 threads: no difference"
-    assert turn([seen[0], seen[0]]) == "11× over 8 threads and 11× over 8 threads"
-    assert turn(seen, ends=True) == "11× over 8 threads and 0.5× over 400 threads"
+    assert turn_text(seen) == "11× over 8 threads, but 0.5× over 400 threads"
+    assert turn_text(seen[:2]) == "11× over 8 threads"
+    assert turn_text(seen[1:2]) == "over 32 threads: no difference"
+    assert turn_text([seen[0], seen[0]]) == "11× over 8 threads and 11× over 8 threads"
+    assert turn_text(seen, ends=True) == "11× over 8 threads and 0.5× over 400 threads"
 
 
 def test_facts_are_told_in_words() -> None:
-    assert [shown(fact) for fact in (True, False, [], ["a"], ["a", "b", "c"], 1234, FACTS["us"])] == [
+    assert [fact_text(fact) for fact in (True, False, [], ["a"], ["a", "b", "c"], 1234, FACTS["us"])] == [
         *("yes", "no", "none", "a", "a, b and c", "1,234", "50 (40 to 60)"),
     ]
 
@@ -267,12 +278,12 @@ def test_facts_are_told_in_words() -> None:
 )
 def test_a_fact_chooses_between_two_wordings(measured: dict[str, Any], sentence: str) -> None:
     shows = "it {works:works|raises {error}} {n:once|{n} times}"
-    assert told(OfProbe(probe="alist", shows=shows), measured) == sentence
+    assert fill_in(ProbeEvidence(probe="alist", shows=shows), measured) == sentence
 
 
 def test_a_run_of_which_nothing_is_expected_only_tells(kept: ReferenceMaterial) -> None:
     *_, telling = load_claim("P12").evidence
-    assert isinstance(telling, OfRun)
+    assert isinstance(telling, RunEvidence)
     part = judge_evidence(telling, kept)
     assert (part.finding, "×" in part.text) == (None, True)
 
@@ -290,7 +301,7 @@ def test_what_is_not_installed_says_nothing_of_django(monkeypatch: pytest.Monkey
     found = judge_claim(load_claim("A3"), material)
     assert (found.finding, found.is_absent) == ("cannot tell", True)
     assert "redis-server is not installed: ./scripts/system-packages gets it" in found.sentence
-    (change,) = ledger.changes([found], {"A3": {"finding": "supported"}})
+    (change,) = ledger.find_changes([found], {"A3": {"finding": "supported"}})
     assert not change.counts
 
 
@@ -299,14 +310,14 @@ def test_check_asks_again_and_finds_what_is_kept(capsys: pytest.CaptureFixture[s
     assert main(["claims", "N5", "--check"]) == ExitCode.FINE
     seen = capsys.readouterr()
     assert "The finding is as kept." in seen.out
-    assert "asking alist" in seen.err
+    assert "running probe alist" in seen.err
 
 
 def test_check_fails_where_a_finding_has_changed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     was = {"F6": {"finding": "supported"}}
-    monkeypatch.setattr(ledger, "kept", lambda material: {"django": "5.2", "findings": was})
+    monkeypatch.setattr(ledger, "load_ledger", lambda material: {"django": "5.2", "findings": was})
     assert main(["claims", "f6", "--check"]) == ExitCode.FAILED
     seen = capsys.readouterr()
     assert "\nF6: refuted, was supported." in seen.out
@@ -358,7 +369,7 @@ def test_what_is_written_is_what_is_judged_by_afterwards(tmp_path: Path, monkeyp
     monkeypatch.setitem(PROBES, "exceptions", Probe("adapters", 0.01))
     material = LiveMaterial(["alist", "exceptions"], tmp_path)
     found = ledger.judge_all(material, [load_claim("N5"), load_claim("P8")])
-    ledger.write(found, material)
+    ledger.save_ledger(found, material)
     again = ledger.judge_all(ReferenceMaterial(tmp_path), [load_claim("N5"), load_claim("P8")])
     assert [(each.finding, each.sentence) for each in again] == [(each.finding, each.sentence) for each in found]
     assert [each.finding for each in again] == ["refuted", "cannot tell"]
@@ -380,7 +391,7 @@ def test_a_finding_that_is_changed_in_the_kept_file_is_found(tmp_path: Path) -> 
     document["findings"]["F6"]["finding"] = "supported"
     (tmp_path / "claims.json").write_text(json.dumps(document))
     found = ledger.judge_all(ReferenceMaterial())
-    (change,) = ledger.changes(found, ledger.kept(ReferenceMaterial(tmp_path))["findings"])
+    (change,) = ledger.find_changes(found, ledger.load_ledger(ReferenceMaterial(tmp_path))["findings"])
     assert (change.now.entry.id, change.was, change.now.finding, change.counts) == ("F6", "supported", "refuted", True)
 
 

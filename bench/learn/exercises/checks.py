@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bench.base.errors import LabError
 from bench.base.files import ROOT
-from bench.claims.exhibits.trap_checks import Values, Visitor, comes_late, look_at_stream, tell_streams
+from bench.claims.exhibits.trap_checks import Values, Visitor, describe_streams, is_buffered, measure_stream
 from bench.learn.exercises.connections import bounded_connections
 from bench.learn.exercises.plateau import FUNCTION, plateau
 from bench.learn.exercises.slow_service import SlowService, slow_service
@@ -199,13 +199,14 @@ def stream(subject: Subject) -> CheckResult:
         text = visitor.client.get("/?n=3&ms=0").raise_for_status().text
         if text != "0\n1\n2\n":
             raise NotYet(f"A stream of 3 numbers is {text[:40]!r}.", "Look at what is yielded: the numbers from 0 on.")
-        values = look_at_stream(visitor, "/")
+        values = measure_stream(visitor, "/")
         n, ms = values["events"], values["pause_ms"]
         numbers = {"first_byte_ms": values["first_byte_ms"], "took_ms": values["took_ms"]}
-        if comes_late(values):
+        if is_buffered(values):
             return result_of(*_explain_late(values, n, ms, numbers))
         met = send_crowd(visitor, f"/?n={n}&ms={ms}", n * ms, (n - 1) * ms)
-    seen = f"{tell_streams(values)}; {CALLERS} at once: at most {met.most} streams together, {met.took_ms:,} ms in all."
+    together = f"{CALLERS} at once: at most {met.most} streams together, {met.took_ms:,} ms in all."
+    seen = f"{describe_streams(values)}; {together}"
     return result_of(seen, {**numbers, **met.numbers}, AWAIT_IN_STREAM if met.stood_in_line else "")
 
 
@@ -227,7 +228,7 @@ def _explain_late(
         )
         return seen, numbers, AWAIT_IN_STREAM
     look_at = "Look at the kind of the iterator: behind ASGI only an async one is sent part by part."
-    return f"{tell_streams(values)}.", numbers, look_at
+    return f"{describe_streams(values)}.", numbers, look_at
 
 
 CHECKS: dict[str, Callable[[Subject], CheckResult]] = {

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
-from bench.claims.exhibits.trap_checks import Values, Visitor, look_signed_in, tell_answer, tell_signed_in
+from bench.claims.exhibits.trap_checks import Values, Visitor, ask_signed_in, describe_answer, describe_signed_in
 from bench.learn.exercises.visits import CROWDS, EARLY, CheckResult, Subject, result_of, serving_exercise, took_ms
 from bench.measure.database import database
 
@@ -59,18 +59,22 @@ def traps(subject: Subject) -> CheckResult:
 
 def _look_at_answer(path: str, part: str, visitor: Visitor) -> Met:
     values = visitor.status(path)
-    return _look_at_body(visitor, path, part, tell_answer(values)) if _is_fine(values) else Met(tell_answer(values))
+    return (
+        _look_at_body(visitor, path, part, describe_answer(values))
+        if _is_fine(values)
+        else Met(describe_answer(values))
+    )
 
 
 def _look_at_user(visitor: Visitor) -> Met:
     """Request the page as an anonymous visitor, then signed in."""
     visitor.client.cookies.clear()
-    anonymous, values = visitor.client.get("/me").text, look_signed_in(visitor, "/me")
+    anonymous, values = visitor.client.get("/me").text, ask_signed_in(visitor, "/me")
     if not _is_fine(values):
-        return Met(tell_signed_in(values))
+        return Met(describe_signed_in(values))
     if ANONYMOUS not in anonymous:
         return _wrong_answer(anonymous)
-    return _look_at_body(visitor, "/me", ADA, tell_signed_in(values))
+    return _look_at_body(visitor, "/me", ADA, describe_signed_in(values))
 
 
 def _is_fine(values: Values) -> bool:
@@ -132,7 +136,7 @@ def _look_at_names(visitor: Visitor) -> Met:
     """One visitor gives a name and has to wait; meanwhile two others come, one of them without a name."""
     values = visitor.status("/greeting?name=Ada&ms=0")
     if not _is_fine(values):
-        return Met(f"/greeting: {tell_answer(values)}")
+        return Met(f"/greeting: {describe_answer(values)}")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(visitor.client.get, f"/greeting?name=Ada&ms={WAIT_MS}")
         time.sleep(OVERTAKEN_AFTER_S)

@@ -1,6 +1,4 @@
-"""Axes of the figures: scales with plain numbers, and labels at the ends of lines that do not touch."""
-
-from __future__ import annotations
+"""Scales axes with plain numbers, and labels the ends of lines so that labels do not touch."""
 
 from collections.abc import Sequence
 from math import inf, log10
@@ -19,7 +17,7 @@ def spread(positions: Sequence[float], gap: float, low: float = -inf, high: floa
     if len(positions) > 1 and gap * (len(positions) - 1) > high - low:
         gap = (high - low) / (len(positions) - 1)
     order = sorted(range(len(positions)), key=positions.__getitem__)
-    blocks: list[list[float]] = []  # the wish of each member for the block's first position
+    blocks: list[list[float]] = []  # where each member would have the block begin
     starts: list[float] = []
     for place, index in enumerate(order):
         blocks.append([positions[index] - place * gap])
@@ -67,7 +65,7 @@ def _plain(value: float, _: object = None) -> str:
 
 
 def scale_users(ax: Axes, levels: Sequence[int]) -> None:
-    """Ticks exactly where users were measured; logarithmic from a factor of ten on."""
+    """Set ticks exactly where users were measured; logarithmic from a factor of ten on."""
     is_log = levels[-1] >= 10 * levels[0]
     ax.set_xscale("log" if is_log else "linear")
     at = [log10(level) if is_log else float(level) for level in levels]
@@ -83,7 +81,7 @@ def scale_users(ax: Axes, levels: Sequence[int]) -> None:
 
 
 def apart(at: Sequence[float], room: float) -> set[int]:
-    """Which of the positions to label so that labels do not touch: the last, then leftwards what has room."""
+    """Choose the positions to label so that labels do not touch: the last, then leftwards each that has room."""
     kept = [len(at) - 1]
     for place in reversed(range(len(at) - 1)):
         if at[kept[-1]] - at[place] >= room:
@@ -92,7 +90,7 @@ def apart(at: Sequence[float], room: float) -> set[int]:
 
 
 def scale_values(ax: Axes, values: Sequence[float], *, log: bool | None = None) -> None:
-    """Logarithmic where the values span a factor of 20, else from zero."""
+    """Scale the y axis for these values: logarithmic if they span a factor of 20, else from zero."""
     positive = [value for value in values if value > 0] or [1.0]
     low, high = min(positive), max(positive)
     if log if log is not None else high >= 20 * low:
@@ -107,7 +105,7 @@ def scale_values(ax: Axes, values: Sequence[float], *, log: bool | None = None) 
 
 
 def _steps(low: float, high: float) -> tuple[float, ...]:
-    """Ticks within a decade: the narrower the span the more, so that there are some to read off."""
+    """Return the ticks within a decade: the narrower the span, the more."""
     if high > 300 * low:
         return (1.0,)
     return (1.0, 2.0, 5.0) if high > 3 * low or low < 10 else (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)

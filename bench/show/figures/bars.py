@@ -1,6 +1,4 @@
-"""Rows as bars: one panel for each measure, for what was measured at one load only."""
-
-from __future__ import annotations
+"""Draws rows as bars, one panel for each measure: the figure of rows that have one load only."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +14,7 @@ BAR_IN = 0.34
 
 
 def bars(rows: Sequence[Row], measures: Sequence[Measure], finding: str) -> Picture:
-    """One panel a measure, one bar a row; a row without numbers says why instead."""
+    """Draw one panel for each measure, one bar for each row; a row without numbers has its verdict instead."""
     names = [name_of(row, rows) for row in rows]
     figure, axes = new_page(
         finding,
@@ -74,7 +72,7 @@ def _bar(ax: Axes, place: int, row: Row, measure: Measure) -> None:
 
 
 def _bar_text(ax: Axes, end: float, place: int, row: Row, measure: Measure) -> None:
-    """The number beside the bar; where there is none, the verdict."""
+    """Write the number beside the bar; the verdict if there is no number."""
     value = measure.of(row)
     how: dict[str, Any] = {"color": GREY, "style": "italic"} if value is None else {"color": INK}
     text = row.verdict if value is None and not row.measured else measure.text(value)

@@ -1,6 +1,4 @@
-"""The figure of a burst: one bar for each request, from its start to its answer."""
-
-from __future__ import annotations
+"""Draws a burst: one bar for each request, from its start to its answer."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -31,9 +29,9 @@ class Answer(Protocol):
 
 @styled
 def burst_timeline(bursts: Mapping[str, Sequence[Answer]], title: str | None = None) -> Picture:
-    """One bar for each request from its start to its answer; stacks below each other on one time axis.
+    """Draw one bar for each request from its start to its answer; stacks below each other on one time axis.
 
-    `bursts` has the answers of each stack. Without a `title` the waves are counted and told.
+    `bursts` has the answers of each stack. Without a `title` it says how many waves each stack needed.
     """
     most = max((len(answers) for answers in bursts.values()), default=1)
     figure, axes = new_page(
@@ -54,20 +52,19 @@ def burst_timeline(bursts: Mapping[str, Sequence[Answer]], title: str | None = N
 
 
 def _burst_panel(ax: Axes, stack: str, answers: Sequence[Answer], last_ms: float) -> None:
-    ordered = sorted(answers, key=lambda answer: (answer.start_s, answer.end_s))
-    ordered = sorted(ordered, key=lambda answer: round(answer.start_s, 3))
     look = look_of(stack)
-    starts = [1000 * answer.start_s for answer in ordered]
-    lengths = [1000 * (answer.end_s - answer.start_s) for answer in ordered]
-    colours = [look.colour if answer.ok else FAILED for answer in ordered]
-    ax.barh(range(len(ordered)), lengths, left=starts, height=0.72, color=colours)
+    ordered = sorted(answers, key=lambda answer: (round(answer.start_s, 3), answer.start_s, answer.end_s))
+    for place, answer in enumerate(ordered):
+        colour = look.colour if answer.ok else FAILED
+        length_ms = 1000 * (answer.end_s - answer.start_s)
+        ax.barh(place, length_ms, left=1000 * answer.start_s, height=0.72, color=colour)
     ax.set(xlim=(0, last_ms * 1.03), ylim=(len(ordered) - 0.4, -0.6), yticks=[])
     ax.grid(visible=True, axis="x")
     ax.set_title(f"{stack}   {_waves_text(answers)}", color=look.text_colour, size=9.5, parse_math=False)
 
 
 def burst_title(bursts: Mapping[str, Sequence[Answer]]) -> str:
-    """For each stack the number of waves and when the last answer came."""
+    """Say for each stack how many waves it needed, and when its last answer came."""
     texts = [f"{stack} answers {_waves_text(answers)}" for stack, answers in bursts.items() if answers]
     most = max((len(answers) for answers in bursts.values()), default=0)
     return f"{most} requests at once: {'; '.join(texts)}" if texts else "No request was sent"
@@ -82,7 +79,7 @@ def _waves_text(answers: Sequence[Answer]) -> str:
 
 
 def waves_of(answers: Sequence[Answer]) -> int:
-    """Groups of answers that are apart by more than half of the quickest request."""
+    """Count the groups of answers that are apart by more than half of the quickest request."""
     ends = sorted(answer.end_s for answer in answers)
     pause_s = min(answer.end_s - answer.start_s for answer in answers) / 2
     return 1 + sum(after - before > pause_s for before, after in pairwise(ends))

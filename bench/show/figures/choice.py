@@ -1,6 +1,4 @@
-"""The figure of a decision: what each stack would answer against users in flight, with measured points over it."""
-
-from __future__ import annotations
+"""Draws a choice of stack: predicted requests/s against users in flight, with measured points over the lines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +10,7 @@ from matplotlib.axes import Axes
 from bench.analyse.rows import Row, rows_of
 from bench.analyse.stack_choice import MOST_USERS, SEVEN, Case, Option, Price, option_of, options_of
 from bench.model.run_record import Run
-from bench.show.choice_text import described, headline
+from bench.show.choice_text import describe_case, headline
 from bench.show.figures.axes import End, label_ends, scale_users, scale_values
 from bench.show.figures.layout import Picture, new_page
 from bench.show.figures.series import THROUGHPUT, draw_markers, is_plainly_closed
@@ -20,7 +18,7 @@ from bench.show.figures.stack_style import GREY, look_of, styled
 
 POINTS = 120
 WIDTHS = (100, 200, 500, 1_000, 2_000, 5_000, MOST_USERS)
-"""Users to which the axis may reach."""
+"""Where the axis of users may end."""
 KEY = (
     "Lines: predicted from the wait, the CPU a request takes and the pool (mean value analysis); a line ends where the "
     "memory does. Dashed upright: the users of this case."
@@ -33,13 +31,13 @@ POINTS_KEY = (
 
 @styled
 def curves(case: Case, prices: Sequence[Price], runs: Sequence[Run] = ()) -> Picture:
-    """One line for each stack to choose from; points where a run measured just this case at some number of users."""
+    """Draw one line for each stack to choose from; points where a run measured this case at some number of users."""
     options, rows = options_of(case, prices), measured_of(case, prices, runs)
     levels = _levels(case)
     lines = {option.stack: _fitting(case, price, levels) for option, price in zip(options, prices, strict=True)}
     figure, (ax,) = new_page(
         headline(options),
-        described(case),
+        describe_case(case),
         labels=list(lines),
         notes=[KEY, *([POINTS_KEY] if rows else []), *_too_large(lines)],
     )
@@ -54,18 +52,18 @@ def curves(case: Case, prices: Sequence[Price], runs: Sequence[Run] = ()) -> Pic
 
 
 def _fitting(case: Case, price: Price, levels: Sequence[int]) -> dict[int, Option]:
-    """The option at each number of users for which the memory has room."""
+    """Return {users: option} for each number of users that fits into the memory."""
     options = {users: option_of(replace(case, users=users), price) for users in levels}
     return {users: option for users, option in options.items() if option.fits}
 
 
 def _too_large(lines: Mapping[str, Mapping[int, Option]]) -> list[str]:
-    gone = [stack for stack, line in lines.items() if not line]
-    return [f"Not drawn, too large for the memory even with one user: {', '.join(gone)}."] if gone else []
+    stacks = [stack for stack, line in lines.items() if not line]
+    return [f"Not drawn, too large for the memory even with one user: {', '.join(stacks)}."] if stacks else []
 
 
 def measured_of(case: Case, prices: Sequence[Price], runs: Sequence[Run]) -> list[Row]:
-    """Rows of the runs that differ from the case in nothing but the number of users."""
+    """Return the rows of the runs that differ from the case in nothing but the number of users."""
     middleware = SEVEN if case.with_seven else ()
     stacks = {option.stack for option in options_of(case, prices) if not option.slots}
     return [
@@ -82,13 +80,13 @@ def measured_of(case: Case, prices: Sequence[Price], runs: Sequence[Run]) -> lis
 
 
 def _lets_in_as_many(case: Case, row: Row) -> bool:
-    """True for a pool of the lab's that lets in as many of its users at once as the largest one of the case would."""
+    """Return whether the row is a thread pool that lets in as many users at once as the case's largest one would."""
     is_pool = row.slots is not None and row.stack == f"sync_wsgi@gthread:{row.slots}"
     return is_pool and min(row.slots or 0, row.users) == min(case.threads, row.users)
 
 
 def _levels(case: Case) -> list[int]:
-    """Users from 1 to at least twice those of the case, evenly on a logarithmic axis; the case's own among them."""
+    """Return users from 1 to at least twice the case's, evenly on a logarithmic axis; the case's own among them."""
     most = next((width for width in WIDTHS if width >= 2 * case.users), max(MOST_USERS, case.users))
     return sorted({*(round(float(level)) for level in np.geomspace(1, most, POINTS)), case.users})
 

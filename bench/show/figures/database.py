@@ -1,6 +1,4 @@
-"""The figures of the database: connections through two waves of requests, payments that tear, queries side by side."""
-
-from __future__ import annotations
+"""Draws the database: connections through two waves of requests, payments that are torn, queries, an outage."""
 
 from collections.abc import Sequence
 
@@ -16,13 +14,13 @@ from bench.show.figures.series import THREADS, Measure, extremes_of, rows_with
 from bench.show.figures.stack_style import FAILED, GREY, PALE, look_of, styled
 from bench.show.tables.formatting import number, whole
 
-P50 = Measure("latency_us.p50", 1e-3, "half answered within, ms", number)
+P50 = Measure("latency_us.p50", 1e-3, "p50, ms", number)
 OPEN = Measure("database.connections_max", 1, "connections open", whole)
-GONE_COINS = Measure("database.coins_off", -1, "coins that are gone", whole)
-UNTOLD = Measure("failed", 1, "stayed, got an error", whole)
-CUT_SHORT = Measure("gone.cut_short", 1, "views cut short", whole)
-REFUSED = Measure("failed", 1, "requests refused", whole)
-WELL_AGAIN = Measure("database.recovered_us", 1e-3, "right answers again within, ms", whole)
+COINS_LOST = Measure("database.coins_off", -1, "coins lost", whole)
+FAILED_FOR_STAYING = Measure("failed", 1, "stayed, got an error", whole)
+CUT_SHORT = Measure("gone.cut_short", 1, "cancelled views", whole)
+REFUSED = Measure("failed", 1, "requests failed", whole)
+RECOVERY = Measure("database.recovered_us", 1e-3, "first right answer after, ms", whole)
 LEFT_OPEN = Measure("waves.first.open_left", 1, "left open", whole)
 COLUMNS = 3
 WAVES_KEY = (
@@ -31,32 +29,29 @@ WAVES_KEY = (
 )
 
 
-def waves_of(run: Run, allowed: int) -> list[Row]:
-    """Rows of waves against a database that allows so many connections."""
-    return [row for request in run.plan.requests for row in _waves_for(run, request, allowed)]
+def wave_rows(run: Run, allowed: int, requests: Sequence[str] = ()) -> list[Row]:
+    """Return the rows of waves against a database that allows so many connections; of all requests or those named."""
+    rows = [row for request in requests or run.plan.requests for row in rows_with(run, request, LEFT_OPEN)]
+    return [row for row in rows if allowed_of(row) == allowed]
 
 
-def _waves_for(run: Run, request: str, allowed: int) -> list[Row]:
-    return [row for row in rows_with(run, request, LEFT_OPEN) if allowed_of(row) == allowed]
-
-
-def of_stacks(rows: Sequence[Row], stacks: Sequence[str]) -> list[Row]:
-    """The rows of these stacks; all of them where none is named, or none of those is there."""
+def _of_stacks(rows: Sequence[Row], stacks: Sequence[str]) -> list[Row]:
+    """Return the rows of these stacks; all rows if no stack is named or none of those is there."""
     return [row for row in rows if row.stack in stacks] or list(rows)
 
 
 def allowed_of(row: Row) -> int:
-    """Return how many connections the database allowed; 0 where that was not bounded."""
+    """Return how many connections the database allowed; 0 if that was not bounded."""
     return row.trial.max_connections or 0
 
 
 @styled
 def waves(run: Run, request: str, allowed: int, stacks: Sequence[str] = ()) -> Picture:
-    """One panel a stack, of all or of those named: requests in flight and connections open, through both waves."""
-    rows = of_stacks(_waves_for(run, request, allowed), stacks)
+    """Draw requests in flight and open connections through both waves, a panel for each stack (of those named)."""
+    rows = _of_stacks(wave_rows(run, allowed, [request]), stacks)
     lines, wave = -(-len(rows) // COLUMNS), rows[0].trial.connections
     figure, axes = new_page(
-        waves_title(rows),
+        _waves_title(rows),
         f"{request} on {rows[0].vendor} · two waves of {wave} · the database allows {allowed} connections · seconds",
         panels=COLUMNS,
         rows=lines,
@@ -78,7 +73,7 @@ def waves(run: Run, request: str, allowed: int, stacks: Sequence[str] = ()) -> P
 
 
 def _shown(row: Row) -> WavesResult:
-    """Of the first restart that was measured."""
+    """Return the waves of the first restart that was measured."""
     return next(trial.waves for trial in row.measured if trial.waves)
 
 
@@ -92,86 +87,71 @@ def _wave_panel(ax: Axes, row: Row, allowed: int) -> None:
     ax.set_title(row.stack + failed, color=look.text_colour, size=9, parse_math=False)
 
 
-def waves_title(rows: Sequence[Row]) -> str:
-    """What the first wave leaves open, at most and at least, and where the most requests fail."""
-    extremes = extremes_of(rows, LEFT_OPEN)
-    left = "; ".join(f"{row.stack} leaves {whole(LEFT_OPEN.of(row))} connections open" for row in extremes)
-    failing = extremes_of([row for row in rows if row.median("failed")], UNTOLD)
-    if not failing:
-        return f"{left}; nobody fails"
-    most = failing[0]
+def _waves_title(rows: Sequence[Row]) -> str:
+    """Name the most and the fewest connections that the first wave leaves open, and where most requests fail."""
+    left = "; ".join(
+        f"{row.stack} leaves {whole(LEFT_OPEN.of(row))} connections open" for row in extremes_of(rows, LEFT_OPEN)
+    )
+    most, *_ = extremes_of(rows, REFUSED)
+    if not most.median("failed"):
+        return f"{left}; no request fails"
     return f"{left}; {most.stack} fails {whole(most.median('failed'))} of {2 * (most.trial.connections or 0)} requests"
 
 
 def torn_rows(run: Run) -> list[Row]:
-    """Rows of clients that leave while they pay."""
-    return [row for row in rows_of(run) if row.values("gone.left") and row.values(GONE_COINS.path)]
+    """Return the rows of clients that leave while they pay."""
+    return [row for row in rows_of(run) if row.values("gone.left") and row.values(COINS_LOST.path)]
 
 
 @styled
 def torn(run: Run, stacks: Sequence[str] = ()) -> Picture:
-    """Coins that are gone, requests of those who stayed that failed, and views that were cut short."""
-    rows = of_stacks(torn_rows(run), stacks)
-    return bars(rows, [GONE_COINS, UNTOLD, CUT_SHORT], torn_title(rows))
-
-
-def torn_title(rows: Sequence[Row]) -> str:
-    """Which forms lose coins, and which fail those who stay."""
-    losing = dict.fromkeys(_form(row) for row in rows if GONE_COINS.of(row))
+    """Draw coins lost, failed requests of clients that stayed, and cancelled views; of all stacks or of those named."""
+    rows = _of_stacks(torn_rows(run), stacks)
+    losing = dict.fromkeys(_form(row) for row in rows if COINS_LOST.of(row))
     failing = dict.fromkeys(f"{_form(row)} on {row.stack}" for row in rows if row.median("failed"))
     keeping = [form for form in dict.fromkeys(map(_form, rows)) if form not in losing]
-    told = [
-        f"coins are lost by {' and '.join(losing)}" if losing else "no coin is lost",
+    texts = [
+        f"Coins are lost by {' and '.join(losing)}" if losing else "No coin is lost",
         f"never by {' and '.join(keeping)}" if losing and keeping else "",
         f"those who stay get errors from {' and '.join(failing)}" if failing else "",
     ]
-    text = "; ".join(part for part in told if part)
-    return text[0].upper() + text[1:]
+    return bars(rows, [COINS_LOST, FAILED_FOR_STAYING, CUT_SHORT], "; ".join(filter(None, texts)))
 
 
 def _form(row: Row) -> str:
-    return row.trials[0].workload
+    return row.trial.workload
 
 
 def sided_rows(run: Run) -> list[Row]:
-    """Rows of several requests that ask the database with one user each: there to be set side by side."""
+    """Return the rows of several requests that use the database with one user each; none if users were swept."""
     rows = [row for row in rows_of(run) if row.users == 1 and row.values(OPEN.path) and row.values(P50.path)]
-    swept = {row.users for row in rows_of(run)} != {1}
-    return [] if swept or len({row.request for row in rows}) < 2 else rows
+    is_swept = {row.users for row in rows_of(run)} != {1}
+    return [] if is_swept or len({row.request for row in rows}) < 2 else rows
 
 
 @styled
 def sided(run: Run, stacks: Sequence[str] = ()) -> Picture:
-    """Latency, connections and threads of every request on every stack, or on those named."""
-    rows = of_stacks(sided_rows(run), stacks)
-    return bars(rows, [P50, OPEN, THREADS], sided_title(rows))
-
-
-def sided_title(rows: Sequence[Row]) -> str:
-    """The requests of the stack that gathers, each with its time and its connections."""
+    """Draw latency, connections and threads of every request, side by side; of all stacks or of those named."""
+    rows = _of_stacks(sided_rows(run), stacks)
     stack = next((row.stack for row in rows if split_name(row.stack).lab == "async_asgi"), rows[0].stack)
-    told = [
+    texts = [
         f"{_form(row)} {number(P50.of(row))} ms on {whole(OPEN.of(row))} connection{'' if OPEN.of(row) == 1 else 's'}"
         for row in rows
         if row.stack == stack
     ]
-    return f"{stack}: {', '.join(told)}"
+    return bars(rows, [P50, OPEN, THREADS], f"{stack}: {', '.join(texts)}")
 
 
 def away_rows(run: Run) -> list[Row]:
-    """Rows whose database was taken away and came back."""
-    return [row for row in rows_of(run) if row.values(WELL_AGAIN.path)]
+    """Return the rows whose database was taken away and came back."""
+    return [row for row in rows_of(run) if row.values(RECOVERY.path)]
 
 
 @styled
 def away(run: Run) -> Picture:
-    """Requests refused while the database was away, and how soon after its return all was well."""
+    """Draw the requests that failed while the database was away, and the time from its return to the right answers."""
     rows = away_rows(run)
-    return bars(rows, [REFUSED, WELL_AGAIN], away_title(rows))
-
-
-def away_title(rows: Sequence[Row]) -> str:
-    """Who refuses most and least, and the longest that anybody needs afterwards."""
-    told = [f"{row.stack} refuses {whole(REFUSED.of(row))} requests" for row in extremes_of(rows, REFUSED)]
-    longest = max(WELL_AGAIN.of(row) or 0.0 for row in rows)
-    return f"{'; '.join(told)}; after its return all answer within {whole(longest)} ms"
+    texts = [f"{row.stack} refuses {whole(REFUSED.of(row))} requests" for row in extremes_of(rows, REFUSED)]
+    longest = max(RECOVERY.of(row) or 0.0 for row in rows)
+    title = f"{'; '.join(texts)}; after its return all answer within {whole(longest)} ms"
+    return bars(rows, [REFUSED, RECOVERY], title)

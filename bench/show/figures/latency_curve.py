@@ -1,6 +1,4 @@
-"""Latency at each percentile, the tail stretched: curves from merged histograms, and the figure of one load."""
-
-from __future__ import annotations
+"""Draws latency at each percentile, the tail stretched: curves from merged histograms, and the figure of one load."""
 
 from collections.abc import Mapping, Sequence
 from math import log10
@@ -37,13 +35,16 @@ Curve = Mapping[float, float]
 
 @styled
 def distributions(rows: Sequence[Row], key: str) -> Picture:
-    """A curve for every stack under one load."""
-    drawn = [row for row in rows if row.measured and row.histogram.get_total_count() >= 2 * BEYOND]
-    curves = [(row, curve) for row in drawn if (curve := curve_of(row))]
+    """Draw a curve for every stack under one load."""
+    curves = [
+        (row, curve)
+        for row in rows
+        if row.measured and row.histogram.get_total_count() >= 2 * BEYOND and (curve := curve_of(row))
+    ]
     ends = [end_of_curve(curve, name_of(row, rows), row) for row, curve in curves]
     loop = "open loop" if rows[0].is_open else "closed loop"
     figure, (ax,) = new_page(
-        latency_title(rows),
+        _latency_title(rows),
         f"{rows[0].request} · {loop}, {rows[0].load_text} · latency within which that share of the answers came",
         labels=[end.text for end in ends],
         notes=[key, *holes_in(rows)],
@@ -56,24 +57,23 @@ def distributions(rows: Sequence[Row], key: str) -> Picture:
     return figure
 
 
-def latency_title(rows: Sequence[Row]) -> str:
-    """The slowest and the quickest p99."""
+def _latency_title(rows: Sequence[Row]) -> str:
+    """Compare the quickest and the slowest p99."""
     known = [row for row in rows if row.measured]
-    extremes = list(reversed(extremes_of([row for row in known if row.stands(P99.path)] or known, P99)))
-    if not extremes:
-        return "No latency was measured"
-    texts = [f"{milliseconds(row, 'p99')} ms from {row.stack}" for row in extremes]
-    return f"{at_load(extremes)} 99 of 100 answers come within {', within '.join(texts)}"
+    extremes = extremes_of([row for row in known if row.stands(P99.path)] or known, P99)[::-1]
+    texts = ", within ".join(f"{milliseconds(row, 'p99')} ms from {row.stack}" for row in extremes)
+    return f"{at_load(extremes)} 99 of 100 answers come within {texts}" if texts else "No latency was measured"
 
 
 def curve_of(row: Row, histogram: Any = None) -> Curve:
-    """Percentile -> ms of all restarts, denser towards the tail; empty where too few were answered.
+    """Return {percentile: ms} of all restarts, denser towards the tail; empty if too few were answered.
 
     In an open loop the unanswered count as the slowest, so the curve ends where they begin to matter.
     """
     histogram = row.histogram if histogram is None else histogram
     answered = histogram.get_total_count()
-    asked = answered + (_unanswered(row) if row.is_open else 0)
+    unanswered = sum(trial.timed_out + trial.dropped + trial.in_flight for trial in row.measured)
+    asked = answered + (unanswered if row.is_open else 0)
     bounds = [at for at, name in NAMES.items() if any(name in trial.latency_at_least for trial in row.measured)]
     last = min([log10(max(asked, 1) / BEYOND), *(-log10(1 - at / 100) - 1e-9 for at in bounds)])
     if last <= 0.05:
@@ -85,17 +85,13 @@ def curve_of(row: Row, histogram: Any = None) -> Curve:
     return {at: values[share] / 1000 for at, share in within.items()}
 
 
-def _unanswered(row: Row) -> int:
-    return sum(trial.timed_out + trial.dropped + trial.in_flight for trial in row.measured)
-
-
 def merged_from_send(row: Row) -> Any:
-    """The uncorrected latencies of all measured restarts, counted from the actual send."""
+    """Merge the uncorrected latencies of all measured restarts, counted from the actual send."""
     return merge_histograms(trial.histogram_from_send for trial in row.measured)
 
 
 def odds(percentile: float) -> float:
-    """1 in how many answers is slower: on a log axis of this, 90, 99 and 99.9 are equally far apart."""
+    """Return N where 1 in N answers is slower: on a log axis of N, 90, 99 and 99.9 % are equally far apart."""
     return 1 / (1 - percentile / 100)
 
 
@@ -106,7 +102,7 @@ def end_of_curve(curve: Curve, text: str, row: Row) -> End:
 
 
 def draw_percentiles(ax: Axes, row: Row, curve: Curve, **how: Any) -> None:
-    """The line, with the row's marker at each named percentile."""
+    """Draw the line, with the row's marker at each of PERCENTILES."""
     look = look_of(row.stack)
     draw_line(ax, curve, **{"color": look.colour, "linestyle": look.line, **how})
     marks = [at for at in PERCENTILES if at in curve]

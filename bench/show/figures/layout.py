@@ -1,10 +1,8 @@
-"""What every figure is made of: the page with its finding, labels that do not touch, scales, lines of measured rows.
+"""Makes the page of every figure: its finding as title, subtitle, notes, and axes with margins for their labels.
 
 Full markers are medians over restarts, hollow ones are degraded, faint dots are single restarts. No pyplot: a figure
 is a value, made anywhere and shown by a notebook.
 """
-
-from __future__ import annotations
 
 import io
 import re
@@ -40,7 +38,7 @@ class Picture(Figure):
 
     @styled
     def svg(self, prefix: str = "") -> str:
-        """The drawing as an `<svg>` element; `prefix` keeps its ids apart from those of others on a page."""
+        """Return the drawing as an `<svg>` element; `prefix` keeps its ids apart from others' on a page."""
         content = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         self.savefig(content, format="svg", metadata=nothing)
@@ -50,7 +48,7 @@ class Picture(Figure):
 
 
 def _compact(svg: str) -> str:
-    """The same drawing without indentation and with coordinates in hundredths of a point, to keep files small."""
+    """Return the same drawing without indentation, coordinates in hundredths of a point: the files stay small."""
     shorter = re.sub(r"scale\([^)]*\)|(\d\.\d\d)\d+", lambda found: found[1] or found[0], svg)
     return re.sub(r">\s+<", ">\n<", re.sub(r"\s*\n\s*", " ", shorter))
 
@@ -98,12 +96,12 @@ def new_page(
 
 
 def _wrapped(text: str, characters: float) -> list[str]:
-    """Lines of the text; a number stays with its unit."""
+    """Wrap a text into lines; a number stays with its unit."""
     return textwrap.wrap(re.sub(r"(?<=\d) (?=%|MB|ms|µs)", "\N{NO-BREAK SPACE}", text), int(characters))
 
 
 def _write_around(figure: Picture, title: Sequence[str], subtitle: str, foot: Sequence[str]) -> None:
-    """Title and subtitle above the axes, notes below them."""
+    """Write title and subtitle above the axes, notes below them."""
     height_in = float(figure.get_size_inches()[1])
     for place, line in enumerate(title):
         _write(figure, 0.12, height_in - 0.30 - 0.22 * place, line, size=11.5, weight="bold", color=INK)

@@ -1,6 +1,4 @@
-"""The figure of the traps: how long the loop stood still while a call was made on it."""
-
-from __future__ import annotations
+"""Draws how long the event loop stood still while a call ran on it."""
 
 from collections.abc import Sequence
 
@@ -20,9 +18,9 @@ NOTE = (
 
 
 @styled
-def gaps(asked: Sequence[CallOutcome]) -> Picture:
-    """One bar for each long call."""
-    calls = sorted((call for call in asked if call.outcome in ("blocks", "waits")), key=lambda call: -call.gap_ms)
+def gaps(outcomes: Sequence[CallOutcome]) -> Picture:
+    """Draw one bar for each long call."""
+    calls = sorted((call for call in outcomes if call.outcome in ("blocks", "waits")), key=lambda call: -call.gap_ms)
     figure, (ax,) = new_page(
         finding(calls),
         "the event loop beside one call",
@@ -39,9 +37,14 @@ def gaps(asked: Sequence[CallOutcome]) -> Picture:
     for place, call in enumerate(calls):
         colour = BLOCKS if call.blocked else WAITS
         ax.barh(place, max(call.gap_ms, 1), height=0.62, color=colour)
-        text = f"{call.gap_ms:,}"
         ax.annotate(
-            text, (max(call.gap_ms, 1), place), (5, 0), textcoords="offset points", size=8.5, va="center", color=INK
+            f"{call.gap_ms:,}",
+            (max(call.gap_ms, 1), place),
+            (5, 0),
+            textcoords="offset points",
+            size=8.5,
+            va="center",
+            color=INK,
         )
     return figure
 
@@ -49,7 +52,8 @@ def gaps(asked: Sequence[CallOutcome]) -> Picture:
 def finding(calls: Sequence[CallOutcome]) -> str:
     """Return the title: how many long calls stopped the loop, and how many of them Django refused."""
     blocked = [call for call in calls if call.blocked]
-    said = sum(call.caught for call in blocked)
+    noticed = sum(call.caught for call in blocked)
     return (
-        f"{len(blocked)} of {len(calls)} long calls stopped the loop; Django said a word about {said or 'none'} of them"
+        f"{len(blocked)} of {len(calls)} long calls stopped the loop; "
+        f"Django said a word about {noticed or 'none'} of them"
     )

@@ -1,8 +1,7 @@
-"""The figures of the middleware ladder: what each middleware adds, and what its place does to a request."""
-
-from __future__ import annotations
+"""Draws the middleware ladder: what each middleware adds, and what its place does to a request."""
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -11,9 +10,9 @@ from bench.analyse.findings import ratio_of
 from bench.analyse.rows import Row
 from bench.analyse.stats import describe_ratio
 from bench.model.run_record import Run
-from bench.show.figures.axes import End, label_ends
+from bench.show.figures.axes import label_ends
 from bench.show.figures.layout import Picture, new_page
-from bench.show.figures.series import CPU, Measure, Series, draw_curve, holes_in, rows_for, subtitle_of
+from bench.show.figures.series import CPU, Measure, Series, draw_curve, end_of, holes_in, rows_for, subtitle_of
 from bench.show.figures.stack_style import INK, look_of, styled
 from bench.show.tables.formatting import whole
 from labs.common.middleware import NAMES, STARTPROJECT
@@ -21,7 +20,7 @@ from labs.common.middleware import NAMES, STARTPROJECT
 HOPS = Measure("hops.both", 1, "hops, both ways", whole, log=False)
 SPECIAL = {"sync_only": "a sync-only one", "async_only": "an async-only one", "both": "one that can be both"}
 TELLING = "async_asgi@uvicorn"
-"""Whose numbers the titles tell, where it is in the run."""
+"""The stack whose numbers stand in the titles, if the run has it."""
 KEY = (
     "Hops are counted in a request of their own, exactly. Faint dots: single restarts. Vertical bars: interval of the "
     "median. Hollow: degraded."
@@ -29,47 +28,47 @@ KEY = (
 
 
 def stock_layers(row: Row) -> int:
-    """How many of the startproject middlewares a row has; a name that the labs no longer know is none of them."""
+    """Count the startproject middlewares of a row; a name that the labs no longer know is none of them."""
     return sum(path in STARTPROJECT for name in row.middleware for path in NAMES.get(name, ()))
 
 
 def special_in(row: Row) -> str | None:
-    """The sync-only, async-only or both-capable middleware among a row's, if there is one."""
+    """Return the name in SPECIAL of the one more middleware that a row has, if it has one."""
     return next((name for name in row.middleware if name in SPECIAL), None)
 
 
 def place_of_special(row: Row) -> int:
-    """How many of the startproject middlewares stand outside of it: 0 is outermost."""
-    outside = row.middleware[: next(i for i, name in enumerate(row.middleware) if name in SPECIAL)]
+    """Count the middlewares outside of the special one: 0 is outermost."""
+    outside = takewhile(lambda name: name not in SPECIAL, row.middleware)
     return sum(len(NAMES.get(name, (name,))) for name in outside)
 
 
 def rungs(rows: Sequence[Row]) -> list[Row]:
-    """The rows with startproject middlewares alone, by their number."""
+    """Return the rows with startproject middlewares alone, by their number."""
     return sorted((row for row in rows if special_in(row) is None), key=stock_layers)
 
 
 def placed(rows: Sequence[Row], name: str) -> list[Row]:
-    """The rows with one special middleware among the seven, by its place."""
+    """Return the rows with one special middleware among the seven, by its place."""
     return sorted((row for row in rows if special_in(row) == name), key=place_of_special)
 
 
 def is_ladder(rows: Sequence[Row]) -> bool:
-    """True where there are rungs to draw."""
+    """Return whether hops were counted on more than two rungs."""
     return len({stock_layers(row) for row in rungs(rows) if row.values(HOPS.path)}) > 2
 
 
 def has_places(rows: Sequence[Row]) -> bool:
-    """True where a special middleware was measured at several places."""
+    """Return whether a special middleware was measured at more than two places."""
     return any(len({place_of_special(row) for row in placed(rows, name)}) > 2 for name in SPECIAL)
 
 
 @styled
 def ladder(run: Run, request: str) -> Picture:
-    """Hops and CPU per request against the number of startproject middlewares."""
+    """Draw hops and CPU per request against the number of startproject middlewares."""
     rows = rungs(rows_for(run, request))
     figure, axes = new_page(
-        ladder_title(rows),
+        _ladder_title(rows),
         subtitle_of(rows, "the first so many of the seven startproject middlewares") if rows else request,
         panels=2,
         labels=[f"{row.stack}  0,000" for row in rows],
@@ -80,22 +79,23 @@ def ladder(run: Run, request: str) -> Picture:
         _draw(ax, rows, measure, stock_layers)
         ax.set_xlabel("middlewares")
         ax.set_ylabel(measure.label)
-        label_ends(ax, _ends(rows, measure, stock_layers, names=measure is CPU))
+        text = "{name}  {value}" if measure is CPU else "{value}"
+        label_ends(ax, [end for line in _lines(rows) for end in end_of(line, measure, stock_layers, text)])
     return figure
 
 
-def ladder_title(rows: Sequence[Row]) -> str:
-    """From the fewest middlewares to the most: how hops and CPU of each stack grow, the telling one first."""
-    stacks = sorted(_stacks(rows), key=lambda stack: stack != TELLING)
-    told = [text for stack in stacks if (text := _growth([row for row in rows if row.stack == stack]))]
-    if not told:
+def _ladder_title(rows: Sequence[Row]) -> str:
+    """Say how hops and CPU of each stack grow from the fewest middlewares to the most, the TELLING stack first."""
+    lines = sorted(_lines(rows), key=lambda line: line.name != TELLING)
+    texts = list(filter(None, (_growth(line.rows) for line in lines)))
+    if not texts:
         return "The ladder was not climbed: hops were not counted on two of its rungs"
     low, high = (pick(map(stock_layers, rows)) for pick in (min, max))
-    return f"From {low or 'no'} middleware{'' if low < 2 else 's'} to {high}: {'; '.join(told)}"
+    return f"From {low or 'no'} middleware{'' if low < 2 else 's'} to {high}: {'; '.join(texts)}"
 
 
 def _growth(rows: Sequence[Row]) -> str:
-    """How a stack's hops and CPU grow; the CPU only where restarts enough allow it. Empty where hops are not known."""
+    """Say how a stack's hops and CPU grow; the CPU only with enough restarts. Empty if hops are not known."""
     first, last = rows[0], rows[-1]
     if first is last or not (first.values(HOPS.path) and last.values(HOPS.path)):
         return ""
@@ -106,17 +106,19 @@ def _growth(rows: Sequence[Row]) -> str:
     return f"{hops}, CPU {describe_ratio(ratio)}" if ratio else hops
 
 
-def _stacks(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(row.stack for row in rows))
+def _lines(rows: Sequence[Row]) -> list[Series]:
+    """Return a line for each stack; along it the middleware changes."""
+    stacks = dict.fromkeys(row.stack for row in rows)
+    return [Series(stack, look_of(stack), tuple(row for row in rows if row.stack == stack)) for stack in stacks]
 
 
 @styled
 def positions(run: Run, request: str) -> Picture:
-    """Hops and CPU per request against the place of one more middleware among the seven; a column for each kind."""
+    """Draw hops and CPU per request against the place of one middleware among the seven, a panel for each kind."""
     rows = rows_for(run, request)
     kinds = [name for name in SPECIAL if placed(rows, name)]
     figure, axes = new_page(
-        positions_title(rows),
+        _positions_title(rows),
         subtitle_of(rows, "one more middleware among the seven") if rows else request,
         panels=max(1, len(kinds)),
         rows=2,
@@ -135,7 +137,7 @@ def positions(run: Run, request: str) -> Picture:
 
 
 def _draw_places(axes: Sequence[Axes], rows: Sequence[Row], kinds: Sequence[str], measure: Measure) -> None:
-    """One line of panels, all to one scale."""
+    """Draw one line of panels, all to one scale."""
     for ax, name in zip(axes, kinds, strict=True):
         _draw(ax, placed(rows, name), measure, place_of_special)
     high = max((ax.get_ylim()[1] for ax in axes), default=1.0)
@@ -143,42 +145,25 @@ def _draw_places(axes: Sequence[Axes], rows: Sequence[Row], kinds: Sequence[str]
         ax.set_ylim(0, high)
     if axes:
         axes[0].set_ylabel(measure.label)
-        label_ends(axes[-1], _ends(placed(rows, kinds[-1]), measure, place_of_special))
+        lines = _lines(placed(rows, kinds[-1]))
+        label_ends(axes[-1], [end for line in lines for end in end_of(line, measure, place_of_special)])
 
 
-def positions_title(rows: Sequence[Row]) -> str:
-    """What one sync-only middleware makes of the telling stack, outermost against innermost."""
+def _positions_title(rows: Sequence[Row]) -> str:
+    """Compare one sync-only middleware outermost and innermost, on the TELLING stack."""
     at_place = [row for row in placed(rows, "sync_only") if row.stack == TELLING and row.values(HOPS.path)]
     if len(at_place) < 2:
         return "What the place of one middleware does was not measured: it takes two places of a sync-only one"
-    hops = [whole(HOPS.of(row)) for row in (at_place[0], at_place[-1])]
-    ratio = ratio_of(at_place[-1], at_place[0], CPU.path)
+    outer, *_, inner = at_place
+    ratio = ratio_of(inner, outer, CPU.path)
     cpu = f", and CPU per request {describe_ratio(ratio)}" if ratio else ""
-    return f"The place of one sync-only middleware: outermost {hops[0]} hops, innermost {hops[1]}{cpu} ({TELLING})"
+    hops = f"outermost {whole(HOPS.of(outer))} hops, innermost {whole(HOPS.of(inner))}"
+    return f"The place of one sync-only middleware: {hops}{cpu} ({TELLING})"
 
 
 def _draw(ax: Axes, rows: Sequence[Row], measure: Measure, x_of: Callable[[Row], float]) -> None:
-    for stack in _stacks(rows):
-        mine = tuple(row for row in rows if row.stack == stack)
-        draw_curve(ax, Series(stack, look_of(stack), mine), measure, x_of)
+    for line in _lines(rows):
+        draw_curve(ax, line, measure, x_of)
     ax.set_ylim(0)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _ends(rows: Sequence[Row], measure: Measure, x_of: Callable[[Row], float], *, names: bool = True) -> list[End]:
-    """The last number of each stack, with its name or in its colour alone."""
-    ends = []
-    for stack in _stacks(rows):
-        last = [row for row in rows if row.stack == stack and row.values(measure.path)][-1:]
-        ends += [
-            End(
-                x_of(row),
-                value,
-                f"{stack}  {measure.text(value)}" if names else measure.text(value),
-                look_of(stack).text_colour,
-            )
-            for row in last
-            if (value := measure.of(row)) is not None
-        ]
-    return ends

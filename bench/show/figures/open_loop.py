@@ -1,15 +1,12 @@
-"""The figures of open loops: latency against the load that was asked for, and the two loops at one rate.
+"""Draws open loops: latency against the offered load, and the two loops at one rate.
 
 In an open loop requests leave on a schedule, and latency counts from the intended send (checklist: intended send,
 dispatch lateness).
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -29,7 +26,17 @@ from bench.show.figures.latency_curve import (
     scale_percentiles,
 )
 from bench.show.figures.layout import Picture, new_page
-from bench.show.figures.series import Measure, Series, draw_curve, extremes_of, holes_in, series_of, subtitle_of
+from bench.show.figures.series import (
+    Measure,
+    Series,
+    draw_curve,
+    draw_medians,
+    end_of,
+    extremes_of,
+    holes_in,
+    series_of,
+    subtitle_of,
+)
 from bench.show.figures.stack_style import PALE, look_of, styled
 from bench.show.figures.timeline import timeline as timeline
 from bench.show.tables.formatting import is_lower_bound, milliseconds, number
@@ -37,7 +44,7 @@ from bench.show.tables.formatting import is_lower_bound, milliseconds, number
 P50 = Measure("latency_us.p50", 1e-3, "p50, ms", number)
 UNCORRECTED = Measure("latency_from_send_us.p99", 1e-3, "p99 from the actual send, ms", number)
 USUAL_LOAD = 0.9
-"""The share of capacity that the title speaks of, or the highest one below it."""
+"""The share of capacity that the title is about, or the highest one below it."""
 ARROW = 1.45  # an arrow ends at this many times its point
 LOAD_KEY = (
     "Strong line: p99 from the intended send. Thin: p50. Dashed: p99 of the answered requests alone, from the actual "
@@ -53,17 +60,16 @@ BOTH_KEY = (
 
 
 def open_rows_for(run: Run, request: str) -> list[Row]:
-    """The rows of open loops: those at a share of capacity where there are any, else those at a rate."""
+    """Return the rows of open loops: those at a share of capacity if there are any, else those at a rate."""
     rows = [row for row in rows_of(run) if row.request == request and row.is_open]
     shares = [row for row in rows if row.trial.capacity_share is not None]
     return shares or [row for row in rows if row.trial.rate_per_s]
 
 
 def x_of(row: Row) -> float:
-    """Per cent of capacity, or requests/s."""
-    if row.trial.capacity_share is not None:
-        return 100 * row.trial.capacity_share
-    return row.trial.rate_per_s or 0.0
+    """Return the load of a row, in % of capacity or in requests/s."""
+    share = row.trial.capacity_share
+    return (row.trial.rate_per_s or 0.0) if share is None else 100 * share
 
 
 def loads_of(rows: Sequence[Row]) -> list[float]:
@@ -73,14 +79,14 @@ def loads_of(rows: Sequence[Row]) -> list[float]:
 
 @styled
 def latency_against_load(run: Run, request: str) -> Picture:
-    """p50 and p99 of every stack against the rate that was asked for, as a share of its capacity where known."""
+    """Draw p50 and p99 of every stack against the offered rate, as a share of its capacity where that is known."""
     rows = open_rows_for(run, request)
     lines = series_of(rows)
     ends = [end for series in lines for end in _ends(series)]
     is_share = rows[0].trial.capacity_share is not None
     figure, (ax,) = new_page(
         load_title(rows),
-        subtitle_of(rows, "open loop, latency against the load asked for"),
+        subtitle_of(rows, "open loop, latency against the offered load"),
         labels=[end.text for end in ends],
         notes=[LOAD_KEY, *([CAPACITY_KEY] if is_share else []), *holes_in(rows)],
         heading_in=0.12,
@@ -95,28 +101,27 @@ def latency_against_load(run: Run, request: str) -> Picture:
 
 
 def load_title(rows: Sequence[Row]) -> str:
-    """The p99 of each stack near its capacity, beside that at the lowest load, from rows whose number stands."""
+    """Name the p99 of each stack near its capacity, and at the lowest load, from rows whose number stands."""
     standing = [row for row in rows if row.measured and row.stands(P99.path) and row.values(P99.path)]
     if not standing:
         return "No latency stands at any load: every point carries a reservation"
     high = _usual_load(standing)
-    chosen = [row for row in standing if x_of(row) == high]
-    chosen = sorted(chosen, key=lambda row: P99.of(row) or 0.0)
-    chosen = chosen if len(chosen) <= 3 else list(reversed(extremes_of(chosen, P99)))
+    chosen = sorted((row for row in standing if x_of(row) == high), key=lambda row: P99.of(row) or 0.0)
+    chosen = chosen if len(chosen) <= 3 else extremes_of(chosen, P99)[::-1]
     texts = [f"{milliseconds(row, 'p99')} ms for {row.stack}{_at_lowest(row, standing)}" for row in chosen]
     return f"At {chosen[0].load_text} the p99 is {', '.join(texts)}"
 
 
 def _usual_load(rows: Sequence[Row]) -> float:
-    """The highest load at which two stacks can be compared, if there is one; shares up to the usual one."""
+    """Return the highest load with two stacks to compare, if there is one; of shares none above USUAL_LOAD."""
     usual = [row for row in rows if (row.trial.capacity_share or 0.0) <= USUAL_LOAD + 1e-9] or list(rows)
     counts = {load: sum(x_of(row) == load for row in usual) for load in loads_of(usual)}
     return max(counts, key=lambda load: (counts[load] > 1, load))
 
 
 def _at_lowest(row: Row, standing: Sequence[Row]) -> str:
-    """What the same stack's p99 was at the lowest load that stands."""
-    own = [other for other in standing if (other.stack, other.middleware) == (row.stack, row.middleware)]
+    """Return the same stack's p99 at the lowest load that stands, in brackets."""
+    own = (other for other in standing if (other.stack, other.middleware) == (row.stack, row.middleware))
     lowest = min(own, key=x_of)
     if lowest is row:
         return ""
@@ -125,27 +130,21 @@ def _at_lowest(row: Row, standing: Sequence[Row]) -> str:
 
 
 def _values(rows: Sequence[Row]) -> list[float]:
-    """All that is drawn, so that it fits."""
+    """Return every latency that is drawn, in ms, so that the axis has room for all."""
     p99s = [value * (ARROW if is_lower_bound(row, "p99") else 1) for row in rows for value in P99.restarts(row)]
     return [*p99s, *(value for row in rows for measure in (P50, UNCORRECTED) for value in measure.restarts(row))]
 
 
 def _ends(series: Series) -> list[End]:
-    """Where the two lines end: the stack, and in requests/s what its capacity is; the thin one is told apart."""
+    """Return where the two lines end; the upper label has the stack and its capacity in requests/s."""
     known = [row for row in series.measured if row.values(P99.path)]
-    if not known:
-        return []
-    last, colour = known[-1], series.look.text_colour
-    share, rate = last.trial.capacity_share, last.trial.rate_per_s
+    share, rate = (known[-1].trial.capacity_share, known[-1].trial.rate_per_s) if known else (None, None)
     capacity = f"  (100 % = {number(rate / share)}/s)" if share and rate else ""
-    return [
-        End(x_of(last), P99.of(last) or 0.0, f"p99 {series.name}{capacity}", colour),
-        End(x_of(last), P50.of(last) or 0.0, "p50", colour),
-    ]
+    return [*end_of(series, P99, x_of, f"p99 {{name}}{capacity}"), *end_of(series, P50, x_of, "p50")]
 
 
 def _scale_loads(ax: Axes, loads: Sequence[float], is_share: bool) -> None:
-    """Ticks exactly where there are loads; rates logarithmic from a factor of ten on."""
+    """Set ticks exactly where there are loads; rates are logarithmic from a factor of ten on."""
     low, high = loads[0], loads[-1]
     if not is_share and high >= 10 * low:
         ax.set_xscale("log")
@@ -155,91 +154,83 @@ def _scale_loads(ax: Axes, loads: Sequence[float], is_share: bool) -> None:
         ax.set_xlim(low - pad, high + pad)
     ax.xaxis.set_major_locator(FixedLocator(loads))
     ax.xaxis.set_minor_locator(NullLocator())
-    kept = _with_room(ax, loads)
+    at_in = [float(ax.transData.transform((load, 1))[0]) / ax.figure.dpi for load in loads]
+    kept = apart(at_in, 0.34)  # so that labels do not touch
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, at: f"{value:,.4g}" if at in kept else ""))
-    ax.set_xlabel("requests/s asked for, in % of the stack's capacity" if is_share else "requests/s asked for")
+    ax.set_xlabel("offered requests/s, in % of the stack's capacity" if is_share else "offered requests/s")
     if is_share and low < 100 < high:
         ax.axvline(100, color=PALE, linewidth=1.0, zorder=1, label="capacity")
 
 
-def _with_room(ax: Axes, loads: Sequence[float]) -> set[int]:
-    """The loads whose labels do not touch."""
-    at_in = [float(ax.transData.transform((load, 1))[0]) / ax.figure.dpi for load in loads]
-    return apart(at_in, 0.34)
-
-
 def _draw_series(ax: Axes, series: Series) -> None:
     draw_curve(ax, series, P99, x_of)
-    _plain(ax, series, P50, linewidth=0.9, alpha=0.75, label=f"p50-{series.name}")
-    _plain(ax, series, UNCORRECTED, linewidth=1.3, alpha=0.55, linestyle=(0, (2, 2)), label=f"sent-{series.name}")
+    draw_medians(ax, series, P50, x_of, linewidth=0.9, alpha=0.75, label=f"p50-{series.name}")
+    how: dict[str, Any] = {"linewidth": 1.3, "alpha": 0.55, "linestyle": (0, (2, 2))}
+    draw_medians(ax, series, UNCORRECTED, x_of, label=f"sent-{series.name}", **how)
     for row in series.measured:
         if is_lower_bound(row, "p99"):
             _arrow(ax, row)
 
 
-def _plain(ax: Axes, series: Series, measure: Measure, **how: Any) -> None:
-    values = [measure.of(row) for row in series.rows]
-    known = [np.nan if value is None else value for value in values]
-    ax.plot([x_of(row) for row in series.rows], known, color=series.look.colour, **how)
-
-
 def _arrow(ax: Axes, row: Row) -> None:
-    """Upwards from the point: the percentile is at least this."""
+    """Draw an arrow upwards from the point: the percentile is at least this."""
     x, y, colour = x_of(row), P99.of(row) or 0.0, look_of(row.stack).colour
     how: dict[str, Any] = {"color": colour, "linewidth": 1.4, "zorder": 3.5, "label": f"at-least-{row.stack}-{x:g}"}
     ax.plot([x, x], [y, y * ARROW], marker="^", markevery=[1], markersize=5, markeredgewidth=0, **how)
 
 
 class Pair(NamedTuple):
-    """One stack asked for the same rate by a schedule and by users who wait."""
+    """One stack under the same rate, once from a schedule and once from users who wait."""
 
     open: Row
     closed: Row
 
 
 def loop_pairs(run: Run, request: str) -> list[Pair]:
-    """Each open loop with each closed one that was held to the same rate, where both have numbers."""
+    """Pair each open loop with each closed one that was held to the same rate, where both have numbers."""
     rows = [row for row in rows_of(run) if row.request == request and row.trial.rate_per_s and row.measured]
     return [
         Pair(one, other)
         for one in rows
         for other in rows
-        if one.is_open and not other.is_open and _is_same_but_for_the_loop(one, other)
+        if one.is_open and not other.is_open and _same_but_loop(one) == _same_but_loop(other)
     ]
 
 
 def telling_pairs(run: Run, request: str) -> list[Pair]:
-    """Of each stack's pairs the one whose p99s differ most."""
-    most: dict[str, Pair] = {}
-    for pair in sorted(loop_pairs(run, request), key=_apartness):
-        most[pair.open.stack] = pair
-    return list(most.values())
+    """Return, of each stack's pairs, the one whose p99s differ most."""
+    return list({pair.open.stack: pair for pair in sorted(loop_pairs(run, request), key=_apartness)}.values())
 
 
 def _apartness(pair: Pair) -> float:
     return (P99.of(pair.open) or 0.0) / (P99.of(pair.closed) or 1.0)
 
 
-def _is_same_but_for_the_loop(one: Row, other: Row) -> bool:
-    def alike(row: Row) -> tuple[object, ...]:
-        return (row.stack, row.middleware, row.trial.rate_per_s)
-
-    return alike(one) == alike(other)
+def _same_but_loop(row: Row) -> tuple[object, ...]:
+    return (row.stack, row.middleware, row.trial.rate_per_s)
 
 
 @styled
 def both_distributions(run: Run, request: str, stack: str | None = None) -> Picture:
-    """Latency at each percentile: the open loop from the intended and from the actual send, and the closed loop.
+    """Draw latency at each percentile: the open loop from the intended and the actual send, and the closed loop.
 
-    Of several pairs the one whose p99s differ most. ValueError where the stack has no two loops at one rate.
+    Of several pairs it is the one whose p99s differ most. Raises ValueError if the stack has no two loops at one rate.
     """
     pairs = [pair for pair in telling_pairs(run, request) if stack in (None, pair.open.stack)]
     if not pairs:
-        raise ValueError(f"{request}: no open and closed loop of {stack or 'any stack'} were asked for the same rate.")
+        raise ValueError(f"{request}: no open and closed loop of {stack or 'any stack'} ran at the same rate.")
     pair = max(pairs, key=_apartness)
-    curves = {name: curve for name, curve in _curves_of(pair).items() if curve}
-    texts = {name: f"{name}{_p99_text(pair, name)}" for name in curves}
-    ends = [end_of_curve(curves[name], text, pair.open) for name, text in texts.items() if name in (INTENDED, ACTUAL)]
+    drawn = {
+        INTENDED: curve_of(pair.open),
+        ACTUAL: curve_of(pair.open, merged_from_send(pair.open)),
+        f"closed loop, {Closed(pair.closed.users).text}": curve_of(pair.closed),
+    }
+    curves = {name: curve for name, curve in drawn.items() if curve}
+    ends = [
+        end_of_curve(curve, _p99_text(pair, name), pair.open)
+        for name, curve in curves.items()
+        if name in (INTENDED, ACTUAL)
+    ]
     figure, (ax,) = new_page(
         both_title(pair),
         f"{pair.open.request} · {pair.open.stack} · latency within which that share of the answers came",
@@ -251,13 +242,13 @@ def both_distributions(run: Run, request: str, stack: str | None = None) -> Pict
     for name, curve in curves.items():
         _draw_loop(ax, pair, name, curve)
         if name not in (INTENDED, ACTUAL):
-            _name_at_p99(ax, curve, texts[name], pair.closed)
+            _name_at_p99(ax, curve, _p99_text(pair, name), pair.closed)
     label_ends(ax, ends)
     return figure
 
 
 def _name_at_p99(ax: Axes, curve: Curve, text: str, row: Row) -> None:
-    """The closed loop's label: at its end all lines meet, below its p99 there is none."""
+    """Label the closed loop below its p99: at its end all lines meet."""
     at = max(percentile for percentile in curve if percentile <= 99)
     ax.annotate(
         text, (odds(at), curve[at]), (8, -10), textcoords="offset points",
@@ -268,21 +259,13 @@ def _name_at_p99(ax: Axes, curve: Curve, text: str, row: Row) -> None:
 INTENDED, ACTUAL = "open loop, from the intended send", "open loop, from the actual send"
 
 
-def _curves_of(pair: Pair) -> Mapping[str, Curve]:
-    return {
-        INTENDED: curve_of(pair.open),
-        ACTUAL: curve_of(pair.open, merged_from_send(pair.open)),
-        f"closed loop, {Closed(pair.closed.users).text}": curve_of(pair.closed),
-    }
-
-
 def _p99_text(pair: Pair, name: str) -> str:
     row = pair.open if name in (INTENDED, ACTUAL) else pair.closed
-    return f": p99 {milliseconds(row, 'p99', 'latency_from_send_us' if name == ACTUAL else 'latency_us')} ms"
+    return f"{name}: p99 {milliseconds(row, 'p99', 'latency_from_send_us' if name == ACTUAL else 'latency_us')} ms"
 
 
 def _draw_loop(ax: Axes, pair: Pair, name: str, curve: Curve) -> None:
-    """One colour, because it is one stack: the loops differ in their line."""
+    """Draw one curve, all in one colour because it is one stack: the loops differ in their line."""
     if name == INTENDED:
         draw_percentiles(ax, pair.open, curve, linestyle="-", label=name)
     elif name == ACTUAL:
@@ -292,7 +275,7 @@ def _draw_loop(ax: Axes, pair: Pair, name: str, curve: Curve) -> None:
 
 
 def both_title(pair: Pair) -> str:
-    """The p99 of either loop at the same nominal rate."""
+    """Compare the p99 of both loops at the same nominal rate."""
     events = [event for row in pair for trial in row.measured for event in trial.events]
     frozen = max((event.for_s for event in events if event.code == "frozen"), default=0.0)
     rate = f"{pair.open.trial.rate_per_s:,.4g} requests/s"

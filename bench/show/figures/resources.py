@@ -1,12 +1,10 @@
-"""The figures of what a server takes: threads, memory, CPU per request."""
-
-from __future__ import annotations
+"""Draws what a server takes: threads, memory, CPU per request."""
 
 from collections.abc import Sequence
 
 from bench.analyse.rows import Row
 from bench.model.run_record import Run
-from bench.show.figures.axes import label_ends, scale_users, scale_values
+from bench.show.figures.axes import label_ends
 from bench.show.figures.bars import bars
 from bench.show.figures.layout import Picture, new_page
 from bench.show.figures.series import (
@@ -15,7 +13,7 @@ from bench.show.figures.series import (
     THREADS,
     THROUGHPUT,
     at_load,
-    draw_curve,
+    draw_panel,
     end_of,
     extremes_of,
     holes_in,
@@ -32,14 +30,14 @@ from bench.show.tables.formatting import number, whole
 
 @styled
 def threads_and_memory(run: Run, request: str) -> Picture:
-    """Throughput, threads and resident memory of the server against users, side by side."""
+    """Draw throughput, threads and resident memory of the server against users, side by side."""
     rows = rows_for(run, request)
     measures = [THROUGHPUT, THREADS, MEMORY]
     if len(levels_of(rows)) < 2:
-        return bars(rows, measures, threads_title(rows))
+        return bars(rows, measures, _threads_title(rows))
     lines = series_of(rows)
     figure, axes = new_page(
-        threads_title(rows),
+        _threads_title(rows),
         subtitle_of(rows, "throughput, and what it takes, against users"),
         panels=3,
         labels=[series.name for series in lines],
@@ -49,43 +47,33 @@ def threads_and_memory(run: Run, request: str) -> Picture:
         width_in=11.5,
     )
     for ax, measure in zip(axes, measures, strict=True):
-        scale_users(ax, levels_of(rows))
-        scale_values(ax, [value for row in rows for value in measure.restarts(row)], log=measure.log)
-        ax.set_title(measure.label, color="#555555", size=9)
-        for series in lines:
-            draw_curve(ax, series, measure)
+        draw_panel(ax, lines, measure, levels_of(rows))
         ax.set_xlabel("users")
-    ends = [(series, end) for series in lines if (end := end_of(series, MEMORY))]
-    label_ends(axes[-1], [end._replace(text=series.name) for series, end in ends])
+    label_ends(axes[-1], [end for series in lines for end in end_of(series, MEMORY, text="{name}")])
     return figure
 
 
-def threads_title(rows: Sequence[Row]) -> str:
-    """Threads and memory of the stack with the most and of the one with the fewest threads."""
+def _threads_title(rows: Sequence[Row]) -> str:
+    """Compare the stack with the most and the one with the fewest threads."""
     extremes = extremes_of(top_of(rows, THREADS), THREADS)
-    if not extremes:
-        return "No threads were counted"
-    texts = [f"{whole(THREADS.of(row))} threads and {whole(MEMORY.of(row))} MB" for row in extremes]
-    pairs = [f"{row.stack} {text}" for row, text in zip(extremes, texts, strict=True)]
-    return f"{at_load(extremes)} the server takes: {'; '.join(pairs)}"
+    texts = [f"{row.stack} {whole(THREADS.of(row))} threads and {whole(MEMORY.of(row))} MB" for row in extremes]
+    return f"{at_load(extremes)} the server takes: {'; '.join(texts)}" if texts else "No threads were counted"
 
 
 @styled
 def cpu_per_request(run: Run, request: str, users: int | None = None) -> Picture:
-    """Throughput beside CPU time per request (S) for every stack, at the most users or at those given."""
+    """Draw throughput beside CPU time per request (S) for every stack, at the most users or at those given."""
     rows = rows_for(run, request)
     level = users or max((row.users for row in rows if row.measured), default=max(levels_of(rows)))
     rows = [row for row in rows if row.users == level]
-    return bars(rows, [THROUGHPUT, CPU], cpu_title(rows))
+    return bars(rows, [THROUGHPUT, CPU], _cpu_title(rows))
 
 
-def cpu_title(rows: Sequence[Row]) -> str:
-    """The least and the most CPU per request, and the throughput that goes with each."""
-    extremes = list(reversed(extremes_of(top_of(rows, CPU), CPU)))
-    if not extremes:
-        return "No CPU time was measured"
+def _cpu_title(rows: Sequence[Row]) -> str:
+    """Compare the least and the most CPU per request, and the throughput that goes with each."""
+    extremes = extremes_of(top_of(rows, CPU), CPU)[::-1]
     texts = [
         f"{row.stack} spends {whole(CPU.of(row))} µs of CPU a request, answers {number(THROUGHPUT.of(row))}/s"
         for row in extremes
     ]
-    return f"{at_load(extremes)} {'; '.join(texts)}"
+    return f"{at_load(extremes)} {'; '.join(texts)}" if texts else "No CPU time was measured"

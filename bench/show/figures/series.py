@@ -1,9 +1,8 @@
-"""Which rows of a run make a line of a figure, and how the line is drawn."""
-
-from __future__ import annotations
+"""Chooses the rows of a run that make a line of a figure, and draws lines, markers and panels."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,14 +10,14 @@ from matplotlib.axes import Axes
 from bench.analyse.rows import Row, rows_of
 from bench.model.run_record import Run
 from bench.model.stacks import split_name
-from bench.show.figures.axes import End
+from bench.show.figures.axes import End, scale_users, scale_values
 from bench.show.figures.stack_style import Look, look_of
 from bench.show.tables.formatting import number, whole
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A number of a trial as it is drawn: where it is, its scale, its axis label."""
+    """A number of a trial as it is drawn: its path in Trial, its scale, its axis label, how it is written."""
 
     path: str
     factor: float
@@ -57,28 +56,28 @@ class Series:
 
     @property
     def measured(self) -> list[Row]:
-        """The rows with numbers."""
+        """Return the rows with numbers."""
         return [row for row in self.rows if row.measured]
 
     @property
     def cpu_s(self) -> float | None:
-        """S at the most users that were measured, in seconds."""
+        """Return S, the CPU time per request in seconds, at the most users that were measured."""
         known = [row.median("cpu_us_per_request") for row in self.measured]
         return known[-1] / 1e6 if known and known[-1] is not None else None
 
 
 def rows_for(run: Run, request: str) -> list[Row]:
-    """The rows of closed loops without a rate: what can be drawn against users."""
+    """Return the rows of closed loops without a rate: those that can be drawn against users."""
     return [row for row in rows_of(run) if row.request == request and is_plainly_closed(row)]
 
 
 def rows_with(run: Run, request: str, measure: Measure) -> list[Row]:
-    """The rows of one request for which some restart has the measure."""
+    """Return the rows of one request for which some restart has the measure."""
     return [row for row in rows_of(run) if row.request == request and row.values(measure.path)]
 
 
 def is_plainly_closed(row: Row) -> bool:
-    """True where users ask as fast as they are answered."""
+    """Return whether users ask as fast as they are answered: a closed loop without a rate."""
     return row.trial.users is not None and row.trial.rate_per_s is None
 
 
@@ -91,7 +90,7 @@ def series_of(rows: Sequence[Row]) -> list[Series]:
 
 
 def name_of(row: Row, among: Sequence[Row]) -> str:
-    """The stack, with its workload or its middleware where the same stack is there with another one."""
+    """Name a row by its stack, with workload or middleware where `among` has the stack with another one."""
     if len({other.request for other in among}) > 1:
         return f"{row.stack} {row.request.partition('?')[0]}"
     if len({other.middleware for other in among if other.stack == row.stack}) < 2:
@@ -105,21 +104,20 @@ def levels_of(rows: Sequence[Row]) -> list[int]:
 
 
 def top_of(rows: Sequence[Row], measure: Measure) -> list[Row]:
-    """The rows with the most users that were measured: of these the ones whose number stands, if any."""
-    measured = [row for row in rows if row.measured]
-    level = max((row.users for row in measured), default=0)
-    top = [row for row in measured if row.users == level]
+    """Return the rows with the most users that were measured; of these the ones whose number stands, if any."""
+    level = max((row.users for row in rows if row.measured), default=0)
+    top = [row for row in rows if row.measured and row.users == level]
     return [row for row in top if row.stands(measure.path)] or top
 
 
 def extremes_of(rows: Sequence[Row], measure: Measure) -> list[Row]:
-    """The rows with the most and the least of a measure, the most first; one row where there is only one."""
+    """Return the rows with the most and the least of a measure, the most first; one row if there is only one."""
     known = sorted((row for row in rows if row.values(measure.path)), key=lambda row: measure.of(row) or 0.0)
     return [known[-1], known[0]] if len(known) > 1 else known
 
 
 def best_of_each_lab(rows: Sequence[Row], measure: Measure) -> list[Row]:
-    """Each lab's row with the most of a measure, the most first; of more than three labs the most and two least."""
+    """Return each lab's best row by a measure, the most first; of more than three labs the first and the last two."""
     best: dict[str, Row] = {}
     for row in sorted(rows, key=lambda row: measure.of(row) or 0.0, reverse=True):
         best.setdefault(split_name(row.stack).lab, row)
@@ -128,21 +126,21 @@ def best_of_each_lab(rows: Sequence[Row], measure: Measure) -> list[Row]:
 
 
 def at_load(rows: Sequence[Row]) -> str:
-    """Return the beginning of a title: `At` and the load of the first row."""
+    """Begin a title with `At` and the load of the first row."""
     return f"At {rows[0].load_text}"
 
 
 def subtitle_of(rows: Sequence[Row], what: str) -> str:
     """Return the subtitle: request, database, what is drawn, and of how many restarts."""
     restarts = max((len(row.measured) for row in rows), default=0)
-    requests = list(dict.fromkeys(row.request for row in rows))
-    request = requests[0] if len(requests) == 1 else f"{len(requests)} workloads"
+    requests = {row.request for row in rows}
+    request = rows[0].request if len(requests) == 1 else f"{len(requests)} workloads"
     on = f" on {rows[0].vendor}" if rows[0].vendor else ""
     return f"{request}{on} · {what} · medians of {restarts} restart{'' if restarts == 1 else 's'}"
 
 
 def holes_in(rows: Sequence[Row]) -> list[str]:
-    """What is missing from the drawing, so that a hole does not look like a choice."""
+    """Return a note that names the rows without numbers, so that a gap in a figure does not look like a choice."""
     gone: dict[str, list[Row]] = {}
     for row in rows:
         if not row.measured:
@@ -152,18 +150,13 @@ def holes_in(rows: Sequence[Row]) -> list[str]:
 
 
 def _loads_text(rows: Sequence[Row]) -> str:
-    """The loads with their unit once: `200 and 400 users`, `90 % and 120 % of capacity`."""
-    if len(rows) > 1 and all(map(is_plainly_closed, rows)):
-        return _listed([f"{row.users:,}" for row in rows]) + " users"
-    texts = [row.load_text for row in rows]
-    for unit in (" requests/s", " of capacity"):
-        if len(texts) > 1 and all(text.endswith(unit) for text in texts):
-            return _listed([text.removesuffix(unit) for text in texts]) + unit
-    return _listed(texts)
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    """Join the loads, with their unit once: `200 and 400 users`, `90 % and 120 % of capacity`."""
+    several = len(rows) > 1
+    texts = [f"{row.users:,} users" if several and is_plainly_closed(row) else row.load_text for row in rows]
+    common = [unit for unit in (" users", " requests/s", " of capacity") if all(text.endswith(unit) for text in texts)]
+    unit = common[0] if common else ""
+    *others, last = (text.removesuffix(unit) for text in texts)
+    return (f"{', '.join(others)} and {last}" if others else last) + unit
 
 
 def users_of(row: Row) -> float:
@@ -171,16 +164,19 @@ def users_of(row: Row) -> float:
     return row.users
 
 
-def draw_curve(ax: Axes, series: Series, measure: Measure, x_of: Callable[[Row], float] = users_of) -> None:
-    """Median line, broken where nothing was measured; single restarts, interval, marker."""
-    look = series.look
+def draw_medians(
+    ax: Axes, series: Series, measure: Measure, x_of: Callable[[Row], float] = users_of, **how: Any
+) -> None:
+    """Draw a line of medians alone, broken where nothing was measured; `how` goes to matplotlib."""
     values = [measure.of(row) for row in series.rows]
-    ax.plot(
-        [x_of(row) for row in series.rows],
-        [np.nan if value is None else value for value in values],
-        color=look.colour,
-        linestyle=look.line,
-    )
+    heights = [np.nan if value is None else value for value in values]
+    ax.plot([x_of(row) for row in series.rows], heights, color=series.look.colour, **how)
+
+
+def draw_curve(ax: Axes, series: Series, measure: Measure, x_of: Callable[[Row], float] = users_of) -> None:
+    """Draw a line of medians, broken where nothing was measured, with single restarts, intervals and markers."""
+    values = [measure.of(row) for row in series.rows]
+    draw_medians(ax, series, measure, x_of, linestyle=series.look.line)
     _draw_spread(ax, series, measure, x_of)
     for row, value in zip(series.rows, values, strict=True):
         if value is not None:
@@ -188,7 +184,7 @@ def draw_curve(ax: Axes, series: Series, measure: Measure, x_of: Callable[[Row],
 
 
 def _draw_spread(ax: Axes, series: Series, measure: Measure, x_of: Callable[[Row], float]) -> None:
-    """Single restarts and intervals, each as one line for all rows: an artist for each would take seconds."""
+    """Draw single restarts and intervals, each as one line for all rows: an artist for each would take seconds."""
     colour = series.look.colour
     dots = [(x_of(row), value) for row in series.rows for value in measure.restarts(row)]
     bounds = [(x_of(row), found) for row in series.rows if (found := measure.bounds(row))]
@@ -213,10 +209,36 @@ def draw_markers(ax: Axes, row: Row, xs: Sequence[float], ys: Sequence[float], l
     )
 
 
-def end_of(series: Series, measure: Measure) -> End | None:
-    """Return where the series' line ends, with its name and last value; None where it has no value."""
-    known = [row for row in series.measured if row.values(measure.path)]
-    if not known:
-        return None
-    value = measure.of(known[-1]) or 0.0
-    return End(known[-1].users, value, f"{series.name}  {measure.text(value)}", series.look.text_colour)
+def end_of(
+    series: Series,
+    measure: Measure,
+    x_of: Callable[[Row], float] = users_of,
+    text: str = "{name}  {value}",
+) -> list[End]:
+    """Return where the series' line ends, with its label; an empty list where it has no value."""
+    known = [(row, value) for row in series.measured if (value := measure.of(row)) is not None][-1:]
+    return [
+        End(x_of(row), value, text.format(name=series.name, value=measure.text(value)), series.look.text_colour)
+        for row, value in known
+    ]
+
+
+def draw_panel(
+    ax: Axes,
+    lines: Sequence[Series],
+    measure: Measure,
+    levels: Sequence[int],
+    x_of: Callable[[Row], float] = users_of,
+) -> None:
+    """Draw one measure of all lines against users, or against what `x_of` gives; `levels` has the ticks."""
+    scale_users(ax, levels)
+    scale_values(ax, [value for line in lines for row in line.rows for value in measure.restarts(row)], log=measure.log)
+    ax.set_title(measure.label, color="#555555", size=9)
+    for line in lines:
+        draw_curve(ax, line, measure, x_of)
+
+
+def extremes_title(rows: Sequence[Row], measure: Measure, say: Callable[[Row], str], otherwise: str) -> str:
+    """Return a title from what `say` says of the rows with the most and the least of a measure, the most first."""
+    extremes = extremes_of(rows, measure)
+    return f"{at_load(extremes)} {'; '.join(map(say, extremes))}" if extremes else otherwise

@@ -3,8 +3,6 @@
 Colours and markers stand in the entries of labs, shades and lines in those of servers and ways to keep connections.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps

@@ -1,6 +1,4 @@
-"""The figure of throughput against users, with the limits that theory allows."""
-
-from __future__ import annotations
+"""Draws throughput against users, with the limits that theory allows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +11,7 @@ from bench.analyse.plateaus import plateaus_of
 from bench.analyse.rows import Row
 from bench.model.run_record import Run
 from bench.model.stacks import split_name
-from bench.show.figures.axes import End, label_ends, scale_users, scale_values
+from bench.show.figures.axes import label_ends, scale_users, scale_values
 from bench.show.figures.bars import bars
 from bench.show.figures.layout import Picture, new_page
 from bench.show.figures.series import (
@@ -49,13 +47,13 @@ LIMITS_KEY = (
 
 @styled
 def throughput_vs_users(run: Run, request: str) -> Picture:
-    """Requests/s against users for every stack, with what theory allows and predicts; bars for one level."""
+    """Draw requests/s against users for every stack, with the limits and the prediction; bars for one level."""
     rows = rows_for(run, request)
     if len(levels_of(rows)) < 2:
         return bars(rows, [THROUGHPUT], throughput_title(rows))
     lines = series_of(rows)
     limiters = {(it.stack, it.middleware): it.limiter for it in plateaus_of(run) if it.request == request}
-    ends = [_named_limiter(end, series, limiters) for series in lines if (end := end_of(series, THROUGHPUT))]
+    ends = [end for series in lines for end in end_of(series, THROUGHPUT, text=_label(series, limiters))]
     figure, (ax,) = new_page(
         throughput_title(rows),
         subtitle_of(rows, "closed loop, requests/s against users"),
@@ -76,21 +74,23 @@ def throughput_vs_users(run: Run, request: str) -> Picture:
     return figure
 
 
-def _named_limiter(end: End, series: Series, limiters: Mapping[tuple[str, tuple[str, ...]], str | None]) -> End:
-    """The label with what holds its plateau down."""
+def _label(series: Series, limiters: Mapping[tuple[str, tuple[str, ...]], str | None]) -> str:
+    """Return the label of a line's end, with the resource that limits its plateau."""
     limiter = limiters.get((series.rows[0].stack, series.rows[0].middleware))
-    return end._replace(text=f"{end.text}, {limiter}") if limiter else end
+    return f"{{name}}  {{value}}, {limiter}" if limiter else "{name}  {value}"
 
 
 def throughput_title(rows: Sequence[Row]) -> str:
-    """The most requests/s that each lab reaches at the most users, and how near that is to the stack's own limit."""
+    """Name the most requests/s that each lab reaches at the most users, and the share of the stack's own limit."""
     best = best_of_each_lab(top_of(rows, THROUGHPUT), THROUGHPUT)
     if not best:
         return "No throughput was measured"
     most, *others = best
-    first = f"{most.stack} answers {number(THROUGHPUT.of(most))} requests/s{_of_limit(most)}"
-    texts = [f"{row.stack} {number(THROUGHPUT.of(row))}{_of_limit(row)}" for row in others]
-    return f"{at_load(best)} {'; '.join([first, *texts])}"
+    texts = [
+        f"{most.stack} answers {number(THROUGHPUT.of(most))} requests/s{_of_limit(most)}",
+        *(f"{row.stack} {number(THROUGHPUT.of(row))}{_of_limit(row)}" for row in others),
+    ]
+    return f"{at_load(best)} {'; '.join(texts)}"
 
 
 def _of_limit(row: Row) -> str:
@@ -99,12 +99,12 @@ def _of_limit(row: Row) -> str:
 
 
 def waits_s(rows: Sequence[Row]) -> list[float]:
-    """The waits of these rows that are not 0, each once, in seconds."""
+    """Return the waits of these rows that are not 0, each once, in seconds."""
     return sorted({row.io_wait_s for row in rows if row.io_wait_s > 0})
 
 
 def _ideals(ax: Axes, rows: Sequence[Row]) -> None:
-    """N/L for each L, named above the line where no measured point can be; the axis makes room for it."""
+    """Draw N/L for each L, named above the line where no measured point can be; the axis makes room for it."""
     waits, (first, last), (low, high) = waits_s(rows), ax.get_xlim(), ax.get_ylim()
     ideals = [levels_of(rows)[-1] / wait_s for wait_s in waits]
     high = max([high, *(min(1.15 * ideal, 2.5 * high) for ideal in ideals)])
@@ -120,28 +120,16 @@ def _ideals(ax: Axes, rows: Sequence[Row]) -> None:
 
 
 def _theory(ax: Axes, series: Series, levels: Sequence[int]) -> None:
-    """The stack's ceiling from the knee on, and its predicted curve."""
+    """Draw the stack's ceiling from the knee on, and its predicted curve."""
     cpu_s, row = series.cpu_s, series.rows[0]
     if not cpu_s:
         return
-    known: dict[str, Any] = {
-        "io_wait_s": row.io_wait_s,
-        "cpu_s": cpu_s,
-        "cores": split_name(row.stack).processes,
-    }
+    known: dict[str, Any] = {"io_wait_s": row.io_wait_s, "cpu_s": cpu_s, "cores": split_name(row.stack).processes}
     ceiling = queueing.limit_per_s(users=10**9, threads=row.slots, **known)
     knee = ceiling * (row.io_wait_s + cpu_s)
     if knee < levels[-1]:
-        ends = [max(knee, levels[0]), levels[-1]]
-        ax.plot(
-            ends,
-            [ceiling] * 2,
-            ":",
-            color=series.look.colour,
-            linewidth=1.4,
-            zorder=1.5,
-            label=f"ceiling-{series.name}",
-        )
+        how: dict[str, Any] = {"color": series.look.colour, "linewidth": 1.4, "zorder": 1.5}
+        ax.plot([max(knee, levels[0]), levels[-1]], [ceiling] * 2, ":", label=f"ceiling-{series.name}", **how)
     users = sorted({*levels, *(round(level) for level in np.geomspace(levels[0], levels[-1], 60))})
     points = queueing.thread_pool_curve(users, threads=row.slots, **known)
     ax.plot(

@@ -1,9 +1,7 @@
-"""A trial's window over time: answers, CPU, threads and the accept queue, with what befell it shaded and named.
+"""Draws a trial's window over time: answers, CPU, threads and the accept queue, with its events shaded and named.
 
-The picture for a freeze, a gap, a restart: also of an `invalid` trial, which has no numbers but has a story.
+It is the figure for a freeze, a gap, a restart; also for an `invalid` trial, which has events but no numbers.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,7 +9,7 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bench.analyse.rows import Row, rows_of
+from bench.analyse.rows import rows_of
 from bench.model.run_record import Run
 from bench.model.trial_record import ASKED_FOR, Event, Trial
 from bench.show.figures.layout import Picture, new_page, text_width_in
@@ -46,10 +44,10 @@ NO_NUMBER = "An invalid trial gives no numbers: this shows only what happened."
 
 @styled
 def timeline(trials: Sequence[Trial], title: str | None = None) -> Picture:
-    """Below each other for each trial: answers a second, CPU, threads and the accept queue, on one time axis."""
+    """Draw answers per second, CPU, threads and the accept queue of each trial, below each other on one time axis."""
     invalid = [NO_NUMBER] if any(trial.verdict == "invalid" for trial in trials) else []
     figure, axes = new_page(
-        title or timeline_title(trials),
+        title or _timeline_title(trials),
         " · ".join([trials[0].stack, trials[0].request, "seconds into the measured window"]),
         rows=PANELS * len(trials),
         ratios=RATIOS * len(trials),
@@ -59,7 +57,7 @@ def timeline(trials: Sequence[Trial], title: str | None = None) -> Picture:
         notes=[KEY, *invalid],
         heading_in=0.25,
     )
-    last_s = max(_length_s(trial) for trial in trials)
+    last_s = max(max([trial.duration_s, *(event.at_s + event.for_s for event in trial.events)]) for trial in trials)
     for place, trial in enumerate(trials):
         _draw_trial(figure, axes[PANELS * place : PANELS * (place + 1)], trial, last_s)
     for ax in axes[:-1]:
@@ -68,36 +66,29 @@ def timeline(trials: Sequence[Trial], title: str | None = None) -> Picture:
     return figure
 
 
-def _length_s(trial: Trial) -> float:
-    return max([trial.duration_s, *(event.at_s + event.for_s for event in trial.events)])
-
-
-def timeline_title(trials: Sequence[Trial]) -> str:
-    """What befell the trial; of two loops through a freeze, how many requests each went on to send."""
+def _timeline_title(trials: Sequence[Trial]) -> str:
+    """Name the trial's events; of two loops through a freeze, how many requests each went on to send."""
     frozen = [f"{event.for_s:.1f} s" for trial in trials for event in trial.events if event.code == PLANNED]
     if len(trials) > 1 and frozen:
-        sent = ", ".join(f"{_who(trial)} {trial.issued:,}" for trial in trials)
+        sent = ", ".join(f"{_sender_text(trial)} {trial.issued:,}" for trial in trials)
         length = f"{trials[0].duration_s:g} s"
         return f"Requests in {length} while the server stands still for {' and '.join(dict.fromkeys(frozen))}: {sent}"
     trial = trials[0]
     if _is_outage(trial):
-        told = "; ".join(_event_text(event) for event in trial.events if event.code in ASKED)
-        return f"{trial.stack} at {trial.load_text}: {told}"
-    first, *others = sorted(trial.events, key=_badness)
+        texts = [_event_text(event) for event in trial.events if event.code in ASKED]
+        return f"{trial.stack} at {trial.load_text}: {'; '.join(texts)}"
+    codes = [*NAMES, *(event.code for event in trial.events)]
+    first, *others = sorted(trial.events, key=lambda event: (codes.index(event.code), event.at_s))
     more = f", and {len(others)} more event{'' if len(others) == 1 else 's'}" if others else ""
     return f"{trial.stack} at {trial.load_text}, {trial.verdict}: {_event_text(first)} at {first.at_s:.1f} s{more}"
 
 
-def _badness(event: Event) -> tuple[int, float]:
-    return ([*NAMES, event.code].index(event.code), event.at_s)
-
-
-def _who(trial: Trial) -> str:
+def _sender_text(trial: Trial) -> str:
     return f"a schedule of {trial.rate_per_s:,.4g}/s sends" if trial.is_open else f"{trial.load_text} send"
 
 
 def _event_text(event: Event) -> str:
-    """`server frozen, 3.0 s`."""
+    """Name an event and how long it lasted: `server frozen, 3.0 s`."""
     return NAMES.get(event.code, event.code) + (f", {event.for_s:.1f} s" if event.for_s else "")
 
 
@@ -107,20 +98,19 @@ def _draw_trial(figure: Picture, axes: Sequence[Axes], trial: Trial, last_s: flo
         ax.set_xlim(-0.01 * last_s, last_s * 1.01)
         for event in trial.events:
             _mark(ax, event)
-    answers.set_title(_heading(trial), color=look_of(trial.stack).text_colour, size=9.5, parse_math=False)
+    loop = "open loop" if trial.is_open else "closed loop"
+    heading = f"{loop}, {trial.load_text}, restart {trial.repeat + 1}: {trial.verdict}"
+    answers.set_title(heading, color=look_of(trial.stack).text_colour, size=9.5, parse_math=False)
     _answers(answers, trial)
     _label_events(figure, answers, trial.events, last_s)
-    _line(cpu, trial, "cpu_share", "CPU, cores")
+    cpu.plot(trial.samples.at_s, trial.samples.cpu_share, color=look_of(trial.stack).colour, linewidth=1.3, label="cpu")
+    cpu.set_ylim(0, 1.15 * max(trial.samples.cpu_share, default=1.0) or 1.0)
+    _tidy(cpu, "CPU, cores")
     _counts(counts, trial)
 
 
-def _heading(trial: Trial) -> str:
-    loop = "open loop" if trial.is_open else "closed loop"
-    return f"{loop}, {trial.load_text}, restart {trial.repeat + 1}: {trial.verdict}"
-
-
 def _answers(ax: Axes, trial: Trial) -> None:
-    """Steps; the last column may be cut short by the window's end."""
+    """Draw answers per second as steps; the last one may be shorter, up to the window's end."""
     edges = [place * trial.answered_every_s for place in range(len(trial.answered))]
     edges = [*edges, max(trial.duration_s, edges[-1] + 1e-3)] if edges else [0.0, 1.0]
     rates = [count / (until - since) for count, since, until in zip(trial.answered, edges, edges[1:], strict=False)]
@@ -137,15 +127,8 @@ def _tidy(ax: Axes, label: str) -> None:
     ax.yaxis.set_label_coords(-0.055, 0.5)
 
 
-def _line(ax: Axes, trial: Trial, name: str, label: str) -> None:
-    values = getattr(trial.samples, name)
-    ax.plot(trial.samples.at_s, values, color=look_of(trial.stack).colour, linewidth=1.3, label=name)
-    ax.set_ylim(0, 1.15 * max(values, default=1.0) or 1.0)
-    _tidy(ax, label)
-
-
 def _counts(ax: Axes, trial: Trial) -> None:
-    """Threads, and connections that wait to be accepted, on one scale."""
+    """Draw threads, and connections that wait to be accepted, on one scale."""
     samples, colour = trial.samples, look_of(trial.stack).colour
     lines = [
         *ax.plot(samples.at_s, samples.accept_queue, "-", color=colour, linewidth=1.3, label="waiting to be accepted"),
@@ -166,7 +149,7 @@ def _mark(ax: Axes, event: Event) -> None:
 
 
 class Label(NamedTuple):
-    """An event's words: which lane, and from where to where in seconds."""
+    """An event's label: its lane, and from when to when it reaches, in seconds."""
 
     event: Event
     lane: int
@@ -175,7 +158,7 @@ class Label(NamedTuple):
 
 
 def _label_events(figure: Picture, ax: Axes, events: Sequence[Event], last_s: float) -> None:
-    """Words above the data, in as many lanes as they need; what finds no lane stays shaded without words."""
+    """Label events above the data, in as many lanes as they need; an event without a free lane has no label."""
     height_in = ax.get_window_extent().height / figure.dpi
     s_per_in = last_s * 1.02 / (ax.get_window_extent().width / figure.dpi)
     labels = lanes_of(events, [text_width_in(figure, _event_text(event), 8) * s_per_in for event in events], last_s)
@@ -197,7 +180,7 @@ def _write_label(ax: Axes, label: Label, height: float) -> None:
 
 
 def lanes_of(events: Sequence[Event], lengths_s: Sequence[float], last_s: float) -> list[Label]:
-    """Each label from its event on, moved left where the axis ends, in the first lane where it touches no other."""
+    """Place each label at its event, moved left where the axis ends, in the first lane where it touches no other."""
     placed: list[Label] = []
     for event, length_s in sorted(zip(events, lengths_s, strict=True), key=lambda pair: pair[0].at_s):
         at_s = max(0.0, min(event.at_s, last_s - length_s))
@@ -209,17 +192,21 @@ def lanes_of(events: Sequence[Event], lengths_s: Sequence[float], last_s: float)
 
 
 def eventful(run: Run) -> list[Trial]:
-    """At most six trials that something befell, invalid ones first, then by how long it lasted.
+    """Return at most MOST trials with unplanned events: invalid ones first, then by how long the events lasted.
 
-    A freeze that the experiment asks for tells most beside the other loop: see `frozen_pairs`; and of databases that it
-    took away, the first restart of every row tells enough: see `outages`.
+    A freeze that the experiment plans is shown beside the other loop (`frozen_pairs`), an outage that it plans once
+    for each row (`outages`).
     """
+
+    def order(trial: Trial) -> tuple[bool, float]:
+        return (trial.verdict != "invalid", -sum(event.for_s for event in trial.events))
+
     trials = [trial for trial in run.trials if any(event.code not in ASKED for event in trial.events)]
-    return sorted(trials, key=_how_bad)[:MOST]
+    return sorted(trials, key=order)[:MOST]
 
 
 def outages(run: Run) -> list[Trial]:
-    """Of each row whose database was taken away, the first restart."""
+    """Return the first restart of each row whose database was taken away."""
     return [trial for row in rows_of(run) for trial in row.trials[:1] if _is_outage(trial)]
 
 
@@ -227,22 +214,13 @@ def _is_outage(trial: Trial) -> bool:
     return any(event.code == "database-away" for event in trial.events)
 
 
-def _how_bad(trial: Trial) -> tuple[bool, float]:
-    return (trial.verdict != "invalid", -sum(event.for_s for event in trial.events))
-
-
 def frozen_pairs(run: Run) -> list[list[Trial]]:
-    """For each stack x request that was frozen: its first open and its first closed trial, or the one that is there."""
-    frozen = [row for row in rows_of(run) if any(_is_frozen(trial) for trial in row.trials)]
-    groups: dict[tuple[str, str, tuple[str, ...]], list[Row]] = {}
-    for row in sorted(frozen, key=lambda row: not row.is_open):
-        groups.setdefault((row.stack, row.request, row.middleware), []).append(row)
-    return [_first_of_each_loop(rows) for rows in groups.values()]
-
-
-def _first_of_each_loop(rows: Sequence[Row]) -> list[Trial]:
-    first = {row.is_open: next(filter(_is_frozen, row.trials)) for row in reversed(rows)}
-    return [first[is_open] for is_open in (True, False) if is_open in first]
+    """Return, for each stack x request that was frozen, its first open and its first closed trial, if there is one."""
+    groups: dict[tuple[str, str, tuple[str, ...]], dict[bool, Trial]] = {}
+    for row in sorted(rows_of(run), key=lambda row: not row.is_open):
+        for trial in filter(_is_frozen, row.trials):
+            groups.setdefault((row.stack, row.request, row.middleware), {}).setdefault(row.is_open, trial)
+    return [list(first.values()) for first in groups.values()]
 
 
 def _is_frozen(trial: Trial) -> bool:

@@ -1,6 +1,6 @@
-"""Which rows a column has something to say about."""
+"""Predicates on rows: each says which rows a column of `columns.py` is about."""
 
-from __future__ import annotations
+from collections.abc import Callable
 
 from bench.analyse.rows import Row
 
@@ -11,35 +11,29 @@ def always(_: Row) -> bool:
 
 
 def counts_requests(row: Row) -> bool:
-    """Return whether requests were counted by the second."""
+    """Return whether the row has requests per second; rows of connections do not."""
     return not row.is_connections
 
 
-def holds(row: Row) -> bool:
-    """Return whether feeds were held."""
-    return bool(row.values("held.served"))
+def has(measure: str) -> Callable[[Row], bool]:
+    """Return a predicate: does some restart of the row have this measure? `measure` is a path, as for `Row.values`."""
+
+    def is_measured(row: Row) -> bool:
+        return bool(row.values(measure))
+
+    return is_measured
 
 
-def leaves(row: Row) -> bool:
-    """Return whether clients left before their answer."""
-    return bool(row.values("gone.left"))
-
-
-def leaves_work(row: Row) -> bool:
-    """Return whether clients left, and no payments were at stake."""
-    return leaves(row) and not pays(row)
-
-
-def waves(row: Row) -> bool:
-    """Return whether requests came in waves."""
-    return bool(row.values("waves.first.open_left"))
-
-
-def pays(row: Row) -> bool:
-    """Return whether payments were at stake."""
-    return bool(row.values("database.payments_lost"))
+holds = has("held.served")
+"""Feeds were held open."""
+leaves = has("gone.left")
+"""Clients left before their answer."""
+waves = has("waves.first.open_left")
+"""Requests came in two waves."""
+pays = has("database.payments_lost")
+"""Payments were made and audited."""
 
 
 def fails(row: Row) -> bool:
-    """Where a database was asked, errors are part of the answer."""
+    """Return whether requests to a database failed; where a database is asked, failures are part of the answer."""
     return not row.is_connections and bool(row.values("database.coins_off")) and any(row.values("failed"))

@@ -1,20 +1,19 @@
-"""`COLUMNS` is the one list of what is shown and how it is written, so every table says the same numbers."""
-
-from __future__ import annotations
+"""The columns of every table of a run: `COLUMNS` is the one list of what is shown and how it is written."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.rows import Row
-from bench.show.tables.column_filters import always, counts_requests, fails, holds, leaves, leaves_work, pays, waves
+from bench.show.tables.column_filters import always, counts_requests, fails, has, holds, leaves, pays, waves
 from bench.show.tables.formatting import HOLE, HOLLOW, milliseconds, number, percent, span, whole
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of every table. `rank` says how early it is dropped where the terminal is narrow: 0 never.
+    """One column: its head, how it writes a row's cell, and the rows it is about (`concerns`).
 
-    It is there where it means something for some row.
+    A table has the column if it is about one of its rows. On a narrow terminal the highest `rank` is dropped first;
+    rank 0 always stays.
     """
 
     heading: str
@@ -24,7 +23,9 @@ class Column:
     concerns: Callable[[Row], bool] = always
 
 
-def _scaled(measure: str, factor: float, text: Callable[[float | None], str]) -> Callable[[Row], str]:
+def _median(measure: str, factor: float, text: Callable[[float | None], str]) -> Callable[[Row], str]:
+    """Return the function that writes a row's median of a measure, times `factor`, as `text` writes a number."""
+
     def cell(row: Row) -> str:
         value = row.median(measure)
         return text(None if value is None else value * factor + 0.0)  # never -0
@@ -35,10 +36,10 @@ def _scaled(measure: str, factor: float, text: Callable[[float | None], str]) ->
 COLUMNS = (
     Column("stack", lambda row: row.stack, 0, "lab @ server : budget (threads, x processes)"),
     Column(
-        "asked/s",
-        _scaled("rate_per_s", 1, number),
+        "offered/s",
+        _median("rate_per_s", 1, number),
         2,
-        "requests/s of the schedule, where the load is a share of what the stack can do",
+        "requests/s of the schedule, where the load is a share of the stack's capacity",
         lambda row: row.trial.capacity_share is not None,
     ),
     Column(
@@ -52,167 +53,195 @@ COLUMNS = (
         "interval",
         lambda row: span(row.throughput_interval),
         2,
-        "95 % bootstrap interval of that median; with fewer than six restarts, their range",
+        "95 % bootstrap interval of that median; with fewer than six restarts their range",
         counts_requests,
     ),
     Column(
         "limit",
-        _scaled("limit_per_s", 1, number),
+        _median("limit_per_s", 1, number),
         4,
-        "requests/s that no server can exceed here: min(N/(L+S), W/(L+S), 1/S)",
+        "the most requests/s that are possible here: min(N/(L+S), W/(L+S), 1/S)",
         counts_requests,
     ),
+    Column("of limit", _median("fraction_of_limit", 1, percent), 1, "req/s as a share of the limit", counts_requests),
     Column(
-        "of limit", _scaled("fraction_of_limit", 1, percent), 1, "share of the limit that was reached", counts_requests
+        "p50 ms", lambda row: milliseconds(row, "p50"), 1, "half of the answers came within this time", counts_requests
     ),
-    Column("p50 ms", lambda row: milliseconds(row, "p50"), 1, "half of the answers came within", counts_requests),
     Column(
         "p99 ms",
         lambda row: milliseconds(row, "p99"),
         1,
-        "99 of 100 answers came within; in an open loop counted from the intended send",
+        "99 of 100 answers came within this time; in an open loop counted from the intended send",
         counts_requests,
     ),
     Column(
-        "p99 sent",
+        "uncorrected p99 ms",
         lambda row: milliseconds(row, "p99", "latency_from_send_us"),
         3,
-        "the uncorrected p99 in ms, answered requests only and counted from the actual send: open loops",
+        "open loops: p99 of the answered requests alone, counted from the actual send",
         lambda row: row.is_open,
     ),
     Column(
         "threads",
-        _scaled("server.threads_max", 1, whole),
+        _median("server.threads_max", 1, whole),
         1,
         "most threads seen in the server's processes",
         lambda row: not holds(row),
     ),
-    Column("MB", _scaled("server.rss_bytes_max", 1e-6, whole), 3, "most resident memory of the server, 10⁶ bytes"),
+    Column("MB", _median("server.rss_bytes_max", 1e-6, whole), 3, "most resident memory of the server, 10⁶ bytes"),
     Column(
-        "CPU µs", _scaled("cpu_us_per_request", 1, whole), 3, "S: CPU time of the server per request", counts_requests
+        "CPU µs", _median("cpu_us_per_request", 1, whole), 3, "S: CPU time of the server per request", counts_requests
     ),
     Column(
         "limited by",
         lambda row: row.limiter or HOLE,
         3,
-        "what samples show used to the full: users or rate mean nothing but the load",
+        "the resource that sampling found saturated; users or rate: nothing but the load",
         counts_requests,
     ),
     Column(
         "hops",
-        _scaled("hops.both", 1, whole),
+        _median("hops.both", 1, whole),
         1,
-        "crossings between event loop and threads of one such request, counted outside of the window",
-        lambda row: bool(row.values("hops.both")),
+        "hops of one such request between event loop and threads, counted outside of the window",
+        has("hops.both"),
     ),
     Column(
-        "open",
-        _scaled("database.connections_max", 1, whole),
+        "DB connections",
+        _median("database.connections_max", 1, whole),
         0,
-        "connections open on the database at most",
-        lambda row: bool(row.values("database.connections_max")),
+        "most connections that were open on the database",
+        has("database.connections_max"),
     ),
-    Column("errors", _scaled("failed", 1, whole), 0, "requests that got no right answer, in the median restart", fails),
+    Column("errors", _median("failed", 1, whole), 0, "requests without a right answer, in the median restart", fails),
     Column(
-        "well in ms",
-        _scaled("database.recovered_us", 1e-3, whole),
+        "first right answer ms",
+        _median("database.recovered_us", 1e-3, whole),
         0,
-        "from the database's return until right answers came",
-        lambda row: bool(row.values("database.recovered_us")),
+        "time from the database's return to the first right answer",
+        has("database.recovered_us"),
     ),
     Column(
-        "left open", _scaled("waves.first.open_left", 1, whole), 0, "still open when the first wave was over", waves
-    ),
-    Column("1st failed", _scaled("waves.first.failed", 1, whole), 0, "failed of the first wave", waves),
-    Column("2nd failed", _scaled("waves.second.failed", 1, whole), 0, "failed of the second wave", waves),
-    Column(
-        "at the", _scaled("waves.first.first_failed", 1, whole), 1, "the first that failed of the first wave", waves
-    ),
-    Column("slowest ms", _scaled("waves.first.slowest_us", 1e-3, whole), 1, "of the first wave's right answers", waves),
-    Column(
-        "well after ms",
-        _scaled("waves.recovered_us", 1e-3, whole),
-        2,
-        "from the second wave's end until a query was answered rightly",
+        "left open",
+        _median("waves.first.open_left", 1, whole),
+        0,
+        "connections still open when the first wave was over",
         waves,
     ),
     Column(
-        "coins gone",
-        _scaled("database.coins_off", -1, whole),
+        "wave 1 failed", _median("waves.first.failed", 1, whole), 0, "requests of the first wave that failed", waves
+    ),
+    Column(
+        "wave 2 failed", _median("waves.second.failed", 1, whole), 0, "requests of the second wave that failed", waves
+    ),
+    Column(
+        "first failure",
+        _median("waves.first.first_failed", 1, whole),
+        1,
+        "number of the request that failed first in the first wave",
+        waves,
+    ),
+    Column(
+        "slowest ms", _median("waves.first.slowest_us", 1e-3, whole), 1, "slowest right answer of the first wave", waves
+    ),
+    Column(
+        "recovery ms",
+        _median("waves.recovered_us", 1e-3, whole),
+        2,
+        "time from the end of the second wave to the first right answer",
+        waves,
+    ),
+    Column(
+        "coins lost",
+        _median("database.coins_off", -1, whole),
         0,
-        "how much the sum over all accounts has sunk: payments that were left half done",
+        "by how much the sum over all accounts fell: payments that were left half done",
         pays,
     ),
-    Column("lost", _scaled("database.payments_lost", 1, whole), 1, "payments confirmed and not there", pays),
-    Column("served", _scaled("held.served", 1, whole), 0, "feeds that had their first event in time", holds),
-    Column("starved", _scaled("held.starved", 1, whole), 1, "feeds that had none, though they were connected", holds),
+    Column(
+        "payments lost",
+        _median("database.payments_lost", 1, whole),
+        1,
+        "payments that were confirmed and are not there",
+        pays,
+    ),
+    Column("served", _median("held.served", 1, whole), 0, "feeds that got their first event in time", holds),
+    Column("starved", _median("held.starved", 1, whole), 1, "feeds that were connected and got no event", holds),
     Column(
         "refused",
-        _scaled("failed", 1, whole),
+        _median("failed", 1, whole),
         1,
-        "connections that were refused, or answered with an error",
+        "connections that were refused or answered with an error",
         lambda row: row.is_connections and any(row.values("failed")),
     ),
     Column(
-        "first ms",
+        "first event ms",
         lambda row: milliseconds(row, "p99", "held.first_byte_us"),
         2,
-        "99 of 100 first events came within",
+        "99 of 100 first events came within this time",
         holds,
     ),
     Column(
-        "told ms",
-        _scaled("held.all_delivered_us", 1e-3, number),
+        "delivery ms",
+        _median("held.all_delivered_us", 1e-3, number),
         1,
-        "until the last feed had what was published; a dash where nobody could publish",
+        "time until the last feed had what was published; a dash where nothing could be published",
         holds,
     ),
-    Column("held by", _scaled("held.threads_held", 1, whole), 0, "threads while all feeds were held", holds),
+    Column("threads held", _median("held.threads_held", 1, whole), 0, "threads while all feeds were held", holds),
     Column(
-        "left", _scaled("held.threads_left", 1, whole), 3, "threads some seconds after the last feed was closed", holds
+        "threads after",
+        _median("held.threads_left", 1, whole),
+        3,
+        "threads some seconds after the last feed was closed",
+        holds,
     ),
     Column(
-        "kB each",
-        _scaled("held.rss_per_connection_bytes", 1e-3, number),
+        "kB per feed",
+        _median("held.rss_per_connection_bytes", 1e-3, number),
         1,
         "resident memory that a held feed added, 10³ bytes",
         holds,
     ),
     Column(
-        "in vain",
-        _scaled("gone.ended_in_vain", 1, whole),
+        "wasted views",
+        _median("gone.ended_in_vain", 1, whole),
         0,
-        "views that did all their work for clients who had left",
+        "views that did all their work although their client had left",
         leaves,
     ),
     Column(
-        "cut short", _scaled("gone.cut_short", 1, whole), 1, "views that were cancelled when their client left", leaves
-    ),
-    Column(
-        "newcomer ms",
-        _scaled("gone.newcomer_us", 1e-3, number),
-        0,
-        "how long a hello took that came when the last had left",
-        leaves_work,
-    ),
-    Column(
-        "CPU ms each",
-        _scaled("gone.cpu_us_per_leaver", 1e-3, number),
+        "cancelled views",
+        _median("gone.cut_short", 1, whole),
         1,
-        "server CPU spent for each client after it had left",
-        leaves_work,
+        "views that were cancelled when their client left",
+        leaves,
+    ),
+    Column(
+        "next client ms",
+        _median("gone.newcomer_us", 1e-3, number),
+        0,
+        "time of a hello that was sent when all of them had left",
+        lambda row: leaves(row) and not pays(row),
+    ),
+    Column(
+        "CPU ms per departure",
+        _median("gone.cpu_us_per_leaver", 1e-3, number),
+        1,
+        "server CPU spent per client after it had left",
+        lambda row: leaves(row) and not pays(row),
     ),
     Column("verdict", lambda row: row.verdict_text, 0, "ok, or what happened to some or all restarts"),
 )
 
 
 def columns_of(rows: Sequence[Row]) -> list[Column]:
-    """The columns that concern any of these rows, in their order."""
+    """Return the columns that are about any of these rows, in the order of COLUMNS."""
     return [column for column in COLUMNS if column.concerns is always or any(map(column.concerns, rows))]
 
 
 def cells(row: Row, columns: Sequence[Column], notes: dict[str, int]) -> list[str]:
-    """The row's texts; a verdict that is not ok refers to its note, as in `degraded [1]`."""
+    """Return the row's cells; a verdict other than ok refers to its note, as in `degraded [1]`."""
     texts = [column.text(row) for column in columns]
     if columns[-1].heading == "verdict" and row.why in notes and row.verdict != "ok":
         texts[-1] += f" [{notes[row.why]}]"

@@ -1,6 +1,4 @@
-"""What stands below a table: notes on verdicts, plateaus, what a database refused, where requests went."""
-
-from __future__ import annotations
+"""What stands below a table: notes on verdicts, plateaus, refusals of the database, the accounting of requests."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,31 +11,29 @@ from bench.show.tables.formatting import number
 
 
 def notes_of(rows: Sequence[Row]) -> dict[str, int]:
-    """Every different explanation of a verdict that is not ok, numbered from 1 in the order of the rows."""
+    """Number each different explanation of a verdict other than ok, from 1 in the order of the rows: {text: number}."""
     texts = dict.fromkeys(row.why for row in rows if row.verdict != "ok")
     return {text: place for place, text in enumerate(texts, start=1)}
 
 
 def plateau_lines(run: Run) -> list[str]:
-    """Each plateau as a sentence, with its limiter."""
+    """Return each plateau as a sentence, with the resource that limits it."""
     plateaus = plateaus_of(run)
-    return [f"Plateau: {plateau_name(it, plateaus)}: {_plateau_text(it)}" for it in plateaus]
-
-
-def _plateau_text(plateau: Plateau) -> str:
-    by = f"limited by {plateau.limiter_text}" if plateau.limiter else plateau.limiter_text
-    return f"from {plateau.users_text} users at {number(plateau.throughput_per_s)}/s, {by}"
+    return [
+        f"Plateau: {plateau_name(it, plateaus)}: from {it.users_text} users at {number(it.throughput_per_s)}/s, "
+        f"{'limited by ' if it.limiter else ''}{it.limiter_text}"
+        for it in plateaus
+    ]
 
 
 def plateau_name(plateau: Plateau, among: Sequence[Plateau]) -> str:
-    """The stack, with the request where there are several, and the middleware."""
+    """Return the stack, with the request where `among` has several, and the middleware."""
     request = plateau.request if len({other.request for other in among}) > 1 else ""
-    parts = [plateau.stack, request, "+".join(plateau.middleware)]
-    return ", ".join(filter(None, parts))
+    return ", ".join(filter(None, [plateau.stack, request, "+".join(plateau.middleware)]))
 
 
 def refusals_of(rows: Sequence[Row]) -> list[tuple[str, Counter[str]]]:
-    """What the database refused, in the words of the labs' logs: whose row, and how often each error in all."""
+    """Return what the database refused: for each row its name, and how often each error stands in the lab's log."""
     found = []
     for row in rows:
         counts: Counter[str] = Counter()
@@ -49,12 +45,11 @@ def refusals_of(rows: Sequence[Row]) -> list[tuple[str, Counter[str]]]:
 
 
 def refusal_lines(rows: Sequence[Row]) -> list[str]:
-    """The refusals of each row as a sentence."""
-    return [f"Refused, {whose}: {_counted(counts)}" for whose, counts in refusals_of(rows)]
-
-
-def _counted(counts: Counter[str]) -> str:
-    return "; ".join(f"{error} ({count:,}×)" for error, count in counts.most_common())
+    """Return the refusals of each row as a sentence."""
+    return [
+        f"Refused, {whose}: " + "; ".join(f"{error} ({count:,}×)" for error, count in counts.most_common())
+        for whose, counts in refusals_of(rows)
+    ]
 
 
 ACCOUNT: dict[str, Callable[[Trial], int]] = {
@@ -68,5 +63,5 @@ ACCOUNT: dict[str, Callable[[Trial], int]] = {
 
 
 def account_of(row: Row) -> dict[str, int]:
-    """Where the requests of the measured restarts went; in an open loop the others sum up to `issued`."""
+    """Count what became of the requests of the measured restarts; in an open loop the other counts sum to `issued`."""
     return {name: sum(map(count, row.measured)) for name, count in ACCOUNT.items()}

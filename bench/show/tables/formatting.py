@@ -1,6 +1,4 @@
-"""How a number is written wherever one is shown, and the signs that go with it."""
-
-from __future__ import annotations
+"""Writes numbers and texts of a run wherever they are shown, and defines the signs that go with them."""
 
 import re
 
@@ -14,7 +12,7 @@ AT_LEAST = "≥"
 
 
 def number(value: float | None) -> str:
-    """Three digits or all before the point: 0.82, 7.91, 79.1, 791, 7,912; a dash for None."""
+    """Write three digits, or all before the point: 0.82, 7.91, 79.1, 791, 7,912; a dash for None."""
     if value is None:
         return HOLE
     decimals = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
@@ -37,19 +35,19 @@ def span(interval: stats.Interval | None) -> str:
 
 
 def is_lower_bound(row: Row, percentile: str) -> bool:
-    """True where that percentile, as `p99`, is one in some restart."""
+    """Return whether the percentile, such as `p99`, is only a lower bound in some restart."""
     return any(percentile in trial.lower_bounds for trial in row.measured)
 
 
 def milliseconds(row: Row, percentile: str, measure: str = "latency_us") -> str:
-    """The percentile's median over restarts in ms, with a sign where it is a lower bound."""
+    """Write the percentile's median over restarts in ms, with ≥ where it is a lower bound."""
     value_us = row.median(f"{measure}.{percentile}")
     is_bound = value_us is not None and measure == "latency_us" and is_lower_bound(row, percentile)
     return (AT_LEAST if is_bound else "") + number(None if value_us is None else value_us / 1000)
 
 
 def one_line(text: str) -> str:
-    """Without line breaks, and without what Markdown would take for HTML or a terminal for a command."""
+    """Return the text in one line, safe in Markdown (no HTML) and in a terminal (no control characters)."""
     return printable(" ".join(text.split())).replace("<", "&lt;")
 
 
@@ -58,12 +56,12 @@ _SIGNS = re.compile(r"[\\`*~$]|(?<!\w)_|_(?!\w)|(?<=\])[(\[]|&(?=#?\w+;)")
 
 
 def verbatim(text: str) -> str:
-    """Text from a run as Markdown that shows just it, in one line."""
+    """Escape a run's text, so that Markdown shows it as it is, in one line."""
     return one_line(_SIGNS.sub(lambda sign: "&amp;" if sign[0] == "&" else f"\\{sign[0]}", text))
 
 
 def code(text: str) -> str:
-    """Text from a run as a Markdown code span, in which no sign means anything but a run of as many backticks."""
+    """Return a run's text as a Markdown code span, with more backticks around it than it has in a row."""
     line = printable(" ".join(text.split()))
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     return f"{fence}{line}{fence}" if fence == "`" else f"{fence} {line} {fence}"

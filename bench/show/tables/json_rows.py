@@ -1,16 +1,16 @@
-"""A run as plain data: what its table shows, and its findings."""
-
-from __future__ import annotations
+"""Writes a run as plain data for JSON: what its table shows, and its findings."""
 
 from dataclasses import asdict
 from typing import Any
 
 import msgspec
 
+from bench.analyse import stats
 from bench.analyse.findings import findings_of
 from bench.analyse.plateaus import Plateau, plateaus_of
 from bench.analyse.rows import Row, rows_of
 from bench.model import run_json
+from bench.model.load import STORED
 from bench.model.run_record import Run
 from bench.show.tables.footnotes import account_of
 
@@ -52,35 +52,40 @@ MEASURES = {
 }
 
 
+def interval_to_json(interval: stats.Interval | None) -> list[float] | None:
+    """Return low and high of an interval; None where there is none."""
+    return None if interval is None else [interval.low, interval.high]
+
+
+def load_to_json(row: Row) -> dict[str, Any]:
+    """Return the stored fields of the row's load, None for those that it lacks."""
+    return {name: getattr(row.trial, name) for name in STORED}
+
+
 def to_json(run: Run) -> dict[str, Any]:
-    """The whole run as its run.json has it, and in `rows` what its table shows."""
+    """Return the whole run as in its run.json, and in `rows` what its table shows."""
     return {**msgspec.json.decode(run_json.to_json(run)), "rows": to_json_rows(run)}
 
 
 def to_json_rows(run: Run) -> list[dict[str, Any]]:
-    """The rows as plain data: medians over restarts, throughput with its interval where there is one."""
+    """Return the rows as plain data: medians over restarts, throughput with its interval where there is one."""
     plateaus = plateaus_of(run)
     return [_row(row, next((it for it in plateaus if row in it.rows), None)) for row in rows_of(run)]
 
 
 def _row(row: Row, plateau: Plateau | None) -> dict[str, Any]:
-    interval = row.throughput_interval
     return {
         "stack": row.stack,
         "request": row.request,
         "middleware": list(row.middleware),
-        "users": row.trial.users,
-        "rate_per_s": row.trial.rate_per_s,
-        "capacity_share": row.trial.capacity_share,
-        "connections": row.trial.connections,
-        "max_connections": row.trial.max_connections,
+        **load_to_json(row),
         "limiter": row.limiter,
         "plateau": None if plateau is None else _plateau(plateau),
         "verdict": row.verdict,
         "restarts": dict(row.verdicts),
         "reasons": [{"code": it.code, "message": it.message, "restarts": count} for it, count in row.reasons],
         "throughput_per_s": row.median("throughput_per_s"),
-        "throughput_interval_per_s": None if interval is None else [interval.low, interval.high],
+        "throughput_interval_per_s": interval_to_json(row.throughput_interval),
         **{key: row.median(measure) for key, measure in MEASURES.items()},
         "latency_at_least": sorted({name for trial in row.measured for name in trial.lower_bounds}),
         "account": account_of(row),
@@ -98,14 +103,14 @@ def _plateau(plateau: Plateau) -> dict[str, Any]:
 
 
 def to_json_findings(run: Run) -> list[dict[str, Any]]:
-    """The findings as plain data."""
+    """Return the findings as plain data."""
     return [
         {
             "says": finding.claim.says,
             "finding": finding.value,
             "text": finding.text,
             "ratio": None if finding.ratio is None else finding.ratio.estimate,
-            "ratio_interval": None if finding.ratio is None else [finding.ratio.low, finding.ratio.high],
+            "ratio_interval": interval_to_json(finding.ratio),
         }
         for finding in findings_of(run)
     ]

@@ -26,20 +26,20 @@ def names_of(picture: Picture) -> set[str]:
 
 
 def test_waves_are_those_of_the_database_that_is_asked_for(connections: Run) -> None:
-    assert {database.allowed_of(row) for row in database.waves_of(connections, 40)} == {40}
-    assert database.waves_of(connections, 41) == []
+    assert {database.allowed_of(row) for row in database.wave_rows(connections, 40)} == {40}
+    assert database.wave_rows(connections, 41) == []
 
 
 def test_waves_of_a_named_stack_stand_alone(connections: Run) -> None:
     request = connections.plan.requests[0]
     assert panels_of(database.waves(connections, request, 100, [STOCK])) == [STOCK]
-    rows = database.waves_of(connections, 100)
+    rows = database.wave_rows(connections, 100)
     assert len(panels_of(database.waves(connections, request, 100))) == len(rows) > 1
 
 
 def test_what_failed_is_told_of_how_many(connections: Run) -> None:
     picture = database.waves(connections, connections.plan.requests[0], 40, ["sync_wsgi@gthread:64"])
-    (row,) = (row for row in database.waves_of(connections, 40) if row.stack == "sync_wsgi@gthread:64")
+    (row,) = (row for row in database.wave_rows(connections, 40) if row.stack == "sync_wsgi@gthread:64")
     assert picture.finding.endswith(f"fails {row.median('failed'):.0f} of 120 requests")
 
 

@@ -1,28 +1,25 @@
-"""The smallest applications as articles, slides and specifications print them, on real servers.
+"""Serves the smallest applications as articles, slides and specifications print them, and WebSockets at bare callables.
 
 Forms of WSGI's: the body a text, a list of texts, a generator of texts, bytes, or a list of bytes. Of ASGI's: the
 introduction of its specification, one that answers whatever is asked, and one that first looks what it is asked.
 """
 
-from __future__ import annotations
-
+import asyncio
 import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import httpx
+from asgiref.wsgi import WsgiToAsgi
 
-from bench.base.errors import LabError
-from bench.measure.ports import free_port
-from bench.measure.processes import Process, start, work_folder
-from bench.measure.readiness import listens_within
+from bench.claims.probes.serving import Command, serve_anything, status_of_handshake
 from bench.model.servers import HOST
 
 HELLO = "Hello, World!\n"
-LISTENS_WITHIN_S = 10.0
 INTRODUCTION = """
 async def application(scope, receive, send):
     event = await receive()
@@ -75,7 +72,7 @@ BY_PATH = {f"/{form.__name__}": form for form in FORMS}
 
 
 def any_form(environ: Any, start_response: Any) -> Any:
-    """The form that the path names, so that a server is started once for all."""
+    """Answer with the form that the path names, so that one server serves all forms."""
     return BY_PATH[environ["PATH_INFO"]](environ, start_response)
 
 
@@ -95,14 +92,14 @@ ASYNC_FORMS = (one_for_any_scope, one_for_http_alone)
 
 
 def wsgi_as_printed() -> dict[str, Any]:
-    """Which forms give the right body on gunicorn's sync and gthread workers and on the standard library's server."""
+    """Find the WSGI forms with the right body on gunicorn's sync and gthread workers and on `wsgiref`."""
     right = {name: _right_at(url) for name, url in _served_by_gunicorn()}
     with _wsgiref() as url:
         right["wsgiref"] = _right_at(url)
-    return _told([form.__name__ for form in FORMS], right)
+    return _facts([form.__name__ for form in FORMS], right)
 
 
-def _told(forms: Sequence[str], right: dict[str, set[str]]) -> dict[str, Any]:
+def _facts(forms: Sequence[str], right: dict[str, set[str]]) -> dict[str, Any]:
     everywhere = [form for form in forms if all(form in there for there in right.values())]
     return {
         "forms": len(forms),
@@ -115,10 +112,13 @@ def _told(forms: Sequence[str], right: dict[str, set[str]]) -> dict[str, Any]:
 
 
 def _served_by_gunicorn() -> Iterator[tuple[str, str]]:
-    for name, command in SERVERS.items():
-        port = free_port()
-        with listening([*command, "--bind", f"{HOST}:{port}", f"{__name__}:any_form"], port) as url:
+    for name, words in SERVERS.items():
+        with serve_anything(partial(_gunicorn, words)) as url:
             yield name, url
+
+
+def _gunicorn(words: list[str], port: int) -> list[str]:
+    return [*words, "--bind", f"{HOST}:{port}", f"{__name__}:any_form"]
 
 
 def _right_at(url: str) -> set[str]:
@@ -135,7 +135,7 @@ def _is_right(url: str) -> bool:
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *arguments: object) -> None:
-        """Nobody reads it."""
+        """Log nothing."""
 
     def get_stderr(self) -> Any:
         return io.StringIO()  # traces of the forms that do not work
@@ -153,18 +153,17 @@ def _wsgiref() -> Iterator[str]:
 
 
 def asgi_as_printed() -> dict[str, Any]:
-    """Which forms give the right body on uvicorn and daphne, and which is no Python."""
+    """Find the ASGI forms that give the right body on uvicorn and daphne, and whether the introduction is Python."""
     right: dict[str, set[str]] = {"uvicorn": set(), "daphne": set()}
     for form in ASYNC_FORMS:
         for server in right:
-            port = free_port()
-            with listening(_async_command(server, port, form.__name__), port) as url:
+            with serve_anything(partial(_async_command, server, form.__name__)) as url:
                 right[server] |= {form.__name__} if _is_right(url) else set()
     introduction = "the specification's introduction"
-    return {**_told([introduction, *(form.__name__ for form in ASYNC_FORMS)], right), "is_python": _compiles()}
+    return {**_facts([introduction, *(form.__name__ for form in ASYNC_FORMS)], right), "is_python": _compiles()}
 
 
-def _async_command(server: str, port: int, form: str) -> list[str]:
+def _async_command(server: str, form: str, port: int) -> list[str]:
     target = f"{__name__}:{form}"
     if server == "uvicorn":
         return ["python", "-m", "uvicorn", "--log-level", "critical", "--port", str(port), target]
@@ -179,15 +178,29 @@ def _compiles() -> bool:
     return True
 
 
-@contextmanager
-def listening(command: list[str], port: int) -> Iterator[str]:
-    """A server that knows nothing of our nonce, from when it listens; killed on the way out."""
-    with work_folder("printed") as folder:
-        log = folder / "server.log"
-        process = Process(command, start(command, environment={}, cpus=(), log=log), log, [])
-        try:
-            if not listens_within(process, port, LISTENS_WITHIN_S):
-                raise LabError(f"`{' '.join(command)}` does not listen. The end of its log:\n{process.log_tail()}")
-            yield f"http://{HOST}:{port}"
-        finally:
-            process.stop(within_s=0)
+WSGI_INSIDE = WsgiToAsgi(a_list_of_bytes)
+
+
+async def both(scope: Any, receive: Any, send: Any) -> None:
+    """Accept every WebSocket, and pass HTTP on to a WSGI application."""
+    if scope["type"] == "http":
+        await WSGI_INSIDE(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    await receive()
+
+
+def bare_interfaces() -> dict[str, Any]:
+    """Ask a bare callable behind each interface: does it answer, and which status does a WebSocket get?"""
+    uvicorn = ["uvicorn", "--lifespan", "off", "--ws", "websockets-sansio", "--log-level", "critical"]
+    commands: dict[str, Command] = {
+        "asgi": lambda port: ["python", "-m", *uvicorn, "--port", str(port), f"{__name__}:both"],
+        "wsgi": lambda port: [*GUNICORN, "--threads", "2", "--bind", f"{HOST}:{port}", f"{__name__}:a_list_of_bytes"],
+    }
+    facts: dict[str, Any] = {}
+    for door, command in commands.items():
+        with serve_anything(command) as url:
+            facts[f"{door}_answers"] = httpx.get(url, trust_env=False, timeout=10).text == HELLO
+            facts[f"{door}_handshake"] = asyncio.run(status_of_handshake(url, "/"))
+    return facts

@@ -1,6 +1,4 @@
-"""The four cells of sync and async views behind both doors, asked on real servers."""
-
-from __future__ import annotations
+"""Probes the four cells, sync and async views behind both interfaces, on real servers."""
 
 import asyncio
 import json
@@ -14,6 +12,7 @@ import httpx
 
 from bench.base.errors import LabError
 from bench.base.files import ROOT
+from bench.claims.probes.serving import get, publish
 from bench.measure.process_usage import read
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.measure.variables import clean_environment
@@ -29,14 +28,8 @@ VISIT_WITHIN_S = 20.0
 ROUNDS, PAGES = 3, 40
 
 
-def get(server: RunningServer, path: str) -> dict[str, Any]:
-    """A JSON answer with status 200."""
-    answer = httpx.get(f"{server.url}{path}", trust_env=False, timeout=30)
-    return dict(answer.raise_for_status().json())
-
-
 def whereabouts() -> dict[str, Any]:
-    """Of each cell: answers to `whoami`, whether a loop runs under the view, and on how many threads it ran."""
+    """Ask each cell for `whoami`: does it answer, does a loop run under the view, on how many threads did it run?"""
     found: dict[str, Any] = {"cells": len(CELLS), "looks": LOOKS, "answering": 0}
     for stack in CELLS:
         with serving_stack(parse_stack(stack), grace_s=0) as server:
@@ -49,7 +42,7 @@ def whereabouts() -> dict[str, Any]:
 
 
 def waits_at_once() -> dict[str, Any]:
-    """How many of some callers are inside a waiting view at once: one process with a few threads, and one loop."""
+    """Count the callers inside a waiting view at once: in one process with a few threads, and on one event loop."""
     pool, loop = (_inside_most(stack) for stack in (CELLS[0], "async_asgi@uvicorn"))
     return {
         "callers": CALLERS,
@@ -62,7 +55,7 @@ def waits_at_once() -> dict[str, Any]:
 
 
 def blocking_calls() -> dict[str, Any]:
-    """How many of some callers are inside at once behind ASGI, where a view blocks: an async one and a sync one."""
+    """Count the callers inside a blocking view at once behind ASGI: an async view and a sync one."""
     found = {views: _inside_most(f"{views}_asgi@uvicorn", BLOCK) for views in ("async", "sync")}
     return {"callers": CALLERS} | {f"{views}_inside": most for views, most in found.items()}
 
@@ -82,7 +75,7 @@ async def _asked_at_once(server: RunningServer, path: str) -> list[int]:
 
 
 def polls() -> dict[str, Any]:
-    """Whether a long-poll behind each door hears what is published while it waits."""
+    """Long-poll behind each interface: does it hear what is published while it waits?"""
     doors = {"wsgi": CELLS[0], "asgi": "async_asgi@uvicorn"}
     return {"threads": THREADS} | {f"{door}_heard": _poll_hears(stack) for door, stack in doors.items()}
 
@@ -99,14 +92,8 @@ def _poll_hears(stack: str) -> bool:
     return heard == ["now"]
 
 
-def publish(server: RunningServer, text: str) -> int:
-    """Tell all who listen in this process; how many there were."""
-    answer = httpx.post(f"{server.url}/publish", params={"text": text}, trust_env=False, timeout=30)
-    return int(answer.raise_for_status().json()["heard"])
-
-
 def contact_form() -> dict[str, Any]:
-    """The HTMX form filled in behind both doors: visits, those answered otherwise, hops and CPU of the page."""
+    """Fill in the HTMX form behind both interfaces: visits, those answered differently, hops and CPU of the page."""
     wsgi, asgi = (_visits(door) for door in ("labs.sync_wsgi.wsgi", "labs.async_asgi.asgi"))
     different = [name for name in wsgi if wsgi[name][1:] != asgi[name][1:]]
     return {
@@ -119,7 +106,7 @@ def contact_form() -> dict[str, Any]:
 
 
 def _cpu_of_page_us(stack: str) -> int:
-    """Microseconds of the server's CPU that the form's page takes: the least mean of some rounds."""
+    """Measure the microseconds of server CPU that the form's page takes: the least mean of some rounds."""
     with serving_stack(parse_stack(stack), grace_s=0) as server, httpx.Client(trust_env=False, timeout=30) as client:
         family, means_us = server.family(), list[float]()
         for _ in range(ROUNDS + 1):  # the first one imports and compiles
@@ -142,10 +129,7 @@ def _visits(door: str) -> dict[str, list[Any]]:
 
 
 def query_hops() -> dict[str, Any]:
-    """Hops of an async view that asks the database four times, beside those of one that asks nothing."""
-    hello, crud = (_hops("async_asgi@uvicorn", name) for name in ("hello", "crud"))
+    """Count the hops of an async view with four queries, beside those of one without."""
+    stack = parse_stack("async_asgi@uvicorn")
+    hello, crud = (trace_stack(stack, parse_request(name)).hop_counts["sync_to_async"] for name in ("hello", "crud"))
     return {"hello_hops": hello, "crud_hops": crud, "query_hops": crud - hello}
-
-
-def _hops(stack: str, request: str) -> int:
-    return trace_stack(parse_stack(stack), parse_request(request)).hop_counts["sync_to_async"]

@@ -1,9 +1,8 @@
-"""Channels and the coroutine beside the requests, on real servers: sockets at once, rooms, an external trigger."""
-
-from __future__ import annotations
+"""Probes Channels and a coroutine beside the requests: sockets at once, rooms, a trigger by Redis, a consumer alone."""
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -16,27 +15,21 @@ from websockets.asyncio.client import ClientConnection, connect
 from bench.base.errors import NotRun
 from bench.base.polling import eventually
 from bench.claims.probes import programs
-from bench.claims.probes.cells import get
+from bench.claims.probes.project import project
+from bench.claims.probes.serving import get, serve
 from bench.measure.ports import free_port
 from bench.measure.processes import Process, start, work_folder
-from bench.measure.readiness import RunningServer, serving
+from bench.measure.readiness import RunningServer
 from bench.model.servers import HOST
 from bench.model.stacks import parse_stack
 from labs.common.redis_news import CHANNEL
 
 SOCKETS, WAIT_MS = 8, 200
 LISTENERS = 3
+urlpatterns: list[Any] = []  # of the project of `consumer_without_layer`
 WITHIN_S, SILENT_FOR_S = 10.0, 0.7
-STACK = "channels_live@uvicorn"
+CHANNELS = parse_stack("channels_live@uvicorn").command
 KINDS = {"async": "chat", "sync": "chat_sync"}
-
-
-@contextmanager
-def _serving(redis_url: str = "") -> Iterator[RunningServer]:
-    port = free_port()
-    variables = {"LAB_REDIS_URL": redis_url}
-    with serving(parse_stack(STACK).command(port), port, environment=variables, grace_s=0) as server:
-        yield server
 
 
 @asynccontextmanager
@@ -51,9 +44,9 @@ async def _heard(client: ClientConnection, within_s: float = WITHIN_S) -> dict[s
 
 
 def sockets_at_once() -> dict[str, Any]:
-    """Sockets whose consumers wait before they answer, all at once: answers, and milliseconds until the last."""
+    """Ask sockets whose consumers wait before they answer, all at once: answers, and milliseconds until the last."""
     found: dict[str, Any] = {"sockets": SOCKETS, "wait_ms": WAIT_MS}
-    with _serving() as server:
+    with serve(CHANNELS) as server:
         for kind, path in KINDS.items():
             answered, took_ms = asyncio.run(_answered(server, path))
             found |= {f"{kind}_answered": answered, f"{kind}_ms": took_ms}
@@ -78,7 +71,7 @@ async def _answered(server: RunningServer, kind: str) -> tuple[int, int]:
 
 
 def rooms_of_two_processes() -> dict[str, Any]:
-    """Whether a room in one process hears what is said in the same room in another, without Redis and with it."""
+    """Say something in a room of one process: is it heard in the same room of another, without Redis and with it?"""
     with _redis() as url:
         return {"heard_without_redis": _heard_elsewhere(""), "heard_with_redis": _heard_elsewhere(url)}
 
@@ -94,13 +87,13 @@ def _heard_elsewhere(redis_url: str) -> bool:
             except TimeoutError:
                 return False
 
-    with _serving(redis_url) as here, _serving(redis_url) as there:
+    with serve(CHANNELS, LAB_REDIS_URL=redis_url) as here, serve(CHANNELS, LAB_REDIS_URL=redis_url) as there:
         return asyncio.run(talk(here, there))
 
 
 @contextmanager
 def _redis() -> Iterator[str]:
-    """The address of a throw-away Redis. NotRun where none is installed."""
+    """Start a throw-away Redis; yield its address. Raises NotRun if none is installed."""
     program, port = programs.path_of("redis-server"), free_port()
     with work_folder("redis") as folder:
         files = ("--dir", str(folder), "--save", "", "--appendonly", "no")
@@ -122,13 +115,13 @@ def _answers(port: int) -> bool:
 
 
 def background_coroutine() -> dict[str, Any]:
-    """A word put into Redis by somebody else: how many open sockets hear it through the process's one coroutine."""
-    with _redis() as url, _serving(url) as server:
-        heard = asyncio.run(_told_by_redis(server, url))
+    """Publish a word in Redis: how many open sockets hear it through the process's one coroutine?"""
+    with _redis() as url, serve(CHANNELS, LAB_REDIS_URL=url) as server:
+        heard = asyncio.run(_hear_redis(server, url))
         return {"listeners": LISTENERS, "heard": heard, "processes": len(server.family())}
 
 
-async def _told_by_redis(server: RunningServer, url: str) -> int:
+async def _hear_redis(server: RunningServer, url: str) -> int:
     async def listen() -> str:
         async with _socket(server, "/ws/news") as client:
             return str(await asyncio.wait_for(client.recv(), WITHIN_S))
@@ -138,3 +131,41 @@ async def _told_by_redis(server: RunningServer, url: str) -> int:
     with Redis.from_url(url) as client:
         await asyncio.to_thread(client.publish, CHANNEL, "trigger")
     return (await asyncio.gather(*listening)).count("trigger")
+
+
+def consumer_without_layer() -> dict[str, Any]:
+    """Ask the consumer: does it answer, and in which thread does the ORM run, the loop's or another one?"""
+    with project(__name__, CHANNEL_LAYERS={}):
+        count, thread = asyncio.run(_talk())
+    return {"answered": count == "1", "in_a_thread": thread == "another thread"}
+
+
+async def _talk() -> list[str]:
+    """Return the two texts that the consumer sends to a client that asks once and leaves."""
+    from channels.testing import WebsocketCommunicator
+
+    client = WebsocketCommunicator(_consumer(), "/")
+    await client.connect(timeout=WITHIN_S)
+    await client.send_to("how many?")
+    texts = [await client.receive_from(timeout=WITHIN_S) for _ in range(2)]
+    await client.disconnect()
+    return texts
+
+
+def _consumer() -> Any:
+    from channels.db import database_sync_to_async
+    from channels.generic.websocket import AsyncWebsocketConsumer
+    from django.contrib.auth.models import User
+
+    loop_s = threading.get_ident()
+
+    def ask() -> tuple[int, int]:
+        return User.objects.count(), threading.get_ident()
+
+    class Counting(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            count, thread = await database_sync_to_async(ask)()
+            await self.send(str(count))
+            await self.send("another thread" if thread != loop_s else "the loop's thread")
+
+    return Counting.as_asgi()

@@ -1,11 +1,10 @@
-"""asgiref's two adapters by themselves: exceptions across, sleeps gathered, and what a hop costs."""
-
-from __future__ import annotations
+"""Probes asgiref's two adapters by themselves: exceptions across them, gathered sleeps, the cost of a hop."""
 
 import asyncio
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ REQUESTS, HOPS_OF_A_REQUEST, FASTEST = 1500, 15, 50
 
 
 def exceptions() -> dict[str, Any]:
-    """An exception raised on either side and caught on the other: whether it came, and as the same object."""
+    """Raise an exception on either side and catch it on the other: does it come, and as the same object?"""
     raised = LookupError("raised on the other side")
 
     def fail() -> None:
@@ -27,30 +26,19 @@ def exceptions() -> dict[str, Any]:
     async def fail_on_loop() -> None:
         raise raised
 
-    caught = [asyncio.run(_caught_on_loop(fail)), _caught_in_thread(fail_on_loop)]
-    return {"directions": len(caught), "came": sum(each is not None for each in caught), "same": caught.count(raised)}
+    async def catch_on_loop() -> list[Any]:
+        return await asyncio.gather(sync_to_async(fail)(), return_exceptions=True)
 
-
-async def _caught_on_loop(fail: Any) -> LookupError | None:
-    try:
-        await sync_to_async(fail)()
-    except LookupError as error:
-        return error
-    return None
-
-
-def _caught_in_thread(fail: Any) -> LookupError | None:
-    try:
-        async_to_sync(fail)()
-    except LookupError as error:
-        return error
-    return None
+    with ThreadPoolExecutor(1) as pool:
+        caught = [*asyncio.run(catch_on_loop()), pool.submit(async_to_sync(fail_on_loop)).exception()]
+    came = sum(isinstance(each, LookupError) for each in caught)
+    return {"directions": len(caught), "came": came, "same": caught.count(raised)}
 
 
 def gathered_sleeps() -> dict[str, Any]:
-    """Sleeps gathered in one request: threads and time as sync_to_async is by default, and not thread-sensitive.
+    """Gather sleeps in one request: threads and time with sync_to_async as it is by default, and not thread-sensitive.
 
-    `loop_ticks` of a millisecond were made meanwhile by another task, `bare_ticks` during one sleep on the loop itself.
+    `loop_ticks` are the milliseconds that another task ticked meanwhile, `bare_ticks` those of a sleep on the loop.
     """
     default, free = asyncio.run(_gathered(True)), asyncio.run(_gathered(False))
     return {
@@ -66,7 +54,7 @@ def gathered_sleeps() -> dict[str, Any]:
 
 
 class Gathered(NamedTuple):
-    """What gathered sleeps came to: threads that slept, milliseconds in all, ticks of another task meanwhile."""
+    """The outcome of gathered sleeps: threads that slept, milliseconds in all, ticks of another task meanwhile."""
 
     threads: int
     took_ms: int
@@ -97,7 +85,7 @@ async def _bare_ticks() -> int:
 
 
 def hop_cost() -> dict[str, Any]:
-    """Microseconds of a request's hops, as many as an async view makes under the seven middlewares of a new project.
+    """Measure the microseconds of a request's hops, as many as an async view makes under the seven middlewares.
 
     The mean of all, a warm one, and the first, with the thread that it makes: each of the fastest 50 of many
     requests, since whatever else runs here only slows; and what all hops of the median request take together. All on
@@ -118,7 +106,7 @@ def hop_cost() -> dict[str, Any]:
 
 
 async def _requests() -> list[tuple[float, float]]:
-    """Of each request microseconds of its first hop and of all others."""
+    """Return for each request the microseconds of its first hop and of all others."""
     hop, found = sync_to_async(int), list[tuple[float, float]]()
     for _ in range(REQUESTS):
         async with ThreadSensitiveContext():
@@ -132,6 +120,6 @@ async def _requests() -> list[tuple[float, float]]:
 
 
 def _fastest(values: list[float]) -> dict[str, float]:
-    """Of the fastest: the least, the middle and the most."""
+    """Return the least, the median and the most of the fastest."""
     chosen = sorted(values)[:FASTEST]
     return {"low": chosen[0], "estimate": median(chosen), "high": chosen[-1]}

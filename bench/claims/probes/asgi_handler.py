@@ -1,6 +1,4 @@
-"""Django's ASGI handler by itself: scopes, events of an upload, threads beneath middleware, the debug log."""
-
-from __future__ import annotations
+"""Probes Django's ASGI handler by itself: scopes, events of an upload, threads under middleware, the debug log."""
 
 import asyncio
 import logging
@@ -29,13 +27,13 @@ WHERE = "http://127.0.0.1"
 
 @cache
 def _set_up() -> None:
-    """labs/async_asgi with the apps of the seven middlewares. Once: Django's set-up takes handlers off its loggers."""
+    """Set up labs/async_asgi with the apps of the seven middlewares, once: twice would remove loggers' handlers."""
     os.environ |= {"DJANGO_SETTINGS_MODULE": "labs.async_asgi.settings", "LAB_MIDDLEWARE": "startproject"}
     django.setup(set_prefix=False)
 
 
 def _application(middleware: Sequence[str] = (), *, debug: bool = False) -> Any:
-    """The handler of labs/async_asgi with these middlewares."""
+    """Return the handler of labs/async_asgi with these middlewares."""
     _set_up()
     from django.core.handlers.asgi import ASGIHandler
     from django.test import override_settings
@@ -45,7 +43,7 @@ def _application(middleware: Sequence[str] = (), *, debug: bool = False) -> Any:
 
 
 def scopes() -> dict[str, Any]:
-    """Which scopes stock Django takes."""
+    """Find the kinds of scope that stock Django takes."""
     taken = [scope for scope in SCOPES if asyncio.run(_is_taken(_application(), scope))]
     refused = [scope for scope in SCOPES if scope not in taken]
     return {"scopes": len(SCOPES), "taken": taken, "refused": refused, "refusals": len(refused)}
@@ -63,7 +61,7 @@ async def _is_taken(application: Any, scope: str) -> bool:
 
 
 def events() -> dict[str, Any]:
-    """Of an upload in some events: after how many of them a bare callable and Django first answer, and events sent."""
+    """Upload in some events: after how many of them does a bare callable answer first, and after how many Django?"""
     bare, django_s = (asyncio.run(_upload(application)) for application in (_echo, _application()))
     return {
         "events": CHUNKS,
@@ -83,7 +81,7 @@ async def _echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def _upload(application: Any) -> tuple[int, int]:
-    """How many events had come in when the first body went out, and how many bodies went out."""
+    """Return how many events had come in when the first body went out, and how many bodies went out."""
     received, bodies = 0, list[int]()
 
     async def receive() -> dict[str, Any]:
@@ -103,7 +101,7 @@ async def _upload(application: Any) -> tuple[int, int]:
 
 
 async def _streamed(application: Any) -> int:
-    """Bodies that Django sends for a feed of some events."""
+    """Count the bodies that Django sends for a feed of some events."""
     sent: list[bytes] = []
 
     async def receive() -> dict[str, Any]:
@@ -131,7 +129,7 @@ def _scope(path: str, method: str, query: str = "") -> dict[str, Any]:
 
 
 def held_thread() -> dict[str, Any]:
-    """While async views of some requests wait: threads that stand in a call and wait for the view, and idle ones.
+    """While async views of some requests wait, count the threads that are blocked waiting for them, and the idle ones.
 
     Under a sync-only middleware, under one that can do both, and without any.
     """
@@ -154,14 +152,14 @@ async def _held(application: Any) -> tuple[int, int]:
 
 
 def _codes(frame: FrameType | None) -> Iterator[CodeType]:
-    """What a thread is in, the innermost first. An idle one of a pool is in the pool's loop itself."""
+    """Yield the code of a thread's frames, the innermost first. An idle thread of a pool is in the pool's own loop."""
     while frame is not None:
         yield frame.f_code
         frame = frame.f_back
 
 
 def adapted_in_the_log() -> dict[str, Any]:
-    """What the debug log of `django.request` names, and which middlewares make a request hop."""
+    """Compare the middlewares that the debug log of `django.request` names with those that make a request hop."""
     from labs.common.middleware import STARTPROJECT
 
     trace = trace_stack(parse_stack("async_asgi@uvicorn"), parse_request("hello"), ["startproject"])
@@ -177,7 +175,7 @@ def adapted_in_the_log() -> dict[str, Any]:
 
 
 def _logged(middleware: Sequence[str], *, debug: bool = True) -> list[str]:
-    """The debug lines of `django.request` while Django loads these middlewares."""
+    """Return the debug lines of `django.request` while Django loads these middlewares."""
     lines: list[str] = []
 
     class Noting(logging.Handler):
