@@ -32,6 +32,7 @@ from bench.show.trace_svg import picture
 from bench.trace import reference_traces
 from bench.trace.inside.model import hops_text
 
+# %%
 run = lessons.run_to_show("first_look")
 request, at = run.plan.requests[0], lessons.Rows(run)
 names = ("sync_asgi@uvicorn", "async_asgi@uvicorn", "sync_wsgi@gthread:100")

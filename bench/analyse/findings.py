@@ -81,7 +81,7 @@ def _judge_order(claim: Assertion, trials: Sequence[Trial]) -> ClaimFinding:
         finding_for(replace(claim, left=more, right=less, order=[], expect="greater", than=1.0), trials)
         for more, less in pairwise(claim.order)
     ]
-    outcome = min((pair.value for pair in pairs), key=stats.WEAKEST_FIRST.index)
+    outcome = min((pair.value for pair in pairs), key=stats.WORST_FIRST.index)
     return ClaimFinding(claim, outcome, "; ".join(pair.text for pair in pairs))
 
 

@@ -1,5 +1,7 @@
 """Decides a trial's verdict from the trial's own evidence, with reasons. `cli/checklist.py` lists the gates.
 
+A trial that breaks off (TrialInvalid, ContractBroken, NotRun) gets its verdict in `measure/trial.py`, `run_trial`.
+
 Locust's exit status is not used: it is 0 even if a worker was killed or every connection was refused.
 """
 
@@ -15,7 +17,7 @@ MAX_ERROR_SHARE = 0.001  # above it there is no latency claim (checklist: errors
 MAX_LATENESS_US, MAX_LATENESS_SHARE = 2000, 0.05
 """p99 of an open loop's sends, or of the median latency (checklist: dispatch lateness)."""
 MAX_LITTLE_ERROR = 0.05  # checklist: Little's law
-MAX_OVER_LIMIT = 1.02  # beside the one request of every slot that the window's edge may cut in our favour
+MAX_OVER_LIMIT = 1.02  # besides one extra request for each slot, which began before the window
 MAX_DRIFT = 0.10  # between the halves of the window (checklist: warm-up)
 MAX_UNSEEN = 0.50  # of the window, while the lab was held up
 MAX_OTHER_CORES = 0.30  # kept busy by programs that are not ours, or kept by the machine's host

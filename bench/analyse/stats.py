@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Outcome = Literal["supported", "refuted", "cannot tell"]
-WEAKEST_FIRST: tuple[Outcome, ...] = ("refuted", "cannot tell", "supported")
+WORST_FIRST: tuple[Outcome, ...] = ("refuted", "cannot tell", "supported")
 """A claim of several parts has the first of these that any part has."""
 
 MIN_RESTARTS = 3

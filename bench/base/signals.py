@@ -1,6 +1,9 @@
-"""What Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) do: all three stop a program in order.
+"""What Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) do: all three stop a program cleanly.
 
 A second Ctrl-C or SIGTERM stops it at once. A second SIGHUP does not: shell and kernel each send one.
+
+How a run ends: the first signal raises KeyboardInterrupt. `measure/window_trial.py` takes what the load has recorded,
+`measure/trial.py` makes an `aborted` trial of it, `measure/runner.py` saves the run, and `lab` exits with 130.
 """
 
 import asyncio

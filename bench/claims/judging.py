@@ -45,8 +45,8 @@ class JudgedClaim:
 
     @property
     def finding(self) -> Outcome:
-        """Return the first finding in WEAKEST_FIRST that a part came to. Raises ValueError if no part decides."""
-        return min((part.finding for part in self.parts if part.finding), key=stats.WEAKEST_FIRST.index)
+        """Return the first finding in WORST_FIRST that a part came to. Raises ValueError if no part decides."""
+        return min((part.finding for part in self.parts if part.finding), key=stats.WORST_FIRST.index)
 
     @property
     def sentence(self) -> str:
@@ -103,7 +103,7 @@ def finding_from_facts(evidence: FactEvidence, found: Mapping[str, Any]) -> Outc
     values: list[Outcome] = ["supported" if each else "refuted" for each in holds]
     for name, bounds in evidence.within.items():
         values.append(stats.judge_between(Interval(**found[name]), *bounds))
-    return min(values, key=stats.WEAKEST_FIRST.index)
+    return min(values, key=stats.WORST_FIRST.index)
 
 
 def fill_in(evidence: Evidence, found: Mapping[str, Any]) -> str:
@@ -150,7 +150,7 @@ def _judge_run(evidence: RunEvidence, material: ReferenceMaterial) -> JudgedEvid
     if evidence.steps:
         judged = [(step.at, findings.finding_for(assertion_for(evidence, step), run.trials)) for step in evidence.steps]
         results = [StepResult(at, found.value, _number_text(found)) for at, found in judged]
-        finding = min((each.finding for each in results), key=stats.WEAKEST_FIRST.index) if evidence.decides else None
+        finding = min((each.finding for each in results), key=stats.WORST_FIRST.index) if evidence.decides else None
         words = {"turn": turn_text(results, ends=not evidence.decides)}
         return JudgedEvidence(evidence, finding, fill_in(evidence, assertion.left | words))
     found = findings.finding_for(assertion, run.trials)

@@ -85,7 +85,7 @@ def _server_use(seen: WindowEvidence, where: CpuPlan, cores: int) -> ServerUse:
 def in_window(seen: WindowEvidence) -> list[process_usage.Reading]:
     """The server's readings without those that came too late, when the load had ended.
 
-    All of them where fewer than two are left; `gates.py` makes nothing of such a window.
+    All of them where fewer than two are left.
     """
     until_s = seen.start_s + (1 + MAX_LATE_SHARE) * seen.recording.duration_s
     inside = [reading for reading in seen.server if reading.at_s <= until_s]

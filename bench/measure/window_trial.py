@@ -1,4 +1,4 @@
-"""Trials in a window: users and rates. Locust or the open loop drives them; what counts is what a second brings."""
+"""Trials in a window: users and rates. Locust or the open loop drives them, and the result is answers per second."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,7 @@
-"""The one list of labs, and the notation `lab[+keep]@server[:budget]` that makes a stack of a lab and a server.
+"""The one list of labs, and the notation `lab[+policy]@server[:budget]` that makes a stack of a lab and a server.
 
 A budget is `T` threads, `xP` processes, or `TxP`: `sync_wsgi@gthread:64`, `async_asgi@uvicorn:x2`,
-`sync_wsgi@gthread:8x2`. A keep is how the lab keeps database connections: `sync_wsgi+max_age_60@gthread:8`.
+`sync_wsgi@gthread:8x2`. A policy says how the lab keeps database connections: `sync_wsgi+max_age_60@gthread:8`.
 Nothing else takes the notation apart. The list of servers is in `servers.py`.
 """
 
@@ -168,7 +168,7 @@ _BUDGET = re.compile(r"([1-9][0-9]{0,4})?(?:x([1-9][0-9]{0,2}))?")
 
 
 def split_name(stack: str) -> StackName:
-    """Take `lab[+keep]@server[:budget]` apart, whether or not there is such a stack: a run may be older than the lab.
+    """Take `lab[+policy]@server[:budget]` apart, whether or not there is such a stack: a run may be older than the lab.
 
     A budget that makes no sense counts as one process without a number of threads.
     """
@@ -201,7 +201,7 @@ class Stack:
 
     @property
     def name(self) -> str:
-        """The notation `lab[+keep]@server[:budget]`, which `parse_stack` reads back."""
+        """The notation `lab[+policy]@server[:budget]`, which `parse_stack` reads back."""
         threads = "" if self.budget.threads is None else str(self.budget.threads)
         budget = threads + (f"x{self.budget.processes}" if self.budget.processes > 1 else "")
         lab = self.lab.name + (f"+{self.keep}" if self.keep else "")
@@ -240,7 +240,7 @@ class Stack:
 
 
 def parse_stack(text: str) -> Stack:
-    """Read `lab[+keep]@server[:budget]`; UsageError with the nearest names where a part is unknown."""
+    """Read `lab[+policy]@server[:budget]`; UsageError with the nearest names where a part is unknown."""
     name = split_name(text)
     lab = _lab_of(text, name)
     server = _server_of(text, lab, name.server)

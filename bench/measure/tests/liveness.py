@@ -34,7 +34,7 @@ STARTERS = frozenset(
             "execute_source",
             "burst",
         ),
-        *("run_probe", "LiveMaterial", "new_run", "ask_all", "live_cell", "find_system"),
+        *("run_probe", "LiveMaterial", "new_run", "try_traps", "live_cell", "find_system"),
     )
 )
 PASSING = ("git",)

@@ -57,7 +57,7 @@ class Look:
 
 
 def look_of(stack: str) -> Look:
-    """The look of `lab[+keep]@server[:budget]`, from the entries of all three; grey for a lab that is not known.
+    """The look of `lab[+policy]@server[:budget]`, from the entries of all three; grey for a lab that is not known.
 
     More threads and more processes make the colour darker.
     """

@@ -59,7 +59,7 @@ class Layers:
         return (DJANGO if _is_asked_in(hop, *HANDLERS) else VIEW), None
 
     def _divider(self, number: int) -> int | None:
-        """The place of the middleware on whose account there is a crossing into a link; None for the handler's own.
+        """The place of the middleware that causes the crossing into a link; None where the handler causes it.
 
         On the way from the handler's own mode: the first from there on that knows the other mode alone. On the way
         back: the one around it.
