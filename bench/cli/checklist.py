@@ -206,7 +206,7 @@ CHECKLIST = (
     Item(
         8,
         "intended send",
-        "Open-loop latency counts from the time at which a request should be sent. The uncorrected distribution is stored beside it.",
+        "Open-loop latency counts from the time at which a request should be sent. The uncorrected one is stored too.",
         ("measure.load.open_loop.schedule", "model.trial_record.Trial"),
         ("test_freeze.py::test_the_open_loop_sees_a_freeze_that_the_closed_loop_hides",),
     ),
