@@ -305,6 +305,7 @@ def test_what_is_not_installed_says_nothing_of_django(monkeypatch: pytest.Monkey
     assert not change.counts
 
 
+@pytest.mark.live
 def test_check_asks_again_and_finds_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["claims", "N5", "--check"]) == ExitCode.FINE
     seen = capsys.readouterr()
@@ -403,6 +404,7 @@ def test_the_table_has_every_claim_and_json_is_one_document(capsys: pytest.Captu
     assert {each["id"]: each["finding"] for each in told} == findings_kept()
 
 
+@pytest.mark.live
 def test_one_claim_shows_what_people_say_what_happens_and_how_to_see_it_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
