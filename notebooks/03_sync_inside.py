@@ -80,18 +80,18 @@ trace = reference_traces.load_trace("sync inside")
 picture(trace)
 
 # %%
-(view,) = (hop for hop in trace.crossings if hop.what == "hello")
-place = f"hop {view.number} of {len(trace.crossings)}, on *{trace.lanes[view.to_lane]}*"
+(view,) = (hop for hop in trace.hops if hop.what == "hello")
+place = f"hop {view.number} of {len(trace.hops)}, on *{trace.lanes[view.to_lane]}*"
 display(Markdown(f"The view, `{view.what}`, is {place}; all that is sync in this request runs there."))
 spent = f"{trace.handed_off_us / 1000:.1f} of {trace.took_us / 1000:.1f} ms"
-display(Markdown(f"Getting from thread to thread took {spent}: {hops_text(trace.hops)}."))
+display(Markdown(f"Getting from thread to thread took {spent}: {hops_text(trace.hop_counts)}."))
 
 # %% [markdown]
 # Both doors serve both kinds of view. What a request crosses in each of the four, here for a short stream without any middleware:
 
 # %%
 four = {stack: reference_traces.load_trace(stack) for stack in reference_traces.FEEDS if "zero_hop" not in stack}
-lines = [(f"`{stack}`", hops_text(seen.hops), ", ".join(seen.lanes)) for stack, seen in four.items()]
+lines = [(f"`{stack}`", hops_text(seen.hop_counts), ", ".join(seen.lanes)) for stack, seen in four.items()]
 display(Markdown(lessons.table("stack | crossings | runs on", lines)))
 
 # %% [markdown]

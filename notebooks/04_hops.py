@@ -50,7 +50,7 @@ my_prediction_threads = None
 # ```
 
 # %%
-display(Markdown(lessons.compare(my_prediction_hops, trace.hops["sync_to_async"], "hops")))
+display(Markdown(lessons.compare(my_prediction_hops, trace.hop_counts["sync_to_async"], "hops")))
 display(Markdown(lessons.compare(my_prediction_threads, len(trace.lanes), "threads")))
 
 # %% [markdown]
@@ -82,16 +82,19 @@ for sentence in trace.advice:
 # So the number could have been told beforehand, from the two and the hooks of each middleware in turn:
 
 # %%
-always, hooks = reference_traces.load_trace("alone").hops["sync_to_async"], [layer.hops for layer in trace.middleware]
+always, hooks = (
+    reference_traces.load_trace("alone").hop_counts["sync_to_async"],
+    [layer.hops for layer in trace.middleware],
+)
 summed = f"{' + '.join(map(str, (always, *hooks)))} = **{always + sum(hooks)}**"
-display(Markdown(f"{summed}; the tracer counted {trace.hops['sync_to_async']}."))
+display(Markdown(f"{summed}; the tracer counted {trace.hop_counts['sync_to_async']}."))
 
 # %% [markdown]
 # The same view arranged in other ways; `startproject` stands for the seven:
 
 # %%
 lines = [
-    (f"`{of.stack}`", ", ".join(of.middleware) or "none", hops_text(seen.hops), len(seen.lanes))
+    (f"`{of.stack}`", ", ".join(of.middleware) or "none", hops_text(seen.hop_counts), len(seen.lanes))
     for of, seen in (
         (reference_traces.TRACES[name], reference_traces.load_trace(name)) for name in reference_traces.TRACES
     )

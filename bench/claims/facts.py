@@ -42,7 +42,7 @@ def _trace_facts(kept: Mapping[str, Any], evidence: TraceEvidence) -> Facts:
     """Count hops by kind, threads, middlewares, and middlewares that hop."""
     trace = traces.from_json(_require(kept, evidence.trace, "the trace", "python -m bench.trace.reference_traces"))
     return {
-        **{str(kind): count for kind, count in trace.hops.items()},
+        **{str(kind): count for kind, count in trace.hop_counts.items()},
         "threads": trace.threads,
         "status": trace.status,
         "middlewares": len(trace.middleware),

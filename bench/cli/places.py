@@ -11,7 +11,7 @@ PLACES = (
     ("Which servers are there, and what does one entry hold?", "model.servers.SERVERS"),
     ("Which workloads are there?", "model.workloads.WORKLOADS"),
     ("What may an experiment's file contain?", "model.experiment.Experiment"),
-    ("How does a middleware get its hops?", "trace.inside.middleware.layers_of_django"),
+    ("How does a middleware get its hops?", "trace.inside.middleware.Layers"),
     ("How is an exercise checked?", "learn.exercises.checks.CHECKS"),
     ("How does a claim become a finding?", "claims.judging.judge_claim"),
     ("How does a stack get its colour?", "show.figures.stack_style.look_of"),

@@ -1,6 +1,4 @@
-"""`lab trace`: what is to be asked, and the ways to show what was seen."""
-
-from __future__ import annotations
+"""`lab trace`: which request to trace, and the ways to show its trace."""
 
 import argparse
 import json
@@ -15,81 +13,87 @@ from bench.model.stacks import Stack, parse_stack
 from bench.model.workloads import Request, parse_request
 from bench.trace.inside.model import Trace
 from bench.trace.inside.request_spec import RequestSpec
-from bench.trace.interpreter import choose
+from bench.trace.interpreter import choose_interpreter
 from bench.trace.tracer import NeverEnded, trace_application, trace_stack
 
 
 def trace(arguments: argparse.Namespace) -> int:
-    """Ask once and show it, or serve. 1 where the request raised, though its trace is shown."""
+    """Trace one request and show it, or serve. Raises LabError where the request raised, after its trace is shown."""
     if arguments.serve:
         from bench.cli.trace_serve import serve
 
         return serve(arguments)
-    seen = asked(arguments)
+    found = trace_request(arguments)
     if arguments.json:
-        print_json(seen.to_json())
+        print_json(found.to_json())
     else:
         from bench.show.trace_terminal import show
 
-        show(seen, console())
-    for path in _drawn(seen, arguments):
-        console(stderr=True).print(f"written: {relative_to_here(path)}", soft_wrap=True, highlight=False, markup=False)
-    if not seen.ended and arguments.leave_after is None:
+        show(found, console())
+    _write_files(found, arguments)
+    if not found.ended and arguments.leave_after is None:
         raise NeverEnded(
-            f"{seen.method} {seen.path} did not end within {arguments.time_limit:g} s: the trace shows how far it "
+            f"{found.method} {found.path} did not end within {arguments.time_limit:g} s: the trace shows how far it "
             f"came. Give it longer with --time-limit, or let the client go with --leave-after."
         )
-    if seen.error:
-        raise LabError(f"{seen.method} {seen.path} raised {seen.error}: the trace shows how far it came.")
+    if found.error:
+        raise LabError(f"{found.method} {found.path} raised {found.error}: the trace shows how far it came.")
     return ExitCode.FINE
 
 
-def _drawn(seen: Trace, arguments: argparse.Namespace) -> list[Path]:
-    """The files that were asked for."""
+def _write_files(found: Trace, arguments: argparse.Namespace) -> None:
+    """Write the files that the options name."""
     if arguments.perfetto:
         from bench.trace.perfetto import to_chrome
 
-        _write(arguments.perfetto, json.dumps(to_chrome(seen)).encode())
+        _write(arguments.perfetto, json.dumps(to_chrome(found)))
     if arguments.svg:
         from bench.show.trace_svg import picture
 
-        _write(arguments.svg, picture(seen).svg().encode())
-    return [path for path in (arguments.perfetto, arguments.svg) if path]
+        _write(arguments.svg, picture(found).svg())
 
 
-def _write(path: Path, content: bytes) -> None:
-    require_replaceable(path, content)
+def _write(path: Path, text: str) -> None:
+    require_replaceable(path, text.encode())
     try:
-        path.write_bytes(content)
+        path.write_bytes(text.encode())
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}): name another file.") from None
+    console(stderr=True).print(f"written: {relative_to_here(path)}", soft_wrap=True, highlight=False, markup=False)
 
 
-def asked(arguments: argparse.Namespace) -> Trace:
-    """The trace of what the command line names."""
+def trace_request(arguments: argparse.Namespace) -> Trace:
+    """Trace the request that the command line names. Raises UsageError for words that do not fit."""
+    request_options: dict[str, Any] = {
+        "method": arguments.method.upper(),
+        "headers": arguments.header,
+        "body": arguments.data,
+        "leave_after_s": arguments.leave_after,
+        "warm_up": not arguments.no_warm_up,
+    }
     if arguments.app:
-        ask = RequestSpec(arguments.app, path_of(arguments), **asked_how(arguments))
-        interpreter = choose(arguments.python, Path.cwd())
+        spec = RequestSpec(arguments.app, parse_path(arguments), **request_options)
+        interpreter = choose_interpreter(arguments.python, Path.cwd())
         announce(f"{arguments.app} in {interpreter.program} ({interpreter.whose})")
-        return trace_application(ask, os.environ, Path.cwd(), arguments.time_limit, interpreter)
+        return trace_application(spec, os.environ, Path.cwd(), arguments.time_limit, interpreter)
     if arguments.python:
         raise UsageError("--python is for an application of yours, named with --app: a stack runs in the lab's own.")
-    stack, request = stack_and_request(arguments)
-    return trace_stack(stack, request, arguments.middleware or (), arguments.time_limit, **asked_how(arguments))
+    stack, request = parse_stack_and_request(arguments)
+    return trace_stack(stack, request, arguments.middleware or (), arguments.time_limit, **request_options)
 
 
-def path_of(arguments: argparse.Namespace) -> str:
-    """`--app mysite.asgi:application PATH`; UsageError for words that do not fit."""
+def parse_path(arguments: argparse.Namespace) -> str:
+    """`--app mysite.asgi:application PATH`. Raises UsageError for words that do not fit."""
     if len(arguments.words) > 1:
         raise UsageError("With --app there is one more word, the path: lab trace --app mysite.asgi:application /.")
     if arguments.middleware is not None:
         raise UsageError("--middleware is for the lab's own stacks: an application of yours has its own settings.")
-    path: str = arguments.words[0] if arguments.words else "/"
+    path = "".join(arguments.words)
     return path if path.startswith("/") else f"/{path}"
 
 
-def stack_and_request(arguments: argparse.Namespace) -> tuple[Stack, Request]:
-    """`STACK WORKLOAD`; UsageError for words that do not fit."""
+def parse_stack_and_request(arguments: argparse.Namespace) -> tuple[Stack, Request]:
+    """`STACK WORKLOAD`. Raises UsageError for words that do not fit."""
     if len(arguments.words) != 2:
         raise UsageError("Say what to trace: `lab trace STACK WORKLOAD`, or `lab trace --app MODULE:NAME PATH`.")
     stack, request = parse_stack(arguments.words[0]), parse_request(arguments.words[1])
@@ -101,14 +105,3 @@ def stack_and_request(arguments: argparse.Namespace) -> tuple[Stack, Request]:
 
         check_middleware(arguments.middleware)
     return stack, request
-
-
-def asked_how(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The rest of the request, as fields of Ask."""
-    return {
-        "method": arguments.method.upper(),
-        "headers": arguments.header,
-        "body": arguments.data,
-        "leave_after_s": arguments.leave_after,
-        "warm_up": not arguments.no_warm_up,
-    }

@@ -1,4 +1,4 @@
-"""Draws a trace: its hops as arrows between threads, and beside each where its time went."""
+"""A trace as a figure: its hops as arrows between threads, one below the other, and beside each where its time went."""
 
 from matplotlib.axes import Axes
 
@@ -8,7 +8,7 @@ from bench.trace.inside.model import Hop, Kind, Trace, hops_text, threads_text
 
 ROW_IN = 0.235
 LANES_SHARE = 0.36
-"""The share of the left panel for the threads; the rest names what runs there."""
+"""Of the left panel: the rest is for what runs there."""
 COLOURS: dict[Kind, str] = {"sync_to_async": "#d55e00", "async_to_sync": "#009e73"}
 PARTS = {
     "sent_us": ("waited to begin", "#d9c7a3"),
@@ -16,7 +16,7 @@ PARTS = {
     "worked_us": ("worked", "#0072b2"),
     "returned_us": ("way back", "#efe3c8"),
 }
-"""The parts of the time of a hop, each with its name and colour."""
+"""What the time of a hop consists of, with the name and the colour of each part."""
 KEY = (
     "Each arrow is one hop; beside it what runs on the other side. Bars: waited until it began (queued while its "
     "thread was busy with this request), worked, and waited until the asking side went on. A request's first hop "
@@ -26,8 +26,8 @@ KEY = (
 
 @styled
 def picture(trace: Trace, title: str | None = None) -> Picture:
-    """Draw one line for each hop, in the order in which the hops were requested."""
-    rows = len(trace.crossings) + 2
+    """Draw one line for each hop, in the order in which they were asked for."""
+    rows = len(trace.hops) + 2
     figure, (lanes, times) = new_page(
         title or title_of(trace),
         f"{trace.method} {trace.path} · {trace.application} · one request, time runs downwards",
@@ -48,12 +48,12 @@ def picture(trace: Trace, title: str | None = None) -> Picture:
 
 
 def title_of(trace: Trace) -> str:
-    """Return the finding: how many hops, on how many threads, and how much of the time is hand-off."""
-    if not trace.crossings:
+    """The finding: how many hops, on how many threads, and the share of the time that is hand-off."""
+    if not trace.hops:
         return f"One request, no hop: all of it ran on one thread, in {trace.took_us / 1000:.1f} ms"
     return (
-        f"One request, {hops_text(trace.hops)} on {threads_text(trace.threads)}: {trace.handed_off_us / 1000:.1f} of "
-        f"{trace.took_us / 1000:.1f} ms are hand-off"
+        f"One request, {hops_text(trace.hop_counts)} on {threads_text(trace.threads)}: "
+        f"{trace.handed_off_us / 1000:.1f} of {trace.took_us / 1000:.1f} ms are hand-off"
     )
 
 
@@ -62,21 +62,22 @@ def _x(lane: int, trace: Trace) -> float:
 
 
 def _draw_lanes(ax: Axes, trace: Trace, rows: int) -> None:
+    places = [_x(lane, trace) for lane in range(len(trace.lanes))]
     ax.set_xlim(0, 1)
-    ax.set_xticks([_x(lane, trace) for lane in range(len(trace.lanes))], trace.lanes, size=8.5)
+    ax.set_xticks(places, trace.lanes, size=8.5)
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
-    for lane in range(len(trace.lanes)):
-        ax.axvline(_x(lane, trace), color=INK if lane == 0 else PALE, linewidth=1.2)
-    moments = [0.0, *(hop.asked_us for hop in trace.crossings), trace.took_us]
+    for lane, x in enumerate(places):
+        ax.axvline(x, color=PALE if lane else INK, linewidth=1.2)
+    moments = [0.0, *(hop.asked_us for hop in trace.hops), trace.took_us]
     ax.set_yticks(range(rows), [f"{at_us / 1000:.2f}" for at_us in moments], size=7.5, color=GREY)
     ax.text(-0.01, -1.0, "ms", ha="right", va="center", size=7.5, color=GREY)
-    for row, hop in enumerate(trace.crossings, 1):
+    for row, hop in enumerate(trace.hops, 1):
         _draw_hop(ax, trace, hop, row)
-    for row in (0, rows - 1):
-        ax.plot([_x(0, trace)], [row], "o", color=INK, markersize=5, zorder=3)
-    says = "the request arrives", f"{trace.status or 'no answer'}"
-    for row, text in zip((0, rows - 1), says, strict=True):
+    ends = {0: "the request arrives", rows - 1: str(trace.status or "no answer")}
+    for row in ends:
+        ax.plot(places[:1], [row], "o", color=INK, markersize=5, zorder=3)
+    for row, text in ends.items():
         ax.text(LANES_SHARE + 0.02, row, text, va="center", size=8.5, color=INK)
 
 
@@ -102,7 +103,7 @@ def _draw_times(ax: Axes, trace: Trace) -> None:
     ax.set_xlabel("µs of each hop")
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.spines["bottom"].set_visible(True)
-    for row, hop in enumerate(trace.crossings, 1):
+    for row, hop in enumerate(trace.hops, 1):
         left = 0.0
         for measure, (_, colour) in PARTS.items():
             span_us = getattr(hop, measure)
@@ -111,5 +112,5 @@ def _draw_times(ax: Axes, trace: Trace) -> None:
     for measure, (name, colour) in PARTS.items():
         if measure != "queued_us" or trace.queued_us:
             ax.barh(-2, 0, color=colour, label=name)
-    if trace.crossings:
+    if trace.hops:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(PARTS), fontsize=8, frameon=False)

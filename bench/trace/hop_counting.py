@@ -1,6 +1,4 @@
-"""The hops of a request of one of the lab's stacks, as a run keeps them: counted once, in a process of its own."""
-
-from __future__ import annotations
+"""Count the hops of a request of one of the lab's stacks, as a run keeps them: once, in a process of its own."""
 
 from functools import cache
 
@@ -23,6 +21,6 @@ def count_hops(plan: TrialPlan) -> Hops | None:
 def _count(stack: str, request: str, middleware: tuple[str, ...]) -> Hops:
     """The count depends on no load and no time, so one a run is enough."""
     try:
-        return Hops(**trace_stack(parse_stack(stack), parse_request(request), middleware).hops)
+        return Hops(**trace_stack(parse_stack(stack), parse_request(request), middleware).hop_counts)
     except LabError as error:
         raise NotRun(f"The hops of {stack} could not be counted: {error}") from None

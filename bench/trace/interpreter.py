@@ -1,7 +1,5 @@
 """Which Python a project is traced in: its own, so that the tracer changes nothing of what it traces."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys
@@ -11,7 +9,6 @@ from pathlib import Path
 from bench.base.errors import UsageError
 
 ENVIRONMENTS = (".venv", "venv", "env")
-REPOSITORY = ".git"
 ACTIVE = ("VIRTUAL_ENV", "CONDA_PREFIX")
 
 
@@ -26,29 +23,25 @@ class Interpreter:
 OURS = Interpreter(sys.executable, "the lab's, because no environment of the project was found")
 
 
-def choose(named: str | None, folder: Path) -> Interpreter:
+def choose_interpreter(named: str | None, folder: Path) -> Interpreter:
     """The one that is named; else the project's own environment, else the active one, else ours.
 
-    Not resolved: a virtual environment's `python` is a link whose own place matters. UsageError where there is none.
+    Not resolved: a virtual environment's `python` is a link whose own place matters. Raises UsageError where the one
+    that is named does not exist.
     """
     if named:
         found = os.path.join(folder, named) if os.sep in named else shutil.which(named)
         if found is None or not os.path.isfile(found) or not os.access(found, os.X_OK):
             raise UsageError(f"There is no Python program at {named}: name one with --python, as .venv/bin/python.")
         return Interpreter(found, "named with --python")
-    for place in _folders_of_project(folder):
-        for name in ENVIRONMENTS:
-            if (program := place / name / "bin" / "python").exists():
-                return Interpreter(str(program), f"the project's {name}")
-    for variable in ACTIVE:
-        active = os.environ.get(variable)
-        if active and (there := Path(active, "bin", "python")).exists():
-            return Interpreter(str(there), "the active environment")
-    return OURS
+    candidates = [(place / name, f"the project's {name}") for place in _folders_of(folder) for name in ENVIRONMENTS]
+    candidates += [(Path(os.environ[name]), "the active environment") for name in ACTIVE if os.environ.get(name)]
+    programs = ((environment / "bin" / "python", whose) for environment, whose in candidates)
+    return next((Interpreter(str(program), whose) for program, whose in programs if program.exists()), OURS)
 
 
-def _folders_of_project(folder: Path) -> list[Path]:
+def _folders_of(folder: Path) -> list[Path]:
     """The folder, and those around it up to the root of its repository; it alone where it lies in none."""
     around = [folder, *folder.parents]
-    roots = [number for number, place in enumerate(around) if (place / REPOSITORY).exists()]
+    roots = [number for number, place in enumerate(around) if (place / ".git").exists()]
     return around[: roots[0] + 1] if roots else [folder]

@@ -6,11 +6,11 @@ prints microseconds a hop takes unwatched, watched, and what is between them, wi
 one core: how soon another one wakes up differs by more than what is measured.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from time import perf_counter_ns
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
@@ -18,11 +18,12 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from bench.analyse.stats import median_interval
 from bench.base.console import console, run_program
 from bench.base.errors import ExitCode
-from bench.trace.inside.asgiref_hooks import Monitoring, Observer, Wrapping, observing
+from bench.trace.inside.asgiref_hooks import monitoring, wrapping
 from bench.trace.inside.collector import Collector
 from bench.trace.inside.sink import REQUEST
 
 HOPS, ROUNDS = 1000, 40
+OBSERVERS = (wrapping, monitoring) if sys.version_info >= (3, 12) else (wrapping,)
 
 
 async def measure_hop_us(watched: bool) -> float:
@@ -37,36 +38,27 @@ async def measure_hop_us(watched: bool) -> float:
         return (perf_counter_ns() - began_ns) / HOPS / 1000
 
 
-def measure_rounds(observer: Observer) -> list[tuple[float, float]]:
-    """(unwatched, watched) in microseconds, round by round, one after the other."""
-    found = []
+def print_costs(observing: Callable[[], AbstractContextManager[str]]) -> None:
+    """Measure the hops with and without this observer, round by round, and print medians with their intervals."""
+    costs_us: dict[str, list[float]] = {"unwatched": [], "watched": [], "watching costs": []}
     for _ in range(ROUNDS):
         off_us = asyncio.run(measure_hop_us(False))
-        with observing(observer):
-            found.append((off_us, asyncio.run(measure_hop_us(True))))
-    return found
-
-
-def interval_text(values: list[float]) -> str:
-    """The median with its interval."""
-    interval = median_interval(values)
-    assert interval, "there are enough rounds"
-    return f"{interval.estimate:.1f} µs a hop ({interval.low:.1f} to {interval.high:.1f})"
+        with observing() as observer:
+            on_us = asyncio.run(measure_hop_us(True))
+        for values, cost_us in zip(costs_us.values(), (off_us, on_us, on_us - off_us), strict=True):
+            values.append(cost_us)
+    for name, values in costs_us.items():
+        interval = median_interval(values)
+        assert interval, "there are enough rounds"
+        text = f"{interval.estimate:.1f} µs a hop ({interval.low:.1f} to {interval.high:.1f})"
+        console().print(f"{observer}: {name} {text}", highlight=False)
 
 
 def main() -> int:
-    """Measure the hops with and without each observer, bound to one core, and print the costs."""
+    """Bound to one core, measure and print what each observer costs."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    observers: list[Observer] = [Wrapping()] + ([Monitoring()] if sys.version_info >= (3, 12) else [])
-    for observer in observers:
-        rounds = measure_rounds(observer)
-        parts = {
-            "unwatched": [off for off, _ in rounds],
-            "watched": [on for _, on in rounds],
-            "watching costs": [on - off for off, on in rounds],
-        }
-        for name, values in parts.items():
-            console().print(f"{observer.name}: {name} {interval_text(values)}", highlight=False)
+    for observing in OBSERVERS:
+        print_costs(observing)
     return ExitCode.FINE
 
 

@@ -3,20 +3,20 @@
 Source: "Trace Event Format", https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
 from bench.trace.inside.model import Hop, Trace
 
 PID = 1
+NOTED = ("asked_by", "kind", "outcome", "cause", "handed_off_us", "queued_us", "worked_us")
+"""What is shown of a hop that is clicked on."""
 
 
 def to_chrome(trace: Trace) -> dict[str, Any]:
     """One JSON document; times are microseconds since the request began."""
     events = [*_names(trace), _slice(f"{trace.method} {trace.path}", 0, 0.0, trace.took_us, {"status": trace.status})]
-    for hop in trace.crossings:
+    for hop in trace.hops:
         events += _hop(hop, trace.took_us)
     return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"application": trace.application}}
 
@@ -28,31 +28,21 @@ def _names(trace: Trace) -> Iterator[dict[str, Any]]:
         yield {"ph": "M", "name": "thread_sort_index", "pid": PID, "tid": lane, "args": {"sort_index": lane}}
 
 
-def _slice(name: str, lane: int, at_us: float, until_us: float, told: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "ph": "X",
-        "cat": "hops",
-        "name": name,
-        "pid": PID,
-        "tid": lane,
-        "ts": at_us,
-        "dur": until_us - at_us,
-        "args": told,
-    }
+def _slice(name: str, lane: int, at_us: float, until_us: float, args: dict[str, Any]) -> dict[str, Any]:
+    times = {"ts": at_us, "dur": until_us - at_us}
+    return {"ph": "X", "cat": "hops", "name": name, "pid": PID, "tid": lane, **times, "args": args}
 
 
 def _hop(hop: Hop, end_us: float) -> Iterator[dict[str, Any]]:
     """The asking side's slice, the working side's, and the arrows there and back."""
-    told: dict[str, Any] = {"asked_by": hop.asked_by, "kind": hop.kind, "outcome": hop.outcome, "cause": hop.cause}
+    args = {name: getattr(hop, name) for name in NOTED}
     back_us = end_us if hop.back_us is None else hop.back_us
-    told |= {"handed_off_us": hop.handed_off_us, "queued_us": hop.queued_us, "worked_us": hop.worked_us}
-    yield _slice(f"{hop.kind} {hop.what}", hop.lane, hop.asked_us, back_us, told)
+    yield _slice(f"{hop.kind} {hop.what}", hop.lane, hop.asked_us, back_us, args)
     if hop.queued_us:
         yield _slice("queued behind this request's own work", hop.lane, hop.asked_us, hop.asked_us + hop.queued_us, {})
     if hop.started_us is None or hop.to_lane is None:
         return
-    done_us = back_us if hop.done_us is None else hop.done_us
-    yield _slice(hop.what, hop.to_lane, hop.started_us, done_us, told)
+    yield _slice(hop.what, hop.to_lane, hop.started_us, back_us if hop.done_us is None else hop.done_us, args)
     yield from _arrow(2 * hop.number, hop.lane, hop.asked_us, hop.to_lane, hop.started_us)
     if hop.done_us is not None and hop.back_us is not None:
         yield from _arrow(2 * hop.number + 1, hop.to_lane, hop.done_us, hop.lane, hop.back_us)

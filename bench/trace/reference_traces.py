@@ -1,11 +1,9 @@
-"""The traces that are kept in `results/reference/traces.json`, from which the README's poster and lessons are drawn.
+"""Load the traces of `results/reference/traces.json`, from which the README's poster and lessons are drawn.
 
     python -m bench.trace.reference_traces
 
 makes them again, as `scripts/reference` does.
 """
-
-from __future__ import annotations
 
 import json
 import sys
@@ -24,7 +22,7 @@ FILE = run_store.REFERENCE / "traces.json"
 
 
 class TraceSpec(NamedTuple):
-    """A stack with its middlewares, and what it is asked."""
+    """A stack with its middlewares, and the request that is traced."""
 
     stack: str
     middleware: tuple[str, ...] = ()
@@ -50,16 +48,16 @@ FEEDS = {
         "zero_hop@uvicorn",
     )
 }
-"""The four cells and the one without hops, each asked for a short feed."""
+"""The four cells and the one without hops, each with a request for a short feed."""
 
 
 def load_trace(name: str) -> Trace:
-    """One of the kept traces."""
+    """Read one of the kept traces."""
     return from_json(json.loads(FILE.read_text())[name])
 
 
 def main() -> int:
-    """Trace every request of KEPT and FEEDS and write `traces.json`."""
+    """Trace every request of TRACES and FEEDS and write `traces.json`."""
     found = {
         name: trace_stack(parse_stack(it.stack), parse_request(it.request), it.middleware).to_json()
         for name, it in {**TRACES, **FEEDS}.items()

@@ -1,16 +1,14 @@
-"""Asking an application once, in a process of its own, in an interpreter of the project's, and within a time limit."""
-
-from __future__ import annotations
+"""Start a process that sends one request to an application, in the project's interpreter and within a time limit."""
 
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from bench.base.errors import ExitCode, LabError, NotRun, nearest
+from bench.base.errors import ExitCode, LabError, NotRun, UsageError, nearest
 from bench.base.files import ROOT
 from bench.measure.processes import Process, start, work_folder
 from bench.measure.readiness import stack_environment
@@ -36,41 +34,37 @@ class NeverEnded(LabError):
     exit_code = ExitCode.INVALID
 
 
-class ChildFailed(LabError):
-    """What the process that asks says of its end."""
-
-    def __init__(self, sentence: str, exit_code: int) -> None:
-        super().__init__(sentence)
-        self.exit_code = ExitCode(exit_code)
+ERRORS = {int(kind.exit_code): kind for kind in (LabError, UsageError, NeverEnded)}
+"""The errors that the process can have, by the exit code that it writes."""
 
 
 def trace_stack(
     stack: Stack, request: Request, middleware: Sequence[str] = (), within_s: float = TIME_LIMIT_S, **more: Any
 ) -> Trace:
-    """A request of one of the lab's stacks, with the services that it asks; `more` are fields of Ask."""
+    """Trace a request of one of the lab's stacks, with the services that it needs; `more` are fields of RequestSpec."""
     with serving_services(request) as needs:
         environment = stack_environment(stack, middleware, needs.environment)
         return trace_application(RequestSpec(stack.lab.application, request.path, **more), environment, ROOT, within_s)
 
 
 def trace_application(
-    ask: RequestSpec, environment: Mapping[str, str], folder: Path, within_s: float, interpreter: Interpreter = OURS
+    spec: RequestSpec, environment: Mapping[str, str], folder: Path, within_s: float, interpreter: Interpreter = OURS
 ) -> Trace:
-    """Ask in a process of its own, started in `folder`. LabError says in a sentence what went wrong there."""
+    """Trace a request in a process started in `folder`. Raises LabError with a sentence on what went wrong there."""
     with work_folder("trace") as work:
         question, answer = (work / name for name in ("ask.json", "answer.json"))
-        replace(ask, time_limit_s=within_s, hides=hidden_from(folder)).write(question)
-        words = bootstrap.command(interpreter.program, "child", str(question), str(answer))
-        found = run_child(words, answer, ask.app, environment, folder, within_s + WRITES_WITHIN_S)
+        question.write_text(json.dumps(asdict(replace(spec, time_limit_s=within_s, hides=hidden_from(folder)))))
+        command = bootstrap.command(interpreter.program, "child", "main", str(question), str(answer))
+        found = run_child(command, answer, spec.app, environment, folder, within_s + WRITES_WITHIN_S)
     if found is None:
         raise NeverEnded(
-            f"{ask.method} {ask.path} of {ask.app} did not end within {within_s:g} s: give it longer with --time-limit"
-            + ("." if ask.leave_after_s else ", or let the client go with --leave-after.")
+            f"{spec.method} {spec.path} of {spec.app} did not end within {within_s:g} s: give it longer with "
+            f"--time-limit" + ("." if spec.leave_after_s else ", or let the client go with --leave-after.")
         )
-    seen = from_json(found["trace"])
-    if seen.problem and (seen.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR and found["log"]:
-        return replace(seen, problem=f"{seen.problem} The end of what it printed:\n{found['log']}")
-    return seen
+    trace = from_json(found["trace"])
+    if trace.problem and (trace.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR and found["log"]:
+        return replace(trace, problem=f"{trace.problem} The end of what it printed:\n{found['log']}")
+    return trace
 
 
 def hidden_from(folder: Path) -> str:
@@ -81,7 +75,10 @@ def hidden_from(folder: Path) -> str:
 def run_child(
     command: Sequence[str], answer: Path, app: str, environment: Mapping[str, str], folder: Path, within_s: float
 ) -> dict[str, Any] | None:
-    """What a process of the tracer writes; None where it writes nothing in time. Nothing of it goes on running."""
+    """Return what a process of the tracer writes, and end it with all that it has started.
+
+    Returns None where it writes nothing in time. Raises LabError for what it writes as its error, or for its end.
+    """
     log = answer.with_name("log")
     popen = start(command, environment=environment, cpus=(), log=log, folder=folder, adopts=True)
     process = Process(list(command), popen, log, [])
@@ -96,11 +93,10 @@ def run_child(
         process.stop(ENDS_WITHIN_S if answer.exists() else 0)
     if not answer.exists():
         raise _ended(app, process)
-    found: dict[str, Any] = json.loads(answer.read_text())
-    found["log"] = process.log_tail()
+    found: dict[str, Any] = {**json.loads(answer.read_text()), "log": process.log_tail()}
     if "error" in found:
         hint = f": {nearest(found['word'], found['known'])}" if found.get("word") else ""
-        raise ChildFailed(found["error"] + hint, found["exit_code"])
+        raise ERRORS[found["exit_code"]](found["error"] + hint)
     return found
 
 

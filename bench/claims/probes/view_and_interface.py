@@ -131,5 +131,5 @@ def _visits(door: str) -> dict[str, list[Any]]:
 def query_hops() -> dict[str, Any]:
     """Count the hops of an async view with four queries, beside those of one without."""
     stack = parse_stack("async_asgi@uvicorn")
-    hello, crud = (trace_stack(stack, parse_request(name)).hops["sync_to_async"] for name in ("hello", "crud"))
+    hello, crud = (trace_stack(stack, parse_request(name)).hop_counts["sync_to_async"] for name in ("hello", "crud"))
     return {"hello_hops": hello, "crud_hops": crud, "query_hops": crud - hello}

@@ -134,6 +134,7 @@ def test_lab_list_as_json_is_one_document(capsys: pytest.CaptureFixture[str]) ->
     assert seen.err == ""
 
 
+@pytest.mark.live
 def test_lab_doctor_as_json_is_one_document_with_remedies(capsys: pytest.CaptureFixture[str]) -> None:
     status = main(["doctor", "--json"])
     seen = capsys.readouterr()
@@ -146,6 +147,7 @@ def test_lab_doctor_as_json_is_one_document_with_remedies(capsys: pytest.Capture
     assert seen.err == ""
 
 
+@pytest.mark.live
 def test_a_missing_package_is_a_doctors_finding_with_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

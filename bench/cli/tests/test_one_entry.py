@@ -298,7 +298,7 @@ def test_a_lesson_is_listed_and_the_plan_says_that_it_leaves_it_out(
     assert readme.lessons().endswith("\n- [10_made_up](10_made_up.ipynb): Made up: what is one file?")
     assert readme.lessons_not_planned() == "Not in this plan yet: [10_made_up](10_made_up.ipynb)."
     for name in ("notebooks/README.md", "notebooks/TEACHING.md"):
-        assert name in readme.FILES
+        assert ROOT / name in readme.FILES
         assert "[10_made_up](10_made_up.ipynb)" in readme.rendered((ROOT / name).read_text())
 
 

@@ -90,9 +90,9 @@ def middleware_hops(subject: Subject) -> CheckResult:
         )
     except LabError as error:
         raise NotYet(str(error), "Look at what `Took` does in one more request.") from None
-    hops = len(trace.crossings)
+    hops = len(trace.hops)
     extra = hops - ALWAYS_HOPS
-    mine = [hop.what for hop in trace.crossings if hop.middleware == f"{subject.module}.Took"] if extra > 0 else []
+    mine = [hop.what for hop in trace.hops if hop.middleware == f"{subject.module}.Took"] if extra > 0 else []
     seen = f"A request makes {hops} hops: {ALWAYS_HOPS} are always there, the middleware adds {extra}."
     return result_of(
         seen + (f" They are {' and '.join(mine)}." if mine else ""),

@@ -44,7 +44,7 @@ def show_lanes(screen: Console, pause_s: float | None) -> None:
 def lanes_of(names: Iterable[str], width: int) -> Table:
     """Trace one request through each stack; return swimlanes side by side, each with its stack and its counts."""
     traces = {name: trace_stack(parse_stack(name), parse_request("hello")) for name in names}
-    counts = [f"{hops_text(trace.hops)} · {threads_text(trace.threads)}" for trace in traces.values()]
+    counts = [f"{hops_text(trace.hop_counts)} · {threads_text(trace.threads)}" for trace in traces.values()]
     table = Table.grid(padding=(0, 2, 1, 0))
     for _ in traces:
         table.add_column(width=width - 2)

@@ -340,6 +340,7 @@ def test_without_a_name_all_are_listed_with_their_state(
     assert "pass" in rows["traps"]
 
 
+@pytest.mark.live
 def test_where_there_is_only_sqlite_connections_are_not_counted_and_the_command_that_helps_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

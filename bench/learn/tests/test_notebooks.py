@@ -260,7 +260,7 @@ def test_what_a_run_lacks_is_a_row_that_was_not_measured() -> None:
 
 
 def test_a_run_without_both_loops_is_told_in_a_sentence() -> None:
-    with pytest.raises(UsageError, match="not both an open and a closed loop"):
+    with pytest.raises(UsageError, match="lacks numbers of an open or of a closed loop"):
         lessons.both_loops(lessons.reference("first_look"))
 
 

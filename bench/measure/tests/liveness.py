@@ -12,11 +12,18 @@ from typing import Any
 
 import pytest
 
-from bench.measure import processes
-
 STARTERS = frozenset(
     (
-        *("subprocess", "Popen", "run_python", "MARK", "serving", "serving_stack", "serving_database"),
+        *(
+            "subprocess",
+            "Popen",
+            "run_python",
+            "MARK",
+            "serving",
+            "serving_stack",
+            "serving_database",
+            "serving_exercise",
+        ),
         *("serving_upstream", "serving_services", "serving_all_services", "run_trial", "running_load", "perform"),
         *(
             "trace_stack",
@@ -30,6 +37,7 @@ STARTERS = frozenset(
             "execute_source",
             "burst",
         ),
+        *("run_probe", "LiveMaterial", "new_run", "ask_all", "live_cell", "find_system"),
     )
 )
 PASSING = ("git",)
@@ -80,7 +88,8 @@ def is_live(helper: Any, beyond: frozenset[Any] = frozenset()) -> bool:
 def _starts(function: FunctionType, beyond: frozenset[Any]) -> bool:
     names = set(names_in(function.__code__))
     helpers = [helper for name in names if callable(helper := function.__globals__.get(name))]
-    return bool(names & STARTERS) or processes.start in helpers or any(is_live(helper, beyond) for helper in helpers)
+    starts = bool(names & STARTERS) or {"Process", "start"} <= names
+    return starts or any(is_live(helper, beyond) for helper in helpers)
 
 
 def names_in(code: CodeType) -> Iterator[str]:

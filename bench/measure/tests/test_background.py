@@ -134,6 +134,7 @@ def test_without_redis_lifespan_is_answered_and_no_coroutine_runs() -> None:
     asyncio.run(live())
 
 
+@pytest.mark.live
 @needs_redis
 def test_startup_is_complete_when_redis_is_heard_and_shutdown_leaves_no_task() -> None:
     async def live(redis: RedisServer) -> None:
@@ -174,6 +175,7 @@ def test_a_listener_that_fails_of_itself_fails_the_startup(monkeypatch: pytest.M
         asyncio.run(live())
 
 
+@pytest.mark.live
 @needs_redis
 def test_a_redis_that_is_frozen_counts_as_lost(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

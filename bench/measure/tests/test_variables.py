@@ -85,6 +85,7 @@ def test_server_load_and_upstream_do_not_see_what_would_slow_them(
     assert list((tmp_path / "loaded").iterdir()) == []
 
 
+@pytest.mark.live
 def test_what_an_interpreter_may_need_is_kept_and_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,6 +118,7 @@ def test_values_are_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a secret" not in json.dumps(machine.describe_machine())
 
 
+@pytest.mark.live
 def test_an_application_of_the_users_has_the_environment_of_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

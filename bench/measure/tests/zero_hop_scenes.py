@@ -27,7 +27,6 @@ from django.urls import path
 from bench.trace.inside.asgi_client import scope_of
 from bench.trace.inside.asgiref_hooks import observing
 from bench.trace.inside.collector import Collector
-from bench.trace.inside.middleware import Layers
 from bench.trace.inside.request_spec import RequestSpec
 from bench.trace.inside.wrappers import TracedASGI
 from bench.trace.tests.one_file_project import SHARED_PATHS, set_up
@@ -309,8 +308,8 @@ def seen_of(handler_class: type[ASGIHandler], middleware: list[str], scene: Scen
     with override_settings(MIDDLEWARE=middleware), watching(scene.listens):
         handler = handler_class()
         messages = asyncio.run(asked(TracedASGI(handler, collected.append), RequestSpec("", scene.path, **scene.ask)))
-    trace = collected[0].trace("", Layers(), "")
-    return {"messages": plain(messages), "log": sorted(LOG), "hops": sum(trace.hops.values())}
+    trace = collected[0].trace()
+    return {"messages": plain(messages), "log": sorted(LOG), "hops": sum(trace.hop_counts.values())}
 
 
 def ended_by_the_server(handler_class: type[ASGIHandler]) -> list[str]:

@@ -1,12 +1,10 @@
 """Finding the application that is to be traced: `mysite.asgi:application`, ASGI or WSGI, Django or not."""
 
-from __future__ import annotations
-
 import functools
 import importlib
 import inspect
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,28 +17,19 @@ ARGUMENTS: dict[Interface, int] = {"asgi": 3, "wsgi": 2}
 
 
 class Refused(Exception):
-    """The application cannot be asked: a sentence, the exit code, and for a misspelt name those that exist."""
+    """The request cannot be sent: a sentence, the exit code, and for a misspelt name those that exist."""
 
-    def __init__(self, sentence: str, exit_code: int = USAGE, word: str = "", known: list[str] | None = None) -> None:
+    def __init__(self, sentence: str, exit_code: int = USAGE, word: str = "", known: Sequence[str] = ()) -> None:
         super().__init__(sentence)
-        self.exit_code, self.word, self.known = exit_code, word, known or []
+        self.exit_code, self.word, self.known = exit_code, word, known
 
 
-@dataclass(frozen=True)
-class Application:
-    """A callable with the interface that it speaks."""
-
-    name: str
-    call: Any
-    interface: Interface
-
-
-def load(name: str, hides: str = "") -> Application:
-    """Import `module:attribute`, looking in the current folder first. Raises Refused."""
+def load_application(name: str, hides: str = "") -> tuple[Any, Interface]:
+    """Import `module:attribute`, looking in the current folder first, and find its interface. Raises Refused."""
     module_name, colon, attribute = name.partition(":")
     if not colon or not module_name or not attribute:
         raise Refused(f"{name!r} does not name an application: write module:attribute, as mysite.asgi:application.")
-    found: Any = _imported(module_name, hides)
+    found: Any = _import(module_name, hides)
     for part in attribute.split("."):
         try:
             found = getattr(found, part)
@@ -48,24 +37,14 @@ def load(name: str, hides: str = "") -> Application:
             raise Refused(f"{module_name} has no {attribute!r}", word=attribute, known=_callables_in(found)) from None
         except Exception as error:
             raise Refused(f"{name} cannot be read ({error_text(error)}): mend that first.") from None
-    return Application(name, found, interface_of(name, found))
+    return found, interface_of(name, found)
 
 
-def _imported(name: str, hides: str) -> Any:
+def _import(name: str, hides: str) -> Any:
     here = str(Path.cwd())
     sys.path[:] = [here, *(folder for folder in sys.path if folder not in (here, hides))]
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(error.name + ".")):
-            raise Refused(
-                f"There is no module {error.name!r}, looking for {name} in the current folder and in {sys.executable}: "
-                f"start `lab trace` where manage.py is."
-            ) from None
-        raise Refused(
-            f"{name} cannot be imported by {sys.executable} ({error_text(error)}): name the project's own interpreter "
-            f"with --python, or install what this one lacks."
-        ) from None
     except BaseException as error:  # whatever an import may run into, sys.exit among it
         raise Refused(_why_not(name, error)) from None
 
@@ -73,9 +52,18 @@ def _imported(name: str, hides: str) -> Any:
 def _why_not(name: str, error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"Importing {name} ends its process with {error.code!r}: mend that first."
-    said = " ".join(str(error).split())
-    advice = "set DJANGO_SETTINGS_MODULE to your settings" if "DJANGO_SETTINGS_MODULE" in said else "mend that first"
-    return f"{name} cannot be imported ({error_text(error)}): {advice}."
+    if not isinstance(error, ModuleNotFoundError):
+        cure = "set DJANGO_SETTINGS_MODULE to your settings" if "DJANGO_SETTINGS_MODULE" in str(error) else ""
+        return f"{name} cannot be imported ({error_text(error)}): {cure or 'mend that first'}."
+    if error.name and f"{name}.".startswith(f"{error.name}."):
+        return (
+            f"There is no module {error.name!r}, looking for {name} in the current folder and in {sys.executable}: "
+            f"start `lab trace` where manage.py is."
+        )
+    return (
+        f"{name} cannot be imported by {sys.executable} ({error_text(error)}): name the project's own interpreter "
+        f"with --python, or install what this one lacks."
+    )
 
 
 def error_text(error: BaseException) -> str:
@@ -89,20 +77,18 @@ def _callables_in(module: Any) -> list[str]:
 
 
 def interface_of(name: str, application: Any) -> Interface:
-    """Which interface it speaks, found as servers do: by the instance's `__call__`. Raises Refused for neither."""
+    """Find which interface it speaks as servers do: by the instance's `__call__`. Raises Refused for neither."""
     if not callable(application):
         raise Refused(f"{name} is a {type(application).__name__}, not an application: name the callable.")
     if isinstance(application, type):
         return _interface_of_class(name, application)
-    if _is_async(application):
-        possible: list[Interface] = ["asgi"]
-    else:
-        possible = [interface for interface, count in ARGUMENTS.items() if _can_take(application, count)]
-    if not possible or not _can_take(application, ARGUMENTS[possible[0]]):
+    interfaces: Sequence[Interface] = ("asgi",) if _is_async(application) else ("asgi", "wsgi")
+    possible = [interface for interface in interfaces if _can_take(application, ARGUMENTS[interface])]
+    if not possible:
         raise Refused(
             f"{name} is not an application: it takes neither an ASGI callable's 3 arguments nor a WSGI callable's 2."
         )
-    return possible[0] if len(possible) == 1 else _interface_by_asking(application)
+    return possible[0] if len(possible) == 1 else _interface_by_calling(application)
 
 
 def _is_async(application: Any) -> bool:
@@ -127,17 +113,15 @@ def _interface_of_class(name: str, application: type) -> Interface:
     raise Refused(f"{name} is a class, not an application: name an instance of it, or wrap it as your server does.")
 
 
-def _interface_by_asking(application: Any) -> Interface:
+def _interface_by_calling(application: Any) -> Interface:
     """Call it as a server's start-up would; a coroutine that comes of it is closed before it begins."""
     try:
         answer = application({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, None, None)
     except Exception:
         return "wsgi"
-    if not inspect.isawaitable(answer):
-        return "wsgi"
     if inspect.iscoroutine(answer):
         answer.close()
-    return "asgi"
+    return "asgi" if inspect.isawaitable(answer) else "wsgi"
 
 
 def _can_take(application: Any, arguments: int) -> bool:

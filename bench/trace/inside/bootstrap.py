@@ -4,9 +4,6 @@ Nothing of ours gets onto the import path, and the current folder leaves it unti
 the project that is named like one of the standard library is not what we import.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from pathlib import Path
 
 NAME = "_django_asgi_lab_tracer"
@@ -23,15 +20,15 @@ if sys.version_info < {OLDEST}:
              % ((sys.executable,) + tuple(sys.version_info[:2])))
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
-folder, module = sys.argv[1:3]
+folder, module, entry = sys.argv[1:4]
 spec = spec_from_file_location({NAME!r}, folder + "/__init__.py", submodule_search_locations=[folder])
 sys.modules[{NAME!r}] = module_from_spec(spec)
 spec.loader.exec_module(sys.modules[{NAME!r}])
-sys.argv[:] = ["lab-trace"] + sys.argv[3:]
-import_module({NAME!r} + "." + module).main()
+sys.argv[:] = ["lab-trace"] + sys.argv[4:]
+getattr(import_module({NAME!r} + "." + module), entry)()
 """
 
 
-def command(program: str, module: str, *words: str) -> Sequence[str]:
-    """Run `main` of one of our modules in that interpreter."""
-    return [program, "-c", BEGIN, str(Path(__file__).parent), module, *words]
+def command(program: str, module: str, entry: str, *words: str) -> list[str]:
+    """The command that calls a function of one of our modules in that interpreter, with these words in `sys.argv`."""
+    return [program, "-c", BEGIN, str(Path(__file__).parent), module, entry, *words]

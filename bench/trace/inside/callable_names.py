@@ -1,7 +1,5 @@
 """What to call a callable that asgiref runs: by `__qualname__`, never by `repr`, which can run a query."""
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
 from types import MethodType, ModuleType
@@ -15,14 +13,11 @@ LONGEST_PATH = 2
 def innermost(target: Any) -> Any:
     """What decorators and partials were put around; a bound method as it is, for it knows its object."""
     for _ in range(MOST_WRAPPERS):
-        if isinstance(target, MethodType):
+        is_partial = isinstance(target, functools.partial)
+        wrapped = target.func if is_partial else getattr(target, "__wrapped__", None)
+        if wrapped is None or isinstance(target, MethodType):
             break
-        if isinstance(target, functools.partial):
-            target = target.func
-        elif (wrapped := getattr(target, "__wrapped__", None)) is not None:
-            target = wrapped
-        else:
-            break
+        target = wrapped
     return target
 
 
@@ -36,11 +31,10 @@ def name_of(target: Any) -> str:
 
 
 def short_path(name: str) -> str:
-    """Of a file from the last `site-packages` or the current folder on; else the end of it."""
+    """The path of a file from the last `site-packages` or the current folder on; else the end of it."""
     path = Path(name)
     parts = path.parts
     if "site-packages" in parts:
         return "/".join(parts[len(parts) - parts[::-1].index("site-packages") :])
-    if path.is_relative_to(Path.cwd()):
-        return str(path.relative_to(Path.cwd()))
-    return "/".join(parts[-LONGEST_PATH:])
+    is_here = path.is_relative_to(Path.cwd())
+    return str(path.relative_to(Path.cwd())) if is_here else "/".join(parts[-LONGEST_PATH:])

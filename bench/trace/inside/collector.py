@@ -1,9 +1,8 @@
-"""One traced request from its first to its last moment: hops are noted here, and made into a trace."""
+"""One traced request from its first to its last moment: its hops are noted here, and made into a trace."""
 
-from __future__ import annotations
-
-import asyncio
+import platform
 import re
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
@@ -11,9 +10,9 @@ from typing import Any
 
 from .app_loader import Interface, error_text
 from .callable_names import innermost, name_of, short_path
-from .middleware import Layers
+from .middleware import NO_LAYERS, Layers
 from .model import LOOP, REQUEST_THREAD, THREAD, Hop, Trace, with_queues
-from .sink import OpenHop, Place
+from .sink import OpenHop
 
 KEPT_BYTES = 1000
 """Of an answer's first part."""
@@ -32,7 +31,7 @@ class Collector:
         self.body = b""
         self.first_byte_ns = self.end_ns = 0
         self.error: BaseException | None = None
-        self.thread, self.on_loop = threading.current_thread(), loop_is_running()
+        self.thread = threading.current_thread()
         self.begin_ns = perf_counter_ns()
 
     def answering(self, status: Any, headers: Sequence[tuple[Any, Any]] = ()) -> None:
@@ -51,12 +50,11 @@ class Collector:
         """The request has ended; what comes later does not count."""
         self.end_ns = self.end_ns or perf_counter_ns()
 
-    def trace(self, application: str, layers: Layers, observer: str) -> Trace:
-        """What was seen until now; hops that are still open have no end."""
-        hops = list(self.hops)
-        lanes = self._lanes(hops)
-        crossings = self._crossings(hops, {thread: lane for lane, thread in enumerate(lanes)}, layers)
-        worked = dict.fromkeys(self.worked)
+    def trace(self, application: str = "", layers: Layers = NO_LAYERS, observer: str = "", **more: Any) -> Trace:
+        """What was seen until now; hops that are still open have no end. `more` are further fields of Trace."""
+        seen = list(self.hops)  # other threads may add to it
+        lanes = self._lanes(seen)
+        hops = self._closed(seen, {thread: lane for lane, thread in enumerate(lanes)}, layers)
         return Trace(
             application=application,
             interface=self.interface,
@@ -66,14 +64,15 @@ class Collector:
             took_us=self._us(self.end_ns or perf_counter_ns()) or 0.0,
             first_byte_us=self._us(self.first_byte_ns),
             lanes=list(lanes.values()),
-            crossings=crossings,
-            middleware=layers.with_hops(crossings),
+            hops=hops,
+            middleware=layers.with_hops(hops),
             error=None if self.error is None else error_text(self.error),
             observer=observer,
-            versions=layers.versions,
-            other_threads=[thread.name for thread in worked if thread not in lanes],
+            versions=_versions(),
+            other_threads=[thread.name for thread in dict.fromkeys(self.worked) if thread not in lanes],
             threads_to_end=self.threads_to_end,
             ended=bool(self.end_ns),
+            **more,
         )
 
     def _us(self, at_ns: int) -> float | None:
@@ -81,7 +80,7 @@ class Collector:
 
     def _lanes(self, hops: Sequence[OpenHop]) -> dict[threading.Thread, str]:
         """The threads in the order in which the request came to them, with a name for each."""
-        lanes = {self.thread: LOOP if self.on_loop else REQUEST_THREAD}
+        lanes = {self.thread: LOOP if self.interface == "asgi" else REQUEST_THREAD}
         for hop in hops:
             near, far = (LOOP, THREAD) if hop.kind == "sync_to_async" else (THREAD, LOOP)
             for thread, kind in ((hop.thread, near), (hop.to_thread, far)):
@@ -90,28 +89,29 @@ class Collector:
                     lanes[thread] = kind if kind == LOOP and number == 1 else f"{kind} {number}"
         return lanes
 
-    def _crossings(self, hops: Sequence[OpenHop], lanes: Mapping[Any, int], layers: Layers) -> list[Hop]:
+    def _closed(self, hops: Sequence[OpenHop], lanes: Mapping[Any, int], layers: Layers) -> list[Hop]:
+        """The hops as data, each with its cause."""
         numbers = {id(hop): number for number, hop in enumerate(hops, 1)}
         found: list[Hop] = []
         for number, hop in enumerate(hops, 1):
-            parent = numbers.get(id(hop.parent)) if hop.parent else None
-            cause = layers.cause_of(hop, found[parent - 1] if parent else None)
+            parent = numbers.get(id(hop.parent))
+            cause, layer = layers.cause_of(hop, found[parent - 1] if parent else None)
             found.append(
                 Hop(
                     number=number,
                     kind=hop.kind,
                     what=name_of(hop.target),
-                    asked_by=asker_text(hop.asked_by, hop.target),
+                    asked_by=_asker_text(hop),
                     lane=lanes[hop.thread],
                     to_lane=lanes.get(hop.to_thread),
                     asked_us=self._us(hop.asked_ns) or 0.0,
                     started_us=self._us(hop.started_ns),
                     done_us=self._us(hop.done_ns),
                     back_us=self._us(hop.back_ns),
-                    outcome=outcome_of(hop),
+                    outcome=_outcome(hop),
                     parent=parent,
-                    cause=cause.name,
-                    layer=cause.layer,
+                    cause=cause,
+                    layer=layer,
                 )
             )
         return with_queues(found)
@@ -121,7 +121,13 @@ def _text(header: Any) -> str:
     return header.decode("latin-1") if isinstance(header, bytes) else str(header)
 
 
-def outcome_of(hop: OpenHop) -> str:
+def _versions() -> dict[str, str]:
+    """Of Python, and of asgiref and Django where they are loaded."""
+    loaded = {name: sys.modules[name].__version__ for name in ("asgiref", "django") if sys.modules.get(name)}
+    return {"python": platform.python_version(), **loaded}
+
+
+def _outcome(hop: OpenHop) -> str:
     """How it ended: `returned`, `raised ValueError`, `cancelled`, or `not ended` while its far side is at work."""
     if hop.error is not None and (hop.done_ns or not hop.started_ns):
         name = type(hop.error).__name__
@@ -129,22 +135,13 @@ def outcome_of(hop: OpenHop) -> str:
     return "returned" if hop.back_ns and hop.error is None else "not ended"
 
 
-def asker_text(asked_by: Place | None, target: Any) -> str:
+def _asker_text(hop: OpenHop) -> str:
     """`django/utils/deprecation.py:302 MiddlewareMixin.__acall__`: the end of the path, line, function.
 
     A task that begins with the hop, as `gather` makes them, has no caller any more: then where the target is defined.
     """
-    if asked_by is None:
-        code = getattr(innermost(target), "__code__", None)
+    if hop.asked_by is None:
+        code = getattr(innermost(hop.target), "__code__", None)
         return "a task" if code is None else f"{short_path(code.co_filename)}:{code.co_firstlineno} a task"
-    code, line = asked_by
+    code, line = hop.asked_by
     return f"{short_path(code.co_filename)}:{line} {getattr(code, 'co_qualname', code.co_name)}"
-
-
-def loop_is_running() -> bool:
-    """Whether an event loop runs in this thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

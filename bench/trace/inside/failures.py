@@ -3,25 +3,24 @@
 Django turns exceptions into answers and logs them; here they are noted on their way, unchanged.
 """
 
-from __future__ import annotations
-
-import re
 import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import responses
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from .app_loader import error_text
 from .callable_names import short_path
+from .patching import patched
 from .request_spec import RequestSpec
 from .sink import OURS
 
-NOT_PROJECT = ("site-packages", "dist-packages")
+NOT_PROJECT = ("/site-packages/", "/dist-packages/")
 LIBRARY = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
 LONGEST_BODY = 100
 TOKEN = "a" * 32
@@ -29,43 +28,33 @@ TOKEN = "a" * 32
 
 
 @dataclass
-class Noted:
-    """What Django turned into an answer: the exceptions, and why CsrfViewMiddleware refused."""
+class Failure:
+    """What Django last turned into an answer: an exception, or the reason for which CsrfViewMiddleware refused."""
 
-    raised: list[BaseException] = field(default_factory=list)
-    csrf: list[str] = field(default_factory=list)
+    error: BaseException | None = None
+    csrf: str = ""
 
 
 @contextmanager
-def noting_failures() -> Iterator[Noted]:
-    """While this lasts, note what Django turns into answers; its own functions do what they did."""
-    noted = Noted()
+def noting_failures() -> Iterator[Failure]:
+    """Note what Django turns into answers, while this lasts; its own functions do what they did."""
+    failure = Failure()
     exceptions: Any = sys.modules.get("django.core.handlers.exception")
     csrf: Any = getattr(sys.modules.get("django.middleware.csrf"), "CsrfViewMiddleware", None)
-    if exceptions is None:
-        yield noted
-        return
-    responds: Any = exceptions.response_for_exception
+    responds: Any = getattr(exceptions, "response_for_exception", None)
     rejects: Any = getattr(csrf, "_reject", None)
 
     def response_for_exception(request: Any, error: BaseException) -> Any:
-        noted.raised.append(error)
+        failure.error = error
         return responds(request, error)
 
     def _reject(self: Any, request: Any, reason: str) -> Any:
-        noted.csrf.append(reason)
+        failure.csrf = reason
         return rejects(self, request, reason)
 
     response_for_exception.__wrapped__ = responds  # type: ignore[attr-defined]
-    exceptions.response_for_exception = response_for_exception
-    if rejects:
-        csrf._reject = _reject
-    try:
-        yield noted
-    finally:
-        exceptions.response_for_exception = responds
-        if rejects:
-            csrf._reject = rejects
+    with patched(exceptions, response_for_exception=response_for_exception), patched(csrf, _reject=_reject):
+        yield failure
 
 
 def places_of(error: BaseException) -> list[str]:
@@ -81,51 +70,40 @@ def places_of(error: BaseException) -> list[str]:
 
 
 def _is_project(file: str) -> bool:
-    is_installed = any(f"/{folder}/" in file for folder in NOT_PROJECT)
-    return not is_installed and not file.startswith((OURS, "<", *LIBRARY))
+    return not any(folder in file for folder in NOT_PROJECT) and not file.startswith((OURS, "<", *LIBRARY))
 
 
-def problem_of(ask: RequestSpec, status: int, headers: Mapping[str, str], body: bytes, noted: Noted) -> str:
-    """One or two sentences on a status of 300 or more: its cause, and how to ask otherwise."""
-    said = f"{status} {_phrase(status)}".rstrip()
-    error = noted.raised[-1] if noted.raised else None
+def problem_of(spec: RequestSpec, status: int, headers: Mapping[str, str], body: bytes, failure: Failure) -> str:
+    """One or two sentences on a status of 300 or more: its cause, and which request to send instead."""
+    return f"{status} {responses.get(status, '')}".rstrip() + f": {_cause_of(spec, status, headers, body, failure)}"
+
+
+def _cause_of(spec: RequestSpec, status: int, headers: Mapping[str, str], body: bytes, failure: Failure) -> str:
+    error = failure.error
     if status < 400:
-        return f"{said}: {_redirect(ask, headers.get('location', ''))}"
-    if noted.csrf and status == HTTPStatus.FORBIDDEN:
-        return f"{said}: {_csrf(noted.csrf[-1])}"
+        return _redirect(spec, headers.get("location", ""))
+    if failure.csrf and status == HTTPStatus.FORBIDDEN:
+        return _csrf(failure.csrf)
     if type(error).__name__ == "DisallowedHost":
-        return f"{said}: {_host(ask)}"
+        return _host(spec)
     if status == HTTPStatus.METHOD_NOT_ALLOWED and headers.get("allow"):
-        return f"{said}: this URL takes {headers['allow']}. Name one with --method."
+        return f"this URL takes {headers['allow']}. Name one with --method."
     if type(error).__name__ == "Resolver404":
-        return f"{said}: no URL of the project matches {urlsplit(ask.path).path}."
+        return f"no URL of the project matches {urlsplit(spec.path).path}."
     if error is not None:
-        return f"{said}: {error_text(error)}, {' → '.join(places_of(error)) or 'of an unknown place'}."
-    return f"{said}: no exception reached Django. The view, or a framework of its, made this answer{_begin(body)}."
-
-
-def _begin(body: bytes) -> str:
-    """The beginning of a body that people can read."""
+        return f"{error_text(error)}, {' → '.join(places_of(error)) or 'of an unknown place'}."
     text = " ".join(body.decode("utf-8", "replace").split())
-    return f": {text[:LONGEST_BODY]}" if text and not text.startswith("<") else ""
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
+    begins = f": {text[:LONGEST_BODY]}" if text and not text.startswith("<") else ""
+    return f"no exception reached Django. The view, or a framework of its, made this answer{begins}."
 
 
 def _setting(name: str) -> Any:
-    from django.conf import settings
-
-    return getattr(settings, name, None)
+    return getattr(getattr(sys.modules.get("django.conf"), "settings", None), name, None)
 
 
-def _host(ask: RequestSpec) -> str:
+def _host(spec: RequestSpec) -> str:
     allowed = [str(host).lstrip(".") for host in _setting("ALLOWED_HOSTS") or ()]
-    host = ask.all_headers["host"]
+    host = spec.all_headers["host"]
     cure = f"Ask with --header 'Host: {allowed[0]}'." if allowed else "ALLOWED_HOSTS is empty: name a host there."
     return f"DisallowedHost, because ALLOWED_HOSTS does not allow {host!r}. {cure}"
 
@@ -140,11 +118,11 @@ def _csrf(reason: str) -> str:
     )
 
 
-def _redirect(ask: RequestSpec, location: str) -> str:
-    there, path = urlsplit(location), urlsplit(ask.path).path
+def _redirect(spec: RequestSpec, location: str) -> str:
+    there, path = urlsplit(location), urlsplit(spec.path).path
     if not location:
         return "there is nothing new to send."
-    if there.scheme == "https" and ask.scheme == "http" and there.path == path:
+    if there.scheme == "https" and spec.scheme == "http" and there.path == path:
         return "the project wants https. Ask with --header 'X-Forwarded-Proto: https'."
     login = _login_path()
     if (login and there.path == login) or path in parse_qs(there.query).get("next", ()):
@@ -157,6 +135,6 @@ def _login_path() -> str:
     if "django.conf" not in sys.modules:
         return ""
     try:
-        return re.sub(r"\?.*", "", str(sys.modules["django.shortcuts"].resolve_url(_setting("LOGIN_URL"))))
+        return str(sys.modules["django.shortcuts"].resolve_url(_setting("LOGIN_URL"))).partition("?")[0]
     except Exception:  # a name that no URL has, or no settings
         return str(_setting("LOGIN_URL") or "")

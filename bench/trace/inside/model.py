@@ -1,16 +1,16 @@
-"""One request as data: its hops, the threads they ran on, and where its time went. Pure, and without Django.
+"""One request as data: its hops, the threads they ran on, and where its time went. Computes only; needs no Django.
 
 A hop is one call through asgiref: asked for on one side, started and done on the other, back on the first. Between
-started and done lies work. Between asked and started, and between done and back, the hop is handed off; except while
-the thread that it needs is busy with this same request: then it is queued.
+started and done it works. Between asked and started, and between done and back, it is handed off; but while the
+thread that it needs is busy with this same request, it is queued.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import accumulate
+from operator import sub
 from typing import Any, Literal
 
 Kind = Literal["sync_to_async", "async_to_sync"]
@@ -21,16 +21,18 @@ HOOKS = ("process_request", "process_response")
 """What MiddlewareMixin sends to a thread, one hop each, where it runs async."""
 VIEW, DJANGO = "the view", "Django itself"
 """What causes a hop where no middleware does."""
+TOTALS = ("threads", "status", "handed_off_us", "queued_us", "worked_in_hops_us", "causes")
+"""What stands in a trace's JSON behind the numbers of hops and before the rest."""
 
 
 @dataclass(frozen=True)
 class Hop:
-    """One crossing. Times are microseconds since the request began, None for a moment that did not come.
+    """One call through asgiref. Times are microseconds since the request began, None for a moment that did not come.
 
-    `lane` and `to_lane` are places in `Trace.lanes`; `parent` is the number of the hop on whose far side this one was
+    `lane` and `to_lane` are places in `Trace.lanes`. `parent` is the number of the hop on whose far side this one was
     asked for. `asked_by` is `file:line function`, the nearest one outside of asgiref. `cause` is VIEW, DJANGO or the
-    path of a middleware, and `layer` that middleware's place in `Trace.middleware`. `queued_us` is the part of
-    `waited_us` in which the thread was busy with another hop of the same request.
+    path of a middleware, and `layer` that middleware's place in `Trace.middleware`. `queued_us` is the part of the wait
+    before `started_us` in which the thread was busy with another hop of the same request.
     """
 
     number: int
@@ -55,13 +57,13 @@ class Hop:
         return None if self.cause in (VIEW, DJANGO) else self.cause
 
     @property
-    def waited_us(self) -> float:
-        """From asked to started: on the way, or queued."""
-        return _span(self.asked_us, self.started_us)
+    def sent_us(self) -> float:
+        """From asked to started, without the time in the queue."""
+        return max(0.0, _span(self.asked_us, self.started_us) - self.queued_us)
 
     @property
     def worked_us(self) -> float:
-        """Return how long the work took on the far side, in microseconds."""
+        """From started to done."""
         return _span(self.started_us, self.done_us)
 
     @property
@@ -70,17 +72,12 @@ class Hop:
         return max(0.0, _span(self.done_us, self.back_us))
 
     @property
-    def sent_us(self) -> float:
-        """The way there: the wait without the time in the queue."""
-        return max(0.0, self.waited_us - self.queued_us)
-
-    @property
     def handed_off_us(self) -> float:
-        """Both ways."""
+        """The way there and the way back."""
         return self.sent_us + self.returned_us
 
     def to_json(self) -> dict[str, Any]:
-        """The fields, the middleware, and the three parts of its time."""
+        """The fields, the middleware, and two parts of its time; `queued_us`, the third, is a field."""
         parts = {"handed_off_us": self.handed_off_us, "worked_us": self.worked_us}
         return {**asdict(self), "middleware": self.middleware, **parts}
 
@@ -90,25 +87,18 @@ def _span(since_us: float | None, until_us: float | None) -> float:
 
 
 def with_queues(hops: Sequence[Hop]) -> list[Hop]:
-    """The same hops with `queued_us`.
+    """Compute `queued_us` of each hop.
 
     A thread does one thing at a time. A hop that it has to wait for inside another one (`async_to_sync` in a thread)
     runs within that one, so hops queue only behind those with the same enclosing hop on the same thread.
     """
     by_number = {hop.number: hop for hop in hops}
-    works = defaultdict(list)
-    queue_of = {}
+    queues = defaultdict(list)
     for hop in hops:
         if hop.kind == "sync_to_async" and hop.started_us is not None:
-            queue_of[hop.number] = hop.to_lane, _enclosing(hop, by_number)
-            works[queue_of[hop.number]].append((hop.started_us, hop.done_us))
-    queues = {place: _Queue(sorted(spans, key=lambda span: span[0])) for place, spans in works.items()}
-    return [
-        replace(hop, queued_us=queues[queue_of[hop.number]].busy_us(hop.asked_us, hop.started_us))
-        if hop.number in queue_of
-        else hop
-        for hop in hops
-    ]
+            queues[hop.to_lane, _enclosing(hop, by_number)].append(hop)
+    queued_us = {number: waited_us for queue in queues.values() for number, waited_us in _waits_in(queue)}
+    return [replace(hop, queued_us=queued_us.get(hop.number, 0.0)) for hop in hops]
 
 
 def _enclosing(hop: Hop, by_number: dict[int, Hop]) -> int | None:
@@ -119,29 +109,24 @@ def _enclosing(hop: Hop, by_number: dict[int, Hop]) -> int | None:
     return outer.number if outer else None
 
 
-class _Queue:
-    """What a thread did one after the other: (started, done) in order, done None while it lasts."""
+def _waits_in(queue: list[Hop]) -> Iterator[tuple[int, float]]:
+    """The number of each hop in what one thread did, one after the other, and how long others kept it waiting."""
+    starts = sorted(hop.started_us or 0.0 for hop in queue)
+    in_order = sorted(queue, key=lambda hop: hop.started_us or 0.0)
+    ends = [float("inf") if hop.done_us is None else hop.done_us for hop in in_order]
+    busy_before_us = list(accumulate(map(sub, ends, starts), initial=0.0))
 
-    def __init__(self, spans: Sequence[tuple[float, float | None]]) -> None:
-        self.starts = [started for started, _ in spans]
-        self.ends = [float("inf") if done is None else done for _, done in spans]
-        self.busy_before = [0.0]
-        for started, end in zip(self.starts, self.ends, strict=True):
-            self.busy_before.append(self.busy_before[-1] + end - started)
+    def busy_until(at_us: float) -> float:
+        last = bisect_left(starts, at_us) - 1
+        return 0.0 if last < 0 else busy_before_us[last] + min(at_us, ends[last]) - starts[last]
 
-    def busy_us(self, since_us: float, until_us: float | None) -> float:
-        return 0.0 if until_us is None else max(0.0, self._busy_until(until_us) - self._busy_until(since_us))
-
-    def _busy_until(self, at_us: float) -> float:
-        place = bisect_left(self.starts, at_us)
-        if place == 0:
-            return 0.0
-        return self.busy_before[place - 1] + min(at_us, self.ends[place - 1]) - self.starts[place - 1]
+    for hop, started_us in zip(in_order, starts, strict=True):
+        yield hop.number, max(0.0, busy_until(started_us) - busy_until(hop.asked_us))
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One middleware, the outermost first: what it can do, how Django runs it here, and the hops that it causes.
+    """One middleware of the settings: what it can do, how Django runs it here, and the hops that it causes.
 
     `hooks`: how many of `process_request` and `process_response` it has as a MiddlewareMixin, each of which is a hop
     where it runs async. `not used`: it raised MiddlewareNotUsed. `unknown`: one around it hides what is inside of it.
@@ -160,9 +145,9 @@ class Trace:
 
     `lanes` are the threads that hops ran on, `other_threads` the names of further ones that worked for the request and
     that asgiref did not start. `threads_to_end` counts those that asgiref (3.12 and later) and asyncio start for a
-    moment to end others. `problem` says why the status is 300 or more, and what to do. `error` is what the request
-    raised, and `error_at` the project's own places on the way to it, the view first. `ended` is False where the request
-    was still at work when nobody waited any more.
+    moment to end others. `middleware` begins with the outermost. `problem` says why the status is 300 or more, and what
+    to do. `error` is what the request raised, and `error_at` the project's own places on the way to it, the view first.
+    `ended` is False where the request was still at work when its time was over.
     """
 
     application: str
@@ -173,7 +158,7 @@ class Trace:
     took_us: float
     first_byte_us: float | None
     lanes: list[str]
-    crossings: list[Hop]
+    hops: list[Hop]
     middleware: list[Layer] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
     error: str | None = None
@@ -189,10 +174,14 @@ class Trace:
     interpreter: str = ""
 
     @property
-    def hops(self) -> dict[Kind, int]:
-        """How many of each kind."""
-        seen = Counter(hop.kind for hop in self.crossings)
-        return {kind: seen[kind] for kind in KINDS}
+    def hop_counts(self) -> dict[Kind, int]:
+        """How many hops of each kind."""
+        return {kind: sum(hop.kind == kind for hop in self.hops) for kind in KINDS}
+
+    @property
+    def causes(self) -> dict[str, int]:
+        """How many hops no middleware causes, by what does."""
+        return {cause: sum(hop.cause == cause for hop in self.hops) for cause in (VIEW, DJANGO)}
 
     @property
     def threads(self) -> int:
@@ -200,56 +189,44 @@ class Trace:
         return len(self.lanes) + len(self.other_threads)
 
     @property
-    def causes(self) -> dict[str, int]:
-        """Hops that no middleware causes, by what does."""
-        seen = Counter(hop.cause for hop in self.crossings)
-        return {cause: seen[cause] for cause in (VIEW, DJANGO)}
-
-    @property
     def handed_off_us(self) -> float:
-        """Time in which nobody worked on a call, because it was on its way between threads."""
-        return sum(hop.handed_off_us for hop in self.crossings)
+        """Time in which calls were on their way between threads."""
+        return sum(hop.handed_off_us for hop in self.hops)
 
     @property
     def queued_us(self) -> float:
-        """Time in which a call waited for a thread that was busy with this same request."""
-        return sum(hop.queued_us for hop in self.crossings)
+        """Time in which calls waited for a thread that was busy with this same request."""
+        return sum(hop.queued_us for hop in self.hops)
 
     @property
     def worked_in_hops_us(self) -> float:
         """Time on the far side of hops, without the hops made from there."""
         nested_us: defaultdict[int | None, float] = defaultdict(float)
-        for hop in self.crossings:
+        for hop in self.hops:
             nested_us[hop.parent] += _span(hop.asked_us, hop.back_us)
-        return sum(max(0.0, hop.worked_us - nested_us[hop.number]) for hop in self.crossings)
+        return sum(max(0.0, hop.worked_us - nested_us[hop.number]) for hop in self.hops)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, the totals first."""
-        counted = {"hops": self.hops, "threads": self.threads, "status": self.status}
-        times = {
-            "handed_off_us": self.handed_off_us,
-            "queued_us": self.queued_us,
-            "worked_in_hops_us": self.worked_in_hops_us,
-        }
-        crossings = [hop.to_json() for hop in self.crossings]
-        return counted | times | {"causes": self.causes} | asdict(self) | {"crossings": crossings}
+        """Plain data, the totals first. `hop_counts` is stored as `hops`, and the hops as `crossings`."""
+        totals = {"hops": self.hop_counts, **{name: getattr(self, name) for name in TOTALS}}
+        stored = {"crossings" if name == "hops" else name: value for name, value in asdict(self).items()}
+        return totals | stored | {"crossings": [hop.to_json() for hop in self.hops]}
 
 
 def from_json(data: dict[str, Any]) -> Trace:
     """Read what `to_json` gave, also that of a lab which knew fewer fields."""
-    crossings = [Hop(**_known(Hop, {"cause": hop.get("middleware") or DJANGO, **hop})) for hop in data["crossings"]]
+    hops = [Hop(**_known(Hop, {"cause": hop.get("middleware") or DJANGO, **hop})) for hop in data["crossings"]]
     layers = [Layer(**_known(Layer, layer)) for layer in data["middleware"]]
-    return Trace(**{**_known(Trace, data), "crossings": crossings, "middleware": layers})
+    return Trace(**{**_known(Trace, data), "hops": hops, "middleware": layers})
 
 
 def _known(kind: type[Any], data: dict[str, Any]) -> dict[str, Any]:
     return {one.name: data[one.name] for one in fields(kind) if one.name in data}
 
 
-def hops_text(hops: dict[Kind, int]) -> str:
+def hops_text(counts: dict[Kind, int]) -> str:
     """`15 sync_to_async and 1 async_to_sync`, or `no hop`."""
-    parts = [f"{count} {kind}" for kind, count in hops.items() if count]
-    return " and ".join(parts) or "no hop"
+    return " and ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no hop"
 
 
 def threads_text(count: int) -> str:

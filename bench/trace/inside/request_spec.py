@@ -1,14 +1,10 @@
-"""One request of one application, as the lab hands it to the process that asks it."""
+"""One request of one application, as the lab hands it to the process that sends it."""
 
-from __future__ import annotations
-
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-"""Methods that change nothing, so that asking twice is no harm. Source: RFC 9110, 9.2.1."""
+"""Methods that change nothing, so that sending one twice is no harm. Source: RFC 9110, 9.2.1."""
 URL_CHARACTERS = "/%?:@!$&'()*+,;=~-._"
 """What stays as it is when a path is percent-encoded: it may be encoded already."""
 
@@ -17,7 +13,7 @@ URL_CHARACTERS = "/%?:@!$&'()*+,;=~-._"
 class RequestSpec:
     """One request of an application.
 
-    `warm_up`: ask once before, untraced, because a first request imports and connects; done for safe methods only.
+    `warm_up`: send it once before, untraced, because a first request imports and connects; done for safe methods only.
     `leave_after_s`: the client goes away after so long; None: it waits for the whole answer. `time_limit_s`: when the
     process writes down what it has seen so far. `hides`: a folder that the application is not to import from.
     """
@@ -31,12 +27,11 @@ class RequestSpec:
     leave_after_s: float | None = None
     time_limit_s: float = 30.0
     hides: str = ""
-    observer: str = "best"
 
     @property
-    def is_warmed(self) -> bool:
-        """Whether a request goes before it: not where the client leaves, for then that one may never end."""
-        return self.warm_up and self.method in SAFE_METHODS and self.leave_after_s is None
+    def times(self) -> int:
+        """How often it is sent: twice with a warm-up; once where the client leaves, for then the first may not end."""
+        return 2 if self.warm_up and self.method in SAFE_METHODS and self.leave_after_s is None else 1
 
     @property
     def target(self) -> tuple[str, str]:
@@ -48,8 +43,7 @@ class RequestSpec:
     def all_headers(self) -> dict[str, str]:
         """By lower-case name, the last one of a name; with a host, and the length of a body."""
         length = {"content-length": str(len(self.body.encode()))} if self.body else {}
-        given = {name.lower(): value for name, value in self.headers}
-        return {"host": "localhost", **length, **given}
+        return {"host": "localhost", **length, **{name.lower(): value for name, value in self.headers}}
 
     @property
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
@@ -60,13 +54,3 @@ class RequestSpec:
     def scheme(self) -> str:
         """As servers behind a proxy on the same machine read it."""
         return "https" if self.all_headers.get("x-forwarded-proto", "").lower() == "https" else "http"
-
-    def write(self, path: Path) -> None:
-        """Write the request as JSON."""
-        path.write_text(json.dumps(asdict(self)))
-
-
-def read_request_spec(path: Path) -> RequestSpec:
-    """What `Ask.write` wrote."""
-    plain = json.loads(path.read_text())
-    return RequestSpec(**{**plain, "headers": [tuple(pair) for pair in plain["headers"]]})

@@ -4,8 +4,6 @@ A request is known by a ContextVar, which asgiref carries across both ways. It i
 `reset`: after a hop the token belongs to another context.
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import sys
@@ -28,9 +26,10 @@ Place = tuple[CodeType, int]
 
 
 class OpenHop:
-    """A hop while it happens: monotonic ns, 0 for what has not come yet. As a context: from asked for to back.
+    """A hop while it happens. Times are monotonic, in ns; 0 is for what has not come yet.
 
-    `within` is the middleware, or the handler's method that calls the view, in which it was asked for; None outside.
+    `asked_by` is the nearest place outside of asgiref. `within` is the middleware, or the handler's method that calls
+    the view, in which the hop was asked for; None outside. `parent` is the hop on whose far side it was asked for.
     """
 
     __slots__ = (
@@ -38,9 +37,9 @@ class OpenHop:
         *("target", "thread", "to_thread", "within"),
     )
 
-    def __init__(self, kind: Kind, target: Any, frame: FrameType | None, parent: OpenHop | None) -> None:
+    def __init__(self, kind: Kind, target: Any, frame: FrameType | None, parent: "OpenHop | None") -> None:
         self.kind, self.target, self.parent = kind, target, parent
-        self.asked_by, self.within = callers_of(frame)
+        self.asked_by, self.within = find_asker(frame)
         self.thread = threading.current_thread()
         self.to_thread: threading.Thread | None = None
         self.started_ns = self.done_ns = self.back_ns = 0
@@ -49,40 +48,18 @@ class OpenHop:
 
     def start(self) -> None:
         """Note thread and time: the work begins on the far side."""
-        self.to_thread = threading.current_thread()
-        self.started_ns = perf_counter_ns()
+        self.to_thread, self.started_ns = threading.current_thread(), perf_counter_ns()
 
-    def end(self, error: BaseException | None = None) -> None:
+    def end(self, error: BaseException | None) -> None:
         """Note the time, and the error if one ended it: the work is done on the far side."""
         self.done_ns = perf_counter_ns()
         self.error = self.error or error  # a cancelled hop is back before it has ended
 
-    def back(self, error: BaseException | None = None) -> None:
+    def back(self, error: BaseException | None) -> None:
         """Note the time at which the caller goes on; the hop around this one is the current one again."""
         self.back_ns = perf_counter_ns()
         self.error = self.error or error
         INSIDE.set(self.parent)
-
-    def __enter__(self) -> OpenHop:
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self.back(error)
-
-
-class FarSide:
-    """The context in which a hop works, on the side that it went to."""
-
-    __slots__ = ("hop",)
-
-    def __init__(self, hop: OpenHop) -> None:
-        self.hop = hop
-
-    def __enter__(self) -> None:
-        self.hop.start()
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self.hop.end(error)
 
 
 class Sink(Protocol):
@@ -98,8 +75,16 @@ WITHIN: ContextVar[Any] = ContextVar("lab_layer_of_task", default=None)
 INSIDE: ContextVar[OpenHop | None] = ContextVar("lab_hop_inside", default=None)
 
 
-def callers_of(frame: FrameType | None) -> tuple[Place | None, Any]:
-    """Who asks: the nearest place outside of asgiref and of us, and the layer of Django that it stands in.
+def open_hop(sink: Sink, kind: Kind, target: Any, frame: FrameType | None) -> OpenHop:
+    """Begin a hop of that request, asked for in that frame."""
+    hop = OpenHop(kind, target, frame, INSIDE.get())
+    sink.hops.append(hop)
+    INSIDE.set(hop)
+    return hop
+
+
+def find_asker(frame: FrameType | None) -> tuple[Place | None, Any]:
+    """The nearest place outside of asgiref and of this package, and the layer of Django that it stands in.
 
     The place is None where a task begins with the hop, the layer where no frame of one is on the way out.
     """
@@ -110,10 +95,14 @@ def callers_of(frame: FrameType | None) -> tuple[Place | None, Any]:
     return (frame.f_code, frame.f_lineno), layer_around(frame)
 
 
+def _is_skipped(file: str) -> bool:
+    return file == functools.__file__ or file.endswith(ASGIREF) or file.startswith(OURS)
+
+
 def layer_around(frame: FrameType | None) -> Any:
     """The middleware, or the handler's method that calls the view, which the frame or its task came out of.
 
-    None on the far side of a hop that leads to none: what the thread does further out is another call's.
+    None on the far side of a hop that leads to none: what the thread does further out belongs to another call.
     """
     while LAYER_CODES and frame is not None:
         if id(frame.f_code) in LAYER_CODES:
@@ -130,15 +119,3 @@ def make_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **named: Any) -> 
     context.run(WITHIN.set, layer_around(sys._getframe(1)))
     task: asyncio.Task[Any] = context.run(asyncio.Task[Any], coroutine, loop=loop, **named)
     return task
-
-
-def _is_skipped(file: str) -> bool:
-    return file == functools.__file__ or file.endswith(ASGIREF) or file.startswith(OURS)
-
-
-def open_hop(sink: Sink, kind: Kind, target: Any, frame: FrameType | None) -> OpenHop:
-    """A hop of that request, asked for in that frame."""
-    hop = OpenHop(kind, target, frame, INSIDE.get())
-    sink.hops.append(hop)
-    INSIDE.set(hop)
-    return hop

@@ -1,10 +1,8 @@
 """Threads that work for a request and that asgiref did not start: of `asyncio.to_thread`, of pools, of the project.
 
-`ThreadPoolExecutor.submit` and `Thread.start` are wrapped while somebody watches. What is handed to a thread there runs
-as it would, and knows its request, so that threads which it starts are seen as well.
+`ThreadPoolExecutor.submit` and `Thread.start` are wrapped while requests are traced. What is handed to a thread there
+runs as it would, and knows its request, so that threads which it starts are seen as well.
 """
-
-from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from .patching import patched
 from .sink import REQUEST, Sink
 
 ENDS_THREADS = ("asgiref.sync", "asyncio.base_events")
@@ -20,15 +19,15 @@ POOLS = "concurrent.futures.thread"
 """A thread that a pool starts has worked for a request when it has taken something of it, not before."""
 
 
-def _for(sink: Sink, does: Any) -> Any:
-    """The same call, noting the thread that it runs in."""
+def _noting_its_thread(sink: Sink, call: Any) -> Any:
+    """The same call, which notes the thread that it runs in."""
 
     def noted(*args: Any, **named: Any) -> Any:
         sink.worked.append(threading.current_thread())
         before = REQUEST.get()
         REQUEST.set(sink)
         try:
-            return does(*args, **named)
+            return call(*args, **named)
         finally:
             REQUEST.set(before)
 
@@ -37,23 +36,20 @@ def _for(sink: Sink, does: Any) -> Any:
 
 @contextmanager
 def counting_threads() -> Iterator[None]:
-    """While this lasts, threads that work for a request in `REQUEST` are noted in it."""
+    """Note threads that work for a request in that request's sink, while this lasts."""
     submit, start = ThreadPoolExecutor.submit, threading.Thread.start
 
     def noted_submit(self: Any, fn: Any, /, *args: Any, **named: Any) -> Any:
         sink = REQUEST.get()
-        return submit(self, fn if sink is None else _for(sink, fn), *args, **named)
+        return submit(self, fn if sink is None else _noting_its_thread(sink, fn), *args, **named)
 
     def noted_start(self: Any) -> None:
         sink, module = REQUEST.get(), getattr(getattr(self, "_target", None), "__module__", None)
         if sink is not None and module in ENDS_THREADS:
             sink.threads_to_end += 1
         elif sink is not None and module != POOLS:
-            self.run = _for(sink, self.run)
+            self.run = _noting_its_thread(sink, self.run)
         start(self)
 
-    ThreadPoolExecutor.submit, threading.Thread.start = noted_submit, noted_start  # type: ignore[method-assign]
-    try:
+    with patched(ThreadPoolExecutor, submit=noted_submit), patched(threading.Thread, start=noted_start):
         yield
-    finally:
-        ThreadPoolExecutor.submit, threading.Thread.start = submit, start  # type: ignore[method-assign]

@@ -1,10 +1,8 @@
-"""What a server is given in an application's place by `lab trace --serve`: the application, traced.
+"""The ASGI or WSGI entry point that `lab trace --serve` serves: the user's application, wrapped by the tracer.
 
 Each request and each WebSocket leaves a line on standard error, and each request a `Server-Timing` header. For looking,
 never for measuring.
 """
-
-from __future__ import annotations
 
 import os
 import runpy
@@ -15,8 +13,10 @@ from functools import cache
 from typing import Any
 from wsgiref import simple_server
 
-from .app_loader import Refused, load
+from .app_loader import Refused, load_application
+from .callable_names import name_of
 from .child import observing
+from .model import hops_text, threads_text
 from .sink import OpenHop
 
 SERVED: dict[str, str] = {}
@@ -30,13 +30,13 @@ _ERRORS = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace",
 
 def main() -> None:
     """Run a server of this interpreter on the application: APP HIDDEN_FOLDER SERVER ARGUMENT ..."""
-    _, app, hides, server, *arguments = sys.argv
-    SERVED.update(app=app, hides=hides)
+    _, SERVED["app"], SERVED["hides"], server, *arguments = sys.argv
     sys.argv[:] = [server, *arguments]
     if server in EVALUATES:
         globals()["application"] = traced_application()
-    if server == "wsgiref":
-        serve_wsgi(int(arguments[0]))
+    if server == "wsgiref":  # the standard library's, which every interpreter has
+        with simple_server.make_server("127.0.0.1", int(arguments[0]), traced_application(), _Threaded, _Quiet) as wsgi:
+            wsgi.serve_forever()
     else:
         runpy.run_module(server, run_name="__main__", alter_sys=True)
 
@@ -52,23 +52,23 @@ def __getattr__(name: str) -> Any:
 def traced_application() -> Any:
     """The application that `main` was given, traced."""
     try:
-        real = load(SERVED["app"], SERVED["hides"])
+        real, interface = load_application(SERVED["app"], SERVED["hides"])
     except Refused as error:
         sys.exit(f"lab: {error}")
     from .threads import counting_threads
     from .wrappers import TracedASGI, TracedWSGI
 
-    _WATCHING.enter_context(observing("best"))
+    _WATCHING.enter_context(observing())
     _WATCHING.enter_context(counting_threads())
-    if real.interface == "wsgi":
-        return TracedWSGI(real.call, lambda collector: say(request_line(collector)), says_timing=True)
-    return with_lifespan_told(TracedASGI(real.call, lambda collector: say(request_line(collector)), says_timing=True))
+    traced: Any = TracedWSGI if interface == "wsgi" else TracedASGI
+    application = traced(real, lambda collector: say(request_line(collector)), says_timing=True)
+    return application if interface == "wsgi" else saying_without_lifespan(application)
 
 
-def with_lifespan_told(application: Any) -> Any:
-    """The same application, which says when it has no lifespan."""
+def saying_without_lifespan(application: Any) -> Any:
+    """The same ASGI application, which says when it has no lifespan."""
 
-    async def told(scope: Any, receive: Any, send: Any) -> None:
+    async def served(scope: Any, receive: Any, send: Any) -> None:
         has_answered = False
 
         async def noted(message: Any) -> None:
@@ -76,16 +76,13 @@ def with_lifespan_told(application: Any) -> Any:
             has_answered = True
             await send(message)
 
-        if scope["type"] != "lifespan":
-            await application(scope, receive, send)
-            return
         try:
             await application(scope, receive, noted)
         finally:
-            if not has_answered:
+            if scope["type"] == "lifespan" and not has_answered:
                 say("The application has no lifespan.")
 
-    return told
+    return served
 
 
 def say(line: str) -> None:
@@ -94,23 +91,18 @@ def say(line: str) -> None:
 
 
 def request_line(collector: Any) -> str:
-    """What was asked, what was answered, hops, threads, and the parts of its time."""
-    from .middleware import Layers
-    from .model import hops_text, threads_text
-
-    trace = collector.trace("", Layers(), "")
+    """The request, its answer, hops, threads, and the parts of its time."""
+    trace = collector.trace()
     parts = [f"{trace.method} {trace.path}", str(trace.status or trace.error or "no answer")]
     if trace.method == "WEBSOCKET":
         parts.append(f"consumer on {consumer_thread(collector.hops)}")
     queued = f", {trace.queued_us / 1000:.2f} ms queued" if trace.queued_us else ""
     times = f"{trace.handed_off_us / 1000:.2f} of {trace.took_us / 1000:.2f} ms handed off{queued}"
-    return " · ".join([*parts, hops_text(trace.hops), threads_text(trace.threads), times])
+    return " · ".join([*parts, hops_text(trace.hop_counts), threads_text(trace.threads), times])
 
 
 def consumer_thread(hops: list[OpenHop]) -> str:
     """Where a socket's consumer runs: a sync one of Channels on the thread that its `dispatch` goes to."""
-    from .callable_names import name_of
-
     threads = (hop.to_thread for hop in hops if name_of(hop.target).endswith("Consumer.dispatch"))
     thread = next(filter(None, threads), None)
     return f"thread {thread.name}" if thread else "the event loop"
@@ -125,10 +117,3 @@ class _Threaded(socketserver.ThreadingMixIn, simple_server.WSGIServer):
 class _Quiet(simple_server.WSGIRequestHandler):
     def log_message(self, format: str, *words: Any) -> None:
         """The tracer has a line of its own."""
-
-
-def serve_wsgi(port: int) -> None:
-    """Serve on loopback with the standard library's server: every interpreter has it."""
-    application = traced_application()
-    with simple_server.make_server("127.0.0.1", port, application, _Threaded, _Quiet) as server:
-        server.serve_forever()

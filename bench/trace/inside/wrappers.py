@@ -4,14 +4,12 @@ The answer stays as it is. With `says_timing` a `Server-Timing` header tells the
 when the answer begins.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from .collector import Collector
-from .middleware import Layers
 from .model import hops_text
 from .sink import REQUEST
 
@@ -20,16 +18,25 @@ SWITCHING_PROTOCOLS = 101
 
 
 def _ignore(collector: Collector) -> None:
-    """Nobody wants to know."""
+    """Do nothing."""
 
 
-class TracedASGI:
+@dataclass(eq=False)  # hashable, as applications are
+class _Traced:
+    """An application, and what is called with each request's Collector when it has ended and when it begins."""
+
+    application: Any
+    on_end: Notice = _ignore
+    on_begin: Notice = _ignore
+    says_timing: bool = False
+
+    def _end(self, collector: Collector) -> None:
+        collector.finish()
+        self.on_end(collector)
+
+
+class TracedASGI(_Traced):
     """An ASGI application whose HTTP requests and WebSockets are collected; other scopes pass as they are."""
-
-    def __init__(
-        self, application: Any, on_end: Notice, on_begin: Notice = _ignore, *, says_timing: bool = False
-    ) -> None:
-        self.application, self.on_begin, self.on_end, self.says_timing = application, on_begin, on_end, says_timing
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one scope, and collect it if it is a request or a WebSocket."""
@@ -42,8 +49,11 @@ class TracedASGI:
         async def noted(message: Any) -> None:
             await send(self._note(collector, message))
 
-        with _collecting(collector, self.on_end):
-            await self.application(scope, receive, noted)
+        try:
+            with _working_for(collector):
+                await self.application(scope, receive, noted)
+        finally:
+            self._end(collector)
 
     def _note(self, collector: Collector, message: Any) -> Any:
         """Note what is sent; the message, with our header where it begins an answer."""
@@ -60,13 +70,8 @@ class TracedASGI:
         return message
 
 
-class TracedWSGI:
+class TracedWSGI(_Traced):
     """A WSGI application whose requests are collected until the server closes what it answered."""
-
-    def __init__(
-        self, application: Any, on_end: Notice, on_begin: Notice = _ignore, *, says_timing: bool = False
-    ) -> None:
-        self.application, self.on_begin, self.on_end, self.says_timing = application, on_begin, on_end, says_timing
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         """Serve one request, and return its body as Parts."""
@@ -75,30 +80,32 @@ class TracedWSGI:
 
         def noted(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             collector.answering(status, headers)
-            told = [("Server-Timing", server_timing(collector))] if self.says_timing else []
-            return start_response(status, [*headers, *told], *more)
+            timing = [("Server-Timing", server_timing(collector))] if self.says_timing else []
+            return start_response(status, [*headers, *timing], *more)
 
-        parts = Parts(collector, self.on_end)
-        with parts.step():
-            parts.begin(self.application(environ, noted))
+        with ExitStack() as ending, _working_for(collector):
+            ending.callback(self._end, collector)
+            parts = Parts(collector, self.application(environ, noted))
+            parts.ending = ending.pop_all()  # from here on it is the server that ends the request
         return parts
 
 
 class Parts:
-    """What a WSGI application answered, taken and closed by the server as if nobody stood between."""
+    """What a WSGI application answered, taken and closed by the server as it would be without us.
 
-    def __init__(self, collector: Collector, on_end: Notice) -> None:
-        self.collector, self.on_end = collector, on_end
+    `ending` is closed behind the answer, whatever its own `close` raises.
+    """
 
-    def begin(self, answer: Any) -> None:
-        """Take what the application returned, to iterate over it."""
-        self.answer, self.parts = answer, iter(answer)
+    ending: ExitStack
+
+    def __init__(self, collector: Collector, answer: Any) -> None:
+        self.collector, self.answer, self.parts = collector, answer, iter(answer)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        with self.step():
+        with _working_for(self.collector):
             part: bytes = next(self.parts)
         self.collector.answers(part)
         return part
@@ -109,41 +116,24 @@ class Parts:
 
     def close(self) -> None:
         """Close what the application returned, and hand the collected request over."""
-        with _collecting(self.collector, self.on_end):
+        with self.ending, _working_for(self.collector):
             if hasattr(self.answer, "close"):
                 self.answer.close()
 
-    @contextmanager
-    def step(self) -> Iterator[None]:
-        """One call of the application's; where it raises, the request is over, though the server still closes it."""
-        REQUEST.set(self.collector)
-        try:
-            yield
-        except StopIteration:
-            raise
-        except BaseException as error:
-            self.collector.error = error
-            if not hasattr(self, "answer"):  # then the server has nothing to close
-                self.collector.finish()
-                self.on_end(self.collector)
-            raise
-        finally:
-            REQUEST.set(None)
-
 
 @contextmanager
-def _collecting(collector: Collector, on_end: Notice) -> Iterator[None]:
-    """The last of a request: what it raises is noted, and the collector is handed over."""
+def _working_for(collector: Collector) -> Iterator[None]:
+    """Let what runs inside know its request, and note what it raises."""
     REQUEST.set(collector)
     try:
         yield
+    except StopIteration:  # the end of an answer
+        raise
     except BaseException as error:
         collector.error = error
         raise
     finally:
         REQUEST.set(None)
-        collector.finish()
-        on_end(collector)
 
 
 def path_in(scope: Any) -> str:
@@ -164,8 +154,8 @@ def server_timing(collector: Collector) -> str:
 
     Source: https://www.w3.org/TR/server-timing/
     """
-    trace = collector.trace("", Layers(), "")
+    trace = collector.trace()
     return (
-        f'hops;desc="{hops_text(trace.hops)}", handoff;dur={trace.handed_off_us / 1000:.3f}, '
+        f'hops;desc="{hops_text(trace.hop_counts)}", handoff;dur={trace.handed_off_us / 1000:.3f}, '
         f"queued;dur={trace.queued_us / 1000:.3f}, thread-work;dur={trace.worked_in_hops_us / 1000:.3f}"
     )

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
 from bench.trace.inside import asgi_client, wsgi_client
-from bench.trace.inside.asgiref_hooks import OBSERVERS, Observer, observing
+from bench.trace.inside.asgiref_hooks import monitoring, wrapping
 from bench.trace.inside.collector import Collector
-from bench.trace.inside.middleware import Layers
 from bench.trace.inside.request_spec import RequestSpec
 from bench.trace.inside.wrappers import TracedASGI, TracedWSGI
 from bench.trace.tests.one_file_project import SHARED_PATHS, set_up
@@ -32,6 +32,7 @@ from labs.common.middleware import STARTPROJECT
 
 SYNC_ONLY, ASYNC_ONLY, BOTH = (f"labs.common.middleware.{name}" for name in ("sync_only", "async_only", "both"))
 SEVEN = tuple(STARTPROJECT)
+OBSERVERS = {"wrap": wrapping, "monitor": monitoring}
 
 
 @dataclass(frozen=True)
@@ -153,10 +154,10 @@ def traced(shape: Shape) -> dict[str, Any]:
     seen: list[Collector] = []
     ask = RequestSpec("", shape.path, **shape.ask)
     if shape.interface == "asgi":
-        asgi_client.ask_in_turn([TracedASGI(handler_for(shape), seen.append)], ask)
+        asgi_client.send_in_turn([TracedASGI(handler_for(shape), seen.append)], ask)
     else:
-        wsgi_client.ask_in_turn([TracedWSGI(handler_for(shape), seen.append)], ask)
-    return seen[0].trace("shapes", Layers(), "").to_json()
+        wsgi_client.send_in_turn([TracedWSGI(handler_for(shape), seen.append)], ask)
+    return seen[0].trace("shapes").to_json()
 
 
 async def interleaved(count: int) -> list[dict[str, Any]]:
@@ -166,17 +167,17 @@ async def interleaved(count: int) -> list[dict[str, Any]]:
     await asyncio.gather(
         *(asgi_client.request(handler, RequestSpec("", f"/tagged/{number}")) for number in range(count))
     )
-    return [collector.trace("shapes", Layers(), "").to_json() for collector in seen]
+    return [collector.trace("shapes").to_json() for collector in seen]
 
 
 def attributes() -> list[dict[str, Any]]:
     return [dict(vars(kind)) for kind in (SyncToAsync, AsyncToSync)]
 
 
-def seen_by(observer: Observer) -> dict[str, Any]:
+def seen_by(observer: AbstractContextManager[str]) -> dict[str, Any]:
     """All that the tests want to know of one observer."""
     before = attributes()
-    with observing(observer):
+    with observer:
         shapes = {name: traced(shape) for name, shape in SHAPES.items()}
         mixed = asyncio.run(interleaved(200))
     return {"shapes": shapes, "interleaved": mixed, "is_as_it_was": attributes() == before}

@@ -114,8 +114,8 @@ def test_the_advice_is_what_happens_when_it_is_taken() -> None:
     (sentence,) = stock.advice
     count, there, back = map(int, re.findall(r"\d+", sentence))
     assert sentence.startswith(f"{count} hops come from MiddlewareMixin")
-    assert stock.hops["sync_to_async"] - folded.hops["sync_to_async"] == count - there
-    assert folded.hops["async_to_sync"] == back
+    assert stock.hop_counts["sync_to_async"] - folded.hop_counts["sync_to_async"] == count - there
+    assert folded.hop_counts["async_to_sync"] == back
     assert folded.advice == []
     sync_only = folded.middleware[-1]
     assert (sync_only.capable, sync_only.hops) == ("sync", 2)
@@ -132,13 +132,13 @@ def test_a_sync_only_middleware_around_async_ones_is_named_in_the_advice() -> No
 
 def test_async_code_under_wsgi_is_advised_against() -> None:
     trace = traced("async_wsgi@gthread:8")
-    assert trace.hops == {"sync_to_async": 0, "async_to_sync": 1}
+    assert trace.hop_counts == {"sync_to_async": 0, "async_to_sync": 1}
     assert any("under WSGI" in sentence for sentence in trace.advice)
 
 
 def test_a_workload_that_calls_out_has_its_upstream_service(mark: str) -> None:
     trace = traced("sync_asgi@uvicorn", request="fan_out?n=2&ms=1")
-    assert (trace.status, trace.hops["sync_to_async"]) == (200, 3)
+    assert (trace.status, trace.hop_counts["sync_to_async"]) == (200, 3)
     assert_nothing_is_left(mark)
 
 

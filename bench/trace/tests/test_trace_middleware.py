@@ -98,7 +98,7 @@ def rows(trace: Trace) -> list[tuple[str, str, int]]:
     """Name, how it runs and hops of each row; a test of them all asks that they sum up."""
     found: list[tuple[str, str, int]]
     found = [(layer.path.rpartition(".")[2], layer.runs, layer.hops) for layer in trace.middleware]
-    assert sum(hops for *_, hops in found) + sum(trace.causes.values()) == len(trace.crossings)
+    assert sum(hops for *_, hops in found) + sum(trace.causes.values()) == len(trace.hops)
     return found
 
 
@@ -121,7 +121,7 @@ def test_the_advice_on_a_sync_only_middleware_is_what_happens_when_it_is_taken(t
     assert advice.endswith("(2 hops). Placed innermost, it saves 4 hops. With an async half, it saves 2 hops.")
     innermost = trace_with(tmp_path, "SECURITY", "COMMON", "SyncOnly")
     with_half = trace_with(tmp_path, "both", "SECURITY", "COMMON")
-    assert [len(before.crossings) - len(after.crossings) for after in (innermost, with_half)] == [4, 2]
+    assert [len(before.hops) - len(after.hops) for after in (innermost, with_half)] == [4, 2]
 
 
 def test_hops_of_middlewares_outside_of_a_sync_only_one_are_not_saved_by_its_place(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_the_advice_for_a_sync_view_counts_its_own_way_and_says_that_the_thread_
 
 def test_taking_the_advice_for_a_sync_view_has_the_hops_that_it_says(tmp_path: Path) -> None:
     taken = trace_with(tmp_path, "SECURITY", "COMMON", "SyncOnly", path="/sync")
-    assert taken.hops == {"sync_to_async": 2 + 1 + 1, "async_to_sync": 1}
+    assert taken.hop_counts == {"sync_to_async": 2 + 1 + 1, "async_to_sync": 1}
 
 
 def test_a_project_without_async_code_is_told_that_wsgi_makes_no_hop(tmp_path: Path) -> None:
@@ -234,6 +234,6 @@ def test_a_project_without_async_code_is_told_that_wsgi_makes_no_hop(tmp_path: P
     write_project(tmp_path, project)
     for where in ("/", "/t"):
         assert ask(tmp_path, where).advice[0].endswith("behind WSGI this request makes no hop.")
-        assert ask(tmp_path, where, "somebody:wsgi").crossings == []
+        assert ask(tmp_path, where, "somebody:wsgi").hops == []
     mixed = trace_with(tmp_path, "COMMON", path="/sync")
     assert not any("behind WSGI" in sentence for sentence in mixed.advice)

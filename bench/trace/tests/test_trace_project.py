@@ -15,7 +15,7 @@ import pytest
 
 from bench.base.errors import LabError, NotRun, UsageError
 from bench.trace.inside import bootstrap
-from bench.trace.interpreter import Interpreter, choose
+from bench.trace.interpreter import Interpreter, choose_interpreter
 from bench.trace.tests.test_trace import lab
 from bench.trace.tests.traced_project import ask, notes, write_application, write_project
 
@@ -103,7 +103,7 @@ def test_a_project_runs_in_its_own_interpreter_with_nothing_of_ours(tmp_path: Pa
     trace = ask(tmp_path, interpreter=Interpreter(str(other_python), ""), warm_up=False)
     assert notes(tmp_path) == ["nothing", str(other_python.parents[1])]
     assert trace.interpreter == str(other_python)
-    assert trace.hops == {"sync_to_async": 2, "async_to_sync": 0}
+    assert trace.hop_counts == {"sync_to_async": 2, "async_to_sync": 0}
 
 
 def test_what_runs_inside_needs_the_standard_library_and_python_3_10() -> None:
@@ -122,21 +122,23 @@ def test_the_projects_own_venv_comes_first_then_the_active_environment_then_ours
 ) -> None:
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         monkeypatch.delenv(variable, raising=False)
-    assert choose(None, tmp_path).program == sys.executable
+    assert choose_interpreter(None, tmp_path).program == sys.executable
     (tmp_path / "manage" / ".git").mkdir(parents=True)
     active = tmp_path / "active"
     _pretend_python(active)
     monkeypatch.setenv("VIRTUAL_ENV", str(active))
-    assert choose(None, tmp_path) == Interpreter(str(active / "bin" / "python"), "the active environment")
+    assert choose_interpreter(None, tmp_path) == Interpreter(str(active / "bin" / "python"), "the active environment")
     _pretend_python(tmp_path / ".venv")
-    assert choose(None, tmp_path) == Interpreter(str(tmp_path / ".venv" / "bin" / "python"), "the project's .venv")
-    assert choose(None, tmp_path / "manage").whose == "the active environment"
+    assert choose_interpreter(None, tmp_path) == Interpreter(
+        str(tmp_path / ".venv" / "bin" / "python"), "the project's .venv"
+    )
+    assert choose_interpreter(None, tmp_path / "manage").whose == "the active environment"
     _pretend_python(tmp_path / "manage" / "venv")
     site = tmp_path / "manage" / "site"
     site.mkdir()
-    assert choose(None, site).program == str(tmp_path / "manage" / "venv" / "bin" / "python")
-    assert choose("active/bin/python", tmp_path).program == str(tmp_path / "active/bin/python")
-    assert choose("python3", tmp_path).program == shutil.which("python3")
+    assert choose_interpreter(None, site).program == str(tmp_path / "manage" / "venv" / "bin" / "python")
+    assert choose_interpreter("active/bin/python", tmp_path).program == str(tmp_path / "active/bin/python")
+    assert choose_interpreter("python3", tmp_path).program == shutil.which("python3")
 
 
 def _pretend_python(folder: Path) -> None:
@@ -147,7 +149,7 @@ def _pretend_python(folder: Path) -> None:
 @pytest.mark.parametrize("named", ["no/such/python", "no-such-python", "."])
 def test_a_python_that_is_not_there_is_a_sentence(tmp_path: Path, named: str) -> None:
     with pytest.raises(UsageError, match=r"There is no Python program at .*: name one with --python"):
-        choose(named, tmp_path)
+        choose_interpreter(named, tmp_path)
 
 
 def test_an_interpreter_that_is_too_old_is_a_sentence(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_call_that_never_began_or_never_ended_is_no_error() -> None:
 
 def test_gathered_calls_queue_and_a_line_says_so(site: Path) -> None:
     trace = ask(site, "/gathers")
-    first, second, third = [each for each in trace.crossings if each.what == "work"]
+    first, second, third = [each for each in trace.hops if each.what == "work"]
     assert second.queued_us == pytest.approx(first.worked_us, rel=0.01)
     assert third.queued_us == pytest.approx(first.worked_us + second.worked_us, rel=0.01)
     assert trace.queued_us > 2 * trace.handed_off_us
@@ -180,7 +180,7 @@ def test_an_endless_answer_behind_wsgi_is_taken_until_the_client_leaves_and_clos
 def test_an_endless_answer_of_a_sync_view_is_shown_with_what_has_not_ended(site: Path) -> None:
     trace = ask(site, "/streams", leave_after_s=0.3)
     assert not trace.ended
-    assert {each.what: each.outcome for each in trace.crossings}["list"] == "not ended"
+    assert {each.what: each.outcome for each in trace.hops}["list"] == "not ended"
 
 
 def test_a_request_that_does_not_end_is_shown_as_far_as_it_came(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

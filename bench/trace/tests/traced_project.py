@@ -62,7 +62,7 @@ def ask(
     within_s: float = 30.0,
     **more: Any,
 ) -> Trace:
-    """The trace of one request; `more` are fields of Ask."""
+    """The trace of one request; `more` are fields of RequestSpec."""
     return trace_application(RequestSpec(app, path, **more), os.environ, folder, within_s, interpreter)
 
 

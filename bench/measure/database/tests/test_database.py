@@ -146,6 +146,7 @@ def test_one_that_django_does_not_take_is_not_taken(installed: Callable[[str], N
         find_system()
 
 
+@pytest.mark.live
 def test_root_who_may_not_become_another_gets_sqlite_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     require_postgresql()
     postgres_binaries._account.cache_clear()
@@ -249,6 +250,7 @@ def test_it_is_bound_to_its_cores() -> None:
         assert {tuple(process.cpu_affinity()) for process in served.family()} == {(core,)}
 
 
+@pytest.mark.live
 def test_the_bench_gives_as_many_coins_as_the_labs(tmp_path: Path) -> None:
     database._fill(f"sqlite:///{tmp_path}/db.sqlite3")
     with closing(sqlite3.connect(tmp_path / "db.sqlite3")) as connection:

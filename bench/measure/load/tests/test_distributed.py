@@ -225,6 +225,7 @@ REFUSALS = {
 }
 
 
+@pytest.mark.live
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("case", REFUSALS)
 @pytest.mark.usefixtures("_signals")
