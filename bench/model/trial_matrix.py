@@ -53,7 +53,7 @@ def _refusals(crossed: Sequence[TrialPlan], answerable: Sequence[TrialPlan], ove
     by_connections = [plan for plan in crossed if isinstance(plan.load, ConnectionLoad)]
     is_closed = all(isinstance(plan.load, Closed | Paced) for plan in crossed)
     return {
-        "An open loop is made by one process: leave out --load-processes and --expect-workers, or give --users.": (
+        "An open loop uses one process: leave out --load-processes and --expect-workers, or give --users.": (
             overrides.engine.is_distributed and not is_closed
         ),
         "This experiment holds no connections: leave out --connections, or run `held` or `gone`.": (

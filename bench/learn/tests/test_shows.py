@@ -59,7 +59,7 @@ def test_threads_grow_with_the_crowd_where_they_do_and_a_pool_lets_in_no_more_th
     assert [level.inside for level in pool.levels] == [1, 4, 4]
     assert [level.inside for level in stock.levels] == [level.inside for level in free.levels] == [1, 4, 12]
     assert stock.levels[-1].threads - stock.levels[0].threads >= 9
-    assert free.levels[-1].threads == free.levels[0].threads
+    assert free.levels[-1].threads <= free.levels[0].threads  # one that only helped it to start may have ended
     assert all(level.rss_bytes > 0 and not level.failed for column in (pool, stock, free) for level in column.levels)
     assert show_threads.summary([pool, stock, free]).row_count == 3
 

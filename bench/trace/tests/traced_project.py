@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,12 @@ application, wsgi = get_asgi_application(), get_wsgi_application()
 
 def write_project(folder: Path, body: str, name: str = "somebody.py") -> None:
     """A module with `application` and `wsgi`; the body configures Django and says what `urlpatterns` are."""
-    (folder / name).write_text(BEGIN + textwrap.dedent(body) + END)
+    write_application(folder, BEGIN + textwrap.dedent(body) + END, name)
 
 
 def write_application(folder: Path, body: str, name: str = "somebody.py") -> None:
-    """A module without Django."""
+    """A module without Django. Bytecode of an earlier text goes: it would serve a text of the same size and second."""
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
     (folder / name).write_text(textwrap.dedent(body))
 
 

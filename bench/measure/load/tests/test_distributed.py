@@ -207,7 +207,7 @@ REFUSALS = {
     "all addresses": ((*RUN, "--expect-workers", "1", "--bind", "0.0.0.0", OWN), "every address"),
     "serve elsewhere": (("serve", STACK, "--bind", ELSEWHERE, OWN), "no IPv4 address of this machine"),
     "nobody expected": ((*RUN, "--bind", HOST), "--expect-workers"),
-    "an open loop": ((*RUN[:-4], "--rate", "10", "--expect-workers", "1"), "An open loop is made by one process"),
+    "an open loop": ((*RUN[:-4], "--rate", "10", "--expect-workers", "1"), "An open loop uses one process"),
     "no master": (("load-worker",), "--master"),
     "no address": (("load-worker", "--master", "http://a/b"), "HOST or HOST:PORT"),
     "no port": ((*RUN, "--target", "http://127.0.0.1:99999"), NO_URL),
