@@ -13,7 +13,8 @@ PLACES = (
     ("What may an experiment's file contain?", "model.experiment.Experiment"),
     ("How does a middleware get its hops?", "trace.inside.middleware.Layers"),
     ("How is an exercise checked?", "learn.exercises.checks.CHECKS"),
-    ("How does a claim become a finding?", "claims.judging.judge_claim"),
+    ("How does a claim of claims.toml become a finding?", "claims.judging.judge_claim"),
+    ("How is a claim of an experiment's file judged (`lab verify`)?", "analyse.findings.finding_for"),
     ("How does a stack get its colour?", "show.figures.stack_style.look_of"),
     ("Which columns does a table have?", "show.tables.columns.COLUMNS"),
 )

@@ -14,6 +14,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from bench.show.figures.stack_style import GREY, INK, styled
 
@@ -31,9 +32,10 @@ class Picture(Figure):
 
     @styled
     def png(self) -> bytes:
-        """Return the drawing as a PNG, at one and a half times DPI."""
-        content = io.BytesIO()
-        self.savefig(content, format="png", dpi=DPI * 1.5, metadata={"Software": None})
+        """Return the drawing as a PNG of 256 colours, at one and a half times DPI."""
+        drawn, content = io.BytesIO(), io.BytesIO()
+        self.savefig(drawn, format="png", dpi=DPI * 1.5)
+        Image.open(drawn).convert("RGB").quantize(256).save(content, format="png", optimize=True)
         return content.getvalue()
 
     @styled
