@@ -17,7 +17,7 @@ from bench.measure import cpu_placement, machine, orphaned_runs, preflight
 from bench.measure.database.database import source
 from bench.measure.trial import INTERRUPTED, run_trial
 from bench.model import run_record, run_store
-from bench.model.experiment import load_experiment, profile_of
+from bench.model.experiment import Experiment, Profile, load_experiment, profile_of
 from bench.model.run_record import Run, RunPlan, Status
 from bench.model.trial_matrix import Overrides, capacity_trials, identity_of, in_random_order, resolved, trials_of
 from bench.model.trial_plan import TrialPlan, planned_trial
@@ -36,22 +36,6 @@ def new_run(name: str, profile_name: str, overrides: Overrides) -> tuple[Run, li
     first = capacity_trials(experiment, trials)
     rest = [trial for trial in trials if identity_of(trial) not in set(map(identity_of, first))]
     ordered = [*in_random_order(first, repeats, overrides.seed), *in_random_order(rest, repeats, overrides.seed)]
-    plan = RunPlan(
-        stacks=_each_once(trial.stack.name for trial in trials),
-        requests=_each_once(trial.request.name for trial in trials),
-        loads=_each_once(planned_trial(trial).load_text for trial in [*first, *rest]),
-        middleware=_each_once(",".join(trial.middleware) for trial in trials),
-        repeats=repeats,
-        trials=len(ordered),
-        warmup_s=profile.warmup_s,
-        duration_s=overrides.duration_s or profile.duration_s,
-        load_processes=overrides.engine.processes,
-        seed=overrides.seed,
-        schedule=overrides.schedule,
-        expect_workers=overrides.engine.expect_workers,
-        target=overrides.target,
-        claims=claims_about(experiment.claims, [planned_trial(trial) for trial in [*first, *rest]]),
-    )
     run = Run(
         schema=run_record.SCHEMA,
         experiment=name,
@@ -62,10 +46,37 @@ def new_run(name: str, profile_name: str, overrides: Overrides) -> tuple[Run, li
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         took_s=0.0,
         environment=machine.describe_machine() | _database_of(trials),
-        plan=plan,
+        plan=_run_plan(experiment, profile, overrides, trials, [*first, *rest], len(ordered)),
         trials=[],
     )
     return run, ordered
+
+
+def _run_plan(
+    experiment: Experiment,
+    profile: Profile,
+    overrides: Overrides,
+    trials: Sequence[TrialPlan],
+    with_capacities: Sequence[TrialPlan],
+    count: int,
+) -> RunPlan:
+    planned = [planned_trial(trial) for trial in with_capacities]
+    return RunPlan(
+        stacks=_each_once(trial.stack.name for trial in trials),
+        requests=_each_once(trial.request.name for trial in trials),
+        loads=_each_once(trial.load_text for trial in planned),
+        middleware=_each_once(",".join(trial.middleware) for trial in trials),
+        repeats=overrides.repeats or profile.repeats,
+        trials=count,
+        warmup_s=profile.warmup_s,
+        duration_s=overrides.duration_s or profile.duration_s,
+        load_processes=overrides.engine.processes,
+        seed=overrides.seed,
+        schedule=overrides.schedule,
+        expect_workers=overrides.engine.expect_workers,
+        target=overrides.target,
+        claims=claims_about(experiment.claims, planned),
+    )
 
 
 def _database_of(trials: Iterable[TrialPlan]) -> dict[str, str]:
