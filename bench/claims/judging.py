@@ -182,7 +182,7 @@ def turn_text(results: Sequence[StepResult], *, ends: bool = False) -> str:
 
 
 def _number_text(found: findings.ClaimFinding) -> str:
-    """Return the number or ratio of a comparison, without what the claim asked of it."""
+    """Return the number or ratio of a comparison, without what the claim expects."""
     return found.text.partition(ASKED)[0]
 
 

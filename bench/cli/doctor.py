@@ -122,7 +122,7 @@ def _packages() -> Iterator[Check]:
 
 def _programs() -> Iterator[Check]:
     for name, use in OPTIONAL_PROGRAMS.items():
-        absent = not programs.found(name)
+        absent = not programs.find_program(name)
         seen = f"{'absent' if absent else 'present'}; {use}"
         yield _fine_unless(absent, name, seen, "run `./scripts/system-packages`")
 

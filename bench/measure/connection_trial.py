@@ -128,7 +128,7 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
             driver.stop(within_s=0)
 
     def _driver(self) -> list[str]:
-        """The driver's module, and what it is told of its own kind of load."""
+        """Return the driver's module, with the options of its own kind of load."""
         match self.load:
             case Held():
                 return ["bench.measure.load.held", "--hold", str(self.plan.duration_s)]

@@ -19,7 +19,14 @@ from bench.measure.trial import INTERRUPTED, run_trial
 from bench.model import run_record, run_store
 from bench.model.experiment import Experiment, Profile, load_experiment, profile_of
 from bench.model.run_record import Run, RunPlan, Status
-from bench.model.trial_matrix import Overrides, capacity_trials, identity_of, in_random_order, resolved, trials_of
+from bench.model.trial_matrix import (
+    Overrides,
+    capacity_trials,
+    identity_of,
+    in_random_order,
+    trials_of,
+    with_measured_rate,
+)
 from bench.model.trial_plan import TrialPlan, planned_trial
 from bench.model.trial_record import Hops, Reason, Trial
 
@@ -164,7 +171,7 @@ def run_one(
     """Run one trial with its hops counted. A trial that cannot begin is `not-run`, with the reason."""
     try:
         hops = count_hops(plan)
-        return replace(run_trial(resolved(plan, trials, capacity_users), requests_path), hops=hops)
+        return replace(run_trial(with_measured_rate(plan, trials, capacity_users), requests_path), hops=hops)
     except NotRun as error:
         return replace(planned_trial(plan), reasons=[Reason("not-run", str(error))])
 

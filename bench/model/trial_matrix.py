@@ -160,7 +160,7 @@ def _capacity_trial(trial: TrialPlan, users: int) -> TrialPlan:
     return replace(trial, load=Closed(users), freeze=None)
 
 
-def resolved(plan: TrialPlan, trials: Iterable[Trial], capacity_users: int) -> TrialPlan:
+def with_measured_rate(plan: TrialPlan, trials: Iterable[Trial], capacity_users: int) -> TrialPlan:
     """Return the plan with its rate, where that is a share of the capacity measured in the trials so far.
 
     The capacity is the median throughput over restarts, rounded to three digits with the share. Raises NotRun where

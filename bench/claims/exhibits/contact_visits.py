@@ -48,22 +48,22 @@ def visitor(application: Any, asgi: bool) -> Iterator[Ask]:
 
 
 def visits(ask: Ask) -> Iterator[tuple[str, list[object]]]:
-    """Yield each visit's name and what came back, as `told` returns it; the order matters, cookies are kept."""
-    yield "without token", told(ask, "POST", "/contact", data=GOOD)
+    """Yield each visit's name and what came back, as `ask_once` returns it; the order matters, cookies are kept."""
+    yield "without token", ask_once(ask, "POST", "/contact", data=GOOD)
     page = ask("GET", "/contact")
     found = TOKEN.search(page.text)
     assert found is not None
     token = {"csrfmiddlewaretoken": found[0]}
-    yield "page", told(ask, "GET", "/contact")
-    yield "errors", told(ask, "POST", "/contact", data=BAD | token)
-    yield "errors by HTMX", told(ask, "POST", "/contact", data=BAD | token, headers=HTMX)
-    yield "sent", told(ask, "POST", "/contact", data=GOOD | token)
-    yield "sent by HTMX", told(ask, "POST", "/contact", data=GOOD | token, headers=HTMX)
-    yield "thanks", told(ask, "GET", "/contact?sent=yes")
-    yield "thanks by HTMX", told(ask, "GET", "/contact?sent=yes", headers=HTMX)
+    yield "page", ask_once(ask, "GET", "/contact")
+    yield "errors", ask_once(ask, "POST", "/contact", data=BAD | token)
+    yield "errors by HTMX", ask_once(ask, "POST", "/contact", data=BAD | token, headers=HTMX)
+    yield "sent", ask_once(ask, "POST", "/contact", data=GOOD | token)
+    yield "sent by HTMX", ask_once(ask, "POST", "/contact", data=GOOD | token, headers=HTMX)
+    yield "thanks", ask_once(ask, "GET", "/contact?sent=yes")
+    yield "thanks by HTMX", ask_once(ask, "GET", "/contact?sent=yes", headers=HTMX)
 
 
-def told(ask: Ask, *what: str, **more: Any) -> list[object]:
+def ask_once(ask: Ask, *what: str, **more: Any) -> list[object]:
     """Ask once and return hops to a thread, status, where it redirects to, and the text with the token masked."""
     with patch.object(SyncToAsync, "__call__", autospec=True, side_effect=SyncToAsync.__call__) as hop:
         answer = ask(*what, **more)

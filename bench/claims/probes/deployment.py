@@ -53,7 +53,7 @@ http {
 def behind_nginx() -> dict[str, Any]:
     """Ask through nginx: a query's answer, when a stream's first event comes, and the connections that uvicorn sees.
 
-    nginx asks in HTTP/1.0 unless it is told otherwise: of uvicorn's two parsers `httptools` sends a stream in chunks
+    By default nginx sends requests in HTTP/1.0: of uvicorn's two parsers `httptools` sends a stream in chunks
     all the same, `h11`, which a plain uvicorn has, does not. With h11 also straight from uvicorn, with the header
     `X-Accel-Buffering: no`, and with nginx's `proxy_buffering off`.
     """

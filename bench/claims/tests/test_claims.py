@@ -442,7 +442,7 @@ def test_without_nginx_its_claim_cannot_be_told_and_says_what_gets_it(
 
 
 @pytest.mark.live
-@pytest.mark.skipif(not programs.found("nginx"), reason="needs nginx: ./scripts/system-packages gets it")
+@pytest.mark.skipif(not programs.find_program("nginx"), reason="needs nginx: ./scripts/system-packages gets it")
 def test_nginx_holds_a_stream_back_that_is_not_in_chunks_and_is_told_not_to() -> None:
     found = run_probe("behind_nginx")
     assert found["rows"] == deployment.ROWS

@@ -200,7 +200,7 @@ def _how_to_get_ours(kind: Kind) -> str:
 def serving_database(*, max_connections: int | None = None, cpus: Sequence[int] = ()) -> Iterator[Database]:
     """Run a database on its cores, its tables filled. All `max_connections` are for the labs; ours is not counted.
 
-    Raises NotRun if it does not start or answer, or if a number of connections is asked of one that is not ours.
+    Raises NotRun if it does not start or answer, or if a given database should limit its connections.
     """
     found = source()
     if max_connections is not None and not found.binaries:

@@ -11,7 +11,7 @@ from bench.measure.runner import new_run
 from bench.model import experiment
 from bench.model.experiment import PROFILES
 from bench.model.load import Closed, Open, Paced, stored_fields
-from bench.model.trial_matrix import Overrides, capacity_trials, in_random_order, resolved, trials_of
+from bench.model.trial_matrix import Overrides, capacity_trials, in_random_order, trials_of, with_measured_rate
 from bench.model.trial_plan import Engine, TrialPlan, planned_trial
 from bench.model.trial_record import (
     DatabaseUse,
@@ -168,9 +168,9 @@ def test_a_share_becomes_the_rate_of_the_median_capacity() -> None:
         replace(planned_trial(plan), verdict="ok", throughput_per_s=rate)
         for plan, rate in zip(alike, (301.0, 311.3, 999.0), strict=True)
     ]
-    assert resolved(relative, measured, 200).load == Open(156.0, 0.5)  # three digits of 155.65
+    assert with_measured_rate(relative, measured, 200).load == Open(156.0, 0.5)  # three digits of 155.65
     with pytest.raises(NotRun, match=f"The capacity of {relative.stack.name} was not measured"):
-        resolved(relative, [], 200)
+        with_measured_rate(relative, [], 200)
 
 
 def test_bare_callables_are_left_out_of_what_they_do_not_answer() -> None:
