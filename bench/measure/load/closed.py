@@ -269,9 +269,11 @@ class LoadProcess:
         gevent.sleep(max(0.0, (recorder.start_ns - time.monotonic_ns()) / NS_PER_S))
         recorder.cpu_from_s = time.process_time()
         beat_ns = int(HEARTBEAT_S * NS_PER_S)
-        while (now_ns := time.monotonic_ns()) < recorder.end_ns:
+        now_ns = time.monotonic_ns()
+        while now_ns < recorder.end_ns:  # from one wake-up to the next: no moment between two is left out
             gevent.sleep(min(HEARTBEAT_S, (recorder.end_ns - now_ns) / NS_PER_S))
-            recorder.beat(now_ns + beat_ns, time.monotonic_ns())
+            meant_ns, now_ns = now_ns + beat_ns, time.monotonic_ns()
+            recorder.beat(meant_ns, now_ns)
             if not self.worker and (self.folder / "stop").exists():
                 self.cut()
         recorder.cpu_to_s = time.process_time()

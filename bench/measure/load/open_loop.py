@@ -141,10 +141,10 @@ class Sender:
 
     async def watch(self) -> None:
         """Wake often, and look for the file `stop`. A late wake-up: this process, not the server, stood still."""
+        beat_ns, now_ns = round(HEARTBEAT_S * NS_PER_S), time.monotonic_ns()
         while True:
-            due_ns = time.monotonic_ns() + round(HEARTBEAT_S * NS_PER_S)
             await asyncio.sleep(HEARTBEAT_S)
-            now_ns = time.monotonic_ns()
+            due_ns, now_ns = now_ns + beat_ns, time.monotonic_ns()  # no moment between two wake-ups is left out
             if now_ns - due_ns > driver.STALL_NS:
                 self.stalls.append((due_ns, now_ns))
             if not self.stopped.is_set() and (self.options.folder / "stop").exists():

@@ -1,5 +1,6 @@
 """The open loop: its schedule is fixed, its books balance whatever the server does, and it tells whose pause it was."""
 
+import asyncio
 import csv
 import gzip
 import itertools
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -21,7 +22,7 @@ import pytest
 from bench.base.polling import eventually
 from bench.measure import cpu_placement
 from bench.measure.load.open_accounting import COLUMNS, silences
-from bench.measure.load.open_loop import schedule
+from bench.measure.load.open_loop import Options, Sender, schedule
 from bench.measure.processes import Process
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.measure.tests.processes import listening
@@ -277,6 +278,28 @@ def test_a_frozen_driver_says_that_it_was_its_own_pause(server: RunningServer, t
     assert seen.recording["lateness_us"]["p99"] >= 800_000
     at_s, to_s = max(seen.recording["stalls"], key=lambda stall: stall[1] - stall[0])
     assert (at_s, to_s - at_s) == (pytest.approx(FREEZE_AT_S, abs=0.4), pytest.approx(FREEZE_FOR_S, abs=0.4))
+
+
+def test_a_pause_while_the_driver_looks_for_the_stop_is_a_pause_too() -> None:
+    class Folder:
+        def __truediv__(self, name: str) -> "Folder":
+            return self
+
+        def exists(self) -> bool:
+            time.sleep(0.3)
+            return False
+
+    async def watched() -> list[tuple[int, int]]:
+        options = Options(url=HOST, path="/", folder=cast(Path, Folder()), **DEFAULTS)
+        sender = Sender(options, cast(Any, None), [])
+        watching = asyncio.create_task(sender.watch())
+        await asyncio.sleep(0.5)
+        watching.cancel()
+        return sender.stalls
+
+    stalls = asyncio.run(watched())
+    assert stalls
+    assert all(to_ns - at_ns > 0.2 * NS_PER_S for at_ns, to_ns in stalls)
 
 
 @pytest.mark.parametrize("warmup_s", [0.1, 20])
