@@ -208,13 +208,12 @@ def test_a_server_that_hangs_for_good_does_not_hold_the_trial(
 ) -> None:
     monkeypatch.setattr("bench.measure.load.launcher.DRAIN_S", 0.5)
     in_the_window(monkeypatch, lambda seen: pause(server_of(seen), None), after_s=0.4)
-    plan = planned("sync_wsgi@gthread:8", **load)
+    plan = planned("sync_wsgi@gthread:8", duration_s=2.2, **load)
     began_s = time.monotonic()
     trial = run_trial(plan)
     assert time.monotonic() - began_s < plan.duration_s + monitor.RECORDED_WITHIN_S < deadline_s(plan)
     assert trial.verdict == "degraded"
-    gap = events_of(trial, "server-gap")[-1]
-    assert gap.at_s + gap.for_s >= 1.0 - 0.1
+    assert max(gap.at_s + gap.for_s for gap in events_of(trial, "server-gap")) >= plan.duration_s - 0.1
     assert trial.in_flight > 0
     assert_nothing_is_left(mark)
 
