@@ -12,7 +12,7 @@ from bench.claims.judging import JudgedClaim, JudgedEvidence, judge_claim
 from bench.claims.ledger import Change, counts_text, evidence_text, place_of
 from bench.claims.schema import NoEvidence, load_claim, load_claims, load_sources
 
-COLOURS = {"supported": "green", "refuted": "red", "cannot tell": "yellow"}
+COLOURS = {"supported": "green", "it depends": "cyan", "refuted": "red", "cannot tell": "yellow"}
 WIDEST = 110
 
 
@@ -34,6 +34,8 @@ def _table(found: Sequence[JudgedClaim]) -> Table:
     table.add_column(width=max(map(len, COLOURS)))
     for each in found:
         said = Text.assemble((each.entry.says, "bold"), "\n", each.because)
+        if each.finding == "it depends":
+            said.append(f"\nwhat it turns on: {each.entry.turns_on}", style="italic")
         table.add_row(each.entry.id, Text(each.finding, style=COLOURS[each.finding]), said)
     return table
 
@@ -86,15 +88,13 @@ def show_changes(changed: Sequence[Change], judged: int, console: Console) -> No
 
 def to_rows(found: Sequence[JudgedClaim]) -> list[list[str]]:
     """Return the cells of a Markdown table: id, claim, finding, sentence."""
-    return [[each.entry.id, each.entry.says, f"**{each.finding}**", each.sentence] for each in found]
+    return [[each.entry.id, each.entry.says, f"**{each.finding}**", each.answer] for each in found]
 
 
 def to_markdown(*names: str) -> str:
     """Return claims by their ids, judged by what is kept: one a line, with finding and sentence."""
     found = [judge_claim(load_claim(name), ReferenceMaterial()) for name in names]
-    return "\n".join(
-        f"- **{each.entry.id}** “{each.entry.says}”: **{each.finding}**. {each.sentence}" for each in found
-    )
+    return "\n".join(f"- **{each.entry.id}** “{each.entry.says}”: **{each.finding}**. {each.answer}" for each in found)
 
 
 def settled_in(lesson: str) -> str:

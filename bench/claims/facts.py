@@ -103,5 +103,6 @@ def _method_facts(kept: Mapping[str, Any], evidence: MethodEvidence, django: str
         "places": len(counts),
         "counts": [f"{place} {count}" for place, count in counts.items()],
         "without": [place for place, count in counts.items() if not count],
+        "places_with": sum(map(bool, counts.values())),
         "places_without": sum(not count for count in counts.values()),
     }

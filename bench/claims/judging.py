@@ -1,9 +1,9 @@
 """Judges claims by their evidence: each piece by itself, the claim by all pieces that decide. Starts nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from bench.analyse import findings, stats
 from bench.analyse.stats import Interval, Outcome
@@ -24,6 +24,19 @@ from bench.model import experiment
 from bench.model.run_record import Assertion
 
 ASKED = ", asked: "
+Finding = Outcome | Literal["it depends"]
+"""Of a claim: it depends where a part of the evidence supports it and another part refutes it."""
+
+
+def combine_findings(parts: Sequence[Finding]) -> Finding:
+    """Return what all parts say; `it depends` where some support and some refute, else `cannot tell`.
+
+    A claim is refuted only if every part that decides refutes it. Raises IndexError without any part.
+    """
+    kinds = set(parts)
+    if "it depends" in kinds or {"supported", "refuted"} <= kinds:
+        return "it depends"
+    return parts[0] if len(kinds) == 1 else "cannot tell"
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class JudgedEvidence:
     """One piece of evidence, judged. `finding` is None if it only adds detail; `is_absent`: it cannot be had here."""
 
     evidence: AnyEvidence
-    finding: Outcome | None
+    finding: Finding | None
     text: str
     is_absent: bool = False
 
@@ -44,25 +57,37 @@ class JudgedClaim:
     parts: tuple[JudgedEvidence, ...]
 
     @property
-    def finding(self) -> Outcome:
-        """Return the first finding in WORST_FIRST that a part came to. Raises ValueError if no part decides."""
-        return min((part.finding for part in self.parts if part.finding), key=stats.WORST_FIRST.index)
+    def finding(self) -> Finding:
+        """Return what the parts that decide say together. Raises IndexError if no part decides."""
+        return combine_findings([part.finding for part in self.parts if part.finding])
 
     @property
     def sentence(self) -> str:
         """Return the texts of all parts as one sentence, each text once."""
-        text = "; ".join(dict.fromkeys(part.text for part in self.parts)).rstrip(".")
-        return f"{text[:1].upper()}{text[1:]}."
+        return _sentence(part.text for part in self.parts)
+
+    @property
+    def answer(self) -> str:
+        """Return the sentence and, where the finding depends on something, on what."""
+        return self.sentence + (f" What it turns on: {self.entry.turns_on}." if self.finding == "it depends" else "")
 
     @property
     def because(self) -> str:
-        """Return the text of the first piece of evidence that has the claim's finding."""
-        return next(part.text for part in self.parts if part.finding == self.finding)
+        """Return the text of the first piece of evidence that has the claim's finding.
+
+        Where no single piece has it, the first of each finding."""
+        first = {part.finding: part.text for part in reversed(self.parts) if part.finding}
+        return first.get(self.finding) or "; ".join(first[finding] for finding in ("supported", "refuted"))
 
     @property
     def is_absent(self) -> bool:
         """Return whether deciding evidence cannot be had on this machine, so that nothing follows for Django."""
         return any(part.is_absent and part.finding for part in self.parts)
+
+
+def _sentence(texts: Iterable[str]) -> str:
+    text = "; ".join(dict.fromkeys(texts)).rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def judge_claim(entry: PublicClaim, material: ReferenceMaterial) -> JudgedClaim:
@@ -79,7 +104,7 @@ def judge_evidence(evidence: AnyEvidence, material: ReferenceMaterial) -> Judged
     try:
         return _judge_run(evidence, material) if isinstance(evidence, RunEvidence) else _judge_facts(evidence, material)
     except Absent as absence:
-        finding: Outcome | None = "cannot tell" if evidence.decides else None
+        finding: Finding | None = "cannot tell" if evidence.decides else None
         return JudgedEvidence(evidence, finding, f"cannot tell: {absence}", absence.is_of_this_place)
 
 
@@ -91,8 +116,10 @@ def _judge_facts(evidence: AnyFacts, material: ReferenceMaterial) -> JudgedEvide
     return JudgedEvidence(evidence, finding_from_facts(evidence, found), fill_in(evidence, found))
 
 
-def finding_from_facts(evidence: FactEvidence, found: Mapping[str, Any]) -> Outcome | None:
-    """Compare facts with what the evidence expects of them; None where it expects nothing."""
+def finding_from_facts(evidence: FactEvidence, found: Mapping[str, Any]) -> Finding | None:
+    """Compare facts with what the evidence expects of them; None where it expects nothing.
+
+    All that it expects has to hold, unless each expectation is a part of its own (`apart`)."""
     if not evidence.decides:
         return None
     holds = [
@@ -103,7 +130,7 @@ def finding_from_facts(evidence: FactEvidence, found: Mapping[str, Any]) -> Outc
     values: list[Outcome] = ["supported" if each else "refuted" for each in holds]
     for name, bounds in evidence.within.items():
         values.append(stats.judge_between(Interval(**found[name]), *bounds))
-    return min(values, key=stats.WORST_FIRST.index)
+    return combine_findings(values) if evidence.apart else min(values, key=stats.WORST_FIRST.index)
 
 
 def fill_in(evidence: Evidence, found: Mapping[str, Any]) -> str:
@@ -150,15 +177,15 @@ def _judge_run(evidence: RunEvidence, material: ReferenceMaterial) -> JudgedEvid
     if evidence.steps:
         judged = [(step.at, findings.finding_for(assertion_for(evidence, step), run.trials)) for step in evidence.steps]
         results = [StepResult(at, found.value, _number_text(found)) for at, found in judged]
-        finding = min((each.finding for each in results), key=stats.WORST_FIRST.index) if evidence.decides else None
+        finding = combine_findings([each.finding for each in results]) if evidence.decides else None
         words = {"turn": turn_text(results, ends=not evidence.decides)}
         return JudgedEvidence(evidence, finding, fill_in(evidence, assertion.left | words))
     found = findings.finding_for(assertion, run.trials)
-    finding = found.value if evidence.decides else None
+    decided: Finding | None = found.value if evidence.decides else None
     if found.value == "cannot tell" and found.ratio is None and ASKED not in found.text:
-        return JudgedEvidence(evidence, finding, f"cannot tell: {found.text}")  # nothing to compare, and why
-    near = ", too near to tell" if finding == "cannot tell" else ""
-    return JudgedEvidence(evidence, finding, fill_in(evidence, assertion.left | {"seen": _number_text(found)}) + near)
+        return JudgedEvidence(evidence, decided, f"cannot tell: {found.text}")  # nothing to compare, and why
+    near = ", too near to tell" if decided == "cannot tell" else ""
+    return JudgedEvidence(evidence, decided, fill_in(evidence, assertion.left | {"seen": _number_text(found)}) + near)
 
 
 class StepResult(NamedTuple):

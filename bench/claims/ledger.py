@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analyse.stats import Outcome
 from bench.base import files
 from bench.base.errors import LabError
 from bench.claims.evidence import PROBES_KEPT, Absent, LiveMaterial, ReferenceMaterial
-from bench.claims.judging import JudgedClaim, JudgedEvidence, judge_claim
+from bench.claims.judging import Finding, JudgedClaim, JudgedEvidence, judge_claim
 from bench.claims.probes import PROBES
 from bench.claims.schema import (
     AnyEvidence,
@@ -30,7 +29,7 @@ from bench.model import run_store
 from bench.trace.reference_traces import FEEDS, TRACES
 
 FILE = run_store.REFERENCE / PROBES_KEPT
-FINDINGS: tuple[Outcome, ...] = ("supported", "refuted", "cannot tell")
+FINDINGS: tuple[Finding, ...] = ("supported", "it depends", "refuted", "cannot tell")
 
 
 def judge_all(material: ReferenceMaterial, chosen: Sequence[PublicClaim] | None = None) -> list[JudgedClaim]:
@@ -64,7 +63,7 @@ class Change:
     """A claim whose finding differs from the kept one; `was` is None for a new claim."""
 
     now: JudgedClaim
-    was: Outcome | None
+    was: Finding | None
 
     @property
     def counts(self) -> bool:
@@ -85,9 +84,9 @@ def change_to_json(change: Change) -> dict[str, Any]:
 
 
 def counts_text(found: Sequence[JudgedClaim]) -> str:
-    """Count the findings: `10 supported, 35 refuted, 2 cannot tell`, without those that no claim has."""
+    """Count the findings: `10 supported, 12 it depends, 23 refuted, 2 cannot tell`."""
     counted = Counter(each.finding for each in found)
-    return ", ".join(f"{counted[value]} {value}" for value in FINDINGS if counted[value])
+    return ", ".join(f"{counted[value]} {value}" for value in FINDINGS)
 
 
 def to_json(each: JudgedClaim, material: ReferenceMaterial) -> dict[str, Any]:

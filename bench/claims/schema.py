@@ -56,9 +56,11 @@ class RunEvidence(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class FactEvidence(Evidence, frozen=True, kw_only=True):
     """Named facts, and what the claim expects of them: `is` equal, at `least`, at `most`, an interval `within` two.
 
-    Without any of these it only adds detail.
+    Without any of these it only adds detail. `apart`: each expectation is a part of the evidence by itself, so that the
+    claim may hold in one and fail in another.
     """
 
+    apart: bool = False
     is_: dict[str, Any] = msgspec.field(default_factory=dict, name="is")
     least: dict[str, float] = {}
     most: dict[str, float] = {}

@@ -19,8 +19,10 @@ from bench.claims import claim_table, facts, ledger
 from bench.claims.evidence import Absent, LiveMaterial, ReferenceMaterial, run_probe
 from bench.claims.exhibits import a_methods, blocking_calls
 from bench.claims.judging import (
+    Finding,
     StepResult,
     assertion_for,
+    combine_findings,
     fact_text,
     fill_in,
     finding_from_facts,
@@ -55,7 +57,7 @@ from bench.model.trial_record import Trial
 from bench.trace.reference_traces import FEEDS, TRACES
 from labs.traps.names import TRAPS
 
-FINDINGS = ("supported", "refuted", "cannot tell")
+FINDINGS = ("supported", "it depends", "refuted", "cannot tell")
 IDS = [each.id for each in load_claims()]
 
 
@@ -241,12 +243,37 @@ FACTS = {"n": 4, "word": "WSGIRequest", "no": False, "us": {"low": 40.0, "estima
         ({"within": {"us": [10, 100]}}, "supported"),
         ({"within": {"us": [50, 100]}}, "cannot tell"),
         ({"within": {"us": [61, 100]}, "is": {"n": 4}}, "refuted"),
+        ({"apart": True, "least": {"n": 5, "no": 0}}, "it depends"),
+        ({"apart": True, "least": {"n": 5}, "within": {"us": [50, 100]}}, "cannot tell"),
         ({}, None),
     ],
 )
 def test_facts_decide_as_the_claim_expects(expected: dict[str, Any], finding: str | None) -> None:
     renamed = {"is_" if name == "is" else name: value for name, value in expected.items()}
     assert finding_from_facts(ProbeEvidence(probe="alist", shows="", **renamed), FACTS) == finding
+
+
+@pytest.mark.parametrize(
+    ("parts", "finding"),
+    [
+        (["supported", "supported"], "supported"),
+        (["refuted", "refuted"], "refuted"),
+        (["supported", "refuted"], "it depends"),
+        (["refuted", "cannot tell", "supported"], "it depends"),
+        (["it depends", "supported"], "it depends"),
+        (["refuted", "cannot tell"], "cannot tell"),
+        (["cannot tell", "supported"], "cannot tell"),
+    ],
+)
+def test_a_claim_is_refuted_only_if_all_that_decides_refutes_it(parts: list[Finding], finding: Finding) -> None:
+    assert combine_findings(parts) == finding
+
+
+def test_a_finding_that_depends_says_on_what(kept: ReferenceMaterial) -> None:
+    each = judge_claim(load_claim("A1"), kept)
+    assert each.finding == "it depends"
+    assert each.answer == f"{each.sentence} What it turns on: the wait and the thread budget."
+    assert "threads" in each.because
 
 
 def test_a_sentence_says_where_a_finding_turns() -> None:
@@ -320,11 +347,11 @@ def test_check_fails_where_a_finding_has_changed(
     monkeypatch.setattr(ledger, "load_ledger", lambda material: {"django": "5.2", "findings": was})
     assert main(["claims", "f6", "--check"]) == ExitCode.FAILED
     seen = capsys.readouterr()
-    assert "\nF6: refuted, was supported." in seen.out
+    assert "\nF6: it depends, was supported." in seen.out
     assert "kept with 5.2. Runs are not made again here" in seen.err
     assert main(["claims", "F6", "--check", "--json"]) == ExitCode.FAILED
     (change,) = json.loads(capsys.readouterr().out)
-    assert change == {"id": "F6", "was": "supported", "now": "refuted", "counts": True}
+    assert change == {"id": "F6", "was": "supported", "now": "it depends", "counts": True}
 
 
 def test_an_unknown_id_is_one_sentence_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
@@ -392,7 +419,12 @@ def test_a_finding_that_is_changed_in_the_kept_file_is_found(tmp_path: Path) -> 
     (tmp_path / "claims.json").write_text(json.dumps(document))
     found = ledger.judge_all(ReferenceMaterial())
     (change,) = ledger.find_changes(found, ledger.load_ledger(ReferenceMaterial(tmp_path))["findings"])
-    assert (change.now.entry.id, change.was, change.now.finding, change.counts) == ("F6", "supported", "refuted", True)
+    assert (change.now.entry.id, change.was, change.now.finding, change.counts) == (
+        "F6",
+        "supported",
+        "it depends",
+        True,
+    )
 
 
 def test_the_table_has_every_claim_and_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
