@@ -34,7 +34,14 @@ from bench.model.trial_record import Latency
 WHERE = cpu_placement.plan(1)
 HELLO = '{"message": "hello"}'
 NS_PER_S = 1_000_000_000
-DEFAULTS: dict[str, Any] = {"body": HELLO, "rate": 100, "schedule": "poisson", "seed": 1, "warmup": 0.1, "duration": 0.4}
+DEFAULTS: dict[str, Any] = {
+    "body": HELLO,
+    "rate": 100,
+    "schedule": "poisson",
+    "seed": 1,
+    "warmup": 0.1,
+    "duration": 0.4,
+}
 DEFAULTS |= {"timeout": 10, "max_in_flight": 1000, "drain": 2}
 FREEZE_AT_S, FREEZE_FOR_S = 1.0, 1.0
 
