@@ -50,7 +50,8 @@ def print_catalogue(arguments: argparse.Namespace) -> int:
     for title, rows in catalogue().items():
         if title == "stacks":
             names = ", ".join(row["name"] for row in rows)
-            out.print(f"[bold]stacks[/] are lab\\[+keep]@server\\[:budget], both WSGI or both ASGI, such as {names}\n")
+            notation = "lab\\[+keep]@server\\[:budget]\\[%environment]"
+            out.print(f"[bold]stacks[/] are {notation}, both WSGI or both ASGI, such as {names}\n")
             continue
         table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
         for column in rows[0]:

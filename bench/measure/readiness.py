@@ -157,4 +157,4 @@ def stack_environment(
     """Return the lab's settings as environment variables."""
     allowed = {} if host in LOOPBACK else {"LAB_ALLOWED_HOST": host}
     chosen = {"LAB_MIDDLEWARE": ",".join(middleware)} if middleware else {}
-    return {**allowed, **chosen, **stack.environment, **services}
+    return {**allowed, **chosen, **stack.variables, **services}

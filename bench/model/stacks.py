@@ -1,7 +1,9 @@
-"""The one list of labs, and the notation `lab[+policy]@server[:budget]` that makes a stack of a lab and a server.
+"""The one list of labs, and the notation `lab[+policy]@server[:budget][%environment]` that makes a stack of them.
 
 A budget is `T` threads, `xP` processes, or `TxP`: `sync_wsgi@gthread:64`, `async_asgi@uvicorn:x2`,
-`sync_wsgi@gthread:8x2`. A policy says how the lab keeps database connections: `sync_wsgi+max_age_60@gthread:8`.
+`sync_wsgi@gthread:8x2`. A policy says how the lab keeps database connections: `sync_wsgi+max_age_60@gthread:8`. An
+environment is the interpreter and the packages that the server runs in: `sync_wsgi@gthread:8%py313t`; the lab's own,
+`default`, is left out. `environments.py` knows which ones there are.
 Nothing else takes the notation apart. The list of servers is in `servers.py`.
 """
 
@@ -138,7 +140,7 @@ class ConnectionPolicy:
     """
 
     says: str
-    environment: Mapping[str, str]
+    variables: Mapping[str, str]
     shade: float
     line: Line
 
@@ -154,7 +156,7 @@ CONNECTION_POLICIES = {
 
 
 class StackName(NamedTuple):
-    """The parts of a stack's name. `budget` is the text after the colon, None without one."""
+    """The parts of a stack's name. `budget` is the text after the colon, None without one; so is `environment`."""
 
     lab: str
     keep: str | None
@@ -162,50 +164,60 @@ class StackName(NamedTuple):
     budget: str | None
     threads: int | None
     processes: int
+    environment: str | None = None
 
 
+DEFAULT = "default"
+"""The environment of the lab itself, which a stack's name leaves out."""
+ENVIRONMENT_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
+ENVIRONMENT_RULE = (
+    "{!r} is no name of an environment: write small letters, digits, `_`, `-` and `.`, at most 32, such as py313t."
+)
 _BUDGET = re.compile(r"([1-9][0-9]{0,4})?(?:x([1-9][0-9]{0,2}))?")
 
 
 def split_name(stack: str) -> StackName:
-    """Take `lab[+policy]@server[:budget]` apart, whether or not there is such a stack: a run may be older than the lab.
+    """Take a name apart, whether or not there is such a stack: a run may be older than the lab.
 
     A budget that makes no sense counts as one process without a number of threads.
     """
-    lab_text, _, rest = stack.partition("@")
+    words, percent, environment = stack.partition("%")
+    lab_text, _, rest = words.partition("@")
     lab, plus, keep = lab_text.partition("+")
     server, colon, budget = rest.partition(":")
     threads, processes = match.groups() if (match := _BUDGET.fullmatch(budget)) else (None, None)
     return StackName(
         *(lab, keep if plus else None, server, budget if colon else None),
-        *(int(threads) if threads else None, int(processes or 1)),
+        *(int(threads) if threads else None, int(processes or 1), environment if percent else None),
     )
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Lab + server + budget: the thing that is measured.
+    """Lab + server + budget, in an environment: the thing that is measured.
 
-    `keep` is a name of CONNECTION_POLICIES, empty for Django's default.
+    `keep` is a name of CONNECTION_POLICIES, empty for Django's default. `environment` is a name, DEFAULT for the lab's.
     """
 
     lab: Lab
     server: ServerKind
     budget: Budget
     keep: str = ""
+    environment: str = DEFAULT
 
     @property
-    def environment(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
         """The environment variables that tell the lab how to keep its database connections."""
-        return dict(CONNECTION_POLICIES[self.keep].environment) if self.keep else {}
+        return dict(CONNECTION_POLICIES[self.keep].variables) if self.keep else {}
 
     @property
     def name(self) -> str:
-        """The notation `lab[+policy]@server[:budget]`, which `parse_stack` reads back."""
+        """The notation `lab[+policy]@server[:budget][%environment]`, which `parse_stack` reads back."""
         threads = "" if self.budget.threads is None else str(self.budget.threads)
         budget = threads + (f"x{self.budget.processes}" if self.budget.processes > 1 else "")
         lab = self.lab.name + (f"+{self.keep}" if self.keep else "")
-        return f"{lab}@{self.server.name}" + (f":{budget}" if budget else "")
+        environment = f"%{self.environment}" if self.environment != DEFAULT else ""
+        return f"{lab}@{self.server.name}" + (f":{budget}" if budget else "") + environment
 
     @property
     def request_slots(self) -> int | None:
@@ -231,6 +243,8 @@ class Stack:
 
     def require_installed(self) -> None:
         """Raise MissingDependency, with the command that helps, where a package of the server is absent."""
+        if self.environment != DEFAULT:
+            raise MissingDependency(f"{self.name} needs the environment {self.environment}, which is not there.")
         for package in self.server.packages:
             if importlib.util.find_spec(package.replace("-", "_")) is None:
                 raise MissingDependency(
@@ -240,11 +254,11 @@ class Stack:
 
 
 def parse_stack(text: str) -> Stack:
-    """Read `lab[+policy]@server[:budget]`; UsageError with the nearest names where a part is unknown."""
+    """Read `lab[+policy]@server[:budget][%environment]`; UsageError with the nearest names where a part is unknown."""
     name = split_name(text)
     lab = _lab_of(text, name)
     server = _server_of(text, lab, name.server)
-    return Stack(lab, server, _budget_of(text, lab, server, name), name.keep or "")
+    return Stack(lab, server, _budget_of(text, lab, server, name), name.keep or "", _environment_of(text, name))
 
 
 def _lab_of(text: str, name: StackName) -> Lab:
@@ -297,6 +311,13 @@ def _budget_of(text: str, lab: Lab, server: ServerKind, name: StackName) -> Budg
         }
     )
     return Budget(threads, processes)
+
+
+def _environment_of(text: str, name: StackName) -> str:
+    """Any name that an environment may have: whether there is one is asked where a server is to start."""
+    if name.environment is not None and not ENVIRONMENT_NAME.fullmatch(name.environment):
+        raise UsageError(f"{ENVIRONMENT_RULE.format(name.environment)} It stands in stack {text!r}.")
+    return name.environment or DEFAULT
 
 
 STACKS = tuple(parse_stack(text) for server in SERVERS.values() for text in server.examples)

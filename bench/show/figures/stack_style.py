@@ -1,6 +1,7 @@
 """The look of each stack in every figure (`look_of`), and the lab's style sheet (`styled`).
 
 Colours and markers stand in the entries of labs, shades and lines in those of servers and ways to keep connections.
+What an environment changes follows from its name, because users name them.
 """
 
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from functools import wraps
 from math import log2
 from typing import Any, ParamSpec, TypeVar
+from zlib import crc32
 
 from matplotlib import style
 from matplotlib.colors import to_hex, to_rgb
@@ -42,6 +44,11 @@ LINES: dict[Line, Any] = {
 }
 
 
+ENVIRONMENT_LINES: tuple[Line, ...] = ("dashed", "dash-dot", "dotted")
+ENVIRONMENT_SHADES = (-0.5, -0.3, 0.2, 0.35, 0.5)
+MARKERS = "<v^sDp>XPohd8*H"
+
+
 @dataclass(frozen=True)
 class Look:
     """How a stack is drawn."""
@@ -57,9 +64,9 @@ class Look:
 
 
 def look_of(stack: str) -> Look:
-    """The look of `lab[+policy]@server[:budget]`, from the entries of all three; grey for a lab that is not known.
+    """The look of `lab[+policy]@server[:budget][%environment]`, from their entries; grey for a lab that is not known.
 
-    More threads and more processes make the colour darker.
+    More threads and more processes make the colour darker. An environment changes shade, marker and line.
     """
     name = split_name(stack)
     lab, server = LABS.get(name.lab, Lab), SERVERS.get(name.server, ServerKind)  # a class has what the unknown get
@@ -69,6 +76,11 @@ def look_of(stack: str) -> Look:
     if name.threads:
         shade += 0.5 - log2(name.threads) / 10
     marker = lab.markers[(server.marker + _marker_of(name)) % len(lab.markers)]
+    if name.environment:
+        chance = crc32(name.environment.encode())
+        line, shade = ENVIRONMENT_LINES[chance % 3], shade + ENVIRONMENT_SHADES[chance // 3 % 5]
+        others = [other for other in MARKERS if other != marker]
+        marker = others[chance // 15 % len(others)]
     return Look(_shaded(lab.colour, min(0.7, max(-0.7, shade))), marker, LINES[line])
 
 
