@@ -1,8 +1,9 @@
-"""The one list of labs, and the notation `lab[+policy]@server[:budget]` that makes a stack of a lab and a server.
+"""The one list of labs, and the notation `[front/]lab[+policy]@server[:budget]` of a stack.
 
 A budget is `T` threads, `xP` processes, or `TxP`: `sync_wsgi@gthread:64`, `async_asgi@uvicorn:x2`,
 `sync_wsgi@gthread:8x2`. A policy says how the lab keeps database connections: `sync_wsgi+max_age_60@gthread:8`.
-Nothing else takes the notation apart. The list of servers is in `servers.py`.
+A front stands between clients and server: `nginx/sync_wsgi@gthread:8`. Nothing else takes the notation apart. The lists
+of servers and fronts are in `servers.py` and `fronts.py`.
 """
 
 import importlib.util
@@ -11,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from bench.base import programs
 from bench.base.errors import MissingDependency, UsageError, nearest, refuse_first
+from bench.model.fronts import FRONTS, Front
 from bench.model.servers import HOST, SERVERS, Budget, Interface, Line, Need, ServerKind
 
 Views = Literal["sync", "async"]
@@ -162,23 +165,26 @@ class StackName(NamedTuple):
     budget: str | None
     threads: int | None
     processes: int
+    front: str | None = None
 
 
 _BUDGET = re.compile(r"([1-9][0-9]{0,4})?(?:x([1-9][0-9]{0,2}))?")
 
 
 def split_name(stack: str) -> StackName:
-    """Take `lab[+policy]@server[:budget]` apart, whether or not there is such a stack: a run may be older than the lab.
+    """Take `[front/]lab[+policy]@server[:budget]` apart, also where there is no such stack: a run may be older.
 
     A budget that makes no sense counts as one process without a number of threads.
     """
     lab_text, _, rest = stack.partition("@")
+    front, slash, lab_text = lab_text.rpartition("/")
     lab, plus, keep = lab_text.partition("+")
     server, colon, budget = rest.partition(":")
     threads, processes = match.groups() if (match := _BUDGET.fullmatch(budget)) else (None, None)
     return StackName(
         *(lab, keep if plus else None, server, budget if colon else None),
         *(int(threads) if threads else None, int(processes or 1)),
+        front=front if slash else None,
     )
 
 
@@ -186,13 +192,15 @@ def split_name(stack: str) -> StackName:
 class Stack:
     """Lab + server + budget: the thing that is measured.
 
-    `keep` is a name of CONNECTION_POLICIES, empty for Django's default.
+    `keep` is a name of CONNECTION_POLICIES, empty for Django's default. `front`: what stands before the server, if
+    anything does.
     """
 
     lab: Lab
     server: ServerKind
     budget: Budget
     keep: str = ""
+    front: Front | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -201,10 +209,11 @@ class Stack:
 
     @property
     def name(self) -> str:
-        """The notation `lab[+policy]@server[:budget]`, which `parse_stack` reads back."""
+        """The notation `[front/]lab[+policy]@server[:budget]`, which `parse_stack` reads back."""
         threads = "" if self.budget.threads is None else str(self.budget.threads)
         budget = threads + (f"x{self.budget.processes}" if self.budget.processes > 1 else "")
-        lab = self.lab.name + (f"+{self.keep}" if self.keep else "")
+        front = f"{self.front.name}/" if self.front else ""
+        lab = front + self.lab.name + (f"+{self.keep}" if self.keep else "")
         return f"{lab}@{self.server.name}" + (f":{budget}" if budget else "")
 
     @property
@@ -230,7 +239,9 @@ class Stack:
         ]
 
     def require_installed(self) -> None:
-        """Raise MissingDependency, with the command that helps, where a package of the server is absent."""
+        """Raise MissingDependency, with the command that helps, where front or package is absent."""
+        if self.front:
+            programs.path_of(self.front.program)
         for package in self.server.packages:
             if importlib.util.find_spec(package.replace("-", "_")) is None:
                 raise MissingDependency(
@@ -240,11 +251,19 @@ class Stack:
 
 
 def parse_stack(text: str) -> Stack:
-    """Read `lab[+policy]@server[:budget]`; UsageError with the nearest names where a part is unknown."""
+    """Read `[front/]lab[+policy]@server[:budget]`; UsageError with the nearest names where a part is unknown."""
     name = split_name(text)
-    lab = _lab_of(text, name)
+    front, lab = _front_of(text, name), _lab_of(text, name)
     server = _server_of(text, lab, name.server)
-    return Stack(lab, server, _budget_of(text, lab, server, name), name.keep or "")
+    return Stack(lab, server, _budget_of(text, lab, server, name), name.keep or "", front)
+
+
+def _front_of(text: str, name: StackName) -> Front | None:
+    if name.front is None:
+        return None
+    if name.front not in FRONTS:
+        raise UsageError(f"Unknown front {name.front!r} in stack {text!r}: {nearest(name.front, FRONTS)}")
+    return FRONTS[name.front]
 
 
 def _lab_of(text: str, name: StackName) -> Lab:
