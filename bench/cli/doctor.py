@@ -11,9 +11,9 @@ import psutil
 from rich.markup import escape
 from rich.table import Table
 
+from bench.base import programs
 from bench.base.console import console, print_json
 from bench.base.errors import ExitCode, LabError
-from bench.claims.probes import programs
 from bench.cli.checklist import CHECKLIST
 from bench.measure import machine, variables
 from bench.measure.database import database

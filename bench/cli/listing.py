@@ -8,13 +8,14 @@ from rich.table import Table
 from bench.base.console import console, print_json
 from bench.base.errors import ExitCode
 from bench.model import experiment
+from bench.model.fronts import FRONTS
 from bench.model.servers import SERVERS
 from bench.model.stacks import CONNECTION_POLICIES, LABS, STACKS
 from bench.model.workloads import WORKLOADS
 
 
 def catalogue() -> dict[str, list[dict[str, Any]]]:
-    """Labs, servers, stacks, connection policies, workloads and experiments as JSON data."""
+    """Labs, servers, fronts, stacks, connection policies, workloads and experiments as JSON data."""
     return {
         "labs": [
             {"name": lab.name, "views": lab.views, "interface": lab.interface, "lesson": lab.lesson}
@@ -28,6 +29,7 @@ def catalogue() -> dict[str, list[dict[str, Any]]]:
             }
             for server in SERVERS.values()
         ],
+        "fronts": [{"name": f"{front.name}/", "note": front.note} for front in FRONTS.values()],
         "stacks": [{"name": stack.name} for stack in STACKS],
         "keeps": [{"name": f"+{name}", "says": policy.says} for name, policy in CONNECTION_POLICIES.items()],
         "workloads": [

@@ -1,10 +1,11 @@
-"""The one list of labs, and the notation `lab[+policy]@server[:budget][%environment]` that makes a stack of them.
+"""The one list of labs, and the notation `[front/]lab[+policy]@server[:budget][%environment]` of a stack.
 
 A budget is `T` threads, `xP` processes, or `TxP`: `sync_wsgi@gthread:64`, `async_asgi@uvicorn:x2`,
-`sync_wsgi@gthread:8x2`. A policy says how the lab keeps database connections: `sync_wsgi+max_age_60@gthread:8`. An
-environment is the interpreter and the packages that the server runs in: `sync_wsgi@gthread:8%py313t`; the lab's own,
-`default`, is left out. `environments.py` knows which ones there are.
-Nothing else takes the notation apart. The list of servers is in `servers.py`.
+`sync_wsgi@gthread:8x2`. A policy says how the lab keeps database connections: `sync_wsgi+max_age_60@gthread:8`.
+A front stands between clients and server: `nginx/sync_wsgi@gthread:8`. An environment is the interpreter and the
+packages that the server runs in: `sync_wsgi@gthread:8%py313t`; the lab's own, `default`, is left out.
+Nothing else takes the notation apart. The lists of servers, fronts and environments are in `servers.py`, `fronts.py`
+and `environments.py`.
 """
 
 import importlib.util
@@ -13,7 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from bench.base import programs
 from bench.base.errors import MissingDependency, UsageError, nearest, refuse_first
+from bench.model.fronts import FRONTS, Front
 from bench.model.servers import HOST, SERVERS, Budget, Interface, Line, Need, ServerKind
 
 Views = Literal["sync", "async"]
@@ -165,6 +168,7 @@ class StackName(NamedTuple):
     threads: int | None
     processes: int
     environment: str | None = None
+    front: str | None = None
 
 
 DEFAULT = "default"
@@ -183,12 +187,14 @@ def split_name(stack: str) -> StackName:
     """
     words, percent, environment = stack.partition("%")
     lab_text, _, rest = words.partition("@")
+    front, slash, lab_text = lab_text.rpartition("/")
     lab, plus, keep = lab_text.partition("+")
     server, colon, budget = rest.partition(":")
     threads, processes = match.groups() if (match := _BUDGET.fullmatch(budget)) else (None, None)
     return StackName(
         *(lab, keep if plus else None, server, budget if colon else None),
         *(int(threads) if threads else None, int(processes or 1), environment if percent else None),
+        front=front if slash else None,
     )
 
 
@@ -197,6 +203,7 @@ class Stack:
     """Lab + server + budget, in an environment: the thing that is measured.
 
     `keep` is a name of CONNECTION_POLICIES, empty for Django's default. `environment` is a name, DEFAULT for the lab's.
+    `front`: what stands before the server, if anything does.
     """
 
     lab: Lab
@@ -204,6 +211,7 @@ class Stack:
     budget: Budget
     keep: str = ""
     environment: str = DEFAULT
+    front: Front | None = None
 
     @property
     def variables(self) -> dict[str, str]:
@@ -212,10 +220,11 @@ class Stack:
 
     @property
     def name(self) -> str:
-        """The notation `lab[+policy]@server[:budget][%environment]`, which `parse_stack` reads back."""
+        """The notation `[front/]lab[+policy]@server[:budget][%environment]`, which `parse_stack` reads back."""
         threads = "" if self.budget.threads is None else str(self.budget.threads)
         budget = threads + (f"x{self.budget.processes}" if self.budget.processes > 1 else "")
-        lab = self.lab.name + (f"+{self.keep}" if self.keep else "")
+        front = f"{self.front.name}/" if self.front else ""
+        lab = front + self.lab.name + (f"+{self.keep}" if self.keep else "")
         environment = f"%{self.environment}" if self.environment != DEFAULT else ""
         return f"{lab}@{self.server.name}" + (f":{budget}" if budget else "") + environment
 
@@ -242,7 +251,9 @@ class Stack:
         ]
 
     def require_installed(self) -> None:
-        """Raise MissingDependency, with the command that helps, where a package of the server is absent."""
+        """Raise MissingDependency, with the command that helps, where front, environment or package is absent."""
+        if self.front:
+            programs.path_of(self.front.program)
         if self.environment != DEFAULT:
             raise MissingDependency(f"{self.name} needs the environment {self.environment}, which is not there.")
         for package in self.server.packages:
@@ -254,11 +265,20 @@ class Stack:
 
 
 def parse_stack(text: str) -> Stack:
-    """Read `lab[+policy]@server[:budget][%environment]`; UsageError with the nearest names where a part is unknown."""
+    """Read the notation; UsageError with the nearest names where a part is unknown."""
     name = split_name(text)
-    lab = _lab_of(text, name)
+    front, lab = _front_of(text, name), _lab_of(text, name)
     server = _server_of(text, lab, name.server)
-    return Stack(lab, server, _budget_of(text, lab, server, name), name.keep or "", _environment_of(text, name))
+    budget, environment = _budget_of(text, lab, server, name), _environment_of(text, name)
+    return Stack(lab, server, budget, name.keep or "", environment, front)
+
+
+def _front_of(text: str, name: StackName) -> Front | None:
+    if name.front is None:
+        return None
+    if name.front not in FRONTS:
+        raise UsageError(f"Unknown front {name.front!r} in stack {text!r}: {nearest(name.front, FRONTS)}")
+    return FRONTS[name.front]
 
 
 def _lab_of(text: str, name: StackName) -> Lab:

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import psutil
 
+from bench.base import programs
 from bench.base.errors import NotRun
-from bench.claims.probes import programs
 from bench.claims.probes.serving import get, publish, serve, serve_anything
 from bench.measure.processes import work_folder
 from bench.measure.readiness import RunningServer

@@ -12,9 +12,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 from websockets.asyncio.client import ClientConnection, connect
 
+from bench.base import programs
 from bench.base.errors import NotRun
 from bench.base.polling import eventually
-from bench.claims.probes import programs
 from bench.claims.probes.project import project
 from bench.claims.probes.serving import get, serve
 from bench.measure.ports import free_port

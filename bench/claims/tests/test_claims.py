@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bench.analyse.findings import claims_about
+from bench.base import programs
 from bench.base.errors import ExitCode, NotRun
 from bench.base.files import ROOT
 from bench.claims import claim_table, facts, ledger
@@ -30,7 +31,7 @@ from bench.claims.judging import (
     judge_evidence,
     turn_text,
 )
-from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment, programs
+from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment
 from bench.claims.schema import (
     CallEvidence,
     Evidence,

@@ -13,7 +13,7 @@ def test_a_stack_with_an_environment_reads_as_it_is_written(name: str) -> None:
     stack = parse_stack(name)
     bare, _, environment = name.partition("%")
     assert (stack.name, stack.environment, split_name(name).environment) == (name, environment, environment)
-    assert split_name(name)[:-1] == split_name(bare)[:-1]
+    assert split_name(name)._replace(environment=None) == split_name(bare)
 
 
 def test_the_default_environment_is_left_out_of_the_name() -> None:

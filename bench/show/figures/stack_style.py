@@ -15,6 +15,7 @@ from matplotlib import style
 from matplotlib.colors import to_hex, to_rgb
 
 from bench.base.files import ROOT
+from bench.model.fronts import FRONTS
 from bench.model.servers import SERVERS, Line, ServerKind
 from bench.model.stacks import CONNECTION_POLICIES, LABS, Lab, StackName, split_name
 
@@ -64,15 +65,16 @@ class Look:
 
 
 def look_of(stack: str) -> Look:
-    """The look of `lab[+policy]@server[:budget][%environment]`, from their entries; grey for a lab that is not known.
+    """The look of `[front/]lab[+policy]@server[:budget][%environment]`; grey for a lab that is not known.
 
     More threads and more processes make the colour darker. An environment changes shade, marker and line.
     """
     name = split_name(stack)
     lab, server = LABS.get(name.lab, Lab), SERVERS.get(name.server, ServerKind)  # a class has what the unknown get
-    policy = CONNECTION_POLICIES.get(name.keep or "")
-    line = policy.line if policy else server.line or ("solid" if name.processes == 1 else "dashed")
-    shade = server.shade + (policy.shade if policy else 0.0) - 0.16 * log2(name.processes)
+    drawn_by = [it for it in (CONNECTION_POLICIES.get(name.keep or ""), FRONTS.get(name.front or "")) if it]
+    plain = server.line or ("solid" if name.processes == 1 else "dashed")
+    line = drawn_by[0].line if drawn_by else plain
+    shade = server.shade + sum(it.shade for it in drawn_by) - 0.16 * log2(name.processes)
     if name.threads:
         shade += 0.5 - log2(name.threads) / 10
     marker = lab.markers[(server.marker + _marker_of(name)) % len(lab.markers)]

@@ -1,8 +1,8 @@
-"""Finds programs of the system that probes start beside our own servers."""
+"""Finds programs of the system that the lab starts beside its own servers."""
 
 import shutil
 
-from bench.base.errors import NotRun
+from bench.base.errors import MissingDependency
 
 SBIN = "/usr/sbin"  # where Debian keeps nginx, and which not everybody's PATH names
 
@@ -13,8 +13,8 @@ def find_program(name: str) -> str | None:
 
 
 def path_of(name: str) -> str:
-    """Return where the program is. Raises NotRun, with the command that installs it, if it is not installed."""
+    """Return where the program is. Raises MissingDependency, with the command that installs it, if it is not there."""
     path = find_program(name)
     if path is None:
-        raise NotRun(f"{name} is not installed: ./scripts/system-packages gets it.")
+        raise MissingDependency(f"{name} is not installed: ./scripts/system-packages gets it.")
     return path
