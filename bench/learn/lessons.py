@@ -4,6 +4,7 @@ import ast
 import difflib
 import os
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from bench.analyse.findings import findings_of
 from bench.analyse.rows import Row, rows_of
@@ -22,33 +23,42 @@ NOT_MEASURED = "not measured in this run; `--profile standard` measures all that
 
 
 def run_to_show(experiment: str) -> Run:
-    """Read the reference run of the experiment, or the reader's own if LAB_RESULTS names a run of it.
+    """Read the run that a lesson shows: the reference run, or with LAB_RESULTS the reader's own.
 
-    A path may start at the top of the project, because a notebook runs in a folder of its own.
+    LAB_RESULTS names a run. If that is a run of another experiment, the newest run of this one in results/local is
+    shown, and the reference run where there is none. A path may start at the top of the project, because a notebook
+    runs in a folder of its own.
     """
     named = os.environ.get(RESULTS_VARIABLE)
-    from_top = ROOT / (named or experiment)
-    run = run_store.load_run(run_store.find_run(str(from_top) if named and from_top.exists() else named or experiment))
-    if run.experiment != experiment:
-        raise UsageError(
-            f"{RESULTS_VARIABLE}={named} is a run of {run.experiment}, this lesson needs one of {experiment}: "
-            f"measure it with `lab run {experiment} --profile standard`."
-        )
-    return run
+    if not named:
+        return reference(experiment)
+    from_top = ROOT / named
+    run = run_store.load_run(run_store.find_run(str(from_top) if from_top.exists() else named))
+    if run.experiment == experiment:
+        return run
+    newest = run_store.newest_local_run(experiment)
+    return run_store.load_run(newest) if newest else reference(experiment)
 
 
+@cache
 def reference(experiment: str) -> Run:
     """Read the committed run of the experiment."""
     return run_store.load_run(run_store.REFERENCE / experiment)
 
 
 def describe_run(run: Run) -> str:
-    """A sentence that says whose run this is and how it was made."""
-    whose = "Your run" if os.environ.get(RESULTS_VARIABLE) else "The reference run"
+    """Sentences that say whose run this is and how it was made, and how to make one's own."""
+    is_reference = run is reference(run.experiment)
+    whose = "The reference run" if is_reference else "Your run"
     restarts = f"{run.plan.repeats} restart{'' if run.plan.repeats == 1 else 's'}"
     made = f"{run.started_at[:10]}, profile {run.profile}, {restarts} of the server for each point, in random order"
     django = (run.environment.get("packages") or {}).get("django") or "of a version not known"
-    return f"{whose} of `{run.experiment}`: {made}, Django {django}."
+    none_yet = (
+        f" There is no run of yours of this experiment: `lab run {run.experiment} --profile standard` makes one."
+        if is_reference and os.environ.get(RESULTS_VARIABLE)
+        else ""
+    )
+    return f"{whose} of `{run.experiment}`: {made}, Django {django}.{none_yet}"
 
 
 class Rows(dict[tuple[str, str, int], Row]):

@@ -53,3 +53,9 @@ def find_run(name: str) -> Path:
     if not known:
         raise UsageError(f"There is no run {name!r}: measure one with `lab run first_look`.")
     raise UsageError(f"There is no run {name!r}: {nearest(name, known)}")
+
+
+def newest_local_run(experiment: str) -> Path | None:
+    """Find the newest run of an experiment in results/local; None without any. Folders there end in their time."""
+    stamped = "[0-9]" * 8 + "-" + "[0-9]" * 6
+    return max((path.parent for path in LOCAL.glob(f"{experiment}-{stamped}*/run.json")), default=None)

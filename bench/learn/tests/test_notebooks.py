@@ -199,6 +199,23 @@ def test_a_lesson_can_show_the_reader_s_own_run(monkeypatch: pytest.MonkeyPatch,
     assert lessons.describe_run(mine).startswith("Your run of `io_wait`: 2001-01-01")
 
 
+def test_a_run_of_another_experiment_lets_a_lesson_show_the_newest_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run_store, "LOCAL", tmp_path)
+    monkeypatch.setenv(lessons.RESULTS_VARIABLE, str(run_store.REFERENCE / "first_look"))
+    assert lessons.run_to_show("io_wait") is lessons.reference("io_wait")
+    said = lessons.describe_run(lessons.run_to_show("io_wait"))
+    assert said.startswith("The reference run of `io_wait`")
+    assert said.endswith("There is no run of yours of this experiment: `lab run io_wait --profile standard` makes one.")
+    for year in ("2001", "2003", "2002"):
+        mine = replace(lessons.reference("io_wait"), started_at=f"{year}-01-01T00:00:00+00:00")
+        run_store.save_run(mine, tmp_path / f"io_wait-{year}0101-000000")
+    run_store.save_run(lessons.reference("freeze"), tmp_path / "io_wait-of-another-name")
+    shown = lessons.run_to_show("io_wait")
+    assert lessons.describe_run(shown).startswith("Your run of `io_wait`: 2003-01-01")
+
+
 def test_a_path_from_the_top_of_the_project_is_found_from_the_folder_of_the_notebooks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -218,13 +235,9 @@ def damaged(folder: Path) -> Path:
     return kept.parent
 
 
-def of_another_experiment(_: Path) -> Path:
-    return run_store.REFERENCE / "first_look"
-
-
 @pytest.mark.parametrize(
     ("fault", "says"),
-    [(nowhere, "There is no run"), (damaged, "damaged"), (of_another_experiment, "this lesson needs one of io_wait")],
+    [(nowhere, "There is no run"), (damaged, "damaged")],
 )
 def test_a_run_that_cannot_be_shown_is_one_sentence(
     fault: Callable[[Path], Path], says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -238,13 +251,13 @@ def test_a_run_that_cannot_be_shown_is_one_sentence(
 def test_a_run_that_cannot_be_shown_is_one_sentence_in_the_notebook(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(lessons.RESULTS_VARIABLE, str(of_another_experiment(tmp_path)))
+    monkeypatch.setenv(lessons.RESULTS_VARIABLE, str(nowhere(tmp_path)))
     with pytest.raises(LabError, match="does not run through") as stopped:
         build_notebooks.execute_source(build_notebooks.FOLDER / "02_io_wait.py")
     cell, shown = str(stopped.value.__cause__).split("------------------\n\n", 1)
     assert "run_to_show" in cell
     assert shown.strip().startswith("lab: ")
-    assert "this lesson needs one of io_wait" in shown
+    assert "There is no run" in shown
     assert "\n" not in shown.strip()
 
 
