@@ -43,7 +43,7 @@ inside, outside, pool = (at[name, request, at.crowd(request, 100)] for name in n
 #
 # 100 users ask a sync view that waits 100 ms, behind uvicorn, one process. How many threads has that process?
 #
-# Ten callers ask an *async* view whose author wrote `time.sleep(0.1)`. After how many milliseconds has the last of them an answer?
+# Ten callers ask an *async* view whose author wrote `time.sleep(0.25)`. After how many milliseconds does the last of them have an answer?
 
 # %%
 my_prediction_threads = None
@@ -143,10 +143,10 @@ display(Markdown(lessons.table("an async view waits by | behind uvicorn", lines)
 # The arithmetic is that of one thread, because the loop is one: 1 / L for the view that blocks, and whoever asks for another page meanwhile waits as well.
 
 # %%
-most = 1000 / blocked["blocked_ms"]
-told = f"An async view that blocks for {blocked['blocked_ms']} ms answers at most **{most:.0f} requests/s** a process"
+wait_s = inside.io_wait_s
+told = f"An async view that blocks for {1000 * wait_s:g} ms answers at most **{1 / wait_s:.0f} requests/s** a process"
 answered = formatting.number(inside.median("throughput_per_s"))
-display(Markdown(f"{told}; with the same line in a sync view `{inside.stack}` answered {answered}."))
+display(Markdown(f"{told}; a sync view that blocks as long answered {answered} in the run above, on `{inside.stack}`."))
 
 # %% [markdown]
 # ## What people say

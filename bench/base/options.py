@@ -69,14 +69,14 @@ def _positive_numbers(text: str, numbers: list[str], unit: str, most: float, sep
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of {unit} up to {most:{separator}.0f}")
 
 
-class Address(NamedTuple):
+class HostPort(NamedTuple):
     """HOST or HOST:PORT, as typed."""
 
     host: str
     port: int | None
 
 
-def address(text: str) -> Address:
+def address(text: str) -> HostPort:
     """Read HOST or HOST:PORT."""
     return _address(text, text, "HOST or HOST:PORT")
 
@@ -93,7 +93,7 @@ def http_address(text: str) -> str:
     return f"http://{where}"
 
 
-def _address(text: str, where: str, form: str, *, may_have_port: bool = True) -> Address:
+def _address(text: str, where: str, form: str, *, may_have_port: bool = True) -> HostPort:
     """Read the part `where` of a text. Ports beyond 65535 and names that DNS cannot hold are refused as well."""
     try:
         parts = urlsplit(f"//{where}")
@@ -103,7 +103,7 @@ def _address(text: str, where: str, form: str, *, may_have_port: bool = True) ->
         name.encode("idna")
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no address: write {form}") from None
-    return Address(name, port)
+    return HostPort(name, port)
 
 
 def header(text: str) -> tuple[str, str]:

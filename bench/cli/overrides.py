@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from bench.base.errors import UsageError, nearest
-from bench.base.options import Address
+from bench.base.options import HostPort
 from bench.measure.cpu_placement import available
 from bench.measure.ports import own_address
 from bench.model.servers import HOST, LOOPBACK
@@ -36,7 +36,7 @@ def overrides_of(arguments: argparse.Namespace) -> Overrides:
 
 def _engine_of(arguments: argparse.Namespace) -> Engine:
     """Which processes generate the load, and where they meet."""
-    expected, bind = arguments.expect_workers or 0, arguments.bind or Address(HOST, None)
+    expected, bind = arguments.expect_workers or 0, arguments.bind or HostPort(HOST, None)
     check_owned(bind.host, arguments)
     if arguments.bind and not expected:
         raise UsageError("--bind is for workers on other machines: say how many with --expect-workers.")

@@ -18,6 +18,7 @@ import pytest
 from bench.base import files
 from bench.base.errors import LabError, UsageError
 from bench.base.files import ROOT
+from bench.claims.exhibits import traps
 from bench.learn import build_notebooks, lessons, live_cell
 from bench.model import experiment, run_store
 from bench.model.run_record import Run
@@ -214,6 +215,12 @@ def test_a_run_of_another_experiment_lets_a_lesson_show_the_newest_of_its_own(
     run_store.save_run(lessons.reference("freeze"), tmp_path / "io_wait-of-another-name")
     shown = lessons.run_to_show("io_wait")
     assert lessons.describe_run(shown).startswith("Your run of `io_wait`: 2003-01-01")
+
+
+def test_the_blocking_call_to_predict_is_the_one_that_was_measured() -> None:
+    (said_s,) = re.findall(r"whose author wrote `time\.sleep\(([\d.]+)\)`", SOURCES[3].read_text())
+    measured = traps.load()["blocking_in_async_view"]["asgi"]["trap"].values
+    assert 1000 * float(said_s) == measured["blocked_ms"]
 
 
 def test_a_path_from_the_top_of_the_project_is_found_from_the_folder_of_the_notebooks(
