@@ -4,8 +4,7 @@ A budget is `T` threads, `xP` processes, or `TxP`: `sync_wsgi@gthread:64`, `asyn
 `sync_wsgi@gthread:8x2`. A policy says how the lab keeps database connections: `sync_wsgi+max_age_60@gthread:8`.
 A front stands between clients and server: `nginx/sync_wsgi@gthread:8`. An environment is the interpreter and the
 packages that the server runs in: `sync_wsgi@gthread:8%py313t`; the lab's own, `default`, is left out.
-Nothing else takes the notation apart. The lists of servers, fronts and environments are in `servers.py`, `fronts.py`
-and `environments.py`.
+Nothing else takes the notation apart. The lists of servers and fronts are in `servers.py` and `fronts.py`.
 """
 
 import importlib.util

@@ -87,7 +87,7 @@ def test_the_commands_that_were_run_are_kept(good: Trial) -> None:
 
 
 def test_a_gathering_view_is_measured_with_its_upstream(mark: str) -> None:
-    trial = run_trial(planned(request="fan_out?n=3&ms=20", duration_s=0.6))
+    trial = run_trial(planned(request="fan_out?n=3&ms=20", duration_s=1.5))
     assert trial.is_measured, trial.reasons
     assert "labs.upstream.asgi:application" in trial.commands["upstream"]
     assert trial.latency_us
@@ -158,7 +158,7 @@ def test_a_missing_package_is_a_hole_and_the_rest_of_the_run_goes_on(
     without = replace(SERVERS["uvicorn"], name="absent", packages=("uvicorn", "no-such-package"))
     monkeypatch.setitem(SERVERS, "absent", without)
     wishes = trial_matrix.Overrides(
-        stacks=("bare_asgi@absent", "bare_asgi@uvicorn"), requests=("hello",), users=(2,), repeats=1, duration_s=0.5
+        stacks=("bare_asgi@absent", "bare_asgi@uvicorn"), requests=("hello",), users=(2,), repeats=1, duration_s=1.5
     )
     run, ordered = runner.new_run("first_look", "quick", wishes)
     finished = runner.perform(run, sorted(ordered, key=lambda plan: plan.stack.name), tmp_path)

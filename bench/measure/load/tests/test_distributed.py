@@ -38,14 +38,14 @@ from bench.model.trial_record import Trial
 from bench.model.workloads import parse_request
 
 STACK, DJANGO = "bare_asgi@uvicorn", "async_asgi@uvicorn"
-RUN = ("run", "first_look", "--stack", STACK, "--workload", "wait?ms=20", "--users", "6", "--duration", "0.6")
+RUN = ("run", "first_look", "--stack", STACK, "--workload", "wait?ms=20", "--users", "6", "--duration", "1.2")
 ELSEWHERE = "192.0.2.7"  # RFC 5737: nobody's
 ADDRESSES = ("10.77.0.1", "10.77.0.2", "10.77.0.3")
 LAB = (sys.executable, "-m", "bench")
 
 
 def planned(**changes: Any) -> TrialPlan:
-    plan = TrialPlan(parse_stack(STACK), parse_request("wait?ms=20"), Closed(6), 0, (), warmup_s=0.4, duration_s=0.6)
+    plan = TrialPlan(parse_stack(STACK), parse_request("wait?ms=20"), Closed(6), 0, (), warmup_s=0.4, duration_s=1.2)
     return replace(plan, **changes)
 
 
