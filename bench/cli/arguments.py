@@ -262,7 +262,7 @@ COMMANDS = {
     "doctor": Command("bench.cli.doctor:doctor", "check this machine and say what is missing", [JSON]),
     "notebooks": Command(
         "bench.cli.course:open_notebooks",
-        "open the lessons in JupyterLab, until Ctrl-C",
+        "open your own copies of the lessons (results/local/notebooks) in JupyterLab, until Ctrl-C",
         [
             switch("--live", "let the live cells measure on this machine"),
             option("--port", type=PORT, default=8888, help="default: 8888"),

@@ -1,4 +1,4 @@
-"""`lab notebooks`: JupyterLab with the course, opened at its first lesson."""
+"""`lab notebooks`: JupyterLab with the reader's own copy of the course, opened at its first lesson."""
 
 import importlib.util
 import os
@@ -7,13 +7,32 @@ from pathlib import Path
 from typing import NoReturn
 
 from bench.base.errors import MissingDependency
-from bench.base.files import ROOT
+from bench.base.files import ROOT, write_atomically
 from bench.learn.live_cell import LIVE_VARIABLE
 
 PACKAGE = "jupyterlab"
-FIRST = "notebooks/00_start_here.ipynb"
+COPIES = "results/local/notebooks"
+FIRST = f"{COPIES}/00_start_here.ipynb"
 SETTINGS = Path(__file__).parent / "jupyter_settings"
 """Of JupyterLab: no news from the network, and no question about news before the first lesson."""
+
+
+def copy_lessons(folder: Path) -> None:
+    """Copy each lesson into the folder without its outputs, which give away what there is to predict.
+
+    A copy that is there stays as the reader left it. Raises OSError if the disk does not take one.
+    """
+    import nbformat  # JupyterLab has it; `lab` starts sooner without it
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for lesson in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        copy = folder / lesson.name
+        if not copy.exists():
+            notebook = nbformat.read(lesson, as_version=4)
+            for cell in notebook.cells:
+                if cell.cell_type == "code":
+                    cell.outputs, cell.execution_count = [], None
+            write_atomically(copy, f"{nbformat.writes(notebook)}\n".encode())
 
 
 def command(port: int, *, browser: bool) -> list[str]:
@@ -46,5 +65,6 @@ def become_jupyterlab(port: int, *, browser: bool, live: bool) -> NoReturn:
             f"run `python -m pip install {PACKAGE}`."
         )
     os.chdir(ROOT)
+    copy_lessons(ROOT / COPIES)
     words = command(port, browser=browser)
     os.execve(words[0], words, environment(live=live))

@@ -36,8 +36,25 @@ def test_without_jupyterlab_a_sentence_names_the_command_that_helps(
     assert said.count("\n") == 1
 
 
+def test_the_reader_works_on_copies_that_give_nothing_away_and_that_stay(tmp_path: Path) -> None:
+    lessons = {path.name: path.read_bytes() for path in (ROOT / "notebooks").glob("*.ipynb")}
+    jupyter.copy_lessons(tmp_path)
+    copies = {path.name: json.loads(path.read_text())["cells"] for path in tmp_path.iterdir()}
+    kept = {name: json.loads(text)["cells"] for name, text in lessons.items()}
+    assert copies.keys() == kept.keys()
+    for name, cells in kept.items():
+        assert [cell["source"] for cell in copies[name]] == [cell["source"] for cell in cells]
+        assert any(cell.get("outputs") for cell in cells)
+        assert not any(cell.get("outputs") for cell in copies[name])
+    first = tmp_path / Path(jupyter.FIRST).name
+    first.write_text("the reader's")
+    jupyter.copy_lessons(tmp_path)
+    assert first.read_text() == "the reader's"
+    assert {path.name: path.read_bytes() for path in (ROOT / "notebooks").glob("*.ipynb")} == lessons
+
+
 def test_the_course_begins_at_its_first_lesson() -> None:
-    assert (ROOT / jupyter.FIRST).exists()
+    assert (ROOT / "notebooks" / Path(jupyter.FIRST).name).exists()
     assert jupyter.FIRST in " ".join(jupyter.command(8888, browser=True))
     assert "--no-browser" not in jupyter.command(8888, browser=True)
 
