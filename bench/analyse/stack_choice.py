@@ -32,7 +32,7 @@ each request as async_asgi does.
 """
 HELD_AT_ONCE = 1000
 SPARE = 2
-"""The pool has at most this many times the threads that keep the core busy: more would only queue for it."""
+"""Room for a peak. A pool has at most so many times the threads that keep the core busy: more would queue for it."""
 SEVEN = ("startproject",)
 NEAR = 0.9
 """A stack with this share of the best throughput is as good: machines and restarts differ by as much."""
@@ -166,6 +166,11 @@ def _pool(case: Case, price: Price) -> int:
 def fitting_users(case: Case, price: Price) -> int:
     """Return how many requests in flight the memory has room for; below 1 if the process alone is too large."""
     return int((case.memory_bytes - price.rest_bytes) // price.each_bytes)
+
+
+def admitted_users(case: Case, price: Price) -> int:
+    """Return how many requests to let in: twice what the case has in flight, as far as the memory has room."""
+    return min(SPARE * case.users, fitting_users(case, price))
 
 
 def options_of(case: Case, prices: Sequence[Price]) -> list[Option]:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from bench.analyse.stack_choice import (
     MOST_USERS,
+    SPARE,
     STOCK,
     Case,
     Option,
     Price,
+    admitted_users,
     choose,
     fitting_users,
     options_of,
@@ -18,8 +20,6 @@ from bench.show.tables.formatting import number, whole
 
 GUNICORN_CONNECTIONS = 1000
 """Connections that a gthread worker accepts by default. It must accept more than it has threads."""
-MEASURED_USERS = 400
-"""The most users of the proposed load: with more, the client's own core would be the limit."""
 
 
 def steps(case: Case, prices: Sequence[Price]) -> str:
@@ -56,9 +56,12 @@ def _loop_steps(case: Case, price: Price, chosen: Option) -> list[str]:
         "**Count the hops** of a page with `lab trace --app mysite.asgi:application /`, and look at the middlewares "
         "that ask for them."
     )
+    admitted = admitted_users(case, price)
+    why = "all that the memory has room for" if admitted < SPARE * case.users else "twice what you have in flight"
+    threads = f" Each takes a thread, so up to {admitted:,} threads." if chosen.lab == "sync_asgi" else ""
     return [
-        f"**Serve** {views}: `uvicorn --limit-concurrency {fitting_users(case, price)} mysite.asgi:application`. "
-        f"So many fit into the memory; to more it answers 503.",
+        f"**Serve** {views}: `uvicorn --limit-concurrency {admitted} mysite.asgi:application`. "
+        f"That is {why}; to more it answers 503.{threads}",
         f"**Set** `CONN_MAX_AGE = 0` and a pool, `OPTIONS = {{'pool': {{'max_size': ...}}}}`, no larger than your "
         f"database allows: without one the {case.users:,} in flight may want a connection each.",
         *([hops] if case.with_seven else []),
@@ -70,7 +73,7 @@ def command_to_measure(case: Case, options: Sequence[Option]) -> str:
     stacks = ",".join(option.stack for option in options if option.lab in STOCK)
     middleware = " --middleware startproject" if case.with_seven else ""
     request = f"wait?ms={round(1000 * case.wait_s)}" if case.wait_s else "hello"
-    load = f"--workload '{request}' --users {min(case.users, MEASURED_USERS)}{middleware}"
+    load = f"--workload '{request}' --users {case.users}{middleware}"
     return f"lab run io_wait --stack {stacks} {load}"
 
 

@@ -116,7 +116,11 @@ def test_monday_begins_with_the_server_and_its_budget() -> None:
     assert "`CONN_MAX_AGE = 60`" in pool
     assert "no crowd up to 10,000 at once would" in pool
     loop = choice_steps.steps(replace(CASE, wait_s=5.0, users=2000, threads=64), PRICES)
-    assert "the sync views as they are: `uvicorn --limit-concurrency 9240 mysite.asgi:application`" in loop
+    assert "the sync views as they are: `uvicorn --limit-concurrency 4000 mysite.asgi:application`. " in loop
+    assert "That is twice what you have in flight; to more it answers 503." in loop
+    assert "Each takes a thread, so up to 4,000 threads." in loop
+    small = choice_steps.steps(replace(CASE, wait_s=5.0, users=2000, threads=64, memory_bytes=150e6), PRICES)
+    assert "That is all that the memory has room for; to more it answers 503." in small
     assert "`CONN_MAX_AGE = 0` and a pool" in loop
     assert "lab trace" not in loop
     assert "below about 75 at once the rule stays with threads" in loop
@@ -140,7 +144,7 @@ def test_the_command_to_measure_is_one_that_lab_takes(case: Case) -> None:
     command = choice_steps.command_to_measure(case, stack_choice.options_of(case, PRICES))
     parsed = arguments.build_parser().parse_args(shlex.split(command)[1:])
     assert parsed.experiment == "io_wait"
-    assert parsed.users == [choice_steps.MEASURED_USERS]
+    assert parsed.users == [case.users]
 
 
 def test_a_handler_that_is_not_django_s_is_shown_and_never_taken() -> None:
