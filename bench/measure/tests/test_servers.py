@@ -18,7 +18,7 @@ import pytest
 from bench.base.errors import MissingDependency, NotRun
 from bench.base.polling import eventually
 from bench.measure.ports import free_port
-from bench.measure.processes import has_ended
+from bench.measure.processes import Process, has_ended
 from bench.measure.readiness import serving, serving_stack
 from bench.measure.tests.processes import assert_nothing_is_left, at_rest, running
 from bench.measure.variables import clean_environment
@@ -121,6 +121,18 @@ def test_after_an_interruption_no_process_and_no_socket_is_left(mark: str) -> No
         raise KeyboardInterrupt
     assert_nothing_is_left(mark, server.port)
     assert not server.log.parent.exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_is_asked_by_its_signal_before_it_is_killed(how: signal.Signals, mark: str, tmp_path: Path) -> None:
+    tidies_up = f"trap 'exit 7' {how.name.removeprefix('SIG')}; echo ready; while :; do sleep 0.05; done"
+    process = Process.start(["sh", "-c", tidies_up], log=tmp_path / "log", stop_by=how)
+    try:
+        assert eventually(process.log_tail, within_s=10)
+    finally:
+        process.stop(within_s=10)
+    assert process.exit_status == 7
+    assert_nothing_is_left(mark)
 
 
 def test_a_server_that_ignores_sigterm_is_killed(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from bench.model.run_record import Run
 from bench.model.tests import runs
 from bench.model.trial_record import Reason
 from bench.show.tables.columns import COLUMNS, cells, columns_of
-from bench.show.tables.footnotes import notes_of, plateau_lines
+from bench.show.tables.footnotes import account_of, notes_of, plateau_lines
 from bench.show.tables.formatting import AT_LEAST, milliseconds, number
 from bench.show.tables.groups import groups_of
 from bench.show.tables.json_rows import to_json_rows
@@ -122,6 +122,12 @@ def test_json_rows_of_open_loops_hold_both_latencies_and_the_account() -> None:
     assert account.pop("issued") == sum(account.values())
     assert account["in flight"] == 3 * 80
     assert [event["code"] for event in to_json_rows(runs.freeze())[0]["events"]] == ["frozen"] * 3
+
+
+def test_requests_of_an_invalid_restart_are_in_no_account() -> None:
+    stands = runs.open_trial_of(EVENT_LOOP)
+    (row,) = rows_of(runs.run_of([stands, replace(stands, repeat=1, verdict="invalid", issued=987_654)]))
+    assert account_of(row)["issued"] == stands.issued
 
 
 def test_plateaus_are_told_in_every_table() -> None:

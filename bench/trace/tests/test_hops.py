@@ -1,5 +1,6 @@
 """The hop tracer: counts as the facts say, by either observer, nothing mixed up, nothing left behind."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -7,8 +8,13 @@ from typing import Any
 
 import django
 import pytest
+from asgiref.sync import sync_to_async
 
 from bench.base.files import ROOT
+from bench.base.polling import eventually
+from bench.trace.inside.collector import Collector
+from bench.trace.inside.sink import REQUEST
+from bench.trace.tests.hop_shapes import OBSERVERS as OBSERVED_BY
 from bench.trace.tests.hop_shapes import SHAPES
 
 OBSERVERS = [
@@ -84,6 +90,23 @@ def test_what_raised_and_what_was_cancelled_is_told(seen: dict[str, Any]) -> Non
     assert shapes["disconnect"]["status"] is None
     assert shapes["exception"]["status"] == 500
     assert shapes["404"]["status"] == 404
+
+
+@pytest.mark.parametrize("observer", OBSERVERS)
+def test_work_that_raised_is_told_while_its_caller_cannot_go_on_yet(observer: str) -> None:
+    """The loop is held up, so that only the far side of the hop can have told it."""
+
+    async def ask() -> None:
+        request = Collector("asgi", "GET", "/")
+        REQUEST.set(request)
+        call = asyncio.create_task(sync_to_async(int, thread_sensitive=False)("no number"))
+        await asyncio.sleep(0)
+        assert eventually(lambda: request.trace().hops[0].outcome == "raised ValueError", within_s=10)
+        with pytest.raises(ValueError, match="no number"):
+            await call
+
+    with OBSERVED_BY[observer]():
+        asyncio.run(ask())
 
 
 def test_of_200_requests_at_once_every_hop_is_told_of_its_own(seen: dict[str, Any]) -> None:

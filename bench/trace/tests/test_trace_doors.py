@@ -189,6 +189,10 @@ LEFT_BEHIND = {
     "a task": "import asyncio, somebody_else; asyncio.create_task(somebody_else.forever())",
     "a process": "import subprocess; subprocess.Popen(['sleep', '600'], start_new_session=True)",
     "a daemon": "import os, time; os.fork() or (os.setsid(), os.fork() or time.sleep(600), os._exit(0))",
+    "a process that passes its work on": (
+        "import os, threading, time; os.fork() or (os.setsid(), time.sleep(0.5), os.fork() and os._exit(0), "
+        "os.setsid(), time.sleep(20), os._exit(0)); threading.Thread(target=time.sleep, args=(600,)).start()"
+    ),
 }
 
 
