@@ -89,6 +89,12 @@ def test_shares_of_the_capacity_are_paired_though_their_rates_differ() -> None:
     assert "77/s" in comparison.pairs[0].load_text
 
 
+def test_restarts_of_one_share_are_one_row_though_their_rates_differ() -> None:
+    trials = [*opened(1000, 1010), *opened(1020, rate_per_s=77.0, capacity_share=0.5)]
+    (pair,) = compared(trials, trials).pairs
+    assert [len(row.trials) for row in (pair.first, pair.second)] == [3, 3]
+
+
 def test_a_lower_bound_is_not_compared() -> None:
     overload: dict[str, Any] = {"verdict": "degraded", "reasons": [runs.OVERLOAD], "latency_at_least": ["p99"]}
     ratio = ratio_of(compared(opened(1, 2, 3, **overload), opened(1, 2, 3)), "latency_us.p99")
@@ -148,7 +154,10 @@ def test_another_machine_or_version_is_refused_with_what_differs(environment: di
     assert compare(RUN, elsewhere(RUN, **environment), anyway=True).differences != []
 
 
-@pytest.mark.parametrize("environment", [{"memory_bytes": 8_300_000_000}, {"file_descriptors": [10_000, 10_000]}])
+@pytest.mark.parametrize(
+    "environment",
+    [{"memory_bytes": 8_300_000_000}, {"file_descriptors": [10_000, 10_000]}, {"file_descriptors": [-1, -1]}],
+)
 def test_what_explains_no_number_is_not_refused(environment: dict[str, Any]) -> None:
     assert compare(RUN, elsewhere(RUN, **environment)).differences == []
 

@@ -121,6 +121,15 @@ def test_what_the_system_refuses_is_one_sentence_and_a_failure(
     assert capsys.readouterr() == ("", f"lab: No such file or directory ({tmp_path / 'none'}).\n")
 
 
+def test_what_ctrl_c_ends_is_one_sentence_and_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> int:
+        signal.raise_signal(signal.SIGINT)
+        return ExitCode.FINE
+
+    assert run_program(interrupted) == 130
+    assert capsys.readouterr() == ("", "lab: interrupted.\n")
+
+
 def test_a_hangup_that_is_ignored_stays_ignored() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     with interruptible():

@@ -13,7 +13,7 @@ from bench.analyse.rows import rows_of
 from bench.learn import lessons
 from bench.model.run_record import Run
 from bench.model.tests import runs
-from bench.model.trial_record import Reason
+from bench.model.trial_record import DatabaseUse, Reason
 from bench.show.tables.columns import COLUMNS, cells, columns_of
 from bench.show.tables.footnotes import account_of, notes_of, plateau_lines
 from bench.show.tables.formatting import AT_LEAST, milliseconds, number
@@ -122,6 +122,14 @@ def test_json_rows_of_open_loops_hold_both_latencies_and_the_account() -> None:
     assert account.pop("issued") == sum(account.values())
     assert account["in flight"] == 3 * 80
     assert [event["code"] for event in to_json_rows(runs.freeze())[0]["events"]] == ["frozen"] * 3
+
+
+def test_coins_that_are_gone_are_counted_upwards() -> None:
+    torn = runs.trial_of(EVENT_LOOP, database=DatabaseUse("SQLite", None, coins_off=-5, payments_lost=0))
+    (row,) = rows_of(runs.run_of([torn]))
+    columns = columns_of([row])
+    shown = dict(zip((column.heading for column in columns), cells(row, columns, {}), strict=True))
+    assert shown["coins lost"] == "5"
 
 
 def test_requests_of_an_invalid_restart_are_in_no_account() -> None:

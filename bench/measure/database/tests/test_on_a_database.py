@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import pytest
@@ -171,6 +173,13 @@ def test_the_books_hold_under_load_and_the_database_is_a_measured_part_of_the_ma
     assert used(trial).coins_off == 0
     assert trial.machine
     assert trial.machine.database_cores > 0 or used(trial).vendor.startswith("SQLite")
+
+
+@pytest.mark.parametrize(("answered", "lost"), [(5, 2), (3, 0), (2, 0), (None, None)])
+def test_payments_that_were_confirmed_and_are_not_there_are_lost(answered: int | None, lost: int | None) -> None:
+    payments = iter([10, 13])  # before and after: three arrived
+    database = SimpleNamespace(vendor="SQLite", coins=lambda: 100, payments=lambda: next(payments), hide=str)
+    assert PaymentAudit(cast(Database, database)).close(None, answered, "").payments_lost == lost
 
 
 def test_errors_are_told_once_each_without_address_and_without_their_cause() -> None:
