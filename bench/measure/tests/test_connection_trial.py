@@ -120,6 +120,16 @@ def test_the_wrong_pairings_send_nothing_before_the_end(tmp_path: Path, stack: s
     assert driven(tmp_path, stack, 3).settled == 0
 
 
+def test_what_did_not_reach_a_feed_that_is_held_is_undelivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = held.Options(url="http://127.0.0.1:1", path=f"/{FEED}", connections=3, hold=0.0, folder=tmp_path)
+    driver = held.Driver(options)
+    for phase in ("open_all", "publish_all", "close_all"):
+        monkeypatch.setattr(driver, phase, lambda *_: asyncio.sleep(0))
+    driver.served, driver.lost = 3, 1
+    driver.published = [held.PublishedEvent(0.0, seen) for seen in (3, 2, 1, 0)]  # the first before one was lost
+    assert asyncio.run(driver.run_phases())["undelivered"] == 1 + 2
+
+
 def test_what_is_no_feed_is_counted_by_its_status(tmp_path: Path) -> None:
     with serving_stack(parse_stack("async_asgi@uvicorn"), grace_s=0) as server:
         options = held.Options(url=server.url, path="/feed?n=0", connections=3, hold=0.1, folder=tmp_path)

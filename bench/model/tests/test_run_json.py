@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +161,10 @@ def test_a_run_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> Non
         run_store.load_run(tmp_path)
     with pytest.raises(UsageError, match=r"cannot be read \(No such file"):
         run_store.load_run(tmp_path / "nowhere")
+
+
+def test_a_run_may_be_read_by_everybody(run: Run, tmp_path: Path) -> None:
+    assert stat.S_IMODE(run_store.save_run(run, tmp_path).stat().st_mode) == 0o644
 
 
 def test_a_write_that_fails_leaves_the_old_run_untouched(

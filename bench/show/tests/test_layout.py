@@ -9,7 +9,8 @@ from matplotlib.text import Annotation, Text
 
 from bench.model.tests import runs
 from bench.show.figures import throughput
-from bench.show.figures.axes import spread
+from bench.show.figures.axes import apart, scale_values, spread
+from bench.show.figures.layout import new_page
 
 WAIT = "wait?ms=100"
 
@@ -35,6 +36,18 @@ def test_spread_labels_do_not_touch_and_stay_inside(positions: list[float]) -> N
 def test_spread_leaves_alone_what_has_room_and_shrinks_the_gap_where_there_is_none() -> None:
     assert spread([10, 30, 50], 10) == [10, 30, 50]
     assert spread([5, 5, 5], 10, 0, 10) == [0, 5, 10]
+
+
+def test_of_labels_that_would_touch_the_last_stays_and_those_with_room() -> None:
+    assert apart([0.0, 1.0, 2.0, 9.0, 10.0], 2.0) == {0, 2, 4}
+    assert apart([0.0, 5.0], 5.0) == {0, 1}
+
+
+@pytest.mark.parametrize(("most", "scale"), [(19.0, "linear"), (20.0, "log")])
+def test_values_are_drawn_on_a_log_axis_from_a_factor_of_20_on(most: float, scale: str) -> None:
+    _, (ax,) = new_page("a finding", "of what")
+    scale_values(ax, [0.0, 1.0, most])
+    assert ax.get_yscale() == scale
 
 
 def test_labels_at_line_ends_do_not_overlap() -> None:

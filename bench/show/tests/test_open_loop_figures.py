@@ -167,6 +167,12 @@ def test_of_many_pairs_the_one_that_differs_most_is_drawn() -> None:
     assert pair.open.trial.rate_per_s == 100
 
 
+def test_curve_ends_where_five_answers_lie_beyond() -> None:
+    (row,) = rows_of(runs.run_of([runs.open_trial_of(EVENT_LOOP)]))
+    answers = row.histogram.get_total_count()
+    assert answers * (1 - max(curve_of(row)) / 100) == pytest.approx(5, abs=0.01)
+
+
 def test_curve_ends_where_unanswered_requests_begin_to_matter() -> None:
     whole, cut = (
         curve_of(rows_of(runs.run_of([runs.open_trial_of(EVENT_LOOP, share=share)]))[0]) for share in (0.9, 1.2)
