@@ -14,6 +14,7 @@ from bench.model.run_record import Run
 from bench.model.tests import runs
 from bench.show.figures import burst_timeline, catalogue, resources, throughput
 from bench.show.figures.layout import Picture
+from bench.show.figures.series import THROUGHPUT, extremes_of
 from bench.show.figures.stack_style import look_of
 from bench.show.tables.columns import cells, columns_of
 from bench.show.tables.formatting import number, percent
@@ -90,6 +91,11 @@ def test_title_prefers_rows_whose_number_stands() -> None:
         for trial in runs.sweep().trials
     ]
     assert "gthread:400" not in pictures(runs.run_of(spoilt))["throughput"].finding
+
+
+def test_extremes_are_the_row_with_the_most_and_then_the_one_with_the_least() -> None:
+    most, least = extremes_of(rows.rows_of(runs.sweep()), THROUGHPUT)
+    assert (THROUGHPUT.of(most) or 0) > (THROUGHPUT.of(least) or 0)
 
 
 @pytest.mark.parametrize("users", [(1, 10, 100, 400), (100,)])

@@ -72,6 +72,11 @@ def test_nested_hops_know_on_whose_far_side_they_are(seen: dict[str, Any]) -> No
     assert hops[to_loop["parent"]]["parent"] is None
 
 
+def test_hops_one_after_the_other_are_not_inside_of_each_other(seen: dict[str, Any]) -> None:
+    crossings = seen["shapes"]["async view, the seven"]["crossings"]
+    assert [hop["parent"] for hop in crossings] == [None] * 15
+
+
 def test_a_hop_names_what_runs_and_who_asked_outside_of_asgiref(seen: dict[str, Any]) -> None:
     crossings = seen["shapes"]["async view, the seven"]["crossings"]
     hooks = [hop for hop in crossings if hop["what"].endswith((".process_request", ".process_response"))]

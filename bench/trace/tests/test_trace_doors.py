@@ -272,6 +272,13 @@ class Answer:
         raise RuntimeError("cannot be closed")
 
 
+def test_of_an_answer_that_begins_twice_the_first_beginning_counts() -> None:
+    request = Collector("asgi", "GET", "/")
+    request.answering(200, [(b"X-Seen", b"yes")])
+    request.answering(500)
+    assert (request.status, request.headers) == (200, {"x-seen": "yes"})
+
+
 def test_a_wsgi_answer_is_taken_and_closed_by_the_server_alone() -> None:
     answer, seen = Answer(b"one", b"two"), list[Collector]()
     application = TracedWSGI(lambda environ, start: (start("200 OK", []) and None) or answer, seen.append)
