@@ -167,6 +167,14 @@ def test_a_run_may_be_read_by_everybody(run: Run, tmp_path: Path) -> None:
     assert stat.S_IMODE(run_store.save_run(run, tmp_path).stat().st_mode) == 0o644
 
 
+def test_who_reads_a_run_while_it_is_replaced_reads_the_old_one_whole(run: Run, tmp_path: Path) -> None:
+    path = run_store.save_run(run, tmp_path)
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        run_store.save_run(replace(run, status="aborted"), tmp_path)
+        assert reader.read() == before != path.read_bytes()
+
+
 def test_a_write_that_fails_leaves_the_old_run_untouched(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
