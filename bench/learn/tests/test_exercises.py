@@ -291,6 +291,15 @@ def test_an_interrupted_check_leaves_nothing_running_and_says_so_in_a_sentence(m
     assert_nothing_is_left(mark)
 
 
+@pytest.mark.live
+def test_what_takes_longer_than_its_bound_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow.py").write_text("import time\n\n\ndef answer():\n    time.sleep(10)\n    return 1\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(learner_code, "IMPORT_WITHIN_S", 0.5)
+    with pytest.raises(visits.NotYet, match=r"`answer` was still busy after 0\.5 s"):
+        learner_code.call_function(Subject("slow", "slow", tmp_path / "slow.py"), "answer", [{}])
+
+
 def test_a_file_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
     seen = catalogue.check_file(Subject("stream", "learner.stream", tmp_path / "stream.py"))
     assert (seen.state, "There is no file" in seen.seen) == ("not yet", True)
