@@ -81,3 +81,10 @@ def test_workflows_name_actions_by_commit() -> None:
     assert uses
     for line in uses:
         assert re.fullmatch(r"- uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)
+
+
+def test_the_citation_names_the_version_and_licence_of_the_project() -> None:
+    cited = dict(re.findall(r"^(\w+): (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (cited["version"], cited["title"]) == (project["version"], "Django ASGI/WSGI lab")
+    assert cited["license"] == project["license"]
