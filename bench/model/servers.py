@@ -17,6 +17,8 @@ OWN_HOST_VARIABLE = "LAB_I_OWN_THIS_HOST"
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
 GRACEFUL_STOP_S = 1
+# For servers that stop accepting at so many connections, idle ones included: more than any load of ours opens.
+UNREACHED_CONNECTIONS = 100_000
 # WebSockets: the largest message that a server accepts, and how often it checks that the client is still there.
 LARGEST_MESSAGE_BYTES = 2 * 1024 * 1024
 PING_S = 20
@@ -42,7 +44,8 @@ class ServerKind:
     besides HTTP, then `bind` with {host} and {port} filled in, then `reload` where it is to start again when a file
     changes. A program that cannot do that has a sentence as its `reload`.
 
-    `packages`: the distributions that it needs, its own first; every run keeps their versions.
+    `packages`: the distributions that it needs, its own first; every run keeps their versions. `extra`: the extra of
+    pyproject.toml that installs them; without one the demo does.
     `variables`: prefixes of environment variables that would change it; they are cleared for what is measured.
     `takes_threads`: the interfaces with which its budget has a number of threads.
     `has_websockets`: it also serves labs that need WebSockets.
@@ -60,6 +63,7 @@ class ServerKind:
     interfaces: tuple[Interface, ...]
     arguments: Callable[[Budget, Interface, Needs], list[str]]
     examples: tuple[str, ...]
+    extra: str = ""
     bind: tuple[str, ...] = ("--bind", "{host}:{port}")
     reload: tuple[str, ...] | str = ("--reload",)
     variables: tuple[str, ...] = ()
@@ -69,6 +73,10 @@ class ServerKind:
     shade: float = 0.0
     marker: int = 0
     line: Line | None = None
+
+    def install_command(self, package: str) -> str:
+        """The command that installs a package of the server: with its extra, in the lab's folder, or alone."""
+        return "python -m pip install " + (f"-e '.[{self.extra}]'" if self.extra else package)
 
 
 def _gunicorn(worker_class: str, budget: Budget, *_: object, more: tuple[str, ...] = ()) -> list[str]:
@@ -109,6 +117,23 @@ def _daphne(*_: object) -> list[str]:
         *("--verbosity", "0", "--no-server-name"),
         *("--websocket-max-message-size", largest, "--websocket-max-frame-size", largest),
         *("--ping-interval", str(PING_S), "--ping-timeout", str(PING_S), "--websocket_timeout", "-1"),
+    ]
+
+
+def _granian(budget: Budget, interface: Interface, needs: Needs) -> list[str]:
+    # `asginl` is ASGI without lifespan. Its loop of connections is one thread in Rust, beside Python's. Threads of the
+    # pool end when they are idle for so long, and their database connections with them: the most that it takes.
+    pool = ("--blocking-threads", str(budget.threads), "--blocking-threads-idle-timeout", "600")
+    return [
+        *("--interface", "asginl" if interface == "asgi" and "lifespan" not in needs else interface),
+        *("--workers", str(budget.processes), *(pool if budget.threads else ())),
+        *("--runtime-mode", "st", "--runtime-threads", "1", "--loop", "uvloop", "--task-impl", "asyncio"),
+        *("--http", "1", "--ws" if "websockets" in needs else "--no-ws"),
+        # It waits so long for the next request too. The most that it takes, less than KEEP_ALIVE_S.
+        *("--http1-header-read-timeout", "60000"),
+        *("--backlog", str(BACKLOG), "--backpressure", str(UNREACHED_CONNECTIONS)),
+        *("--workers-kill-timeout", str(GRACEFUL_STOP_S)),
+        *("--no-access-log", "--log-level", "error"),  # it warns of more threads than twice the cores
     ]
 
 
@@ -200,6 +225,24 @@ SERVERS = {
             shade=0.35,
             marker=3,
             line="dash-dot",
+        ),
+        ServerKind(
+            name="granian",
+            note="HTTP in Rust, one thread of it; T threads under WSGI, uvloop under ASGI; keep-alive 60 s",
+            program="granian",
+            packages=("granian", "uvloop"),
+            extra="servers",
+            interfaces=("wsgi", "asgi"),
+            arguments=_granian,
+            examples=("sync_wsgi@granian:8", "async_asgi@granian", "channels_live@granian"),
+            bind=("--host", "{host}", "--port", "{port}"),
+            reload=("--reload", "--reload-paths", "labs"),
+            variables=("GRANIAN_",),
+            takes_threads=("wsgi",),
+            has_websockets=True,
+            shade=-0.25,
+            marker=1,
+            line="dotted",
         ),
     )
 }

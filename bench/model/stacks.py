@@ -235,7 +235,7 @@ class Stack:
             if importlib.util.find_spec(package.replace("-", "_")) is None:
                 raise MissingDependency(
                     f"{self.name} needs the package {package}, which is not installed: "
-                    f"run `python -m pip install {package}`."
+                    f"run `{self.server.install_command(package)}`."
                 )
 
 

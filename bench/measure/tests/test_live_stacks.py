@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+import time
 from collections import Counter
 
 import httpx
@@ -108,7 +109,7 @@ def test_sigterm_lets_uvicorn_answer_what_is_short_and_daphne_lose_it(
     assert_nothing_is_left(mark, server.port)
 
 
-@pytest.mark.parametrize("stack", LIVE_STACKS)
+@pytest.mark.parametrize("stack", [*LIVE_STACKS, "channels_live@granian"])
 def test_open_sockets_do_not_hold_up_the_end_of_a_server(stack: str, mark: str) -> None:
     async def stay() -> int | None:
         sockets = [await enter(server, path) for path in ("/ws/chat/a", "/ws/chat_sync/a")]
@@ -129,7 +130,7 @@ async def talk(server: Elsewhere) -> None:
         assert (await heard(client))["text"] == "hello"
 
 
-@pytest.mark.parametrize("stack", LIVE_STACKS)
+@pytest.mark.parametrize("stack", [*LIVE_STACKS, "channels_live@granian"])
 def test_lab_serve_serves_a_room_until_ctrl_c(stack: str, mark: str) -> None:
     port = free_port()
     with running(sys.executable, "-m", "bench", "serve", stack, "--port", str(port)) as popen:
@@ -139,3 +140,18 @@ def test_lab_serve_serves_a_room_until_ctrl_c(stack: str, mark: str) -> None:
         status, _, err = end(popen, signal.SIGINT)
     assert (status, err) == (130, "lab: interrupted.\n")
     assert_nothing_is_left(mark, port)
+
+
+@pytest.mark.parametrize(
+    ("stack", "answers_at_once"), [("channels_live@uvicorn", True), ("channels_live@granian", False)]
+)
+def test_granian_answers_a_ping_only_when_the_application_receives(stack: str, answers_at_once: bool) -> None:
+    async def pong_after_s(wait_s: float) -> float:
+        async with await enter(server, "/ws/chat/ping") as client:
+            began_s = time.monotonic()
+            await client.send(f"/wait {1000 * wait_s:.0f}")
+            await (await client.ping())
+            return time.monotonic() - began_s
+
+    with serving_stack(parse_stack(stack), grace_s=0) as server:
+        assert (asyncio.run(pong_after_s(wait_s=1.5)) < 1.5) is answers_at_once
