@@ -23,6 +23,7 @@ UNREACHED_CONNECTIONS = 100_000
 LARGEST_MESSAGE_BYTES = 2 * 1024 * 1024
 PING_S = 20
 Interface = Literal["wsgi", "asgi"]
+Views = Literal["sync", "async"]
 Need = Literal["websockets", "lifespan"]
 Needs = Collection[Need]
 Line = Literal["solid", "dashed", "dash-dot", "dotted"]
@@ -48,6 +49,7 @@ class ServerKind:
     pyproject.toml that installs them; without one the demo does.
     `variables`: prefixes of environment variables that would change it; they are cleared for what is measured.
     `takes_threads`: the interfaces with which its budget has a number of threads.
+    `views`: the views that it serves, under an interface that it speaks.
     `has_websockets`: it also serves labs that need WebSockets.
     `examples`: its stacks that the contract test asks for every workload, and that `lab list` shows.
 
@@ -69,6 +71,7 @@ class ServerKind:
     variables: tuple[str, ...] = ()
     takes_threads: tuple[Interface, ...] = ()
     takes_processes: bool = True
+    views: tuple[Views, ...] = ("sync", "async")
     has_websockets: bool = False
     shade: float = 0.0
     marker: int = 0
@@ -95,6 +98,10 @@ def _gthread(budget: Budget, *_: object) -> list[str]:
     connections = threads if budget.processes > 1 else max(10_000, 2 * threads)
     more = ("--threads", str(threads), "--worker-connections", str(connections))
     return _gunicorn("gthread", budget, more=more)
+
+
+def _gevent(budget: Budget, *_: object) -> list[str]:
+    return _gunicorn("gevent", budget, more=("--worker-connections", str(budget.threads or 1)))
 
 
 def _uvicorn(budget: Budget, interface: Interface, needs: Needs) -> list[str]:
@@ -165,6 +172,21 @@ SERVERS = {
             ),
             variables=("GUNICORN_",),
             takes_threads=("wsgi",),
+        ),
+        ServerKind(
+            name="gevent",
+            note="sync views on gevent's loop: T greenlets per process, one for each connection, also an idle one",
+            program="gunicorn",
+            packages=("gunicorn", "gevent"),
+            interfaces=("wsgi",),
+            arguments=_gevent,
+            examples=("sync_wsgi@gevent:1000",),
+            variables=("GUNICORN_",),
+            takes_threads=("wsgi",),
+            views=("sync",),  # two of asyncio's loops cannot run in one thread, and all greenlets are in one
+            shade=-0.4,
+            marker=4,
+            line="dash-dot",
         ),
         ServerKind(
             name="gunicorn_asgi",

@@ -17,7 +17,7 @@ WITHIN_S, WASTED_AFTER_S, WAIT_MS = 10.0, 1.0, 8000
 SHORT_MS, LONG_MS = 400, 1000 * (GRACEFUL_STOP_S + 2)
 SERVERS = [
     *("sync_wsgi@gthread:8", "sync_asgi@uvicorn", "async_asgi@uvicorn", "zero_hop@uvicorn"),
-    *("sync_wsgi@granian:8", "async_asgi@granian"),
+    *("sync_wsgi@gevent:100", "sync_wsgi@granian:8", "async_asgi@granian"),
 ]
 
 
@@ -54,6 +54,7 @@ def ask_and_leave(server: RunningServer) -> None:
         ("zero_hop@uvicorn", [], 0),
         ("zero_hop@uvicorn", ["startproject"], 0),
         ("pinned_pool@uvicorn", [], 0),
+        ("sync_wsgi@gevent:100", [], CLIENTS),
         ("sync_wsgi@granian:8", [], CLIENTS),
         ("async_asgi@granian", [], 0),
     ],
