@@ -21,7 +21,7 @@ FOREIGN_PREFIXES = (
     *("LD_", "DYLD_", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "_RJEM_", "ASAN_", "LSAN_", "TSAN_", "UBSAN_"),
     *("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_"),
     *("UV_", "GEVENT", "GREENLET_", "ASGI_", "DJANGO_", "LAB_"),  # gevent: Locust runs on it too
-    *("HYPERCORN_", "UWSGI_", "WEBSOCKETS_"),  # those of servers with an entry stand there
+    *("UWSGI_", "WEBSOCKETS_"),  # those of servers with an entry stand there
     *("LOCUST_", "AIOHTTP_", "YARL_", "MULTIDICT_", "FROZENLIST_", "PROPCACHE_", "PSYCOPG_", "PYZMQ_"),
     *("LISTEN_", "PG"),
 )

@@ -144,6 +144,17 @@ def _granian(budget: Budget, interface: Interface, needs: Needs) -> list[str]:
     ]
 
 
+def _hypercorn(budget: Budget, interface: Interface, needs: Needs) -> list[str]:
+    return [
+        # Without workers it serves in the process that was started; 1 would be a second one.
+        *("--workers", str(budget.processes if budget.processes > 1 else 0), "--worker-class", "uvloop"),
+        *("--config", "python:labs.common.hypercorn_settings", "--keep-alive", str(KEEP_ALIVE_S)),
+        *("--backlog", str(BACKLOG), "--graceful-timeout", str(GRACEFUL_STOP_S)),
+        *(("--websocket-ping-interval", str(PING_S)) if needs else ()),
+        *("--log-level", "error"),  # it asks each application for a lifespan, and warns of those without one
+    ]
+
+
 SERVERS = {
     server.name: server
     for server in (
@@ -264,6 +275,22 @@ SERVERS = {
             has_websockets=True,
             shade=-0.25,
             marker=1,
+            line="dotted",
+        ),
+        ServerKind(
+            name="hypercorn",
+            note="HTTP in pure Python, on uvloop",
+            program="hypercorn",
+            packages=("hypercorn", "uvloop"),
+            extra="servers",
+            interfaces=("asgi",),
+            arguments=_hypercorn,
+            examples=("async_asgi@hypercorn", "channels_live@hypercorn"),
+            reload=("--reload", "--workers", "1"),
+            variables=("HYPERCORN_",),
+            has_websockets=True,
+            shade=0.5,
+            marker=2,
             line="dotted",
         ),
     )

@@ -18,6 +18,7 @@ SHORT_MS, LONG_MS = 400, 1000 * (GRACEFUL_STOP_S + 2)
 SERVERS = [
     *("sync_wsgi@gthread:8", "sync_asgi@uvicorn", "async_asgi@uvicorn", "zero_hop@uvicorn"),
     *("sync_wsgi@gevent:100", "sync_wsgi@granian:8", "async_asgi@granian"),
+    "async_asgi@hypercorn",
 ]
 
 
@@ -57,6 +58,7 @@ def ask_and_leave(server: RunningServer) -> None:
         ("sync_wsgi@gevent:100", [], CLIENTS),
         ("sync_wsgi@granian:8", [], CLIENTS),
         ("async_asgi@granian", [], 0),
+        ("async_asgi@hypercorn", [], 0),
     ],
 )
 def test_a_client_that_leaves_cancels_an_async_view_and_nothing_else(

@@ -89,7 +89,7 @@ def test_a_stranger_who_came_between_is_told_by_the_nonce(mark: str, monkeypatch
     assert_nothing_is_left(mark)
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn_asgi", "granian"])
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn_asgi", "granian", "hypercorn"])
 def test_a_server_that_does_not_boot_is_told_with_the_end_of_its_log(server: str, mark: str) -> None:
     stack = parse_stack(f"async_asgi@{server}")
     port = free_port()
@@ -109,7 +109,7 @@ def test_bad_settings_are_told_with_the_end_of_the_log(mark: str) -> None:
     assert_nothing_is_left(mark)
 
 
-@pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4x2", "async_asgi@uvicorn:x2"])
+@pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4x2", "async_asgi@uvicorn:x2", "async_asgi@hypercorn:x2"])
 def test_afterwards_no_process_and_no_socket_is_left(stack: str, mark: str) -> None:
     with serving_stack(parse_stack(stack)) as server:
         assert len(server.family()) >= 2
