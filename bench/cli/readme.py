@@ -196,7 +196,11 @@ def labs() -> str:
 def servers() -> str:
     """The servers, as they stand in a stack's name."""
     rows = [
-        [f"`{server.name}{':T' if server.takes_threads else ''}`", ", ".join(server.interfaces).upper(), server.note]
+        [
+            f"`{server.name}{':T' if server.takes_threads else ''}`",
+            ", ".join(server.interfaces).upper(),
+            server.note + (f" (extra `{server.extra}`)" if server.extra else ""),
+        ]
         for server in SERVERS.values()
     ]
     return table(["server", "interface", "what it is"], rows)

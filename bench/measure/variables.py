@@ -20,8 +20,8 @@ FOREIGN_PREFIXES = (
     *("DD_", "NEW_RELIC_", "OTEL_", "SENTRY_", "ELASTIC_APM_", "SCOUT_"),  # agents, which wrap an application
     *("LD_", "DYLD_", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "_RJEM_", "ASAN_", "LSAN_", "TSAN_", "UBSAN_"),
     *("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_"),
-    *("UV_", "GEVENT", "GREENLET_", "ASGI_", "DJANGO_", "LAB_"),
-    *("GRANIAN_", "HYPERCORN_", "UWSGI_", "WEBSOCKETS_"),  # those of servers with an entry stand there
+    *("UV_", "GEVENT", "GREENLET_", "ASGI_", "DJANGO_", "LAB_"),  # gevent: Locust runs on it too
+    *("UWSGI_", "WEBSOCKETS_"),  # those of servers with an entry stand there
     *("LOCUST_", "AIOHTTP_", "YARL_", "MULTIDICT_", "FROZENLIST_", "PROPCACHE_", "PSYCOPG_", "PYZMQ_"),
     *("LISTEN_", "PG"),
 )

