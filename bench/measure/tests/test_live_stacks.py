@@ -116,8 +116,8 @@ def test_open_sockets_do_not_hold_up_the_end_of_a_server(stack: str, mark: str) 
     async def stay() -> int | None:
         sockets = [await enter(server, path) for path in ("/ws/chat/a", "/ws/chat_sync/a")]
         server.popen.terminate()
-        for socket in sockets:
-            await asyncio.wait_for(socket.wait_closed(), WITHIN_S)
+        for open_socket in sockets:
+            await asyncio.wait_for(open_socket.wait_closed(), WITHIN_S)
         return await asyncio.to_thread(server.popen.wait, WITHIN_S)
 
     with serving_stack(parse_stack(stack)) as server:
