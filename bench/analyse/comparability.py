@@ -13,7 +13,7 @@ SAME_MACHINE = (
     *("governor", "system", "python", "gil", "lock_sha256"),
 )
 """What must be equal in the environments, beside the packages, memory and file descriptors."""
-SAME_PLAN = ("load_processes", "expect_workers", "target")
+SAME_PLAN = ("engine", "load_processes", "expect_workers", "target")
 NOTED_OF_PLAN = ("warmup_s", "duration_s", "repeats")
 MEMORY_TOLERANCE = 0.05
 FEW_DESCRIPTORS = 4096

@@ -8,6 +8,7 @@ from bench.base import options
 from bench.base.options import Parser, address, seconds, whole, wholes, words
 from bench.model.bounds import MAX_CONNECTIONS, MAX_USERS
 from bench.model.servers import HOST
+from bench.model.trial_plan import PROGRAMS
 
 MAX_REPEATS, MAX_PROCESSES = 100, 64
 
@@ -79,7 +80,13 @@ LOAD_OPTIONS = Group(
         option(
             "--schedule", choices=["poisson", "constant"], default="poisson", help="of an open loop (default: poisson)"
         ),
-        option("--load-processes", type=PROCESSES, metavar="N", help="Locust processes on this machine"),
+        option(
+            "--engine",
+            choices=list(PROGRAMS),
+            default="locust",
+            help="what drives a closed loop (default: locust); wrk makes several times the rate",
+        ),
+        option("--load-processes", type=PROCESSES, metavar="N", help="processes of it on this machine"),
         option(
             "--expect-workers", type=PROCESSES, metavar="N", help="processes on other machines; see `lab load-worker`"
         ),

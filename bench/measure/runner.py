@@ -82,6 +82,7 @@ def _run_plan(
         schedule=overrides.schedule,
         expect_workers=overrides.engine.expect_workers,
         target=overrides.target,
+        engine=overrides.engine.program,
         claims=claims_about(experiment.claims, planned),
     )
 

@@ -101,6 +101,7 @@ def _load_use(recorded: Recording, where: CpuPlan, engine: Engine) -> LoadUse:
         processes=len(recorded.cpu_s),
         cpus=cpus,
         busiest_share=max([*recorded.cpu_s, crowded_s]) / recorded.duration_s,
+        engine=recorded.engine,
     )
 
 

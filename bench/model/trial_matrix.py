@@ -53,6 +53,9 @@ def _refusals(crossed: Sequence[TrialPlan], answerable: Sequence[TrialPlan], ove
     by_connections = [plan for plan in crossed if isinstance(plan.load, ConnectionLoad)]
     is_closed = all(isinstance(plan.load, Closed | Paced) for plan in crossed)
     return {
+        "wrk drives closed loops without a rate only: leave out --engine wrk, or give --users and no --rate.": (
+            overrides.engine.program == "wrk" and not all(isinstance(plan.load, Closed) for plan in crossed)
+        ),
         "An open loop uses one process: leave out --load-processes and --expect-workers, or give --users.": (
             overrides.engine.is_distributed and not is_closed
         ),

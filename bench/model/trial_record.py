@@ -79,12 +79,17 @@ class ServerUse:
 
 @dataclass(frozen=True)
 class LoadUse:
-    """What the load processes used in the window. `busiest_share`: of the process with the most CPU time."""
+    """What the load processes used in the window. `busiest_share`: of the process with the most CPU time.
+
+    `engine`: the program that made the load, with its version, as `locust 2.45.0` or `wrk debian/4.1.0-3+b2`; empty in
+    runs that did not keep it, whose closed loops were Locust's.
+    """
 
     cpu_share: Number
     processes: Count
     cpus: list[Count]
     busiest_share: Number = 0.0
+    engine: Text = ""
 
 
 @dataclass(frozen=True)

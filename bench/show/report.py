@@ -169,6 +169,7 @@ def _environment(run: Run) -> dict[str, str]:
         "seed": str(plan.seed),
         "restarts": f"{plan.repeats}, in random order",
         "window": f"{plan.duration_s:g} s after {plan.warmup_s:g} s of warm-up",
+        "closed loops by": ", ".join(sorted(_engines(run))) or plan.engine,
         "load processes": f"{plan.load_processes} on this machine, {plan.expect_workers} on others",
         "server": f"elsewhere, at {plan.target}" if plan.target else "started anew for each trial",
         "took": f"{run.took_s:,.0f} s",
@@ -178,6 +179,11 @@ def _environment(run: Run) -> dict[str, str]:
         "cores shared by server and load": _text(run.environment.get("cores_shared")),
     }
     return made | dict(_flat(run.environment))
+
+
+def _engines(run: Run) -> set[str]:
+    """Return the load generators of closed loops, with their versions; none in runs that did not keep them."""
+    return {trial.load.engine for trial in run.trials if trial.load and trial.load.engine and not trial.is_open}
 
 
 def _flat(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
