@@ -238,7 +238,7 @@ CHECKLIST = (
         12,
         "errors apart",
         "Errors are left out of latencies. With more than 0.1 % errors no latency is claimed.",
-        ("analyse.gates._answer_checks", "measure.load.closed.Recorder"),
+        ("analyse.gates._answer_checks", "measure.load.closed.Recorder", "measure.load.wrk.recording_of"),
         ("test_closed.py::test_an_answer_that_is_not_right_is_counted_by_class_and_has_no_latency",),
     ),
     Item(

@@ -25,7 +25,7 @@ BUSY_LOAD_SHARE = 0.25
 State = Literal["fine", "warning", "missing"]
 COLOURS = {"fine": "green", "warning": "yellow", "missing": "red"}
 OPTIONAL_PROGRAMS = {
-    "wrk": "a test checks the load generator with it",
+    "wrk": "`lab run --engine wrk` and ./scripts/calibrate need it",
     "redis-server": "some claims and tests use it",
     "nginx": "one claim puts it in front of a server",
 }

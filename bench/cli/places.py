@@ -5,7 +5,7 @@ PLACES = (
     ("How does a trial run, from start to verdict?", "measure.trial.run_trial"),
     ("Where is a verdict decided?", "analyse.gates.judge"),
     ("Where is the limit of throughput computed?", "analyse.queueing.limit_per_s"),
-    ("Where is Locust started, and with which options?", "measure.load.launcher.commands"),
+    ("Where are Locust and wrk started, and with which options?", "measure.load.launcher.commands"),
     ("What does Ctrl-C do?", "base.signals.interruptible"),
     ("Where is a run written and read?", "model.run_store.save_run"),
     ("Which servers are there, and what does one entry hold?", "model.servers.SERVERS"),

@@ -139,9 +139,20 @@ def machine() -> str:
         f"server and load {'shared a core' if seen['cores_shared'] else 'had a core each'}. "
         f"Against the bare ASGI callable Locust sustained {found.peak_per_s:,.0f} requests/s with recording on; with "
         f"{WAIT_USERS} users on `{WAIT}` its rate was {found.throughput_ratio:.3f} times wrk's and its median "
-        f"{found.p50_ratio:.3f} times. At a scheduled rate of {found.open_rate_per_s:,.0f} requests/s the open loop "
-        f"sent 99 of 100 requests within {found.open_lateness_p99_us / 1000:.1f} ms of their time (median of "
+        f"{found.p50_ratio:.3f} times. {_wrk_peak()}"
+        f"At a scheduled rate of {found.open_rate_per_s:,.0f} requests/s the open loop sent 99 of 100 requests within {found.open_lateness_p99_us / 1000:.1f} ms of their time (median of "
         f"{found.repeats} restarts)."
+    )
+
+
+def _wrk_peak() -> str:
+    """What wrk can do there; empty for a calibration that did not measure it."""
+    peak = load_calibration().wrk_peak
+    if peak is None:
+        return ""
+    return (
+        f"wrk sustained {peak.throughput_per_s:,.0f} requests/s with {peak.cpu_share:.0%} of its core, which is "
+        f"{peak.per_busy_core_s:,.0f} for each core that it keeps busy. "
     )
 
 

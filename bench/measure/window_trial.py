@@ -1,4 +1,4 @@
-"""Trials in a window: users and rates. Locust, wrk or the open loop drives them, and the result is answers per second."""
+"""Trials in a window: users and rates. Locust, wrk or the open loop drives them; the result is answers per second."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

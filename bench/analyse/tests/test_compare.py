@@ -162,7 +162,9 @@ def test_what_explains_no_number_is_not_refused(environment: dict[str, Any]) -> 
     assert compare(RUN, elsewhere(RUN, **environment)).differences == []
 
 
-@pytest.mark.parametrize("plan", [{"load_processes": 2}, {"target": "http://10.0.0.1:80"}, {"expect_workers": 3}])
+@pytest.mark.parametrize(
+    "plan", [{"load_processes": 2}, {"engine": "wrk"}, {"target": "http://10.0.0.1:80"}, {"expect_workers": 3}]
+)
 def test_another_load_generator_is_refused(plan: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="differ in"):
         compare(RUN, replace(RUN, plan=replace(RUN.plan, **plan)))

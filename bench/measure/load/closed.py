@@ -21,8 +21,8 @@ from typing import Any
 import gevent
 from geventhttpclient import client as http_client
 from geventhttpclient import response as http_response
-from locust import __version__ as locust_version
 from locust import FastHttpUser, constant_throughput, events, runners, task
+from locust import __version__ as locust_version
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 
 from bench.base.bounded_http import MOST_BYTES

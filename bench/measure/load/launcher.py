@@ -136,7 +136,7 @@ class RunningLoad:
 
 
 def commands(spec: LoadSpec, folder: Path, engine: Engine) -> list[list[str]]:
-    """The commands that start the load: the open loop, wrk, one Locust, or a Locust master and then its workers here."""
+    """The commands that start the load: the open loop, wrk, one Locust, or a Locust master and its workers here."""
     if isinstance(spec.load, Open):
         return [[*OPEN_LOOP, *_open_arguments(spec, spec.load, folder)]]
     if engine.program == "wrk":

@@ -24,7 +24,7 @@ class Recording:
     """Counts and latencies of one window, over all load processes; `trial_record.Trial` says what the counts mean.
 
     `waited_s` is how long requests were in flight in the window, all added up; `silences` are stretches without any
-    answer, `stalls` those in which a load process itself was held up. `engine`: the program that made the load, with its
+    answer, `stalls` those in which a load process itself was held up. `engine`: the program that made the load, and its
     version. wrk does not know which request is the oldest in flight, and says 0.
     """
 

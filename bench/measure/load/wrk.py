@@ -45,8 +45,14 @@ SILENCE_US = 200_000  # as in closed.py
 NO_SERVER = "unable to connect"
 """What wrk prints where it cannot connect even once; then it ends."""
 NOTHING: dict[str, Any] = {
-    **{"is_known": True, "waited_us": 0, "carried_in": 0, "in_flight": 0, "answered_halves": [0, 0]},
-    **{"answered": [], "silences_us": [], "latencies": []},
+    "is_known": True,
+    "waited_us": 0,
+    "carried_in": 0,
+    "in_flight": 0,
+    "answered_halves": [0, 0],
+    "answered": [],
+    "silences_us": [],
+    "latencies": [],
 }
 
 
