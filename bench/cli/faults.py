@@ -153,6 +153,11 @@ FAULTS = (
         "test_faults.py::test_wrong_bodies_leave_no_number_and_other_failures_no_latency",
     ),
     Fault(
+        "wrk's histogram does not hold what was counted",
+        "`invalid`, and the engine to take instead",
+        "test_wrk.py::test_a_histogram_that_is_not_that_of_the_right_answers_is_refused",
+    ),
+    Fault(
         "a package is absent",
         "`not-run` with the command that installs it",
         "test_servers.py::test_a_missing_package_is_told_with_the_command_that_installs_it",

@@ -140,7 +140,8 @@ def machine() -> str:
         f"Against the bare ASGI callable Locust sustained {found.peak_per_s:,.0f} requests/s with recording on; with "
         f"{WAIT_USERS} users on `{WAIT}` its rate was {found.throughput_ratio:.3f} times wrk's and its median "
         f"{found.p50_ratio:.3f} times. {_wrk_peak()}"
-        f"At a scheduled rate of {found.open_rate_per_s:,.0f} requests/s the open loop sent 99 of 100 requests within {found.open_lateness_p99_us / 1000:.1f} ms of their time (median of "
+        f"At a scheduled rate of {found.open_rate_per_s:,.0f} requests/s the open loop sent 99 of 100 requests within "
+        f"{found.open_lateness_p99_us / 1000:.1f} ms of their time (median of "
         f"{found.repeats} restarts)."
     )
 

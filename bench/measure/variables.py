@@ -22,7 +22,7 @@ FOREIGN_PREFIXES = (
     *("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_"),
     *("UV_", "GEVENT", "GREENLET_", "ASGI_", "DJANGO_", "LAB_"),  # gevent: Locust runs on it too
     *("UWSGI_", "WEBSOCKETS_"),  # those of servers with an entry stand there
-    *("LOCUST_", "AIOHTTP_", "YARL_", "MULTIDICT_", "FROZENLIST_", "PROPCACHE_", "PSYCOPG_", "PYZMQ_"),
+    *("LOCUST_", "LUA_", "AIOHTTP_", "YARL_", "MULTIDICT_", "FROZENLIST_", "PROPCACHE_", "PSYCOPG_", "PYZMQ_"),
     *("LISTEN_", "PG"),
 )
 FOREIGN_VARIABLES = (

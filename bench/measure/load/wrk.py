@@ -42,6 +42,8 @@ BOOT_S = 0.1
 SPARE_S = 60  # it is ended before
 HAND_IN_WITHIN_S = 5.0
 SILENCE_US = 200_000  # as in closed.py
+MOST_MEMORY_BYTES = 3 * 2**29
+"""Of one wrk, its histogram included: it keeps the whole of an answer, however long."""
 NO_SERVER = "unable to connect"
 """What wrk prints where it cannot connect even once; then it ends."""
 NOTHING: dict[str, Any] = {
@@ -232,6 +234,7 @@ def running(options: Options, window: Window) -> Iterator[list[Instance]]:
             tally = options.folder / f"wrk-{number}.json"
             process = Process.start(window.command(options, users, tally), log=tally.with_suffix(".log"))
             stack.callback(process.stop, within_s=0)
+            psutil.Process(process.pid).rlimit(psutil.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
             instances.append(Instance(process, users, tally))
         yield instances
 
