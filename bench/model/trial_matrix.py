@@ -53,7 +53,8 @@ def _refusals(crossed: Sequence[TrialPlan], answerable: Sequence[TrialPlan], ove
     by_connections = [plan for plan in crossed if isinstance(plan.load, ConnectionLoad)]
     is_closed = all(isinstance(plan.load, Closed | Paced) for plan in crossed)
     return {
-        "wrk drives closed loops without a rate only: leave out --engine wrk, or give --users and no --rate.": (
+        "wrk drives only closed loops that are not held to a rate: leave out --engine wrk, or give --users "
+        "without --rate.": (
             overrides.engine.program == "wrk" and not all(isinstance(plan.load, Closed) for plan in crossed)
         ),
         "An open loop uses one process: leave out --load-processes and --expect-workers, or give --users.": (

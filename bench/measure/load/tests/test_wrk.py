@@ -66,5 +66,5 @@ def test_without_wrk_a_trial_is_not_run_and_says_what_installs_it(monkeypatch: p
 )
 def test_wrk_is_refused_for_loads_that_it_cannot_make(name: str, changes: dict[str, Any]) -> None:
     asked = Overrides(engine=Engine(program="wrk"), **changes)
-    with pytest.raises(UsageError, match="wrk drives closed loops without a rate only: leave out --engine wrk"):
+    with pytest.raises(UsageError, match="wrk drives only closed loops that are not held to a rate: leave out"):
         trials_of(load_experiment(name), "quick", asked)
