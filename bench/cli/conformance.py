@@ -11,7 +11,7 @@ from bench.model.servers import SERVERS
 
 
 def conformance(arguments: argparse.Namespace) -> int:
-    """Ask servers and print their answers; return FAILED if an answer is not the kept one, else NOT_RUN if one lacks."""
+    """Ask servers, print their answers; return FAILED if one is not as kept, else NOT_RUN if one could not be had."""
     for name in arguments.servers:
         if name not in SERVERS:
             raise UsageError(f"Unknown server {name!r}: {nearest(name, SERVERS)}")

@@ -34,9 +34,9 @@ def hold(key: str) -> None:
 
 
 async def ahold(key: str) -> None:
-    """Wait on the event loop until the request may go on."""
+    """Wait on the event loop until the request may go on: another process makes the file, so that it has to look."""
     deadline_s = time.monotonic() + HELD_AT_MOST_S
-    while not _may_go_on(key) and time.monotonic() < deadline_s:
+    while not _may_go_on(key) and time.monotonic() < deadline_s:  # noqa: ASYNC110
         await asyncio.sleep(LOOK_EVERY_S)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from django.core.wsgi import get_wsgi_application
@@ -80,7 +80,13 @@ def _parts(environ: WSGIEnvironment) -> Iterator[bytes]:
         yield part
 
 
-WHOLE = {"/ready": _ready, "/echo": _echo, "/held": _held, "/upload": _upload, "/unread": _unread}
+WHOLE: dict[str, Callable[[WSGIEnvironment, str], bytes]] = {
+    "/ready": _ready,
+    "/echo": _echo,
+    "/held": _held,
+    "/upload": _upload,
+    "/unread": _unread,
+}
 """Functions of the environment and the key that return the body."""
 STREAMS = {"/stream": _stream, "/large": _large}
 """Functions of the key that yield it in parts."""

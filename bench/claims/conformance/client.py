@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from bench.claims.conformance import waits
 from bench.model.servers import HOST
 
-ANSWERS_WITHIN_S = 20.0
-"""For what a server that works does at once: only a server that does not do it waits for so long."""
 READ_BYTES, SMALL_BUFFER_BYTES = 65536, 65536
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 END_OF_HEAD = b"\r\n\r\n"
@@ -21,7 +20,7 @@ class Client:
     """One connection. What has been read stays in `received`; `is_closed`: the server has ended the connection."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection((HOST, port), timeout=ANSWERS_WITHIN_S)
+        self.socket = socket.create_connection((HOST, port), timeout=waits.ANSWERS_S)
         self.received, self.is_closed = b"", False
 
     def send(self, data: bytes) -> bool:
@@ -54,16 +53,16 @@ class Client:
         self.is_closed = not part
         return bool(part)
 
-    def read_until(self, words: bytes, within_s: float = ANSWERS_WITHIN_S) -> bool:
+    def read_until(self, words: bytes, within_s: float | None = None) -> bool:
         """Read until these words have come; False where they do not come in time."""
-        deadline_s = time.monotonic() + within_s
+        deadline_s = _deadline_s(within_s)
         while words not in self.received and self.read(deadline_s - time.monotonic()):
             pass
         return words in self.received
 
-    def read_to_the_end(self, within_s: float = ANSWERS_WITHIN_S) -> bytes:
+    def read_to_the_end(self, within_s: float | None = None) -> bytes:
         """Read until the server closes the connection or the time is over; return all that was received."""
-        parts, deadline_s = [self.received], time.monotonic() + within_s
+        parts, deadline_s = [self.received], _deadline_s(within_s)
         self.received = b""
         while self.read(deadline_s - time.monotonic()):
             parts.append(self.received)
@@ -71,9 +70,9 @@ class Client:
         self.received = b"".join(parts)
         return self.received
 
-    def read_answer(self, within_s: float = ANSWERS_WITHIN_S) -> int:
+    def read_answer(self, within_s: float | None = None) -> int:
         """Read an answer that has a Content-Length, and forget those before it; return its status, 0 without one."""
-        before, deadline_s = len(self.received), time.monotonic() + within_s
+        before, deadline_s = len(self.received), _deadline_s(within_s)
         while self.read(deadline_s - time.monotonic()):
             head, end, body = self.received[before:].partition(END_OF_HEAD)
             length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
@@ -88,11 +87,6 @@ class Client:
         return int(found[1]) if (found := STATUS.match(self.received)) else 0
 
     @property
-    def statuses(self) -> list[int]:
-        """The statuses of all answers received."""
-        return [int(status) for status in STATUS.findall(self.received)]
-
-    @property
     def bodies(self) -> list[dict[str, Any]]:
         """The JSON objects that were received, in their order."""
         return [json.loads(body) for body in re.findall(rb"\{.*?\}", self.received)]
@@ -103,6 +97,10 @@ class Client:
         if self.status:
             return f"was answered with {self.status}"
         return "ended without an answer" if self.is_closed else "was not answered"
+
+
+def _deadline_s(within_s: float | None = None) -> float:
+    return time.monotonic() + (waits.ANSWERS_S if within_s is None else within_s)
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """Questions about what flows, part by part, and about clients that leave; each takes a Subject, returns an Answer."""
 
+from bench.claims.conformance import waits
 from bench.claims.conformance.answers import Answer, answer
 from bench.claims.conformance.client import request
-from bench.claims.conformance.messages import CLOSE, WAITS_S
-from bench.claims.conformance.subject import QUIET_S, CouldNotAsk, Subject, settled
+from bench.claims.conformance.messages import CLOSE
+from bench.claims.conformance.subject import CouldNotAsk, Subject, settled
 from labs.conformance.answers import LARGE_PARTS, MIB
 
 PART = b"x" * 65536
@@ -13,33 +14,35 @@ UPLOAD_TEXT, LARGE_TEXT = f"{len(UPLOAD) // MIB} MiB", f"{LARGE_PARTS} MiB"
 
 def cancelled_view(subject: Subject) -> Answer:
     """Leave while Django's async view waits: is it cancelled?"""
-    cancelled, _ = _leave(subject)
+    cancelled, key = _leave(subject)
+    subject.has_noted(key, "request_finished", waits.NEVER_S)  # some servers cannot have two async views at a time
     return answer(cancelled, "The view was cancelled." if cancelled else "The view went on until it was let end.")
 
 
 def finished_signal(subject: Subject) -> Answer:
     """Leave while Django's async view waits: does `request_finished` fire, once the view is cancelled or has ended?"""
-    cancelled, finished = _leave(subject)
+    cancelled, key = _leave(subject)
+    finished = subject.has_noted(key, "request_finished")
     when = "after the view was cancelled" if cancelled else "after the view had run to its end"
     return answer(finished, f"It {'fired' if finished else 'did not fire'} {when}.")
 
 
-def _leave(subject: Subject) -> tuple[bool, bool]:
-    """Leave while Django's async view waits; return whether it was cancelled, and whether its request has finished."""
+def _leave(subject: Subject) -> tuple[bool, str]:
+    """Leave while Django's async view waits; return whether it was cancelled, and the request's key."""
     with subject.asking("/django/held") as (client, target, key):
         client.send(request(target))
         if not subject.has_noted(key, "entered"):
             raise CouldNotAsk("The request did not reach Django's view.")
         client.socket.close()
-        cancelled = subject.has_noted(key, "cancelled", WAITS_S)
-    return cancelled, subject.has_noted(key, "request_finished")
+        cancelled = subject.has_noted(key, "cancelled", waits.NEVER_S)
+    return cancelled, key
 
 
 def streamed_answer(subject: Subject) -> Answer:
     """Read the first part of an answer while the application is held before the last one."""
     with subject.asking("/stream") as (client, target, key):
         client.send(request(target, CLOSE))
-        came = client.read_until(b"first", WAITS_S)
+        came = client.read_until(b"first", waits.NEVER_S)
         subject.go_on(key)
         if not client.read_until(b"last"):
             raise CouldNotAsk("The last part of the answer did not come.")
@@ -51,7 +54,7 @@ def streamed_upload(subject: Subject) -> Answer:
     """Send a part of a body and hold back the rest: does the application read that part?"""
     with subject.asking("/upload") as (client, target, key):
         client.send(request(target, f"Content-Length: {2 * len(PART)}", CLOSE, method="POST", body=PART))
-        came = subject.has_noted(key, "part", WAITS_S)
+        came = subject.has_noted(key, "part", waits.NEVER_S)
         client.send(PART)
         client.read_to_the_end()
         if not client.received.endswith(str(2 * len(PART)).encode()):
@@ -65,14 +68,15 @@ def bounded_upload(subject: Subject) -> Answer:
     before_bytes = subject.memory_bytes
     with subject.asking("/unread") as (client, target, key):
         client.send(request(target, f"Content-Length: {len(UPLOAD)}", CLOSE, method="POST"))
-        sent = client.send_until_held_back(UPLOAD, QUIET_S)
+        sent = client.send_until_held_back(UPLOAD, waits.QUIET_S)
         is_small = subject.memory_bytes - before_bytes < len(UPLOAD) / 2
         subject.go_on(key)
         client.send(UPLOAD[sent:])
         client.read_to_the_end()
-        if not client.received.endswith(str(len(UPLOAD)).encode()):
+        if client.status < 400 and not client.received.endswith(str(len(UPLOAD)).encode()):
             raise CouldNotAsk(f"The upload of {UPLOAD_TEXT} {client.outcome}, but not with its size.")
     took = f"took all of {UPLOAD_TEXT}" if sent == len(UPLOAD) else f"stopped reading before {UPLOAD_TEXT} were sent"
+    took = f"refused {UPLOAD_TEXT} with {client.status}" if client.status >= 400 else took
     grew = "less than" if is_small else "at least"
     return answer(is_small, f"The server {took}; its memory grew by {grew} half of that.")
 

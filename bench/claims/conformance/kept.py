@@ -44,8 +44,9 @@ class Change(NamedTuple):
         return self.was.answer != self.now.answer
 
 
-def load_rows(path: Path = FILE) -> list[Row]:
-    """Load the kept rows; none without the file. Raises DamagedRun if it holds something else."""
+def load_rows(path: Path | None = None) -> list[Row]:
+    """Load the kept rows, those of FILE by default; none without it. Raises DamagedRun if it holds something else."""
+    path = path or FILE
     if not path.exists():
         return []
     try:
@@ -55,10 +56,10 @@ def load_rows(path: Path = FILE) -> list[Row]:
         raise DamagedRun(f"{path} is no list of answers ({error}): `lab conformance --keep` makes it anew.") from None
 
 
-def save_rows(rows: Sequence[Row], path: Path = FILE) -> None:
+def save_rows(rows: Sequence[Row], path: Path | None = None) -> None:
     """Keep the rows, each on a line of its own, so that a difference shows as such. Raises OSError on a full disk."""
     lines = ",\n".join(json.dumps(row._asdict(), ensure_ascii=False) for row in rows)
-    files.write_atomically(path, f'{{"rows": [\n{lines}\n]}}\n'.encode())
+    files.write_atomically(path or FILE, f'{{"rows": [\n{lines}\n]}}\n'.encode())
 
 
 def merge_rows(kept: Sequence[Row], rows: Sequence[Row], places: Sequence[tuple[str, str, str]]) -> list[Row]:

@@ -4,8 +4,9 @@ import os
 import signal
 
 from bench.base.polling import eventually
+from bench.claims.conformance import waits
 from bench.claims.conformance.answers import Answer, answer
-from bench.claims.conformance.client import ANSWERS_WITHIN_S, connected, request
+from bench.claims.conformance.client import connected, request
 from bench.claims.conformance.messages import CLOSE, ECHO
 from bench.claims.conformance.subject import CouldNotAsk, Subject, pids_of
 from bench.model.servers import GRACEFUL_STOP_S
@@ -28,7 +29,7 @@ def lifespan(subject: Subject) -> Answer:
     """Look whether the application was told of the start before its first request, and of the end by SIGTERM."""
     told = [*subject.events("lifespan")[:1]]
     subject.process.popen.send_signal(signal.SIGTERM)
-    if not eventually(lambda: subject.has_ended, ANSWERS_WITHIN_S):
+    if not eventually(lambda: subject.has_ended, waits.ANSWERS_S):
         raise CouldNotAsk("The server did not end by SIGTERM.")
     told += subject.events("lifespan")[1:]
     return answer(told == ["startup", "shutdown"], f"The application was told of: {', '.join(told) or 'nothing'}.")
@@ -38,7 +39,7 @@ def lifespan_state(subject: Subject) -> Answer:
     """Look whether a request has what the application put into the state at the start."""
     with connected(subject.port) as client:
         client.send(request(ECHO, CLOSE))
-        client.read_to_the_end()
+        client.read_answer()
         has_state = bool(client.bodies) and client.bodies[0]["state"] == "startup"
         return answer(has_state, f"The state of a request {'has' if has_state else 'lacks'} what was put there.")
 
@@ -52,6 +53,6 @@ def killed_worker(subject: Subject) -> Answer:
         os.kill(pid, signal.SIGKILL)
         client.read_answer()
         outcome = client.outcome
-    replaced = eventually(lambda: subject.has_ended or subject.is_ready, ANSWERS_WITHIN_S) and not subject.has_ended
+    replaced = eventually(lambda: subject.has_ended or subject.is_ready, waits.ANSWERS_S) and not subject.has_ended
     after = "another process answered the next one" if replaced else "nothing answered the next one"
     return answer(replaced, f"The request {outcome}; {after}.")

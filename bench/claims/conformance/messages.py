@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
+from bench.claims.conformance import waits
 from bench.claims.conformance.answers import Answer, answer
 from bench.claims.conformance.client import END_OF_HEAD, connected, request
 from bench.claims.conformance.subject import SHORT_KEEP_ALIVE_S, Subject
 
-WAITS_S = 5.0
-"""How long something is waited for that some servers never do."""
 HELLO, CHUNKED_HELLO = b"hello world", b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
 CLOSE, CHUNKED = "Connection: close", "Transfer-Encoding: chunked"
 ECHO, FIRST, SECOND = "/echo?key=one", "/echo?key=first", "/echo?key=second"
@@ -22,7 +21,7 @@ def head(subject: Subject) -> Answer:
     """Ask by HEAD for something that has content."""
     with connected(subject.port) as client:
         client.send(request(ECHO, CLOSE, method="HEAD"))
-        content = client.read_to_the_end().partition(END_OF_HEAD)[2]
+        content = client.read_to_the_end(waits.NEVER_S).partition(END_OF_HEAD)[2]
         came = "content came with it" if content else "no content came with it"
         return answer(client.status == 200 and not content, f"HEAD {client.outcome}; {came}.")
 
@@ -31,19 +30,18 @@ def expect_continue(subject: Subject) -> Answer:
     """Announce a body and send it only when the server says so, or some seconds later."""
     with connected(subject.port) as client:
         client.send(request(ECHO, f"Content-Length: {len(HELLO)}", "Expect: 100-continue", CLOSE, method="POST"))
-        came = client.read_until(b"HTTP/1.1 100", WAITS_S)
+        came = client.read_until(b"HTTP/1.1 100", waits.NEVER_S)
         client.send(HELLO)
-        client.read_to_the_end()
-        statuses = " and ".join(map(str, client.statuses)) or "nothing"
+        client.read_answer()
         before = "100 came before the body was sent" if came else "No 100 came before the body was sent"
-        return answer(came, f"{before}; in all came {statuses}.")
+        return answer(came, f"{before}; then the request {client.outcome}.")
 
 
 def chunked_request(subject: Subject) -> Answer:
     """Send a body in chunks, without its length."""
     with connected(subject.port) as client:
         client.send(request(ECHO, CHUNKED, CLOSE, method="POST", body=CHUNKED_HELLO))
-        client.read_to_the_end()
+        client.read_answer()
         count = client.bodies[0]["read"] if client.bodies else 0
         read = f"the application read {count} of {len(HELLO)} bytes"
         return answer(count == len(HELLO), f"The request {client.outcome}; {read}.")
@@ -76,7 +74,7 @@ def bare_lf(subject: Subject) -> Answer:
     """Send a request whose lines end in LF without CR."""
     with connected(subject.port) as client:
         client.send(request(ECHO, CLOSE).replace(b"\r\n", b"\n"))
-        client.read_to_the_end(WAITS_S)
+        client.read_answer(waits.NEVER_S)
         return answer(client.status != 200, f"The request {client.outcome}.")
 
 
@@ -136,7 +134,7 @@ def connection_close(subject: Subject) -> Answer:
     with connected(subject.port) as client:
         client.send(request(ECHO, CLOSE))
         status = client.read_answer()
-        client.read_to_the_end(WAITS_S)
+        client.read_to_the_end(waits.NEVER_S)
         ended = "then the connection ended" if client.is_closed else "the connection stayed open"
         return answer(status == 200 and client.is_closed, f"The request {client.outcome}; {ended}.")
 
@@ -148,7 +146,7 @@ def idle_end(subject: Subject) -> Answer:
         client.read_answer()
         if client.is_closed or b"connection: close" in client.received.lower():
             return Answer("does not apply", "The connection ended with its first answer.")
-        client.read_to_the_end(SHORT_KEEP_ALIVE_S + 2 * WAITS_S)
+        client.read_to_the_end(SHORT_KEEP_ALIVE_S + 2 * waits.NEVER_S)
         ended = "ended" if client.is_closed else "stayed open much longer"
         told = f"With a keep-alive of {SHORT_KEEP_ALIVE_S} s" if subject.is_told_keep_alive else "Without a setting"
         return answer(client.is_closed, f"{told} an idle connection {ended}.")
@@ -158,7 +156,7 @@ def proxied_client(subject: Subject) -> Answer:
     """Ask as a proxy on this machine does, for a client elsewhere who came by HTTPS."""
     with connected(subject.port) as client:
         client.send(request(ECHO, f"X-Forwarded-For: {PROXIED}", "X-Forwarded-Proto: https", CLOSE))
-        client.read_to_the_end()
+        client.read_answer()
         seen = client.bodies[0] if client.bodies else {"client": "none", "scheme": "none"}
         text = f"The application saw the client {seen['client']} and the scheme {seen['scheme']}."
         return answer(seen["client"] == PROXIED, text)
@@ -170,9 +168,9 @@ def websocket(subject: Subject) -> Answer:
     masked = bytes(sign ^ MASK[index % 4] for index, sign in enumerate(text))
     with connected(subject.port) as client:
         client.send(request("/socket", *HANDSHAKE, HANDSHAKE_KEY))
-        client.read_until(END_OF_HEAD, WAITS_S)
+        client.read_until(END_OF_HEAD, waits.NEVER_S)
         if client.status != 101:
             return answer(False, f"The handshake {client.outcome}.")
         client.send(b"\x81" + bytes([0x80 | len(text)]) + MASK + masked)
-        came = client.read_until(b"\x81" + bytes([len(text)]) + text, WAITS_S)
+        came = client.read_until(b"\x81" + bytes([len(text)]) + text, waits.NEVER_S)
         return answer(came, f"The handshake {client.outcome}; a text {'came' if came else 'did not come'} back.")

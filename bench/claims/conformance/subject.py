@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 
 from bench.base.polling import eventually
-from bench.claims.conformance.client import ANSWERS_WITHIN_S, Client, connected, request
+from bench.claims.conformance import waits
+from bench.claims.conformance.client import Client, connected, request
 from bench.measure.ports import free_port
 from bench.measure.processes import work_folder
 from bench.measure.readiness import RunningServer, serving
@@ -20,8 +21,6 @@ from bench.model.stacks import LIVE, Lab, Stack
 SHORT_KEEP_ALIVE_S, THREADS = 2, 4
 SHORTER = {"75": "2", "60000": "2000"}
 """The words by which commands of SERVERS set how long an idle connection is kept, and those for SHORT_KEEP_ALIVE_S."""
-QUIET_S = 3.0
-"""What has not changed for so many seconds has come to rest."""
 
 
 class CouldNotAsk(Exception):
@@ -30,8 +29,7 @@ class CouldNotAsk(Exception):
 
 @dataclass(eq=False)
 class Subject:
-    """A running server. `notes` is the folder of its application's notes; `server` is None for one without a process.
-    """
+    """A running server. `notes`: the folder of its application's notes. `server` is None for one without a process."""
 
     port: int
     notes: Path
@@ -85,8 +83,9 @@ class Subject:
         file = self.notes / key
         return file.read_text().splitlines() if file.exists() else []
 
-    def has_noted(self, key: str, event: str, within_s: float = ANSWERS_WITHIN_S) -> bool:
+    def has_noted(self, key: str, event: str, within_s: float | None = None) -> bool:
         """Wait until the application has noted an event; False if it has not within that time, or has ended."""
+        within_s = waits.ANSWERS_S if within_s is None else within_s
         eventually(lambda: event in " ".join(self.events(key)) or self.has_ended, within_s)
         return event in " ".join(self.events(key))
 
@@ -122,9 +121,9 @@ class Subject:
 
 def settled(value: Callable[[], int], most: int) -> int:
     """Wait until a number has come to rest above 0, or has reached `most`; return it."""
-    eventually(value, ANSWERS_WITHIN_S)
+    eventually(value, waits.ANSWERS_S)
     seen, since_s = value(), time.monotonic()
-    while seen < most and time.monotonic() - since_s < QUIET_S:
+    while seen < most and time.monotonic() - since_s < waits.QUIET_S:
         time.sleep(0.05)
         if seen != (now := value()):
             seen, since_s = now, time.monotonic()
