@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from typing import NamedTuple
 
@@ -42,13 +42,21 @@ class Running:
 
     @contextmanager
     def serve(self, behind: Behind) -> Iterator[Subject]:
-        """Serve the application. Raises NotRun if the server does not boot, or all is over."""
-        if self.is_over:
-            raise NotRun("Interrupted.")
-        with serving_subject(*behind) as subject:
-            self.subjects.add(subject)
+        """Serve the application. Raises NotRun if the server does not boot, also on another port, or all is over."""
+        with ExitStack() as serving:
+            try:
+                subject = self._start(behind, serving)
+            except NotRun:
+                subject = self._start(behind, serving)
             yield subject
         self.subjects.discard(subject)
+
+    def _start(self, behind: Behind, serving: ExitStack) -> Subject:
+        if self.is_over:
+            raise NotRun("Interrupted.")
+        subject = serving.enter_context(serving_subject(*behind))
+        self.subjects.add(subject)
+        return subject
 
     def end(self) -> None:
         """End all at once: whoever waits for a server sees that it has gone."""

@@ -75,8 +75,9 @@ def bounded_upload(subject: Subject) -> Answer:
         client.read_to_the_end()
         if client.status < 400 and not client.received.endswith(str(len(UPLOAD)).encode()):
             raise CouldNotAsk(f"The upload of {UPLOAD_TEXT} {client.outcome}, but not with its size.")
+    if client.status >= 400:
+        return answer(True, f"The server refused an upload of {UPLOAD_TEXT} with {client.status}.")
     took = f"took all of {UPLOAD_TEXT}" if sent == len(UPLOAD) else f"stopped reading before {UPLOAD_TEXT} were sent"
-    took = f"refused {UPLOAD_TEXT} with {client.status}" if client.status >= 400 else took
     grew = "less than" if is_small else "at least"
     return answer(is_small, f"The server {took}; its memory grew by {grew} half of that.")
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from bench.claims.conformance.kept import Change, Row
 from bench.claims.conformance.questions import QUESTIONS
+from bench.model.servers import SERVERS
 
 ASKS = {question.name: question.asks for question in QUESTIONS}
 SOURCES = {question.name: question.source for question in QUESTIONS}
@@ -18,9 +19,11 @@ WIDEST = 130
 
 
 def servers_of(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
-    """Group rows by server and interface; yield the title of each group, and its rows."""
+    """Group rows by server and interface; yield the title of each group and its rows."""
     for (server, version, interface), group in groupby(rows, lambda row: row[:3]):
-        yield f"{server} {version} behind {interface.upper()}", list(group)
+        package = SERVERS[server].packages[0] if server in SERVERS else server
+        named = f"{server} {version}" if package == server else f"{server} ({package} {version})"
+        yield f"{named} behind {interface.upper()}", list(group)
 
 
 def show_rows(rows: Sequence[Row], console: Console) -> None:
@@ -51,7 +54,7 @@ def overview_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Return the headings and lines of a table: a question a line, a server and interface a column."""
     columns = dict(servers_of(rows))
     answers = {title: {row.question: row.answer for row in theirs} for title, theirs in columns.items()}
-    headings = ["", *(f"{theirs[0].server} ({theirs[0].interface.upper()})" for theirs in columns.values())]
+    headings = ["", *(title.replace(" behind ", ", ") for title in columns)]
     lines = [
         [ASKS[name], *(SHORT.get(word := answers[title].get(name, ""), word) for title in columns)] for name in ASKS
     ]

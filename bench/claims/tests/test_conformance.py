@@ -179,7 +179,7 @@ def test_a_server_that_could_not_be_asked_is_exit_3_and_an_unknown_one_2(
 def test_the_overview_has_a_line_for_each_question_and_a_column_for_each_server_and_interface() -> None:
     rows = [ROW, ROW._replace(question="websocket", answer="does not apply"), ROW._replace(interface="wsgi")]
     headings, lines = tables.overview_cells(rows)
-    assert headings == ["", "uvicorn (ASGI)", "uvicorn (WSGI)"]
+    assert headings == ["", "uvicorn 1.0, ASGI", "uvicorn 1.0, WSGI"]
     assert len(lines) == len(QUESTIONS)
     assert [tables.ASKS["head"], "yes", "yes"] in lines
     assert [tables.ASKS["websocket"], "–", ""] in lines
