@@ -192,4 +192,9 @@ FAULTS = (
         "the cause with its place in the project, and how to change the request; no advice on hops",
         "test_trace_project.py::test_an_odd_answer_has_its_cause_and_its_cure_and_no_advice",
     ),
+    Fault(
+        "a server ends or hangs while `lab conformance` asks it",
+        "the answer to that question, and all the others, from a new server; `could not ask` if none boots, exit 3",
+        "test_conformance.py::test_a_server_that_a_question_ends_is_started_again_for_the_next",
+    ),
 )

@@ -1,11 +1,11 @@
-"""The Django project below `/django`: an async view that is held, and what Django says of its request's end."""
+"""The Django project below `/django`: async views, one of them held, and what Django says of its request's end."""
 
 import asyncio
 from contextvars import ContextVar
 from typing import Any
 
 from django.core.signals import request_finished
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
 from labs.conformance.notes import ahold, note
@@ -26,10 +26,15 @@ async def held(request: HttpRequest) -> HttpResponse:
     return HttpResponse("held")
 
 
+async def read(request: HttpRequest) -> JsonResponse:
+    """Answer how many bytes of the body Django has read."""
+    return JsonResponse({"read": len(request.body)})
+
+
 def _note_end(**_: Any) -> None:
     note(KEY.get(), "request_finished")
 
 
 request_finished.connect(_note_end)
 
-urlpatterns = [path("django/held", held)]
+urlpatterns = [path("django/held", held), path("django/read", read)]

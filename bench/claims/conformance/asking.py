@@ -91,7 +91,7 @@ def rows_behind(behind: Behind, running: Running) -> list[Row]:
             if question.ends_server and behind.interface in question.interfaces:
                 found[question.name] = _ask_alone(question, behind, running)
     except NotRun as reason:
-        missing = Answer("could not ask", str(reason).partition("\n")[0])
+        missing = Answer("could not ask", _in_a_line(str(reason)))
     return [
         Row(behind.kind.name, behind.version, behind.interface, question.name, *found.get(question.name, missing))
         if behind.interface in question.interfaces
@@ -101,6 +101,12 @@ def rows_behind(behind: Behind, running: Running) -> list[Row]:
         )
         for question in QUESTIONS
     ]
+
+
+def _in_a_line(reason: str) -> str:
+    """Shorten what has a log below it, of a server that did not boot, to what happened and the last line of the log."""
+    first, *log = reason.splitlines()
+    return f"{first.partition(':')[0]}: {log[-1]}" if log else first
 
 
 def _ask_in_turn(behind: Behind, running: Running, found: dict[str, Answer]) -> None:

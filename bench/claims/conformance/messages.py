@@ -39,11 +39,20 @@ def expect_continue(subject: Subject) -> Answer:
 
 def chunked_request(subject: Subject) -> Answer:
     """Send a body in chunks, without its length."""
+    return _send_chunks(subject, ECHO, "the application")
+
+
+def chunked_request_of_django(subject: Subject) -> Answer:
+    """Send a body in chunks to a view of Django, which reads as much as its server's Content-Length says."""
+    return _send_chunks(subject, "/django/read", "the view")
+
+
+def _send_chunks(subject: Subject, path: str, reader: str) -> Answer:
     with connected(subject.port) as client:
-        client.send(request(ECHO, CHUNKED, CLOSE, method="POST", body=CHUNKED_HELLO))
+        client.send(request(path, CHUNKED, CLOSE, method="POST", body=CHUNKED_HELLO))
         client.read_answer()
         count = client.bodies[0]["read"] if client.bodies else 0
-        read = f"the application read {count} of {len(HELLO)} bytes"
+        read = f"{reader} read {count} of {len(HELLO)} bytes"
         return answer(count == len(HELLO), f"The request {client.outcome}; {read}.")
 
 

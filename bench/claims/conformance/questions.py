@@ -88,6 +88,12 @@ QUESTIONS = (
         ask=messages.chunked_request,
     ),
     Question(
+        name="chunked_request_of_django",
+        asks="A body in chunks reaches a view of Django.",
+        source="RFC 9112, section 7.1; PEP 3333, which knows no body without `CONTENT_LENGTH`",
+        ask=messages.chunked_request_of_django,
+    ),
+    Question(
         name="pipelining",
         asks="Two requests that are sent at once are answered in their order.",
         source="RFC 9112, section 9.3.2",

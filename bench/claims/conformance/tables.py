@@ -29,6 +29,9 @@ def servers_of(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
 def show_rows(rows: Sequence[Row], console: Console) -> None:
     """Print a table for each server and interface."""
     for title, theirs in servers_of(rows):
+        if {row.answer for row in theirs} <= {"could not ask", "does not apply"}:
+            console.print(Text.assemble((title, "bold"), f": could not ask. {theirs[0].seen}\n"))
+            continue
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
         table.add_column(width=max(map(len, COLOURS)))
         table.add_column()

@@ -13,10 +13,12 @@ import pytest
 from bench.base.errors import DamagedRun, ExitCode
 from bench.base.files import ROOT
 from bench.base.polling import eventually
-from bench.claims.conformance import kept, tables, waits
+from bench.claims.conformance import asking, kept, tables, waits
+from bench.claims.conformance.answers import Answer
 from bench.claims.conformance.asking import ask_servers
 from bench.claims.conformance.kept import Change, Row
-from bench.claims.conformance.questions import QUESTIONS
+from bench.claims.conformance.questions import QUESTIONS, Question
+from bench.claims.conformance.subject import Subject
 from bench.claims.tests.tiny_server import ENTRIES
 from bench.cli import conformance
 from bench.cli.main import main
@@ -57,8 +59,27 @@ def test_a_server_that_does_not_boot_or_is_not_installed_could_not_be_asked() ->
     rows = ask_servers([broken, absent])
     assert {row.answer for row in rows} == {"could not ask"}
     assert {row.server: row.version for row in rows}["absent"] == ""
-    assert {row.seen.partition(":")[0] for row in rows if row.server == "broken"} == {"The server did not boot"}
+    (broken_seen,) = {row.seen for row in rows if row.server == "broken"}
+    assert broken_seen.startswith("The server did not boot: ")
+    assert "unrecognized arguments" in broken_seen
     assert all("pip install no-such-package" in row.seen for row in rows if row.server == "absent")
+
+
+def _kill(subject: Subject) -> Answer:
+    """End the server."""
+    subject.process.stop(0)
+    return Answer("yes", "Killed.")
+
+
+@pytest.mark.live
+def test_a_server_that_a_question_ends_is_started_again_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    kill = Question(name="kill", asks="It ends.", source="this test", ask=_kill)
+    head = next(question for question in QUESTIONS if question.name == "head")
+    monkeypatch.setattr(asking, "QUESTIONS", (kill, head))
+    assert live_answers("keeps") == {
+        "kill": "yes: Killed.",
+        "head": "yes: HEAD was answered with 200; no content came with it.",
+    }
 
 
 def test_what_an_interface_does_not_have_does_not_apply() -> None:

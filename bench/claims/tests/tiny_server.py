@@ -110,7 +110,7 @@ class Connection:
         match path:
             case "/ready":
                 self.respond(json.dumps({"instance": os.environ["LAB_INSTANCE"]}).encode())
-            case "/echo":
+            case "/echo" | "/django/read":
                 self.echo(method, key, fields)
             case "/socket":
                 self.open_socket()
