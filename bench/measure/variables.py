@@ -21,7 +21,7 @@ FOREIGN_PREFIXES = (
     *("LD_", "DYLD_", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "_RJEM_", "ASAN_", "LSAN_", "TSAN_", "UBSAN_"),
     *("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_"),
     *("UV_", "GEVENT", "GREENLET_", "ASGI_", "DJANGO_", "LAB_"),  # gevent: Locust runs on it too
-    *("UWSGI_", "WEBSOCKETS_"),  # those of servers with an entry stand there
+    "WEBSOCKETS_",  # those of servers stand in their entries
     *("LOCUST_", "LUA_", "AIOHTTP_", "YARL_", "MULTIDICT_", "FROZENLIST_", "PROPCACHE_", "PSYCOPG_", "PYZMQ_"),
     *("LISTEN_", "PG"),
 )

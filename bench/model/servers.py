@@ -164,6 +164,19 @@ def _hypercorn(budget: Budget, interface: Interface, needs: Needs) -> list[str]:
     ]
 
 
+def _uwsgi(budget: Budget, *_: object) -> list[str]:
+    # Of its own accord it would load the application before it forks, end at SIGTERM without waiting for what is
+    # open, refuse headers above 4 KB, give each application an interpreter, and Python threads only with several.
+    return [
+        *("--master", "--no-orphans", "--lazy-apps", "--need-app", "--single-interpreter", "--enable-threads"),
+        *("--py-call-osafterfork", "--processes", str(budget.processes), "--threads", str(budget.threads or 1)),
+        *(("--thunder-lock",) if budget.processes > 1 else ()),
+        *("--listen", str(BACKLOG), "--buffer-size", "65535", "--disable-logging"),
+        *("--add-header", "Connection: close"),  # else it closes without a word, under a client's next request
+        *("--hook-master-start", "unix_signal:15 gracefully_kill_them_all"),  # and no option bounds how long
+    ]
+
+
 SERVERS = {
     server.name: server
     for server in (
@@ -295,12 +308,30 @@ SERVERS = {
             interfaces=("asgi",),
             arguments=_hypercorn,
             examples=("async_asgi@hypercorn", "channels_live@hypercorn"),
-            reload=("--reload", "--workers", "1"),
+            reload="hypercorn watches what its start imports, and Django imports views later: leave --reload out, or "
+            "serve the lab with uvicorn.",
             variables=("HYPERCORN_",),
             has_websockets=True,
             shade=0.5,
             marker=2,
             line="dotted",
+        ),
+        ServerKind(
+            name="uwsgi",
+            note="HTTP in C, T threads per process; no keep-alive; SIGTERM waits for all that is open",
+            program="labs.common.uwsgi",
+            packages=("pyuwsgi",),
+            extra="servers",
+            interfaces=("wsgi",),
+            arguments=_uwsgi,
+            examples=("sync_wsgi@uwsgi:8",),
+            bind=("--http-socket", "{host}:{port}"),
+            reload=("--py-autoreload", "1"),
+            variables=("UWSGI_",),
+            takes_threads=("wsgi",),
+            shade=0.15,
+            marker=5,
+            line="dash-dot",
         ),
     )
 }

@@ -58,9 +58,10 @@ def test_a_stack_that_cannot_be_is_refused_with_what_can(stack: str, sentence: s
     assert str(refusal.value).startswith(sentence)
 
 
-def test_daphne_cannot_reload_and_says_so() -> None:
+@pytest.mark.parametrize("server", ["daphne", "hypercorn"])
+def test_a_server_that_cannot_reload_a_view_says_so(server: str) -> None:
     with pytest.raises(UsageError, match="leave --reload out"):
-        parse_stack("channels_live@daphne").command(8000, reload=True)
+        parse_stack(f"channels_live@{server}").command(8000, reload=True)
 
 
 def test_daphne_serves_plain_labs_too() -> None:
