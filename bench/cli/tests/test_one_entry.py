@@ -53,6 +53,7 @@ def measured(folder: Path, *words: str) -> dict[str, Any]:
         status = main(["run", *words, *SMALL, "--out", str(folder)])
         if status != ExitCode.INVALID:
             break
+        shutil.rmtree(folder)
     assert status == ExitCode.FINE
     return dict(json.loads((folder / "run.json").read_bytes()))
 
