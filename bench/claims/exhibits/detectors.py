@@ -37,9 +37,10 @@ FILE = run_store.REFERENCE / "detectors.json"
 OTHERS = {"BlockBuster": "blockbuster==1.5.29", "aiocop": "aiocop==1.2.1"}
 """The versions compared with; newer ones may find more."""
 THRESHOLD_MS = 20
-SETTLES_S = 0.15
+SETTLES_S = 0.05
 """For a detector to say what it has seen."""
 WITHIN_S = 300
+CALL = (ast.FunctionDef, ast.AsyncFunctionDef)
 Place = tuple[str, int]
 Alarm = Callable[[str, int], None]
 
@@ -116,24 +117,38 @@ async def _make_call(call: Callable[..., Any], slow: Any) -> None:
 
 
 async def run_calls(name: str, slow: Any) -> dict[str, list[Place]]:
-    """Make each call twice and return, by call, the places that the detector named in the second of them."""
+    """Make each call twice and return, by call, the places that the detector named in the second round.
+
+    A place in the file of the calls belongs to the call that stands there, any other one to the call that was made.
+    """
     from asgiref.sync import ThreadSensitiveContext
 
     from labs.traps.calls import CALLS
 
-    alarms: list[Place] = []
-    found: dict[str, list[Place]] = {}
+    found: dict[str, set[Place]] = {call.__name__: set() for call in CALLS}
+    made = ""
+
+    def alarm(file: str, line: int) -> None:
+        found[_call_at(file, line) or made].add((file, line))
+
     async with ThreadSensitiveContext(), slow.client:
         for call in CALLS:  # the first time they import, compile and connect
             await _make_call(call, slow)
-        with DETECTORS[name](lambda file, line: alarms.append((file, line))):
+        with DETECTORS[name](alarm):
             for call in CALLS:
-                await asyncio.sleep(SETTLES_S)
-                alarms.clear()
+                made = call.__name__
                 await _make_call(call, slow)
                 await asyncio.sleep(SETTLES_S)
-                found[call.__name__] = sorted(set(alarms))
-    return found
+    return {call: sorted(places) for call, places in found.items()}
+
+
+def _call_at(file: str, line: int) -> str:
+    """The call that stands at a line of the file of the calls; empty for any other place."""
+    if not file.endswith(str(CALLS_FILE.relative_to(ROOT))):
+        return ""
+    nodes = ast.parse(CALLS_FILE.read_text()).body
+    names = [node.name for node in nodes if isinstance(node, CALL) and node.lineno <= line <= (node.end_lineno or 0)]
+    return names[0] if names else ""
 
 
 def run_here(name: str) -> dict[str, list[Place]]:
@@ -154,7 +169,7 @@ def line_of(name: str) -> int:
     """The line in which a call of the list blocks: the last statement of its function."""
     nodes = ast.parse(CALLS_FILE.read_text()).body
     (node,) = (node for node in nodes if getattr(node, "name", "") == name)
-    assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    assert isinstance(node, CALL)
     return node.body[-1].lineno
 
 

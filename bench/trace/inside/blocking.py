@@ -30,6 +30,8 @@ LOOKS = 4
 UNSEEN = 1.5
 """Looks: how much of a wait counts that only one look has seen. Two such parts are less than what counts."""
 NS_PER_MS = 1_000_000
+START = threading.Thread.start.__code__
+"""Waits until the new thread runs, so for the GIL and a core: asgiref starts one for each request."""
 
 
 class Step:
@@ -141,10 +143,14 @@ class Detector:
 
     def _look(self, step: Step) -> None:
         """Take a sample: nothing in here gives the GIL away."""
-        wait, now = self._state.waits_in(), (perf_counter_ns(), self._state.cpu_ns(), self._gc_ns)
+        wait, cpu_ns = self._state.waits_in(), self._state.cpu_ns()
+        collecting_ns = cpu_ns - self._gc_began_ns if self._gc_began_ns else 0  # finalizers run within a collection
+        now = perf_counter_ns(), cpu_ns, self._gc_ns + collecting_ns
         stack = _frames_of(sys._current_frames().get(self.thread.ident or 0))
         if self.step is not step:
             return
+        if any(frame.code is START for frame in stack):
+            wait = ""
         step.request = step.request or _request_of(step.handle)
         step.is_first = _without_query(step.request) not in self._answered
         self._add(step, now, wait, stack)

@@ -156,20 +156,24 @@ class Findings:
 def place_of(samples: Sequence[Sample], depth: int) -> Frame | None:
     """Return the frame to show: at that depth of the project's path, where most time went; None without a stack.
 
-    Where no frame is the project's, the innermost one.
+    Where no frame is the project's, the innermost one that has a file.
     """
     number = (depth + 1) // 2 - 1
     lines: defaultdict[Any, int] = defaultdict(int)
     frames: defaultdict[Frame, int] = defaultdict(int)
     for sample in samples:
         if sample.stack:
-            frame = sample.stack[sample.own[number] if sample.own else -1]
+            frame = sample.stack[sample.own[number]] if sample.own else _innermost_file(sample.stack)
             lines[frame.code, frame.line] += sample.took_ns
             frames[frame] += sample.took_ns
     if not frames:
         return None
     code, line = max(lines, key=lambda place: lines[place])
     return max((frame for frame in frames if (frame.code, frame.line) == (code, line)), key=lambda frame: frames[frame])
+
+
+def _innermost_file(stack: Sequence[Frame]) -> Frame:
+    return next((frame for frame in stack[::-1] if not frame.code.co_filename.startswith("<")), stack[-1])
 
 
 def _finding_at(frame: Frame | None, heaviest: Sample, samples: Sequence[Sample]) -> Finding:

@@ -6,6 +6,7 @@ never for measuring.
 
 import os
 import runpy
+import signal
 import socketserver
 import sys
 from contextlib import ExitStack
@@ -40,6 +41,7 @@ def main() -> None:
         from .blocking_pass import use_asyncio_loop
 
         use_asyncio_loop()
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # uvicorn raises it again, and reports are due
     if server in EVALUATES:
         globals()["application"] = traced_application()
     if server == "wsgiref":  # the standard library's, which every interpreter has
