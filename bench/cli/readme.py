@@ -20,6 +20,7 @@ from bench.base.files import ROOT, write_atomically
 from bench.base.options import Parser
 from bench.claims import claim_table, ledger
 from bench.claims.evidence import ReferenceMaterial
+from bench.claims.exhibits import detectors as compared
 from bench.claims.schema import load_claim
 from bench.cli.checklist import BENCH, CHECKLIST, path_of_tests
 from bench.cli.faults import FAULTS
@@ -40,7 +41,7 @@ from bench.trace import reference_traces
 FILES = [
     ROOT / name
     for name in (
-        *("README.md", "bench/README.md", "results/reference/README.md"),
+        *("README.md", "bench/README.md", "bench/trace/README.md", "results/reference/README.md"),
         *("notebooks/README.md", "notebooks/TEACHING.md"),
     )
 ]
@@ -283,12 +284,17 @@ def claims_counted() -> str:
     return f"Of {len(found)} claims that people make about Django, WSGI and ASGI: {ledger.counts_text(found)}."
 
 
+def detectors() -> str:
+    """What three detectors say of the calls that block an event loop."""
+    return table(compared.headings(), compared.rows())
+
+
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
     for part in (
         *(first_table, caption, findings, claims_counted, claims_shown, claims),
         *(runs, machine, rooms, places, checklist, faults, labs, servers, workloads, experiments),
-        *(lessons, lessons_not_planned),
+        *(lessons, lessons_not_planned, detectors),
     )
 }
 

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 from bench.base.console import announce, console, print_json, relative_to_here
 from bench.base.errors import ExitCode, LabError, UsageError
 from bench.base.files import require_replaceable
+from bench.cli.trace_blocking import conclude
 from bench.model.stacks import Stack, parse_stack
 from bench.model.workloads import Request, parse_request
 from bench.trace.inside.model import Trace
 from bench.trace.inside.request_spec import RequestSpec
 from bench.trace.interpreter import choose_interpreter
-from bench.trace.tracer import NeverEnded, trace_application, trace_stack
+from bench.trace.tracer import NeverEnded, find_blocking, find_blocking_of_stack, trace_application, trace_stack
 
 Found = TypeVar("Found")
 
@@ -30,9 +31,8 @@ def trace(arguments: argparse.Namespace) -> int:
 
         return serve(arguments)
     if arguments.blocking:
-        from bench.cli.trace_blocking import look_for_blocking
-
-        return look_for_blocking(arguments)
+        more = {"blocking_ms": arguments.blocking_over}
+        return conclude(ask_as_named(arguments, find_blocking, find_blocking_of_stack, **more), arguments)
     found = trace_request(arguments)
     if arguments.json:
         print_json(found.to_json())

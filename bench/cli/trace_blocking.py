@@ -1,4 +1,4 @@
-"""`lab trace --blocking`: what keeps the event loop from turning, and how to mend it."""
+"""How `lab trace --blocking` ends, with and without `--serve`: its report is shown, and its exit code found."""
 
 import argparse
 from typing import Any
@@ -7,17 +7,11 @@ from bench.base.console import console, print_json
 from bench.base.errors import ExitCode
 from bench.show.blocking_table import show
 from bench.trace.blocking_report import while_running
-from bench.trace.tracer import NeverEnded, find_blocking, find_blocking_of_stack
+from bench.trace.tracer import NeverEnded
 
 
-def look_for_blocking(arguments: argparse.Namespace) -> int:
-    """Show what blocks in a request. Returns 1 where something does. Raises NeverEnded where the request did not end.
-
-    A sent once unsafe request cannot tell loading from the rest: then all counts.
-    """
-    from bench.cli.trace import ask_as_named
-
-    report = ask_as_named(arguments, find_blocking, find_blocking_of_stack, blocking_ms=arguments.blocking_over)
+def conclude(report: dict[str, Any], arguments: argparse.Namespace) -> int:
+    """Show a report. Returns 1 where something blocks, loading left out. Raises NeverEnded where a request went on."""
     show_blocking(report, arguments)
     if not report["ended"]:
         raise NeverEnded(

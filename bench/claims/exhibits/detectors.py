@@ -11,10 +11,15 @@ import ast
 import asyncio
 import inspect
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 import traceback
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -40,6 +45,9 @@ THRESHOLD_MS = 20
 SETTLES_S = 0.05
 """For a detector to say what it has seen."""
 WITHIN_S = 300
+NEIGHBOURS, PAUSE_S = 6, 0.2
+LETS_GO = bytes(10_000)
+"""So many that `zlib.crc32` lets go of the GIL."""
 CALL = (ast.FunctionDef, ast.AsyncFunctionDef)
 Place = tuple[str, int]
 Alarm = Callable[[str, int], None]
@@ -91,6 +99,31 @@ def watching_with_aiocop(alarm: Alarm) -> Iterator[None]:
     aiocop.deactivate()
 
 
+async def wait_for_gil(slow: Any) -> None:
+    """Work that lets go of the GIL again and again, while other threads compute: it has to wait for it each time."""
+    done = threading.Event()
+
+    def compute() -> None:
+        while not done.is_set():
+            pass
+
+    for _ in range(NEIGHBOURS):
+        threading.Thread(target=compute).start()
+    until_s = time.monotonic() + PAUSE_S
+    while time.monotonic() < until_s:
+        zlib.crc32(LETS_GO)
+    done.set()
+
+
+async def be_stopped(slow: Any) -> None:
+    """The whole process is stopped for a while, as a laptop that sleeps stops it."""
+    goes_on = ["sh", "-c", f"sleep {PAUSE_S}; kill -CONT {os.getpid()}"]
+    await asyncio.create_subprocess_exec(*goes_on)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+PAUSES = (wait_for_gil, be_stopped)
+"""Nothing in these blocks: what holds the loop up comes from outside of it."""
 DETECTORS: dict[str, Callable[[Alarm], AbstractContextManager[None]]] = {
     "lab trace --blocking": watching_with_ours,
     "BlockBuster": watching_with_blockbuster,
@@ -125,7 +158,7 @@ async def run_calls(name: str, slow: Any) -> dict[str, list[Place]]:
 
     from labs.traps.calls import CALLS
 
-    found: dict[str, set[Place]] = {call.__name__: set() for call in CALLS}
+    found: dict[str, set[Place]] = {call.__name__: set() for call in (*CALLS, *PAUSES)}
     made = ""
 
     def alarm(file: str, line: int) -> None:
@@ -135,7 +168,7 @@ async def run_calls(name: str, slow: Any) -> dict[str, list[Place]]:
         for call in CALLS:  # the first time they import, compile and connect
             await _make_call(call, slow)
         with DETECTORS[name](alarm):
-            for call in CALLS:
+            for call in (*CALLS, *PAUSES):
                 made = call.__name__
                 await _make_call(call, slow)
                 await asyncio.sleep(SETTLES_S)
@@ -209,6 +242,7 @@ def install(folder: Path) -> None:
         raise NotRun(f"{' and '.join(OTHERS.values())} cannot be installed: {done.stderr.strip()[-300:]}")
 
 
+PAUSED = {"waiting for the GIL": wait_for_gil.__name__, "a stopped process": be_stopped.__name__}
 SHOWN = {"right": "found", "elsewhere": "another place", "": "–"}
 
 
@@ -224,7 +258,15 @@ def rows() -> list[list[str]]:
     ]
     right = [f"{sum(answers[call.name] == 'right' for call in blocks)} of {len(blocks)}" for answers in said.values()]
     false = [f"{sum(bool(answers[name]) for name in fine)} of {len(fine)}" for answers in said.values()]
-    return [*found, ["right file and line", *right], ["alarms for calls that do not block", *false]]
+    pauses = [
+        ", ".join(name for name, pause in PAUSED.items() if answers[pause]) or "none" for answers in said.values()
+    ]
+    return [
+        *found,
+        ["right file and line", *right],
+        ["alarms for calls that do not block", *false],
+        ["alarms for pauses that no call makes", *pauses],
+    ]
 
 
 def headings() -> list[str]:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from importlib import import_module
@@ -25,6 +26,7 @@ from .wrappers import TracedASGI
 
 AGAIN = 5
 """How often a safe request is sent once the first one has ended."""
+WRITES_EVERY_S = 0.5
 _SERVING = ExitStack()
 
 
@@ -73,12 +75,12 @@ class Watch:
         }
 
 
-def watched_application(name: str, application: Any, interface: Interface, folder: Path, threshold_ms: float) -> Any:
+def watched_application(application: Any, folder: Path, threshold_ms: float, say: Callable[[str], None]) -> Any:
     """The application for a server whose loop is watched from now on, until its process ends.
 
-    What is found is said on standard error, and reported in a file of the folder, one for each process.
+    What is found is said at once, and reported in a file of the folder, one for each process.
     """
-    from .traced_app import say
+    written_s = 0.0
 
     def on_finding(finding: Finding) -> None:
         say(finding.sentence)
@@ -89,11 +91,17 @@ def watched_application(name: str, application: Any, interface: Interface, folde
         part.write_text(json.dumps(watch.report(has_ended=True)))
         os.replace(part, part.with_suffix(".json"))
 
-    require_asgi(name, application, interface)
+    def on_end(collector: Any) -> None:
+        nonlocal written_s
+        watch.request_ended(collector)
+        if time.monotonic() - written_s > WRITES_EVERY_S:  # some workers end without atexit
+            written_s = time.monotonic()
+            write()
+
     watch = Watch(threshold_ms, on_finding)
     _SERVING.enter_context(watch.detector.watching())
     atexit.register(write)
-    return TracedASGI(application, on_end=watch.request_ended)
+    return TracedASGI(application, on_end=on_end)
 
 
 def require_asgi(name: str, application: Any, interface: Interface) -> Any:

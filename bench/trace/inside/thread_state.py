@@ -55,8 +55,9 @@ class ThreadState:
 
 
 def _open(thread: threading.Thread) -> int:
+    number = os.getpid() if thread is threading.main_thread() else thread.native_id  # a fork leaves an old native_id
     try:
-        return os.open(f"/proc/self/task/{thread.native_id}/syscall", os.O_RDONLY)
+        return os.open(f"/proc/self/task/{number}/syscall", os.O_RDONLY)
     except OSError:
         return 0
 

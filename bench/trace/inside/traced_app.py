@@ -64,10 +64,11 @@ def traced_application() -> Any:
     try:
         real, interface = load_application(SERVED["app"], SERVED["hides"])
         if SERVED["blocking"]:
-            from .blocking_pass import watched_application
+            from .blocking_pass import require_asgi, watched_application
 
             milliseconds, _, folder = SERVED["blocking"].partition(":")
-            return watched_application(SERVED["app"], real, interface, Path(folder), float(milliseconds))
+            require_asgi(SERVED["app"], real, interface)
+            return watched_application(real, Path(folder), float(milliseconds), say)
     except Refused as error:
         sys.exit(f"lab: {error}")
     from .threads import counting_threads

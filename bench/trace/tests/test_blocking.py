@@ -376,8 +376,9 @@ def test_a_server_tells_each_finding_as_it_comes_and_all_at_its_end(project: Pat
 
 
 def test_reports_of_several_processes_are_one(tmp_path: Path) -> None:
-    finding = {"file": "a.py", "line": 1, "function": "f", "ms": 30.0, "times": 2, "total_ms": 50.0}
-    for number, more in enumerate(({"first_time": True}, {"first_time": False, "ms": 40.0})):
+    mores: list[dict[str, Any]] = [{"first_time": True}, {"first_time": False, "ms": 40.0}]
+    finding: dict[str, Any] = {"file": "a.py", "line": 1, "function": "f", "ms": 30.0, "times": 2, "total_ms": 50.0}
+    for number, more in enumerate(mores):
         report = {"blocking": [{**finding, **more}], "requests": 3, "statuses": [200 + number], "threshold_ms": 20.0}
         (tmp_path / f"{number}.json").write_text(json.dumps(report))
     merged = merge_reports(tmp_path)
