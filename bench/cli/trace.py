@@ -26,6 +26,8 @@ def trace(arguments: argparse.Namespace) -> int:
 
     Raises LabError where the request raised, after its trace is shown.
     """
+    if arguments.blocking and (arguments.perfetto or arguments.svg):
+        raise UsageError("--perfetto and --svg draw hops, and --blocking traces none: leave out one or the other.")
     if arguments.serve:
         from bench.cli.trace_serve import serve
 

@@ -1,4 +1,4 @@
-"""Show what blocked an event loop: a sentence, then a line for each place with the call and ways to mend it."""
+"""Show what blocked an event loop: a sentence, then a row for each place with the call and ways to mend it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -50,21 +50,19 @@ def first_sentence(report: dict[str, Any]) -> str:
 
 
 def table(findings: Sequence[dict[str, Any]]) -> Table:
-    """Return a table with a row for each place, the longest first."""
+    """Return a table with a row for each place, the longest first; the ways to mend a call stand below it."""
     shown = Table(
         Column("where", overflow="fold"),
         Column("ms", justify="right", no_wrap=True),
         Column("times", justify="right", no_wrap=True),
-        Column("call", overflow="fold"),
-        Column("how to mend it", overflow="fold"),
+        Column("call, and how to mend it", overflow="fold"),
         **NO_LINES,
     )
     for finding in findings:
         where = finding["where"] or "an unknown place"
         outside = "" if finding["in_project"] else " (no line of the project leads there)"
-        mends = "\n".join(f"· {way['do']}" for way in finding["mend"])
-        cells = (where + outside, f"{finding['ms']:.0f}", str(finding["times"]), finding["call"], mends)
-        shown.add_row(*map(escape, cells))
+        call = "\n".join([finding["call"], *(f"· {way['do']}" for way in finding["mend"])])
+        shown.add_row(*map(escape, (where + outside, f"{finding['ms']:.0f}", str(finding["times"]), call)))
     return shown
 
 
