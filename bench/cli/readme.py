@@ -41,7 +41,7 @@ from bench.trace import reference_traces
 FILES = [
     ROOT / name
     for name in (
-        *("README.md", "bench/README.md", "bench/trace/README.md", "results/reference/README.md"),
+        *("README.md", "bench/README.md", "bench/trace/inside/README.md", "results/reference/README.md"),
         *("notebooks/README.md", "notebooks/TEACHING.md"),
     )
 ]
