@@ -1,6 +1,7 @@
 """Show what blocked an event loop: a sentence, then a row for each place with the call and ways to mend it."""
 
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from rich.console import Console
@@ -70,6 +71,8 @@ def notes(report: dict[str, Any]) -> Iterator[str]:
     """What has to be known to read the table."""
     statuses = ", ".join(str(status or "no status") for status in report["statuses"])
     yield f"{report['requests']} requests, answered {statuses or 'nothing'}; {report['interpreter']}."
+    if any(status == 0 or status >= HTTPStatus.MULTIPLE_CHOICES for status in report["statuses"]):
+        yield "Not every answer is the page itself: `lab trace` without --blocking says why."
     if report["requests"] == 1 and report["blocking"]:
         yield "It was sent once, so loading cannot be told from the rest."
     if not report["sees_waits"]:

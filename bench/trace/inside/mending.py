@@ -126,10 +126,10 @@ def mends_of(names: Sequence[str], call: str, view: str, *, computes: bool, is_i
         return [_mend("at start-up", "import it where the process starts, not in a request", VIEWS)]
     twin = twin_of(names)
     ways = [_mend("async twin", *twin)] if twin else []
-    function = match[0] if (match := re.match(r"[\w.]+(?=\()", call)) else "…"
+    function = match[0] if (match := re.match(r"[\w.]+(?=\()", call)) else "function"
     is_database = any(name.startswith("django.db.") for name in names)
     thread = f"await sync_to_async({function}{'' if is_database else ', thread_sensitive=False'})(…)"
-    if computes:
+    if computes and not is_database:
         thread += ", where the call lets go of the GIL; else a process or a task queue"
     ways.append(_mend("sync_to_async", thread, ADAPTERS))
     return [*ways, _mend("sync view", f"def {view or 'view'}(…) without async, which Django runs in a thread", VIEWS)]

@@ -437,3 +437,11 @@ def test_a_new_project_under_load_gives_no_alarm(tmp_path: Path, mark: str) -> N
     assert report["requests"] >= USERS * ROUNDS * len(PAGES)
     assert while_running(report) == []
     assert_nothing_is_left(mark)
+
+
+@pytest.mark.live
+def test_an_answer_that_is_not_the_page_is_told(project: Path) -> None:
+    done = run("/nothing", folder=project)
+    assert done.returncode == 0
+    assert "answered 404" in done.stdout
+    assert "Not every answer is the page itself" in done.stdout
