@@ -285,6 +285,16 @@ COMMANDS = {
         ],
         epilog="Exit codes of --check: 0 as stored, 1 a finding has changed, 3 something could not be measured here.",
     ),
+    "conformance": Command(
+        "bench.cli.conformance:conformance",
+        "ask servers by raw sockets what people rely on, and compare with the kept answers",
+        [
+            option("servers", metavar="SERVER", nargs="*", help="such as uvicorn (default: all of them)"),
+            switch("--keep", "store the answers in results/reference/conformance.json"),
+            JSON,
+        ],
+        epilog="Exit codes: 0 as kept, 1 an answer has changed, 3 a server could not be asked here.",
+    ),
     "doctor": Command("bench.cli.doctor:doctor", "check this machine and say what is missing", [JSON]),
     "notebooks": Command(
         "bench.cli.course:open_notebooks",

@@ -19,6 +19,7 @@ from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT, write_atomically
 from bench.base.options import Parser
 from bench.claims import claim_table, ledger
+from bench.claims.conformance import kept, tables
 from bench.claims.evidence import ReferenceMaterial
 from bench.claims.exhibits import detectors as compared
 from bench.claims.schema import load_claim
@@ -41,12 +42,14 @@ from bench.trace import reference_traces
 FILES = [
     ROOT / name
     for name in (
-        *("README.md", "bench/README.md", "bench/trace/inside/README.md", "results/reference/README.md"),
+        *("README.md", "bench/README.md", "bench/trace/inside/README.md"),
+        *("results/reference/README.md", "results/reference/conformance.md"),
         *("notebooks/README.md", "notebooks/TEACHING.md"),
     )
 ]
 SHOWN_EXPERIMENT, SHOWN_REQUEST, SHOWN_USERS = "io_wait", "wait?ms=100", 200
 SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "A2", "F3", "N8", "N9")
+ANSWER_COLUMNS = ("question", "answer", "what was seen", "who says so")
 CLAIM_COLUMNS = ("id", "claim", "finding", "what was measured here")
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
@@ -289,12 +292,25 @@ def detectors() -> str:
     return table(compared.headings(), compared.rows())
 
 
+def conformance() -> str:
+    """What each server keeps, from the kept answers: a question a line, a server and interface a column."""
+    return table(*tables.overview_cells(kept.load_rows()))
+
+
+def conformance_details() -> str:
+    """A table for each server and interface, with what was seen."""
+    return "\n\n".join(
+        f"## {title}\n\n{table(ANSWER_COLUMNS, tables.detail_cells(rows))}"
+        for title, rows in tables.servers_of(kept.load_rows())
+    )
+
+
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
     for part in (
         *(first_table, caption, findings, claims_counted, claims_shown, claims),
         *(runs, machine, rooms, places, checklist, faults, labs, servers, workloads, experiments),
-        *(lessons, lessons_not_planned, detectors),
+        *(lessons, lessons_not_planned, conformance, conformance_details, detectors),
     )
 }
 

@@ -104,6 +104,15 @@ def _gevent(budget: Budget, *_: object) -> list[str]:
     return _gunicorn("gevent", budget, more=("--worker-connections", str(budget.threads or 1)))
 
 
+def _gunicorn_asgi(budget: Budget, _: Interface, needs: Needs) -> list[str]:
+    lifespan = "on" if "lifespan" in needs else "off"
+    return _gunicorn("asgi", budget, more=("--asgi-loop", "uvloop", "--asgi-lifespan", lifespan))
+
+
+def _uvicorn_worker(budget: Budget, _: Interface, needs: Needs) -> list[str]:
+    return _gunicorn(f"labs.common.workers.{'Live' if needs else 'Pinned'}UvicornWorker", budget)
+
+
 def _uvicorn(budget: Budget, interface: Interface, needs: Needs) -> list[str]:
     # Not `--ws websockets`: uvicorn warns that it is deprecated.
     pings = ("--ws-ping-interval", str(PING_S), "--ws-ping-timeout", str(PING_S))
@@ -205,7 +214,7 @@ SERVERS = {
             program="gunicorn",
             packages=("gunicorn", "uvloop"),
             interfaces=("asgi",),
-            arguments=partial(_gunicorn, "asgi", more=("--asgi-loop", "uvloop", "--asgi-lifespan", "off")),
+            arguments=_gunicorn_asgi,
             examples=("sync_asgi@gunicorn_asgi", "async_asgi@gunicorn_asgi", "bare_asgi@gunicorn_asgi"),
             variables=("GUNICORN_",),
             shade=-0.45,
@@ -235,7 +244,7 @@ SERVERS = {
             program="gunicorn",
             packages=("gunicorn", "uvicorn-worker", "uvloop", "httptools"),
             interfaces=("asgi",),
-            arguments=partial(_gunicorn, "labs.common.workers.PinnedUvicornWorker"),
+            arguments=_uvicorn_worker,
             examples=("sync_asgi@uvicorn_worker", "async_asgi@uvicorn_worker"),
             variables=("GUNICORN_", "UVICORN_"),
             shade=0.35,
