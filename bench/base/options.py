@@ -56,6 +56,14 @@ def seconds(text: str) -> float:
     return _positive_numbers(text, [text], "seconds", MAX_DURATION_S, "")[0]
 
 
+def milliseconds(text: str) -> float:
+    """Read a duration of 1 ms up to an hour."""
+    found = _positive_numbers(text, [text], "milliseconds", MAX_DURATION_S * 1000, "")[0]
+    if found < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is too short: 1 ms is the least")
+    return found
+
+
 def rates_per_s(text: str) -> list[float]:
     """Read a comma-separated list of requests per second."""
     return _positive_numbers(text, words(text), "requests/s", MAX_RATE_PER_S, ",")

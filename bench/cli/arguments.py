@@ -124,6 +124,23 @@ TRACE_OUTPUT = Group(
         option("--port", type=PORT, default=8000, help="of --serve (default: 8000)"),
     ],
 )
+BLOCKING = Group(
+    "what blocks the event loop",
+    [
+        switch(
+            "--blocking",
+            "instead of hops, show which calls keep the event loop from turning, and how to mend them. A safe request "
+            "is sent six times; with --serve, use the site and end with Ctrl-C",
+        ),
+        option(
+            "--blocking-over",
+            type=options.milliseconds,
+            default=20.0,
+            metavar="MS",
+            help="the shortest time that counts (default: 20)",
+        ),
+    ],
+)
 
 COMMANDS = {
     "list": Command(
@@ -229,9 +246,11 @@ COMMANDS = {
             ),
             MIDDLEWARE,
             TRACED_REQUEST,
+            BLOCKING,
             TRACE_OUTPUT,
             JSON,
         ],
+        epilog="Exit codes of --blocking: 0 nothing blocks but loading, 1 something does, 4 a request did not end.",
         usage="lab trace [options] (STACK WORKLOAD | --app MODULE:NAME PATH)",
     ),
     "check": Command(

@@ -193,6 +193,11 @@ FAULTS = (
         "test_trace_project.py::test_an_odd_answer_has_its_cause_and_its_cure_and_no_advice",
     ),
     Fault(
+        "other threads, garbage collection or a pause hold up a loop that is watched for blocking calls",
+        "nothing: such time is not counted as blocking",
+        "test_blocking.py::test_waiting_for_the_gil_is_no_finding",
+    ),
+    Fault(
         "a server ends or hangs while `lab conformance` asks it",
         "the answer to that question, and all the others, from a new server; `could not ask` if none boots, exit 3",
         "test_conformance.py::test_a_server_that_a_question_ends_is_started_again_for_the_next",

@@ -12,6 +12,7 @@ PLACES = (
     ("Which workloads are there?", "model.workloads.WORKLOADS"),
     ("What may an experiment's file contain?", "model.experiment.Experiment"),
     ("How does a middleware get its hops?", "trace.inside.middleware.Layers"),
+    ("How is a call found that blocks the event loop?", "trace.inside.blocking.Detector"),
     ("How is an exercise checked?", "learn.exercises.checks.CHECKS"),
     ("Which questions does `lab conformance` ask a server?", "claims.conformance.questions.QUESTIONS"),
     ("How does a claim of claims.toml become a finding?", "claims.judging.judge_claim"),

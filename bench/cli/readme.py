@@ -21,6 +21,7 @@ from bench.base.options import Parser
 from bench.claims import claim_table, ledger
 from bench.claims.conformance import kept, tables
 from bench.claims.evidence import ReferenceMaterial
+from bench.claims.exhibits import detectors as compared
 from bench.claims.schema import load_claim
 from bench.cli.checklist import BENCH, CHECKLIST, path_of_tests
 from bench.cli.faults import FAULTS
@@ -41,7 +42,8 @@ from bench.trace import reference_traces
 FILES = [
     ROOT / name
     for name in (
-        *("README.md", "bench/README.md", "results/reference/README.md", "results/reference/conformance.md"),
+        *("README.md", "bench/README.md", "bench/trace/inside/README.md"),
+        *("results/reference/README.md", "results/reference/conformance.md"),
         *("notebooks/README.md", "notebooks/TEACHING.md"),
     )
 ]
@@ -285,6 +287,11 @@ def claims_counted() -> str:
     return f"Of {len(found)} claims that people make about Django, WSGI and ASGI: {ledger.counts_text(found)}."
 
 
+def detectors() -> str:
+    """What three detectors say of the calls that block an event loop."""
+    return table(compared.headings(), compared.rows())
+
+
 def conformance() -> str:
     """What each server keeps, from the kept answers: a question a line, a server and interface a column."""
     return table(*tables.overview_cells(kept.load_rows()))
@@ -303,7 +310,7 @@ PARTS: dict[str, Callable[[], str]] = {
     for part in (
         *(first_table, caption, findings, claims_counted, claims_shown, claims),
         *(runs, machine, rooms, places, checklist, faults, labs, servers, workloads, experiments),
-        *(lessons, lessons_not_planned, conformance, conformance_details),
+        *(lessons, lessons_not_planned, conformance, conformance_details, detectors),
     )
 }
 
