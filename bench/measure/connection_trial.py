@@ -50,14 +50,17 @@ BETWEEN_WAVES_S = 2.0
 
 @dataclass
 class ConnectionEvidence:
-    """What the driver wrote, and readings from before the first connection until after the last, of the server and,
-    first and last, of all of ours. `open`: monotonic seconds, and connections open on the database then.
+    """What the driver wrote, and readings from before the first connection until after the last, of the server, of its
+    front and, first and last, of all of ours. `front_connections`: those to the front. `open`: monotonic seconds, and
+    connections open on the database then.
     """
 
     server: list[process_usage.Reading]
     ours: list[process_usage.Reading]
     wrote: dict[str, Any] = field(default_factory=dict)
     connections: int = 0
+    front: list[process_usage.Reading] = field(default_factory=list)
+    front_connections: int = 0
     open: list[tuple[float, int]] = field(default_factory=list)
     log: str = ""
 
@@ -159,16 +162,20 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
 
 def _watch(server: RunningServer, driver: Process, database: Database | None, settle_s: float) -> ConnectionEvidence:
     folder = driver.log.parent
-    members, ours = server.family(), [*server.family(), *driver.family()]
+    members, front = server.family(), server.front.family() if server.front else []
+    ours = [*members, *front, *driver.family()]
     seen = ConnectionEvidence([process_usage.read(members)], [_read_ours(ours, database)])
+    seen.front += _read_front(front)
     (folder / "go").touch()
     deadline_s = time.monotonic() + DRIVEN_WITHIN_S
     while not (folder / "seen.json").exists():
         _require_alive(server, driver, deadline_s)
         if not seen.connections and "holding" in _phases(folder):
             seen.connections = process_usage.established(server.port)
+            seen.front_connections = process_usage.established(server.front.port) if server.front else 0
         time.sleep(LOOK_EVERY_S)
         seen.server.append(process_usage.read(members))
+        seen.front += _read_front(front)
         if database and (count := database.connections()) is not None:
             seen.open.append((time.monotonic(), count))
     seen.ours.append(_read_ours(ours, database))
@@ -178,6 +185,10 @@ def _watch(server: RunningServer, driver: Process, database: Database | None, se
     seen.server.append(process_usage.read(members))
     seen.log = server.log.read_text(errors="replace")
     return seen
+
+
+def _read_front(front: Sequence[psutil.Process]) -> list[process_usage.Reading]:
+    return [process_usage.read(front)] if front else []
 
 
 def _read_ours(ours: Sequence[psutil.Process], database: Database | None) -> process_usage.Reading:
@@ -193,10 +204,11 @@ def _phases(folder: Path) -> dict[str, float]:
 
 
 def _require_alive(server: RunningServer, driver: Process | None, deadline_s: float) -> None:
-    if server.exit_status is not None:
-        raise TrialInvalid(
-            "server-died", f"The server ended with status {server.exit_status}. Its log:\n{server.log_tail()}"
-        )
+    for who, it in {"server": server, "front": server.front}.items():
+        if it and it.exit_status is not None:
+            raise TrialInvalid(
+                "server-died", f"The {who} ended with status {it.exit_status}. Its log:\n{it.log_tail()}"
+            )
     if driver and driver.exit_status is not None:
         raise TrialInvalid(
             "load-lost", f"The driver ended with status {driver.exit_status}. Its log:\n{driver.log_tail()}"
@@ -223,6 +235,7 @@ def _with_numbers(trial: Trial, plan: TrialPlan, seen: ConnectionEvidence, where
             processes=plan.stack.budget.processes,
             cpus=where.server,
         ),
+        front=process_usage.front_use(seen.front, seen.front_connections, where.server),
         load=LoadUse(cpu_share=cpu_s / took_s, processes=1, cpus=where.load, busiest_share=cpu_s / took_s),
         machine=machine_use(first, last),
         samples=process_usage.samples_of(seen.server, seen.before.at_s),

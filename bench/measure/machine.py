@@ -17,8 +17,10 @@ from typing import Any
 
 import psutil
 
+from bench.base import programs
 from bench.base.files import ROOT
 from bench.measure import cpu_placement, variables
+from bench.model.fronts import FRONTS
 from bench.model.servers import SERVERS
 
 GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
@@ -54,6 +56,7 @@ def describe_machine() -> dict[str, Any]:
         "python": python_version(),
         "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
         "packages": versions(),
+        "fronts": front_versions(),
         "file_descriptors": list(resource.getrlimit(resource.RLIMIT_NOFILE)),
         "load_average_before": [round(load, 2) for load in os.getloadavg()],
         "lock_sha256": hashlib.sha256((ROOT / "requirements.lock").read_bytes()).hexdigest(),
@@ -70,6 +73,21 @@ def versions() -> dict[str, str | None]:
         with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
+
+
+def front_versions() -> dict[str, str]:
+    """Ask the fronts that are installed for their versions, such as `nginx/1.22.1`."""
+    installed = {front: path for front in FRONTS.values() if (path := programs.find_program(front.program))}
+    said = {front.name: _said([path, front.version]) for front, path in installed.items()}
+    return {name: text.rpartition(" ")[2] for name, text in said.items() if text}
+
+
+def _said(command: list[str]) -> str:
+    """Return the first line that a program prints; '' if it fails."""
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        return (done.stdout + done.stderr).partition("\n")[0]
+    return ""
 
 
 def python_version() -> str:

@@ -25,6 +25,7 @@ class Known(TypedDict, total=False):
     memory_bytes: Count | None
     file_descriptors: list[Limit]
     packages: dict[Text, Text | None]
+    fronts: dict[Text, Text]
     git: dict[Text, Plain] | None
 
 

@@ -93,6 +93,21 @@ class LoadUse:
 
 
 @dataclass(frozen=True)
+class FrontUse:
+    """What the program in front of the server used, which is not in the server's numbers; as in ServerUse.
+
+    `cpu_us_per_request`: None where requests are not counted.
+    """
+
+    rss_bytes_max: Count
+    connections_max: Count
+    cpu_share: Number
+    cpu_s: Number
+    cpus: list[Count]
+    cpu_us_per_request: Amount | None = None
+
+
+@dataclass(frozen=True)
 class Hops:
     """Crossings between event loop and threads in one request of the trial, counted outside of the window."""
 
@@ -240,7 +255,8 @@ class Trial:
     in_flight, and `completed` counts answers until the end of the drain; `throughput_per_s` counts only those inside
     the window. Latencies of an open loop run from the intended send, `latency_from_send_us` from the actual one;
     a percentile named in `latency_at_least` is a lower bound, because unanswered requests reach down to it.
-    `commands`: the words of its `server`, its `load` and its `upstream`. In run.json each command stands once, in the
+    `commands`: the words of its `server`, its `load` and its `upstream`, and of a `front` also the lines of its
+    configuration. In run.json each command stands once, in the
     run's `commands`, and the trial has `command_names` instead.
     """
 
@@ -283,6 +299,7 @@ class Trial:
     utilisation: dict[Name, Number] = field(default_factory=dict)
     cpu_us_per_request: Amount | None = None
     server: ServerUse | None = None
+    front: FrontUse | None = None
     load: LoadUse | None = None
     machine: MachineUse | None = None
     hops: Hops | None = None

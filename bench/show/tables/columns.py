@@ -93,6 +93,20 @@ COLUMNS = (
         "CPU µs", _median("cpu_us_per_request", 1, whole), 3, "S: CPU time of the server per request", counts_requests
     ),
     Column(
+        "front CPU µs",
+        _median("front.cpu_us_per_request", 1, whole),
+        2,
+        "CPU time of what stands in front of the server, per request; it is not in CPU µs",
+        has("front.cpu_us_per_request"),
+    ),
+    Column(
+        "front MB",
+        _median("front.rss_bytes_max", 1e-6, whole),
+        3,
+        "most resident memory of what stands in front of the server; it is not in MB",
+        has("front.rss_bytes_max"),
+    ),
+    Column(
         "limited by",
         lambda row: row.limiter or HOLE,
         3,
