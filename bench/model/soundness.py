@@ -40,6 +40,8 @@ class Selector(TypedDict, total=False):
     capacity_share: Number | None
     connections: Connections | None
     max_connections: Count | None
+    visitors: Users | None
+    slow_over_s: Number | None
 
 
 def require_sound(run: Run) -> None:

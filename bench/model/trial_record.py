@@ -199,6 +199,38 @@ class LeavingResult:
 
 
 @dataclass(frozen=True)
+class VisitsResult:
+    """What ordinary visitors got for `lasted_s`. Latencies are of the visits sent in that time, however they ended.
+
+    `unanswered` were given up; they count in the latencies with the time they had waited, so as lower bounds.
+    """
+
+    lasted_s: Number
+    answered_per_s: Number
+    unanswered: Count
+    failed: Count
+    latency_us: Latency | None
+
+
+@dataclass(frozen=True)
+class SlowResult:
+    """The outcome of N slow clients: `served` had the right answer, `starved` none in time, `failed` another one.
+
+    `alone`, `beside`: the visitors before them, and while they were there. `kept_share`: the visits answered per second
+    beside them, of those before. `inside_most`: the most slow requests that were in a view at once, each of which has a
+    thread in a sync view.
+    """
+
+    served: Count
+    starved: Count
+    failed: Count
+    inside_most: Count
+    alone: VisitsResult
+    beside: VisitsResult
+    kept_share: Number | None
+
+
+@dataclass(frozen=True)
 class WaveResult:
     """N requests that start one after the other, each holding its database connection.
 
@@ -248,7 +280,7 @@ class Trial:
 
     The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate. With
     `connections` there is no such load: see `held`, `gone` and, of a database that allows `max_connections` and no
-    more, `waves`.
+    more, `waves`; with `visitors` they are slow clients: see `slow`.
     `overlaps`: parts of a request wait while others compute, so that it takes the longer of L and S, not their sum.
     `in_flight_mean` is how many requests were in flight, averaged over the window.
     `issued` requests belong to the window; in an open loop issued = completed + failed + timed_out + dropped +
@@ -269,6 +301,8 @@ class Trial:
     rate_per_s: Amount | None = None
     capacity_share: Amount | None = None
     connections: Connections | None = None
+    visitors: Users | None = None
+    slow_over_s: Amount | None = None
     verdict: Verdict = "not-run"
     reasons: list[Reason] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -306,6 +340,7 @@ class Trial:
     held: HeldResult | None = None
     gone: LeavingResult | None = None
     waves: WavesResult | None = None
+    slow: SlowResult | None = None
     database: DatabaseUse | None = None
     max_connections: Some | None = None
     warmup_s: Amount = 0.0

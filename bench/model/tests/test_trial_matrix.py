@@ -15,11 +15,13 @@ from bench.model.trial_matrix import Overrides, capacity_trials, in_random_order
 from bench.model.trial_plan import Engine, TrialPlan, planned_trial
 from bench.model.trial_record import (
     DatabaseUse,
+    FrontUse,
     HeldResult,
     Hops,
     Latency,
     LeavingResult,
     ServerUse,
+    SlowResult,
     Trial,
     WaveResult,
     WavesResult,
@@ -34,6 +36,8 @@ MEASURES = {
     *(f"held.{field.name}" for field in fields(HeldResult)),
     *(f"gone.{field.name}" for field in fields(LeavingResult)),
     *(f"database.{field.name}" for field in fields(DatabaseUse)),
+    *(f"slow.{field.name}" for field in fields(SlowResult)),
+    *(f"front.{field.name}" for field in fields(FrontUse)),
     *(f"waves.{field.name}" for field in fields(WavesResult)),
     *(f"waves.{wave}.{field.name}" for wave in ("first", "second") for field in fields(WaveResult)),
 }
