@@ -10,6 +10,7 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -17,10 +18,10 @@ from typing import Any
 
 import psutil
 
-from bench.base import programs
 from bench.base.files import ROOT
+from bench.base.programs import find_program
 from bench.measure import cpu_placement, variables
-from bench.model.fronts import FRONTS
+from bench.model.fronts import Front
 from bench.model.servers import SERVERS
 
 GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
@@ -56,7 +57,6 @@ def describe_machine() -> dict[str, Any]:
         "python": python_version(),
         "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
         "packages": versions(),
-        "fronts": front_versions(),
         "file_descriptors": list(resource.getrlimit(resource.RLIMIT_NOFILE)),
         "load_average_before": [round(load, 2) for load in os.getloadavg()],
         "lock_sha256": hashlib.sha256((ROOT / "requirements.lock").read_bytes()).hexdigest(),
@@ -75,10 +75,10 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def front_versions() -> dict[str, str]:
-    """Ask the fronts that are installed for their versions, such as `nginx/1.22.1`."""
-    installed = {front: path for front in FRONTS.values() if (path := programs.find_program(front.program))}
-    said = {front.name: _said([path, front.version]) for front, path in installed.items()}
+def front_versions(fronts: Iterable[Front]) -> dict[str, str]:
+    """Ask those of the fronts that are installed for their versions, such as `nginx/1.22.1`."""
+    installed = {front.name: [path, front.version] for front in fronts if (path := find_program(front.program))}
+    said = {name: _said(command) for name, command in installed.items()}
     return {name: text.rpartition(" ")[2] for name, text in said.items() if text}
 
 

@@ -211,7 +211,7 @@ def test_a_front_stands_before_a_stack_is_listed_and_drawn_as_its_entry_says(
         assert server.front.command[-1].endswith(FILE)
         assert "MADE_UP_FRONT_DELAY" not in set().union(*(each.environ() for each in server.front.family()))
         assert httpx.get(f"{server.url}/hello", trust_env=False).json() == {"message": "hello"}
-    assert machine.front_versions()[FRONT.name] == platform.python_version()
+    assert machine.front_versions([FRONT]) == {FRONT.name: platform.python_version()}
     assert f"| `{FRONT.name}/` | in front of either | a front of this test's own |" in readme.servers()
     assert listed("fronts", capsys)[f"{FRONT.name}/"]["note"] == FRONT.note
     look, plain = look_of(stack.name), look_of("sync_wsgi@gthread:2")
