@@ -183,7 +183,7 @@ COMMANDS = {
                 "--connections",
                 wholes(1, MAX_CONNECTIONS),
                 "N",
-                "numbers of connections, in an experiment that holds or drops them, such as 10,1000",
+                "numbers of connections, in an experiment that holds, drops or slows them, such as 10,1000",
             ),
             MIDDLEWARE,
             option("--repeats", type=whole(1, MAX_REPEATS), help="server restarts per trial"),

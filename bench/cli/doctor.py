@@ -27,7 +27,7 @@ COLOURS = {"fine": "green", "warning": "yellow", "missing": "red"}
 OPTIONAL_PROGRAMS = {
     "wrk": "`lab run --engine wrk` and ./scripts/calibrate need it",
     "redis-server": "some claims and tests use it",
-    "nginx": "one claim puts it in front of a server",
+    "nginx": "stacks such as nginx/sync_wsgi@gthread:8 have it in front",
 }
 """Each with its use; measurements need none of them."""
 

@@ -158,6 +158,16 @@ FAULTS = (
         "test_wrk.py::test_a_histogram_that_is_not_that_of_the_right_answers_is_refused",
     ),
     Fault(
+        "nginx, or whatever stands in front of the server, dies",
+        "`invalid`: that it was the front, and its log",
+        "test_fronting.py::test_a_front_that_dies_in_the_window_is_named",
+    ),
+    Fault(
+        "nginx is not installed",
+        "`not-run` for stacks that have it in front, with the command that installs it",
+        "test_fronts.py::test_a_front_that_is_not_installed_is_told_with_the_command_that_installs_it",
+    ),
+    Fault(
         "a package is absent",
         "`not-run` with the command that installs it",
         "test_servers.py::test_a_missing_package_is_told_with_the_command_that_installs_it",

@@ -30,6 +30,7 @@ from bench.learn import build_notebooks
 from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
 from bench.model import run_store
 from bench.model.experiment import Experiment, experiment_names, load_experiment
+from bench.model.fronts import FRONTS
 from bench.model.run_record import Run
 from bench.model.servers import SERVERS
 from bench.model.stacks import LABS, split_name
@@ -210,7 +211,7 @@ def labs() -> str:
 
 
 def servers() -> str:
-    """The servers, as they stand in a stack's name."""
+    """The servers and fronts, as they stand in a stack's name."""
     rows = [
         [
             f"`{server.name}{':T' if server.takes_threads else ''}`",
@@ -219,6 +220,7 @@ def servers() -> str:
         ]
         for server in SERVERS.values()
     ]
+    rows += [[f"`{front.name}/`", "in front of either", front.note] for front in FRONTS.values()]
     return table(["server", "interface", "what it is"], rows)
 
 

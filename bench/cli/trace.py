@@ -11,7 +11,7 @@ from bench.base.console import announce, console, print_json, relative_to_here
 from bench.base.errors import ExitCode, LabError, UsageError
 from bench.base.files import require_replaceable
 from bench.cli.trace_blocking import conclude
-from bench.model.stacks import Stack, parse_stack
+from bench.model.stacks import Stack, parse_stack_alone
 from bench.model.workloads import Request, parse_request
 from bench.trace.inside.model import Trace
 from bench.trace.inside.request_spec import RequestSpec
@@ -119,7 +119,7 @@ def parse_stack_and_request(arguments: argparse.Namespace) -> tuple[Stack, Reque
     """`STACK WORKLOAD`. Raises UsageError for words that do not fit."""
     if len(arguments.words) != 2:
         raise UsageError("Say what to trace: `lab trace STACK WORKLOAD`, or `lab trace --app MODULE:NAME PATH`.")
-    stack, request = parse_stack(arguments.words[0]), parse_request(arguments.words[1])
+    stack, request = parse_stack_alone(arguments.words[0]), parse_request(arguments.words[1])
     if not request.is_answered_by(stack):
         answers = "it answers hello and wait" if stack.lab.has_workloads else "it has pages and no workloads"
         raise UsageError(f"{stack.lab.name} does not answer {request.workload.name}: {answers}.")

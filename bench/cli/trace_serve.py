@@ -15,7 +15,7 @@ from bench.measure.processes import Process, start, work_folder
 from bench.measure.readiness import READY_WITHIN_S, listens_within, stack_environment
 from bench.measure.services import serving_all_services
 from bench.model.servers import HOST
-from bench.model.stacks import parse_stack
+from bench.model.stacks import parse_stack_alone
 from bench.trace.blocking_report import REPORTS, merge_reports
 from bench.trace.inside import bootstrap
 from bench.trace.interpreter import OURS, Interpreter, choose_interpreter
@@ -72,7 +72,7 @@ def _plan_for_stack(arguments: argparse.Namespace, work: Path, running: ExitStac
     """The stack's own server, with the tracer in the application's place."""
     if not arguments.words:
         raise UsageError("Say what to serve: `lab trace --serve STACK`, or `lab trace --serve --app MODULE:NAME`.")
-    stack = parse_stack(arguments.words[0])
+    stack = parse_stack_alone(arguments.words[0])
     stack.require_installed()
     needs = running.enter_context(serving_all_services(stack))
     environment = stack_environment(stack, arguments.middleware or (), needs.environment)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from bench.model.fronts import FRONTS
 from bench.model.redaction import VARIABLE as DATABASE_VARIABLE
 from bench.model.servers import SERVERS
 
@@ -39,7 +40,8 @@ OURS = "LAB_"
 def is_foreign(name: str) -> bool:
     """Return whether a variable could change what is measured."""
     of_servers = (prefix for server in SERVERS.values() for prefix in server.variables)
-    return name in FOREIGN_VARIABLES or name.startswith((*FOREIGN_PREFIXES, *of_servers))
+    of_fronts = (prefix for front in FRONTS.values() for prefix in front.variables)
+    return name in FOREIGN_VARIABLES or name.startswith((*FOREIGN_PREFIXES, *of_servers, *of_fronts))
 
 
 def is_cleared(name: str, value: str) -> bool:

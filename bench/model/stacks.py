@@ -270,6 +270,15 @@ def parse_stack(text: str) -> Stack:
     return Stack(lab, server, budget, name.keep or "", environment, front)
 
 
+def parse_stack_alone(text: str) -> Stack:
+    """Read a stack for a trace, which shows what happens in the application. UsageError if it has a front."""
+    stack = parse_stack(text)
+    if stack.front:
+        front = stack.front.name
+        raise UsageError(f"A trace shows what happens in the application, not in {front}: leave {front}/ out.")
+    return stack
+
+
 def _front_of(text: str, name: StackName) -> Front | None:
     if name.front is None:
         return None

@@ -210,8 +210,22 @@ def _commands(run: Run) -> list[tuple[str, str]]:
     """Return the commands that repeat the run, and start its servers and its load."""
     again = f"lab run {run.experiment} --profile {run.profile} --seed {run.plan.seed}"
     servers = [(stack, _server_command(run, stack)) for stack in run.plan.stacks]
-    load = [trial.commands["load"] for trial in run.trials if "load" in trial.commands][:1]
-    return [("The run again:", again), *servers, *(("The load, in the first trial", shlex.join(one)) for one in load)]
+    heads = {
+        "load": "The load, in the first trial",
+        "front": "In front",
+        "front configuration": "with the configuration",
+    }
+    return [
+        ("The run again:", again),
+        *servers,
+        *((head, text) for part, head in heads.items() for text in _first(run, part)),
+    ]
+
+
+def _first(run: Run, part: str) -> list[str]:
+    """Return the command of a part in the first trial that has it; a configuration as its lines."""
+    join = "\n".join if part.endswith("configuration") else shlex.join
+    return [join(trial.commands[part]) for trial in run.trials if part in trial.commands][:1]
 
 
 def _server_command(run: Run, stack: str) -> str:
