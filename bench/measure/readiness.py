@@ -15,6 +15,8 @@ from bench.base.errors import NotRun
 from bench.base.polling import eventually
 from bench.measure.ports import free_port, owner_of, require_free
 from bench.measure.processes import STOP_WITHIN_S, Process, has_ended, start, work_folder
+from bench.model.environments import variables_of
+from bench.model.redaction import VARIABLE as DATABASE_VARIABLE
 from bench.model.servers import HOST, LOOPBACK
 from bench.model.stacks import Stack
 
@@ -143,7 +145,7 @@ def serving_stack(
     grace_s: float = STOP_WITHIN_S,
 ) -> Iterator[RunningServer]:
     """Serve the stack on a free port of loopback, or on the one given. `services`: as `Services.environment`."""
-    stack.require_installed()
+    stack.require_installed(*drivers_for(services))
     port = port or free_port(host)
     environment = stack_environment(stack, middleware, services, host)
     command = stack.command(port, host=host)
@@ -151,10 +153,15 @@ def serving_stack(
         yield server
 
 
+def drivers_for(services: Mapping[str, str]) -> tuple[str, ...]:
+    """The packages that the stack's environment needs for the services that it is to call."""
+    return ("psycopg",) if services.get(DATABASE_VARIABLE, "").startswith("postgres") else ()
+
+
 def stack_environment(
     stack: Stack, middleware: Sequence[str], services: Mapping[str, str], host: str = HOST
 ) -> dict[str, str]:
-    """Return the lab's settings as environment variables."""
+    """Return the variables of the stack's environment, and the lab's settings as variables."""
     allowed = {} if host in LOOPBACK else {"LAB_ALLOWED_HOST": host}
     chosen = {"LAB_MIDDLEWARE": ",".join(middleware)} if middleware else {}
-    return {**allowed, **chosen, **stack.variables, **services}
+    return {**variables_of(stack.environment), **allowed, **chosen, **stack.variables, **services}

@@ -3,7 +3,8 @@
 import pytest
 
 from bench.base.errors import UsageError
-from bench.model.stacks import DEFAULT, parse_stack, split_name
+from bench.model.environments import DEFAULT
+from bench.model.stacks import parse_stack, split_name
 
 NAMES = ("sync_wsgi@gthread:8%py313t", "async_asgi@uvicorn%django-6.1", "sync_wsgi+pool_16@gthread:8x2%a_b")
 
@@ -23,6 +24,6 @@ def test_the_default_environment_is_left_out_of_the_name() -> None:
 
 @pytest.mark.parametrize("environment", ["", "Py313", "a/b", "..", "a%b", "a b", "a" * 33, "-x"])
 def test_what_no_environment_can_be_called_is_refused(environment: str) -> None:
-    with pytest.raises(UsageError, match="is no name of an environment: write small letters") as refusal:
+    with pytest.raises(UsageError, match="is no name of an environment: write at most 32 small letters") as refusal:
         parse_stack(f"sync_wsgi@gthread:8%{environment}")
     assert "\n" not in str(refusal.value)
