@@ -41,9 +41,9 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
 
 def _add(arguments: argparse.Namespace) -> None:
     recipe = recipe_of(arguments)
-    if not recipe.like:
-        announce(f"making the environment {arguments.name} (a minute or so; more where a package has to be built)")
-    _show_one(environment_maker.add(arguments.name, recipe), as_json=arguments.json)
+    says = f"making the environment {arguments.name} (a minute or so; more where a package has to be built)"
+    made = environment_maker.add(arguments.name, recipe, before=lambda: None if recipe.like else announce(says))
+    _show_one(made, as_json=arguments.json)
 
 
 def _show(arguments: argparse.Namespace) -> None:

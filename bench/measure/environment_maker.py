@@ -1,4 +1,4 @@
-"""Makes the environments that servers run in, with uv where it is installed, else with venv and the lab's pip.
+"""Makes the environments that servers run in, with uv where it is installed, else with venv and its pip.
 
 Nothing counts as an environment before its last file is written (`model/environments.py`). What a killed `lab env add`
 leaves is removed by the next one of that name.
@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -31,9 +31,11 @@ MARKER = ".made-by-the-lab"
 OLDEST = (3, 11)
 ANSWERS_WITHIN_S, INSTALLED_WITHIN_S = 30.0, 1800.0
 OFFLINE = re.compile(
-    "connect|timed out|name resolution|lookup address|error sending request|certificate|proxy|network", re.IGNORECASE
+    "connection ?(error|refused|reset)|timed out|name resolution|lookup address|error sending request|"
+    "certificate verify|proxy ?error|network is unreachable",
+    re.IGNORECASE,
 )
-NO_SUCH = re.compile("no matching distribution|no solution found|not found in the", re.IGNORECASE)
+NO_SUCH = re.compile(r"no matching distribution found for (\S+)|because (\S+) was not found", re.IGNORECASE)
 DJANGO_VERSION = re.compile(r"\d+\.\d+(\.\d+|(a|b|rc)\d+)?")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DATABASE_DRIVERS = ("psycopg[binary,pool]", "psycopg[pool]")
@@ -69,8 +71,8 @@ class _Installer:
         uv = shutil.which("uv")
         if uv:
             return [uv, "pip", "install", "--quiet", "--python", self.python]
-        quiet = ("--quiet", "--no-input", "--disable-pip-version-check")
-        return [PYTHON, "-m", "pip", "--python", self.python, "install", *quiet]
+        # Its own pip: one that is older than the interpreter takes files for another one.
+        return [self.python, "-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
 
     def install(self, *words: str) -> None:
         """Install as requirements.lock pins it, or in another version if that does not fit. Raises _NotInstalled."""
@@ -92,13 +94,17 @@ class _Installer:
         return {}
 
 
-def add(name: str, recipe: Recipe) -> Environment:
-    """Make an environment. Raises UsageError for words that do not fit, and NotRun where it cannot be made here."""
+def add(name: str, recipe: Recipe, before: Callable[[], None] = lambda: None) -> Environment:
+    """Make an environment. `before` is called once nothing is refused any more, before what takes long.
+
+    Raises UsageError for words that do not fit, and NotRun where it cannot be made here.
+    """
     environments.check_name(name)
     _refuse(name, recipe)
     like = environments.load_environment(recipe.like) if recipe.like else None
     said = {"program": "", "python": like.python} if like else describe_python(recipe.python)
     with _new_folder(name) as folder, work_folder("environment") as work:
+        before()
         made = _share(name, recipe, like) if like else _make(name, recipe, said, folder, work)
         made = replace(made, made_at=datetime.now(UTC).isoformat(timespec="seconds"))
         write_atomically(folder / FILE, msgspec.json.format(msgspec.json.encode(made)) + b"\n")
@@ -140,13 +146,14 @@ def _make(name: str, recipe: Recipe, said: Mapping[str, Any], folder: Path, work
     how = [uv, "venv", "--quiet", "--allow-existing", "--python"] if uv else []
     python = str(environments.program_in(name))
     installer = _Installer(python, constraints, log)
-    free = {normalised(package) for package in recipe.packages} | ({"django"} if recipe.django else set())
-    constraints.write_text("\n".join(_pins(free)))
+    chosen = {normalised(it) for it in recipe.packages if re.search("[=<>~!@]", it)}
+    chosen |= {"django"} if recipe.django else set()
+    constraints.write_text("\n".join(pin for pin in _pins() if normalised(pin) not in chosen))
     try:
         if uv:
             _run([*how, said["program"], str(folder)], log)
         else:
-            _run([said["program"], "-I", "-m", "venv", "--without-pip", str(folder)], log)
+            _run([said["program"], "-I", "-m", "venv", str(folder)], log)
         installer.install(*_django_words(recipe.django), *DJANGO_PACKAGES[1:], *recipe.packages)
         lacks = _install_others(installer)
     except _NotInstalled as error:
@@ -190,11 +197,11 @@ def _django_words(django: str) -> list[str]:
     return ["--editable", str(folder)]
 
 
-def _pins(free: Iterable[str]) -> Iterator[str]:
-    """Yield the versions in requirements.lock with their markers, without those of packages that are `free`."""
+def _pins() -> Iterator[str]:
+    """Yield the versions in requirements.lock, with their markers."""
     for line in (ROOT / "requirements.lock").read_text().splitlines():
         pin = line.removesuffix("\\").strip()
-        if "==" in pin and not pin.startswith(("#", "--")) and normalised(pin) not in set(free):
+        if "==" in pin and not pin.startswith(("#", "--")):
             yield pin
 
 
@@ -290,9 +297,10 @@ def _run(command: Sequence[str], log: Path) -> None:
 
 def _reason(said: str) -> str:
     """Return why something was not installed, in a few words."""
-    if NO_SUCH.search(said):
-        return "the package index has no file of it for this Python and system"
     if OFFLINE.search(said):
         return "the package index could not be reached; check the network"
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1].rstrip(".")[:200] if lines else "the installer ended without a word"
+    if found := NO_SUCH.search(said):
+        return f"the package index has no file of {found[1] or found[2]} for this Python and system"
+    lines = [line.strip() for line in said.splitlines() if re.search(r"\w", line)]
+    errors = [line for line in lines if "error" in line.lower()]
+    return (errors or lines or ["the installer ended without a word"])[-1].rstrip(".")[:200]
