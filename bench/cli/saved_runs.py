@@ -46,15 +46,15 @@ def compare(arguments: argparse.Namespace) -> int:
     from bench.analyse.compare import compare_environments
     from bench.show import comparison
 
+    if arguments.environment and (len(arguments.environment) != 2 or arguments.second):
+        raise UsageError("Two environments of one run are compared: `lab compare RUN --environment A,B`.")
+    if not arguments.environment and not arguments.second:
+        raise UsageError("Name a second run, or two environments of this one with --environment A,B.")
     runs = [run_store.load_run(run_store.find_run(name)) for name in (arguments.first, arguments.second) if name]
     if arguments.environment:
-        if len(arguments.environment) != 2 or arguments.second:
-            raise UsageError("Two environments of one run are compared: `lab compare RUN --environment A,B`.")
         found = compare_environments(runs[0], *arguments.environment)
-    elif arguments.second:
-        found = compare_runs(*runs, anyway=arguments.anyway)
     else:
-        raise UsageError("Name a second run, or two environments of this one with --environment A,B.")
+        found = compare_runs(runs[0], runs[1], anyway=arguments.anyway)
     if arguments.json:
         print_json(comparison.to_json(found))
     elif arguments.markdown:

@@ -29,7 +29,8 @@ from bench.model.stacks import DJANGO_PACKAGES, LABS
 
 MARKER = ".made-by-the-lab"
 OLDEST = (3, 11)
-ANSWERS_WITHIN_S, INSTALLED_WITHIN_S = 30.0, 1800.0
+ANSWERS_WITHIN_S, INSTALLED_WITHIN_S, WHEELS_WITHIN_S = 30.0, 1800.0, 120.0
+WHEELS = ("--only-binary", ":all:")
 OFFLINE = re.compile(
     "connection ?(error|refused|reset)|timed out|name resolution|lookup address|error sending request|"
     "certificate verify|proxy ?error|network is unreachable",
@@ -74,23 +75,32 @@ class _Installer:
         # Its own pip: one that is older than the interpreter takes files for another one.
         return [self.python, "-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
 
-    def install(self, *words: str) -> None:
+    def install(self, *words: str, within_s: float = INSTALLED_WITHIN_S) -> None:
         """Install as requirements.lock pins it, or in another version if that does not fit. Raises _NotInstalled."""
         try:
-            _run([*self.words, "--constraint", str(self.constraints), *words], self.log)
+            self.install_pinned(*words, within_s=within_s)
         except _NotInstalled as error:
             if OFFLINE.search(str(error)):
                 raise
-            _run([*self.words, *words], self.log)
+            _run([*self.words, *words], self.log, within_s)
+
+    def install_pinned(self, *words: str, within_s: float = INSTALLED_WITHIN_S) -> None:
+        """Install as requirements.lock pins it. Raises _NotInstalled."""
+        _run([*self.words, "--constraint", str(self.constraints), *words], self.log, within_s)
 
     def install_wheels(self, packages: Sequence[str]) -> dict[str, str]:
         """Install what has a file for this interpreter and system; return the others, each with the reason."""
         try:
-            self.install("--only-binary", ":all:", *packages)
+            self.install_pinned(*WHEELS, *packages, within_s=WHEELS_WITHIN_S)
+            return {}
+        except _NotInstalled:  # one by one, because in other versions all together may take pip an hour to fit
+            return {name: why for package in packages for name, why in self._install_wheel(package).items()}
+
+    def _install_wheel(self, package: str) -> dict[str, str]:
+        try:
+            self.install(*WHEELS, package, within_s=WHEELS_WITHIN_S)
         except _NotInstalled as error:
-            if len(packages) == 1:
-                return {normalised(packages[0]): _reason(str(error))}
-            return {name: why for package in packages for name, why in self.install_wheels([package]).items()}
+            return {normalised(package): _reason(str(error))}
         return {}
 
 
@@ -278,16 +288,16 @@ def _shares(name: str, of: str) -> bool:
         return False
 
 
-def _run(command: Sequence[str], log: Path) -> None:
+def _run(command: Sequence[str], log: Path, within_s: float = INSTALLED_WITHIN_S) -> None:
     """Run a command to its end. Raises _NotInstalled with what it printed."""
     log.write_bytes(b"")
     # How the user reaches their package index, and no variable that would lead elsewhere.
     reach = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_"))}
     process = Process.start(command, log=log, environment=reach, adopts=True)
     try:
-        status = process.popen.wait(INSTALLED_WITHIN_S)
+        status = process.popen.wait(within_s)
     except subprocess.TimeoutExpired:
-        raise _NotInstalled(f"it took longer than {INSTALLED_WITHIN_S / 60:.0f} minutes") from None
+        raise _NotInstalled(f"it took longer than {within_s:.0f} s") from None
     finally:
         process.end_offspring()
         process.stop(0)

@@ -27,7 +27,7 @@ class Lab:
     """One folder of `labs/`, seen through one interface, and what it needs of a server besides HTTP.
 
     `page` is where to look first; `has_workloads` is False for a lab of pages alone, `has_tables` True where these ask
-    a database. In figures the lab has this colour, and `markers`, one for each of its servers and budgets.
+    a database; `more_packages`: what it imports, or its server for it, beside DJANGO_PACKAGES. In figures the lab has this colour, and `markers`, one for each of its servers and budgets.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Lab:
     page: str = "/wait?ms=100"
     has_workloads: bool = True
     has_tables: bool = False
+    more_packages: tuple[str, ...] = ()
     # After Okabe and Ito, "Color Universal Design" (2008): told apart with any colour vision, by markers in grey. A
     # budget or another server changes the shade, the marker and the line, never the hue. Only filled markers: a
     # hollow one means degraded.
@@ -58,7 +59,7 @@ class Lab:
     @property
     def packages(self) -> tuple[str, ...]:
         """The packages that its environment must have, beside those of the server."""
-        return (*DJANGO_PACKAGES, *(("channels", "websockets") if self.needs else ())) if self.is_django else ()
+        return (*DJANGO_PACKAGES, *self.more_packages) if self.is_django else ()
 
 
 LIVE: tuple[Need, ...] = ("websockets", "lifespan")
@@ -104,6 +105,7 @@ LABS = {
         Lab(
             *("channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", LIVE),
             page="/chat/hall",
+            more_packages=("channels", "autobahn", "redis", "websockets"),
             colour="#c2185b",
             markers="8hHd",
         ),
@@ -117,6 +119,7 @@ LABS = {
             needs=("websockets",),
             page="/",
             has_workloads=False,
+            more_packages=("channels", "websockets"),
         ),
         Lab(
             *("traps_wsgi", "traps", "async", "wsgi", "what goes wrong where sync meets async"),
@@ -261,7 +264,7 @@ class Stack:
         ]
 
     def require_installed(self, *more: str) -> None:
-        """Raise NotRun or MissingDependency, with the command that helps, where front, environment or package is absent.
+        """Raise NotRun, with the command that helps, where front, environment or a package is absent.
 
         `more`: packages beside those of lab and server.
         """

@@ -40,7 +40,7 @@ FREE_THREADED = os.environ.get("LAB_PYTHON_FREE_THREADED") or next(
 )
 
 
-def without_fetching(command: Sequence[str], log: Path) -> None:
+def without_fetching(command: Sequence[str], log: Path, within_s: float = 60.0) -> None:
     """In place of `environment_maker._run`: only the virtual environment is made."""
     if "venv" in command:
         more = ["--without-pip"] if "-m" in command else []
@@ -190,8 +190,8 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(
 
 
 def test_without_a_package_index_there_is_one_sentence_and_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    def only_pip(command: Sequence[str], log: Path) -> None:
-        without_fetching(command, log) if "venv" in command else real(command, log)
+    def only_pip(command: Sequence[str], log: Path, within_s: float = 60.0) -> None:
+        without_fetching(command, log) if "venv" in command else real(command, log, within_s)
 
     real = environment_maker._run
     monkeypatch.setattr(environment_maker, "_run", only_pip)
