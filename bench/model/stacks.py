@@ -27,7 +27,8 @@ class Lab:
     """One folder of `labs/`, seen through one interface, and what it needs of a server besides HTTP.
 
     `page` is where to look first; `has_workloads` is False for a lab of pages alone, `has_tables` True where these ask
-    a database; `more_packages`: what it imports, or its server for it, beside DJANGO_PACKAGES. In figures the lab has this colour, and `markers`, one for each of its servers and budgets.
+    a database. `more_packages`: those beside DJANGO_PACKAGES that it imports, or its server for it. In figures the lab
+    has this colour, and `markers`, one for each of its servers and budgets.
     """
 
     name: str
