@@ -9,6 +9,7 @@ PLACES = (
     ("What does Ctrl-C do?", "base.signals.interruptible"),
     ("Where is a run written and read?", "model.run_store.save_run"),
     ("Which servers are there, and what does one entry hold?", "model.servers.SERVERS"),
+    ("What is an environment, and how is one made?", "measure.environment_maker.add"),
     ("Which workloads are there?", "model.workloads.WORKLOADS"),
     ("What may an experiment's file contain?", "model.experiment.Experiment"),
     ("How does a middleware get its hops?", "trace.inside.middleware.Layers"),

@@ -30,13 +30,13 @@ from bench.model.stacks import DJANGO_PACKAGES, LABS
 MARKER = ".made-by-the-lab"
 OLDEST = (3, 11)
 ANSWERS_WITHIN_S, INSTALLED_WITHIN_S, WHEELS_WITHIN_S = 30.0, 1800.0, 120.0
-WHEELS = ("--only-binary", ":all:")
 OFFLINE = re.compile(
     "connection ?(error|refused|reset)|timed out|name resolution|lookup address|error sending request|"
     "certificate verify|proxy ?error|network is unreachable",
     re.IGNORECASE,
 )
 NO_SUCH = re.compile(r"no matching distribution found for (\S+)|because (\S+) was not found", re.IGNORECASE)
+UNFIT = re.compile("resolutionimpossible|no solution found", re.IGNORECASE)
 DJANGO_VERSION = re.compile(r"\d+\.\d+(\.\d+|(a|b|rc)\d+)?")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DATABASE_DRIVERS = ("psycopg[binary,pool]", "psycopg[pool]")
@@ -75,33 +75,30 @@ class _Installer:
         # Its own pip: one that is older than the interpreter takes files for another one.
         return [self.python, "-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
 
-    def install(self, *words: str, within_s: float = INSTALLED_WITHIN_S) -> None:
+    def install(self, *words: str) -> None:
         """Install as requirements.lock pins it, or in another version if that does not fit. Raises _NotInstalled."""
         try:
-            self.install_pinned(*words, within_s=within_s)
+            self._install_pinned(*words)
         except _NotInstalled as error:
             if OFFLINE.search(str(error)):
                 raise
-            _run([*self.words, *words], self.log, within_s)
-
-    def install_pinned(self, *words: str, within_s: float = INSTALLED_WITHIN_S) -> None:
-        """Install as requirements.lock pins it. Raises _NotInstalled."""
-        _run([*self.words, "--constraint", str(self.constraints), *words], self.log, within_s)
+            _run([*self.words, *words], self.log)
 
     def install_wheels(self, packages: Sequence[str]) -> dict[str, str]:
-        """Install what has a file for this interpreter and system; return the others, each with the reason."""
-        try:
-            self.install_pinned(*WHEELS, *packages, within_s=WHEELS_WITHIN_S)
-            return {}
-        except _NotInstalled:  # one by one, because in other versions all together may take pip an hour to fit
-            return {name: why for package in packages for name, why in self._install_wheel(package).items()}
+        """Install the locked versions that have a file for this interpreter; return the others, each with the reason.
 
-    def _install_wheel(self, package: str) -> dict[str, str]:
+        No other version: to find one that fits may take pip an hour, and leads to one of years ago.
+        """
         try:
-            self.install(*WHEELS, package, within_s=WHEELS_WITHIN_S)
+            self._install_pinned("--only-binary", ":all:", *packages, within_s=WHEELS_WITHIN_S)
         except _NotInstalled as error:
-            return {normalised(package): _reason(str(error))}
+            if len(packages) == 1:
+                return {normalised(packages[0]): _reason(str(error))}
+            return {name: why for package in packages for name, why in self.install_wheels([package]).items()}
         return {}
+
+    def _install_pinned(self, *words: str, within_s: float = INSTALLED_WITHIN_S) -> None:
+        _run([*self.words, "--constraint", str(self.constraints), *words], self.log, within_s)
 
 
 def add(name: str, recipe: Recipe, before: Callable[[], None] = lambda: None) -> Environment:
@@ -151,32 +148,34 @@ def _share(name: str, recipe: Recipe, like: Environment) -> Environment:
 
 def _make(name: str, recipe: Recipe, said: Mapping[str, Any], folder: Path, work: Path) -> Environment:
     """Make the virtual environment and install into it."""
-    log, constraints = work / "log", work / "constraints.txt"
-    uv = shutil.which("uv")
-    how = [uv, "venv", "--quiet", "--allow-existing", "--python"] if uv else []
-    python = str(environments.program_in(name))
-    installer = _Installer(python, constraints, log)
+    uv, python = shutil.which("uv"), str(environments.program_in(name))
+    installer = _Installer(python, work / "constraints.txt", work / "log")
     chosen = {normalised(it) for it in recipe.packages if re.search("[=<>~!@]", it)}
-    chosen |= {"django"} if recipe.django else set()
-    constraints.write_text("\n".join(pin for pin in _pins() if normalised(pin) not in chosen))
+    pins = {
+        name: pin for name, pin in _locked().items() if name not in chosen | ({"django"} if recipe.django else set())
+    }
     try:
-        if uv:
-            _run([*how, said["program"], str(folder)], log)
-        else:
-            _run([said["program"], "-I", "-m", "venv", str(folder)], log)
+        _run(_venv_command(uv, said["program"], folder), installer.log)
+        installer.constraints.write_text("\n".join(pins.values()))
         installer.install(*_django_words(recipe.django), *DJANGO_PACKAGES[1:], *recipe.packages)
+        there = {name: f"{name}=={version}" for name, version in _packages_of(python).items() if "dev" not in version}
+        installer.constraints.write_text("\n".join((pins | there).values()))
         lacks = _install_others(installer)
     except _NotInstalled as error:
         raise NotRun(f"The environment {name} could not be made for {said['python']}: {_reason(str(error))}.") from None
-    packages = describe_python(python)["packages"]
-    return Environment(
-        name=name,
-        python=said["python"],
-        packages=dict(sorted((normalised(package), version) for package, version in packages.items())),
-        recipe=recipe,
-        lacks=lacks,
-        made_with="uv" if uv else "venv and pip",
-    )
+    made_with = "uv" if uv else "venv and pip"
+    return Environment(name, said["python"], _packages_of(python), recipe, lacks, made_with)
+
+
+def _venv_command(uv: str | None, program: str, folder: Path) -> list[str]:
+    how = [uv, "venv", "--quiet", "--allow-existing", "--python", program] if uv else [program, "-I", "-m", "venv"]
+    return [*how, str(folder)]
+
+
+def _packages_of(python: str) -> dict[str, str]:
+    """Return the versions of all packages that an interpreter has, by normalised name."""
+    found = describe_python(python)["packages"]
+    return dict(sorted((normalised(package), version) for package, version in found.items()))
 
 
 def _install_others(installer: _Installer) -> dict[str, str]:
@@ -207,12 +206,15 @@ def _django_words(django: str) -> list[str]:
     return ["--editable", str(folder)]
 
 
-def _pins() -> Iterator[str]:
-    """Yield the versions in requirements.lock, with their markers."""
+def _locked() -> dict[str, str]:
+    """Read the versions in requirements.lock with their markers, by normalised name; lines of one name together."""
+    pins: dict[str, str] = {}
     for line in (ROOT / "requirements.lock").read_text().splitlines():
         pin = line.removesuffix("\\").strip()
         if "==" in pin and not pin.startswith(("#", "--")):
-            yield pin
+            name = normalised(pin)
+            pins[name] = "\n".join(filter(None, [pins.get(name), pin]))
+    return pins
 
 
 def describe_python(program: str) -> dict[str, Any]:
@@ -311,6 +313,8 @@ def _reason(said: str) -> str:
         return "the package index could not be reached; check the network"
     if found := NO_SUCH.search(said):
         return f"the package index has no file of {found[1] or found[2]} for this Python and system"
+    if UNFIT.search(said):
+        return "the versions that it needs do not fit together for this Python and system"
     lines = [line.strip() for line in said.splitlines() if re.search(r"\w", line)]
     errors = [line for line in lines if "error" in line.lower()]
     return (errors or lines or ["the installer ended without a word"])[-1].rstrip(".")[:200]
