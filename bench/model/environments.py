@@ -5,6 +5,7 @@ last, `environment.json`. A folder without that file does not count. `default` i
 """
 
 import importlib.util
+import os
 import platform
 import re
 import shlex
@@ -175,4 +176,5 @@ def own_variables_of(name: str) -> dict[str, str]:
 
 def variables_of(name: str) -> dict[str, str]:
     """Return all that changes for a process in an environment: what it sets, and no search path of our interpreter."""
-    return {} if name == DEFAULT else {"PYTHONPATH": "", **own_variables_of(name)}
+    hidden = {"PYTHONPATH": ""} if name != DEFAULT and os.environ.get("PYTHONPATH") else {}
+    return hidden | own_variables_of(name)
