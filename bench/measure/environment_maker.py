@@ -272,9 +272,11 @@ def remove(name: str) -> None:
             f"{name} is shared by {' and '.join(sharing)}: remove that first.": sharing,
         }
     )
+    folder = environments.FOLDER / name
+    if is_abandoned(folder, MARKER):  # what a killed `lab env add` left
+        return shutil.rmtree(folder)
     if not environments.is_environment(name):
         environments.load_environment(name)
-    folder = environments.FOLDER / name
     (folder / FILE).unlink()  # first: what is left of an interrupted removal is no environment
     with hold_marker(folder, MARKER):
         for each in folder.iterdir():

@@ -227,6 +227,10 @@ def test_what_a_killed_one_left_does_not_count_and_gives_way(folder: Path) -> No
     assert subprocess.run([sys.executable, "-c", killed, str(left)], timeout=30).returncode == 9
     assert "left" not in environments.names()
     assert not environments.is_environment("left")
+    again = shutil.copytree(left, folder / "again")
+    (again / MARKER).write_text((left / MARKER).read_text().replace(str(left), str(again)))
+    environment_maker.remove("again")
+    assert not again.exists()
     make_environment("left")
     assert "left" in environments.names()
     assert not (left / MARKER).exists()
