@@ -274,7 +274,8 @@ def remove(name: str) -> None:
     )
     folder = environments.FOLDER / name
     if is_abandoned(folder, MARKER):  # what a killed `lab env add` left
-        return shutil.rmtree(folder)
+        shutil.rmtree(folder)
+        return
     if not environments.is_environment(name):
         environments.load_environment(name)
     (folder / FILE).unlink()  # first: what is left of an interrupted removal is no environment
