@@ -161,8 +161,14 @@ class Lane:
             self.family = server.family()
         reading = process_usage.read(self.family, server.port)
         self.seen = places_of(self.visitors, self.serving.sheet, reading.accept_queue) or self.seen
+        place = {"pid": server.pid, "port": server.port}
         usage = {"threads": reading.threads, "rss_bytes": reading.rss_bytes, "accept_queue": reading.accept_queue}
-        return {**usage, **self.rates.of(reading, self.settings(), self.stack), **(self.seen or _NOTHING).to_json()}
+        return {
+            **place,
+            **usage,
+            **self.rates.of(reading, self.settings(), self.stack),
+            **(self.seen or _NOTHING).to_json(),
+        }
 
 
 _NOTHING = Places("", Counts(0, 0, 0, 0), [], [])

@@ -19,8 +19,8 @@ from bench.model.redaction import VARIABLE as DATABASE_VARIABLE
 
 TOKEN_VARIABLE = "LAB_ROOM_TOKEN"
 READY_WITHIN_S = 30.0
-LIVED_S = 5.0
-"""A process that ended sooner than this is not started again: it would end again."""
+MOST_ENDS, WITHIN_S = 3, 20.0
+"""After so many ends in so short a time it is not started again: it would end again."""
 ERRORS = {int(kind.exit_code): kind for kind in (LabError, UsageError, NotRun)}
 
 
@@ -28,25 +28,27 @@ def keep_open(host: str, port: int, lanes: Sequence[str], *, browser: bool) -> N
     """Serve the room until interrupted. LabError, with the end of its log, if its process does not stay."""
     token = secrets.token_urlsafe(16)
     address = f"http://{host}:{port}/{token}/"
+    ends_s: list[float] = []
     with work_folder("room") as folder:
         kept = folder / "settings.json"
         if lanes:
             kept.write_bytes(msgspec.json.encode(Settings(lanes=require_lanes(lanes), fixed_lanes=True)))
-        is_first = True
         while True:
-            began_s = time.monotonic()
             process = _start(host, port, token, kept, folder)
             try:
                 if not listens_within(process, port, READY_WITHIN_S):
                     raise _ended(process)
-                _say(address, browser and is_first) if is_first else announce("The room is open again.")
+                if ends_s:
+                    announce("The room is open again, at the same address.")
+                else:
+                    _say(address, browser)
                 process.popen.wait()
             finally:
                 process.stop()
-            if time.monotonic() - began_s < LIVED_S:
+            ends_s.append(time.monotonic())
+            if len(ends_s) >= MOST_ENDS and ends_s[-1] - ends_s[-MOST_ENDS] < WITHIN_S:
                 raise _ended(process)
-            announce(f"The room's process ended {process.end_text}; it starts again at the same address.")
-            is_first = False
+            announce(f"The room's process ended {process.end_text}.")
 
 
 def _start(host: str, port: int, token: str, kept: Path, folder: Path) -> Process:
