@@ -344,6 +344,23 @@ COMMANDS = {
             ),
             OWN_HOST,
             switch("--no-browser", "print the address and open no browser"),
+            Group(
+                "",
+                [
+                    option(
+                        "--record",
+                        type=Path,
+                        metavar="FILE",
+                        help="keep the session; as room.jsonl.gz in a run's folder, the run's report shows it",
+                    ),
+                    option(
+                        "--replay",
+                        type=Path,
+                        metavar="FILE",
+                        help="play a recording, or that of a scene, such as pool_and_crowd; no server is started",
+                    ),
+                ],
+            ),
         ],
     ),
     "doctor": Command("bench.cli.doctor:doctor", "check this machine and say what is missing", [JSON]),

@@ -9,7 +9,8 @@ import asyncio
 import json
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -20,38 +21,60 @@ from bench.base.errors import ExitCode
 from bench.base.files import write_atomically
 from bench.base.signals import run
 from bench.learn.room.settings import Settings, read_settings
-from bench.learn.room.stage import Stage
+from bench.learn.room.stage import Record, Stage
 from bench.learn.room.supervisor import TOKEN_VARIABLE
-from bench.learn.room.web import serve
+from bench.learn.room.web import Pages, serve
 from bench.measure import cpu_placement, preflight
+from bench.measure.machine import describe_machine
+from bench.model.room_recording import RecordingWriter, read_recording
 
 
 def main() -> int:
-    """Serve the room until interrupted."""
+    """Serve the room, or a recording of it, until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--kept", type=Path, required=True)
+    parser.add_argument("--record", type=Path)
+    parser.add_argument("--replay", type=Path)
     arguments = parser.parse_args()
     preflight.raise_descriptor_limit()
     cpu_placement.bind_to_load_cores(cpu_placement.plan(1))
+    run(perform(arguments), loop_factory=uvloop.new_event_loop)
+    return ExitCode.FINE
+
+
+async def perform(arguments: argparse.Namespace) -> None:
+    """Run the stage and its page together, until one of them ends; for a recording only the page."""
 
     def keep(settings: Settings) -> None:
         write_atomically(arguments.kept, msgspec.json.encode(settings))
 
-    settings = Settings()
+    with recording_to(arguments.record) as record:
+        stage = Stage(read_kept(arguments.kept), keep, record)
+        recording = read_recording(arguments.replay) if arguments.replay else None
+        pages = Pages(stage, os.environ[TOKEN_VARIABLE], recording)
+        async with asyncio.TaskGroup() as tasks:
+            if recording is None:
+                tasks.create_task(stage.run())
+            tasks.create_task(serve(pages, arguments.host, arguments.port))
+
+
+@contextmanager
+def recording_to(path: Path | None) -> Iterator[Record]:
+    """Yield what appends to a recording, or does nothing without a path."""
+    if path is None:
+        yield lambda kind, data: None
+    else:
+        with RecordingWriter(path, describe_machine()) as writer:
+            yield writer.add_json
+
+
+def read_kept(path: Path) -> Settings:
+    """Read the settings of the process before this one; the defaults if there was none."""
     with suppress(OSError, ValueError):
-        settings = read_settings(json.loads(arguments.kept.read_text()))
-    run(perform(settings, keep, arguments.host, arguments.port), loop_factory=uvloop.new_event_loop)
-    return ExitCode.FINE
-
-
-async def perform(settings: Settings, keep: object, host: str, port: int) -> None:
-    """Run the stage and its page together, until one of them ends."""
-    stage = Stage(settings, keep)  # type: ignore[arg-type]
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(stage.run())
-        tasks.create_task(serve(stage, os.environ[TOKEN_VARIABLE], host, port))
+        return read_settings(json.loads(path.read_text()))
+    return Settings()
 
 
 if __name__ == "__main__":

@@ -23,11 +23,15 @@ FRAMES_KEPT = 4
 """For a browser that is slow: older ones are dropped, never delayed."""
 
 
-class Stage:
-    """Lanes side by side. `listeners` get each frame; `kept` is called after each change of settings."""
+Record = Callable[[str, bytes], None]
 
-    def __init__(self, settings: Settings, kept: Callable[[Settings], None]) -> None:
-        self.settings, self.kept = settings, kept
+
+class Stage:
+    """Lanes side by side. `listeners` get each frame, and so does `record`, as ("frame", JSON); `kept` is called after
+    each change of settings."""
+
+    def __init__(self, settings: Settings, kept: Callable[[Settings], None], record: Record) -> None:
+        self.settings, self.kept, self.record = settings, kept, record
         self.lanes: list[Lane] = []
         self.listeners: set[asyncio.Queue[bytes]] = set()
         self.frame = b""
@@ -75,6 +79,7 @@ class Stage:
         for lane, each in zip(lanes, found, strict=True):
             lane.hops = len(each["trace"]["crossings"]) if "trace" in each else None
         self.traced, self._traces = found, self._traces + 1
+        self.record("traced", msgspec.json.encode(found))
 
     async def _follow_settings(self, before: Settings | None) -> None:
         settings = self.settings
@@ -138,6 +143,8 @@ class Stage:
         began_s = time.monotonic()
         while True:
             self.frame = msgspec.json.encode(self._sample(time.monotonic() - began_s))
+            if self.lanes:
+                self.record("frame", self.frame)
             for queue in self.listeners:
                 if queue.full():
                     queue.get_nowait()

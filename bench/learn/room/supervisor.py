@@ -5,7 +5,7 @@ import secrets
 import sys
 import time
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,8 +24,11 @@ MOST_ENDS, WITHIN_S = 3, 20.0
 ERRORS = {int(kind.exit_code): kind for kind in (LabError, UsageError, NotRun)}
 
 
-def keep_open(host: str, port: int, lanes: Sequence[str], *, browser: bool) -> None:
-    """Serve the room until interrupted. LabError, with the end of its log, if its process does not stay."""
+def keep_open(host: str, port: int, lanes: Sequence[str], files: Mapping[str, Path], *, browser: bool) -> None:
+    """Serve the room until interrupted. `files`: by option, the recording to write (`record`) or to play (`replay`).
+
+    LabError, with the end of its log, if its process does not stay.
+    """
     token = secrets.token_urlsafe(16)
     address = f"http://{host}:{port}/{token}/"
     ends_s: list[float] = []
@@ -34,7 +37,7 @@ def keep_open(host: str, port: int, lanes: Sequence[str], *, browser: bool) -> N
         if lanes:
             kept.write_bytes(msgspec.json.encode(Settings(lanes=require_lanes(lanes), fixed_lanes=True)))
         while True:
-            process = _start(host, port, token, kept, folder)
+            process = _start(host, port, token, kept, files)
             try:
                 if not listens_within(process, port, READY_WITHIN_S):
                     raise _ended(process)
@@ -51,10 +54,11 @@ def keep_open(host: str, port: int, lanes: Sequence[str], *, browser: bool) -> N
             announce(f"The room's process ended {process.end_text}.")
 
 
-def _start(host: str, port: int, token: str, kept: Path, folder: Path) -> Process:
+def _start(host: str, port: int, token: str, kept: Path, files: Mapping[str, Path]) -> Process:
     command = [sys.executable, "-m", "bench.learn.room", "--host", host, "--port", str(port), "--kept", str(kept)]
+    command += [word for option, path in files.items() for word in (f"--{option}", str(path))]
     given = {name: os.environ[name] for name in (DATABASE_VARIABLE,) if name in os.environ}
-    return Process.start(command, log=folder / "room.log", environment={TOKEN_VARIABLE: token, **given})
+    return Process.start(command, log=kept.with_name("room.log"), environment={TOKEN_VARIABLE: token, **given})
 
 
 def _say(address: str, browser: bool) -> None:

@@ -176,13 +176,14 @@ def test_settings_are_read_back_and_what_cannot_be_read_is_the_default() -> None
     data = {**vars(said), "lanes": list(said.lanes)}
     assert read_settings(data) == said
     assert len(said.predictions["scene"]) == LONGEST_PREDICTION
-    for damaged in ({}, {"visitors": -1, "predictions": {}}, [], None):
-        assert read_settings(damaged) == Settings()
+    damaged: list[Any] = [{}, {"visitors": -1, "predictions": {}}, [], None]
+    for each in damaged:
+        assert read_settings(each) == Settings()
 
 
 def test_without_its_token_nothing_is_shown_and_nothing_changed(room: OpenedRoom) -> None:
     other = room.url.replace(room.url.rsplit("/", 2)[1], "0" * 22)
-    for method, path in (("GET", ""), ("GET", "frames"), ("GET", "scenes"), ("POST", "change"), ("POST", "predict")):
+    for method, path in (("GET", ""), ("GET", "frames"), ("GET", "about"), ("POST", "change"), ("POST", "predict")):
         answer = httpx.request(method, f"{other}{path}", json={"visitors": 1}, trust_env=False, timeout=5)
         assert (answer.status_code, answer.text[:12]) == (403, "This address")
     assert room.until(all_serve)["settings"]["visitors"] == 10
@@ -205,7 +206,7 @@ def test_the_room_survives_its_own_process_and_leaves_nothing(mark: str) -> None
 
 def _answers(room: OpenedRoom) -> bool:
     try:
-        return httpx.get(f"{room.url}scenes", trust_env=False, timeout=5).status_code == 200
+        return httpx.get(f"{room.url}about", trust_env=False, timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
 

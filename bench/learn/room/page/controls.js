@@ -1,5 +1,5 @@
 // The controls: each sends one change, and shows what the room's settings are, whoever changed them.
-import { make } from "./lanes.js";
+import { make } from "/lanes/lanes.js";
 
 const VISITORS = [10, 100, 500];
 // A slider has few steps, so that the keyboard moves it in steps that can be seen.

@@ -1,38 +1,61 @@
 // The page: frames come in, controls go out. What is drawn is in lanes.js.
-import { Lanes } from "./lanes.js";
+import { live } from "/lanes/frames.js";
+import { Lanes, make } from "/lanes/lanes.js";
+import { Bar, made } from "/lanes/player.js";
 import { Controls } from "./controls.js";
+import { useKeys } from "./keys.js";
 import { Scenes } from "./scenes.js";
 import { SlowMotion } from "./slow_motion.js";
-import { live } from "./frames.js";
-import { useKeys } from "./keys.js";
 
 const element = (id) => document.getElementById(id);
 const base = location.pathname.replace(/[^/]*$/, "");
+const say = (text) => {
+  if (element("link").textContent !== text) element("link").textContent = text;
+};
 
 async function post(what, data) {
+  if (recorded) return;
   const answer = await fetch(base + what, { method: "POST", body: JSON.stringify(data) }).catch(() => null);
   if (answer?.ok) return;
-  element("link").textContent = answer ? (await answer.json().catch(() => ({}))).error ?? (await answer.text()) : "The room does not answer.";
+  const refusal = answer ? await answer.text() : "";
+  refused = { text: refusal.startsWith("{") ? JSON.parse(refusal).error : refusal || "The room does not answer.", until: performance.now() + 6000 };
 }
 
+const { scenes: known, recording: recorded, guests } = await (await fetch(`${base}about`)).json();
+let refused = null;
 const change = (settings) => post("change", settings);
 const lanes = new Lanes(element("lanes"), { announce: (text) => (element("announce").textContent = text) });
-const controls = new Controls(element("controls"), change);
 const scenes = new Scenes(element, change, (scene, text) => post("predict", { scene, text }));
 const slow = new SlowMotion(element("slow"), base, () => post("slow_motion", {}));
+scenes.scenes = known;
 
-live(base + "frames", {
-  frame(frame) {
-    lanes.show(frame);
-    controls.show(frame);
-    scenes.show(frame);
-    slow.show(frame);
-    element("link").textContent = frame.notice || frame.cores;
-  },
-  state(text) {
-    element("link").textContent = text;
-    document.body.classList.toggle("away", text !== "");
-  },
-});
-scenes.load(base + "scenes");
-useKeys({ scenes, controls, slow, help: element("help"), said: element("said") });
+function show(frame) {
+  lanes.show(frame);
+  controls?.show(frame);
+  scenes.show(frame);
+}
+
+let controls = null, bar = null;
+if (recorded) {
+  const recording = await (await fetch(`${base}recording`)).json();
+  element("bar").hidden = false;
+  element("said").disabled = true;
+  slow.kept = recording.traced.length ? recording.traced : null;
+  bar = new Bar(element("bar"), recording.frames, show);
+  say(made(recording));
+} else {
+  controls = new Controls(element("controls"), change);
+  live(`${base}frames`, {
+    frame(frame) {
+      show(frame);
+      slow.show(frame);
+      say((refused && refused.until > performance.now() && refused.text) || frame.notice || frame.cores);
+    },
+    state(text) {
+      if (text) say(text);
+      document.body.classList.toggle("away", text !== "");
+    },
+  });
+}
+if (!recorded) element("qr").append(make("img", { src: `${base}qr.svg`, alt: "QR code of the address below" }), make("p", { textContent: guests }));
+useKeys({ scenes, controls, slow, bar, qr: element("qr"), help: element("help"), said: element("said") });

@@ -1,11 +1,11 @@
 // The scenes of a talk: the question, the room's prediction beside what came, and the speaker's text.
-import { rate, whole } from "./lanes.js";
+import { rate, sentence, whole } from "/lanes/lanes.js";
 
 const SETTLE_S = 3;
 
 export class Scenes {
   constructor(element, change, predict) {
-    Object.assign(this, { element, change, predict, scenes: [], name: "" });
+    Object.assign(this, { element, change, predict, scenes: [], name: "", shown: false });
     element("predict").onsubmit = (event) => {
       event.preventDefault();
       this.say();
@@ -14,9 +14,6 @@ export class Scenes {
     element("said").onchange = () => this.say();
   }
 
-  async load(address) {
-    this.scenes = await (await fetch(address)).json();
-  }
 
   get index() {
     return this.scenes.findIndex((scene) => scene.name === this.name);
@@ -41,7 +38,8 @@ export class Scenes {
 
   show(frame) {
     const { settings } = frame;
-    this.says(settings);
+    const says = sentence(settings);
+    if (this.element("says").textContent !== says) this.element("says").textContent = says;
     if (settings.scene !== this.name || !this.shown) this.enter(settings.scene, frame);
     const scene = this.scenes[this.index], said = this.element("said");
     if (!scene) return;
@@ -71,18 +69,5 @@ export class Scenes {
     if (lane.state !== "serving" || frame.at_s - this.entered_s < SETTLE_S) return "…";
     if (scene.measured === "leavers") return whole(lane.leavers.filter(([, place]) => place === "i").length);
     return scene.measured === "per_s" ? rate(lane.per_s) : whole(lane[scene.measured]);
-  }
-
-  // The state of the room in a sentence, large enough for the last row.
-  says(settings) {
-    const waits = { timer: `waits ${settings.wait_ms.toLocaleString("en")} ms`, upstream: `asks the upstream for ${settings.wait_ms} ms`, database: `runs a query of ${settings.wait_ms} ms`, stream: "streams events" }[settings.behind];
-    const parts = [`${settings.visitors.toLocaleString("en")} visitors`, `a view ${waits}`];
-    if (settings.cpu_ms && !settings.blocking && settings.behind === "timer") parts.push(`${settings.cpu_ms} ms of CPU`);
-    if (settings.blocking) parts.push("time.sleep in place of await");
-    if (settings.middleware) parts.push("seven middlewares");
-    if (settings.leaves) parts.push("half hang up");
-    if (settings.database_away) parts.push("the database is away");
-    const text = parts.join(" · ");
-    if (this.element("says").textContent !== text) this.element("says").textContent = text;
   }
 }

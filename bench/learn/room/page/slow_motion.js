@@ -1,17 +1,18 @@
 // One request in slow motion: the hops of a traced request, lane by lane, all on one time scale.
-import { make } from "./lanes.js";
+import { make } from "/lanes/lanes.js";
 
 const LASTS_S = 12;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class SlowMotion {
   constructor(dialog, base, ask) {
-    Object.assign(this, { dialog, base, ask, number: null, lanes: [] });
+    Object.assign(this, { dialog, base, ask, number: null, lanes: [], kept: null });
     dialog.onclose = () => cancelAnimationFrame(this.timer);
   }
 
   toggle() {
     if (this.dialog.open) this.dialog.close();
+    else if (this.kept) this.dialog.showModal(), this.play(this.kept);
     else this.open();
   }
 

@@ -17,6 +17,21 @@ export const whole = (value) => (value == null ? "–" : value.toLocaleString("e
 export const rate = (value) => (value == null ? "–" : value < 10 ? value.toFixed(1) : whole(Math.round(value)));
 export const time = (ms) => (ms == null ? "–" : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
+// The state of the room in a sentence, large enough for the last row.
+export function sentence(settings) {
+  const { visitors, wait_ms, cpu_ms, behind } = settings;
+  const waits = { timer: `waits ${whole(wait_ms)} ms`, upstream: `asks the upstream for ${whole(wait_ms)} ms`, database: `runs a query of ${whole(wait_ms)} ms`, stream: "streams events" }[behind];
+  return [
+    `${whole(visitors)} visitor${visitors === 1 ? "" : "s"}`,
+    `a view ${waits}`,
+    cpu_ms && !settings.blocking && behind === "timer" ? `${cpu_ms} ms of CPU` : "",
+    settings.blocking ? "time.sleep in place of await" : "",
+    settings.middleware ? "seven middlewares" : "",
+    settings.leaves ? "half hang up" : "",
+    settings.database_away ? "the database is away" : "",
+  ].filter(Boolean).join(" · ");
+}
+
 export function make(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);
