@@ -1,7 +1,7 @@
 """Writes `report.html` of a run: one file with everything in it, figures too, that opens offline and can be printed.
 
-No address outside of the file, and no script unless the folder has a recording of the room. The page is `report.html.j2`, which escapes what a run says: it may hold a
-server's log. This module makes the data for it.
+No address outside of the file, and no script unless the folder has a recording of the room. The page is
+`report.html.j2`, which escapes what a run says: it may hold a server's log. This module makes the data for it.
 """
 
 import shlex

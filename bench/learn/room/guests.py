@@ -1,5 +1,6 @@
 """The phones of the room: each visits the lanes through the page's server, so that the labs stay on loopback."""
 
+import io
 import time
 from collections import Counter
 from http import HTTPStatus
@@ -62,4 +63,6 @@ def _refusal(status: HTTPStatus, error: str) -> web.Response:
 
 def qr_svg(address: str) -> bytes:
     """Return the address as a QR code, dark on white in any colour scheme."""
-    return segno.make(address, error="m").svg_inline(scale=10, border=4, light="#ffffff", nl=False).encode()
+    picture = io.BytesIO()
+    segno.make(address, error="m").save(picture, kind="svg", scale=10, border=4, light="#ffffff")
+    return picture.getvalue()

@@ -1,21 +1,28 @@
 """The room without a browser: what its frames say is what gauge, kernel and driver say, and its controls work."""
 
+import asyncio
+import gzip
+import json
 import os
 import signal
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
 
-from bench.base.errors import ExitCode, UsageError
+from bench.base.errors import DamagedRun, ExitCode, UsageError
 from bench.base.polling import eventually
+from bench.learn.room.recorded_scenes import record_scene
+from bench.learn.room.scenes import SCENES
 from bench.learn.room.settings import LONGEST_PREDICTION, Settings, read_settings
 from bench.learn.tests.opened_room import Frame, OpenedRoom, all_serve, open_room
 from bench.measure.tests.postgresql import require_postgresql
 from bench.measure.tests.processes import assert_nothing_is_left, lab
+from bench.model.room_recording import KIND, VERSION, RecordingWriter, read_recording
 
 SYNC_WSGI, SYNC_ASGI, ASYNC_ASGI = range(3)
 NEUTRAL = Settings(visitors=10, wait_ms=100)
@@ -209,6 +216,31 @@ def _answers(room: OpenedRoom) -> bool:
         return httpx.get(f"{room.url}about", trust_env=False, timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def test_a_scene_is_recorded_with_its_hops_and_read_back(tmp_path: Path, mark: str) -> None:
+    scene = next(each for each in SCENES if each.measured == "hops")
+    path = tmp_path / "scene.jsonl.gz"
+    asyncio.run(record_scene(scene, path, for_s=0.5))
+    recording = read_recording(path)
+    assert recording.frames[-1]["settings"]["scene"] == scene.name
+    assert recording.frames[-1]["lanes"][scene.lane]["hops"] == 15
+    assert [len(each["trace"]["crossings"]) for each in recording.traced] == [15, 0]
+    assert_nothing_is_left(mark)
+    path.write_bytes(path.read_bytes()[:-9])  # as if it had been killed while it wrote
+    assert read_recording(path).made_at == recording.made_at
+
+
+def test_what_is_no_recording_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    other, newer = tmp_path / "other", tmp_path / "newer"
+    other.write_bytes(b"mine")
+    newer.write_bytes(gzip.compress(json.dumps({"head": {"kind": KIND, "version": VERSION + 1}}).encode() + b"\n"))
+    for path, says in ((other, "no recording"), (newer, "newer version")):
+        with pytest.raises(DamagedRun, match=says):
+            RecordingWriter(path, {})
+    assert other.read_bytes() == b"mine"
+    done = lab("room", "--no-browser", "--replay", str(tmp_path / "none"))
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
 
 def test_wrong_words_are_one_sentence() -> None:
