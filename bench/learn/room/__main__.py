@@ -20,12 +20,12 @@ from bench.base.console import run_program
 from bench.base.errors import ExitCode
 from bench.base.files import write_atomically
 from bench.base.signals import run
+from bench.learn.room.recorded_scenes import machine_of_recording
 from bench.learn.room.settings import Settings, read_settings
 from bench.learn.room.stage import Record, Stage
 from bench.learn.room.supervisor import TOKEN_VARIABLE
 from bench.learn.room.web import Pages, serve
 from bench.measure import cpu_placement, preflight
-from bench.measure.machine import describe_machine
 from bench.model.room_recording import RecordingWriter, read_recording
 
 
@@ -66,7 +66,7 @@ def recording_to(path: Path | None) -> Iterator[Record]:
     if path is None:
         yield lambda kind, data: None
     else:
-        with RecordingWriter(path, describe_machine()) as writer:
+        with RecordingWriter(path, machine_of_recording()) as writer:
             yield writer.add_json
 
 

@@ -25,6 +25,7 @@ from bench.measure.machine import describe_machine
 from bench.model.room_recording import RecordingWriter
 
 SCENES_FOLDER, SUFFIX = ROOT / "results" / "reference" / "room", ".jsonl.gz"
+MACHINE = ("cpu", "cores", "cores_shared", "system", "python", "packages", "load_average_before")
 READY_WITHIN_S, SETTLE_S, RECORDED_S = 60.0, 4.0, 12.0
 
 
@@ -39,7 +40,7 @@ async def record_scene(scene: Scene, path: Path, for_s: float) -> None:
                     pass
             await stage.trace()
             await asyncio.sleep(SETTLE_S)
-            with RecordingWriter(path, describe_machine()) as writer:
+            with RecordingWriter(path, machine_of_recording()) as writer:
                 writer.add("traced", stage.traced)
                 ends_s = time.monotonic() + for_s
                 while time.monotonic() < ends_s:
@@ -49,6 +50,11 @@ async def record_scene(scene: Scene, path: Path, for_s: float) -> None:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+def machine_of_recording() -> dict[str, Any]:
+    """Return what a viewer of a recording wants to know of the machine."""
+    return {name: value for name, value in describe_machine().items() if name in MACHINE}
 
 
 def _all_serve(frame: dict[str, Any]) -> bool:

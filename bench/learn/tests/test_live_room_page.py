@@ -90,7 +90,7 @@ def test_everything_is_on_the_screen_and_large(page: Page, room: OpenedRoom, wid
     room.change(**scene | {"lanes": [*scene["lanes"], "zero_hop@uvicorn"]})
     expect(page.locator(".lane[data-state=serving]")).to_have_count(4, timeout=WITHIN_MS)
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         assert page.evaluate(OUTSIDE) == []
         assert page.evaluate(SMALLEST_PX) >= height / 36
 
