@@ -1,6 +1,7 @@
 """One lane of the room: a stack's server, which dies and comes back, and what is seen of it 15 times a second."""
 
 import asyncio
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from bench.learn.room.rates import Rates
 from bench.learn.room.settings import Settings
 from bench.learn.room.visitors import LEAST_PATIENCE_S, LEAVE_AFTER_SHARE, Visitors
 from bench.measure import process_usage
+from bench.measure.machine import python_version, versions
 from bench.measure.ports import free_port
 from bench.measure.processes import has_ended, work_folder
 from bench.measure.readiness import RunningServer, serving, stack_environment
@@ -142,6 +144,7 @@ class Lane:
             "colour": lab.colour,
             "slots": request.slots(self.stack),
         }
+        looks["environment"] = environment_text()
         state = {"state": self.state, "message": self.message, "hops": self.hops}
         answers = "".join(_digit(visitors.answers[place]) for place in range(len(visitors.current)))
         visitors.answers.clear()
@@ -169,6 +172,12 @@ class Lane:
             **self.rates.of(reading, self.settings(), self.stack),
             **(self.seen or _NOTHING).to_json(),
         }
+
+
+@functools.cache
+def environment_text() -> str:
+    """Say in which environment the servers run."""
+    return f"{python_version()}, Django {versions()['django']}"
 
 
 _NOTHING = Places("", Counts(0, 0, 0, 0), [], [])

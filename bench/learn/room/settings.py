@@ -1,11 +1,12 @@
 """What the controls of the room say: one record, checked as it comes from a browser."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from bench.base.errors import LabError, UsageError
-from bench.model.stacks import Stack, parse_stack
+from bench.model.stacks import STACKS, Stack, parse_stack
 
 Behind = Literal["timer", "upstream", "database", "stream"]
 """What a view waits for: a timer, the upstream service, a query, or the next event of a stream."""
@@ -87,6 +88,15 @@ def require_lanes(names: Sequence[str]) -> tuple[str, ...]:
         if stack.budget.processes > 1 or not (stack.lab.is_django and stack.lab.has_workloads):
             raise UsageError(f"{stack.name} cannot be a lane: choose a Django lab with workloads, in one process.")
     return tuple(stack.name for stack in stacks)
+
+
+def possible_lanes() -> list[str]:
+    """Return the stacks that can be lanes, one of each lab and server: a lane has its own thread budget."""
+    able: dict[tuple[str, str], str] = {}
+    for stack in STACKS:
+        with suppress(UsageError):
+            able.setdefault((stack.lab.name, stack.server.name), *require_lanes([stack.name]))
+    return list(able.values())
 
 
 _KINDS = {each.name: each.type for each in fields(Settings)}

@@ -15,6 +15,7 @@ from bench.base.errors import LabError
 from bench.base.files import ROOT
 from bench.learn.room.guests import Guests, qr_svg
 from bench.learn.room.scenes import SCENES
+from bench.learn.room.settings import possible_lanes
 from bench.learn.room.stage import Stage
 from bench.model.room_recording import RoomRecording
 
@@ -94,7 +95,7 @@ class Pages:
     async def _about(self, request: web.Request) -> web.StreamResponse:
         scenes = [scene.to_json() for scene in SCENES]
         about = {"scenes": scenes, "recording": self.recording is not None, "guests": self._guest_address(request)}
-        return web.json_response(about)
+        return web.json_response({**about, "stacks": possible_lanes()})
 
     async def _recorded(self, request: web.Request) -> web.StreamResponse:
         return web.json_response(self.recording and self.recording.to_json())

@@ -18,7 +18,7 @@ const BEHIND = { timer: "waits for a timer", upstream: "waits for the upstream",
 const SEND_AFTER_MS = 120;
 
 export class Controls {
-  constructor(container, change) {
+  constructor(container, change, chooseLanes) {
     this.change = change;
     this.visitors = VISITORS.map((count, index) => {
       const button = make("button", { type: "button", textContent: count, title: `key ${index + 1}` });
@@ -35,11 +35,13 @@ export class Controls {
     for (const [value, textContent] of Object.entries(BEHIND)) this.behind.append(make("option", { value, textContent: textContent }));
     this.behind.ariaLabel = "what a view waits for (a change restarts the servers)";
     this.behind.onchange = () => change({ behind: this.behind.value });
+    const lanes = make("button", { type: "button", textContent: "lanes …", title: "key v" });
+    lanes.onclick = chooseLanes;
     container.append(
       group("visitors", ...this.visitors),
       ...this.sliders.map(({ element }) => element),
       group("", this.behind),
-      group("", ...this.switches.map(([, button]) => button)),
+      group("", ...this.switches.map(([, button]) => button), lanes),
     );
   }
 

@@ -10,6 +10,7 @@ const HELP = [
   ["l", "clients that leave, on and off"],
   ["d", "the database goes away and comes back"],
   ["s", "one request in slow motion"],
+  ["v", "which stacks are the lanes"],
   ["q", "a QR code: phones become visitors"],
   ["n", "the speaker's text, on and off"],
   ["c", "the controls, on and off"],
@@ -17,7 +18,7 @@ const HELP = [
   ["? or h", "this list"],
 ];
 
-export function useKeys({ scenes, controls, slow, bar, qr, help, said }) {
+export function useKeys({ scenes, controls, slow, bar, choice, qr, help, said }) {
   help.append(make("dl", { className: "keys" }, ...HELP.flatMap(([key, does]) => [make("dt", { textContent: key }), make("dd", { textContent: does })])));
   const showHelp = () => (help.open ? help.close() : help.showModal());
   const played = bar && {
@@ -31,6 +32,7 @@ export function useKeys({ scenes, controls, slow, bar, qr, help, said }) {
     l: () => controls.toggle("leaves"), d: () => controls.toggle("database_away"),
     s: () => slow.toggle(), n: () => scenes.notes(),
     c: () => document.body.classList.toggle("bare"),
+    v: () => choice.toggle(),
     q: () => (qr.open ? qr.close() : qr.showModal()),
     p: () => said.focus(), "?": showHelp, h: showHelp,
   };

@@ -4,6 +4,7 @@ import { Lanes, make } from "/lanes/lanes.js";
 import { Bar, made } from "/lanes/player.js";
 import { Controls } from "./controls.js";
 import { useKeys } from "./keys.js";
+import { LaneChoice } from "./lane_choice.js";
 import { Scenes } from "./scenes.js";
 import { SlowMotion } from "./slow_motion.js";
 
@@ -21,7 +22,7 @@ async function post(what, data) {
   refused = { text: refusal.startsWith("{") ? JSON.parse(refusal).error : refusal || "The room does not answer.", until: performance.now() + 6000 };
 }
 
-const { scenes: known, recording: recorded, guests } = await (await fetch(`${base}about`)).json();
+const { scenes: known, recording: recorded, guests, stacks } = await (await fetch(`${base}about`)).json();
 let refused = null;
 const change = (settings) => post("change", settings);
 const lanes = new Lanes(element("lanes"), { announce: (text) => (element("announce").textContent = text) });
@@ -32,10 +33,11 @@ scenes.scenes = known;
 function show(frame) {
   lanes.show(frame);
   controls?.show(frame);
+  choice?.show(frame);
   scenes.show(frame);
 }
 
-let controls = null, bar = null;
+let controls = null, choice = null, bar = null;
 if (recorded) {
   const recording = await (await fetch(`${base}recording`)).json();
   element("bar").hidden = false;
@@ -44,7 +46,8 @@ if (recorded) {
   bar = new Bar(element("bar"), recording.frames, show);
   say(made(recording));
 } else {
-  controls = new Controls(element("controls"), change);
+  choice = new LaneChoice(element("choose"), stacks, change);
+  controls = new Controls(element("controls"), change, () => choice.toggle());
   live(`${base}frames`, {
     frame(frame) {
       show(frame);
@@ -58,4 +61,4 @@ if (recorded) {
   });
 }
 if (!recorded) element("qr").append(make("img", { src: `${base}qr.svg`, alt: "QR code of the address below" }), make("p", { textContent: guests }));
-useKeys({ scenes, controls, slow, bar, qr: element("qr"), help: element("help"), said: element("said") });
+useKeys({ scenes, controls, slow, bar, choice, qr: element("qr"), help: element("help"), said: element("said") });
