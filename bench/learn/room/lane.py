@@ -16,9 +16,8 @@ from bench.learn.room.settings import Settings
 from bench.learn.room.visitors import LEAST_PATIENCE_S, LEAVE_AFTER_SHARE, Visitors
 from bench.measure import process_usage
 from bench.measure.machine import python_version, versions
-from bench.measure.ports import free_port
 from bench.measure.processes import has_ended, work_folder
-from bench.measure.readiness import RunningServer, serving, stack_environment
+from bench.measure.readiness import RunningServer, serving_stack
 from bench.model.stacks import Stack
 from bench.model.workloads import parse_request
 from labs.watched.sheet import Counts, Sheet
@@ -110,22 +109,12 @@ class Lane:
 
     def _start(self) -> Serving:
         """Start the server of the stack, watched. Raises LabError where it does not start."""
-        stack, settings = self.stack, self.settings()
-        stack.require_installed()
-        port = free_port()
-        *command, application = stack.command(port)
-        watched = f"labs.watched.{stack.lab.interface}:application"
+        middleware = ["startproject"] if self.settings().middleware else []
         with ExitStack() as running:
-            sheet_file = running.enter_context(work_folder("room")) / "sheet"
-            sheet = Sheet.create(sheet_file)
-            environment = {
-                **stack_environment(stack, ["startproject"] if settings.middleware else [], self.services),
-                "LAB_WATCHED": application.partition(":")[0],
-                "LAB_SHEET": str(sheet_file),
-            }
-            server = running.enter_context(
-                serving([*command, watched], port, environment=environment, cpus=self.cpus, grace_s=0)
-            )
+            path = running.enter_context(work_folder("room")) / "sheet"
+            sheet = Sheet.create(path)
+            how: dict[str, Any] = {"middleware": middleware, "services": self.services, "cpus": self.cpus}
+            server = running.enter_context(serving_stack(self.stack, **how, sheet=path, grace_s=0))
             return Serving(server, sheet, running.pop_all())
 
     def follow(self, settings: Settings) -> None:

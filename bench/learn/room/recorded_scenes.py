@@ -29,7 +29,7 @@ MACHINE = ("cpu", "cores", "cores_shared", "system", "python", "packages", "load
 READY_WITHIN_S, SETTLE_S, RECORDED_S = 60.0, 4.0, 12.0
 
 
-async def record_scene(scene: Scene, path: Path, for_s: float) -> None:
+async def record_scene(scene: Scene, path: Path, for_s: float, settle_s: float = SETTLE_S) -> None:
     """Record one scene, once all its servers are ready, with its requests in slow motion. NotRun if one is not."""
     stage = Stage(Settings().changed(scene.to_json()["settings"]), lambda settings: None, lambda kind, data: None)
     running = asyncio.create_task(stage.run())
@@ -39,7 +39,7 @@ async def record_scene(scene: Scene, path: Path, for_s: float) -> None:
                 while not _all_serve(json.loads(await frames.get())):
                     pass
             await stage.trace()
-            await asyncio.sleep(SETTLE_S)
+            await asyncio.sleep(settle_s)
             with RecordingWriter(path, machine_of_recording()) as writer:
                 writer.add("traced", stage.traced)
                 ends_s = time.monotonic() + for_s

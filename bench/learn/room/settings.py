@@ -85,8 +85,11 @@ def require_lanes(names: Sequence[str]) -> tuple[str, ...]:
     if not 1 <= len(stacks) <= MOST_LANES:
         raise UsageError(f"The room has 1 to {MOST_LANES} lanes, not {len(stacks)}.")
     for stack in stacks:
-        if stack.budget.processes > 1 or not (stack.lab.is_django and stack.lab.has_workloads):
-            raise UsageError(f"{stack.name} cannot be a lane: choose a Django lab with workloads, in one process.")
+        is_simple = stack.budget.processes == 1 and not stack.front
+        if not (is_simple and stack.lab.is_django and stack.lab.has_workloads):
+            raise UsageError(
+                f"{stack.name} cannot be a lane: choose a Django lab with workloads, one process, no front."
+            )
     return tuple(stack.name for stack in stacks)
 
 

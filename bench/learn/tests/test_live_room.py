@@ -50,9 +50,9 @@ def inside(frame: Frame) -> list[Any]:
 
 def test_every_sample_says_what_gauge_and_driver_say(room: OpenedRoom) -> None:
     room.change(visitors=40, wait_ms=50)
-    frames = room.during(3.0)
+    frames = room.during(2.5)
     lanes = [lane for frame in frames for lane in frame["lanes"] if lane["state"] == "serving"]
-    assert len(lanes) > 60
+    assert len(lanes) > 45
     for lane in lanes:
         dots = lane["places"].count("i") + sum(place == "i" for _, place in lane["leavers"])
         assert dots == lane["inside"] == lane["gauge"]["now"]
@@ -66,15 +66,20 @@ def test_every_sample_says_what_gauge_and_driver_say(room: OpenedRoom) -> None:
 
 def test_threads_memory_and_gauge_are_those_of_the_process(room: OpenedRoom) -> None:
     room.change(visitors=20, wait_ms=10_000)
-    frame = room.until(lambda frame: inside(frame) == [8, 20, 20])
+    room.until(lambda frame: inside(frame) == [8, 20, 20])
+    frame = room.until(lambda frame: [lane["threads"] for lane in frame["lanes"]] == _threads(frame))
     for lane in frame["lanes"]:
-        server = psutil.Process(lane["pid"])
-        assert lane["threads"] == sum(each.num_threads() for each in [server, *server.children(recursive=True)])
-    threaded = room.until(all_serve)["lanes"]
-    assert threaded[SYNC_WSGI]["accept_queue"] == 0
+        assert lane["rss_bytes"] > 20e6
     for lane in (frame["lanes"][SYNC_ASGI], frame["lanes"][ASYNC_ASGI]):
         gauge = httpx.get(f"http://127.0.0.1:{lane['port']}/whoami", trust_env=False, timeout=10).json()
         assert gauge["inside_now"] == lane["inside"] == 20
+
+
+def _threads(frame: Frame) -> list[int]:
+    """What the kernel says now of each server and its processes."""
+    servers = [psutil.Process(lane["pid"]) for lane in frame["lanes"]]
+    families = [[server, *server.children(recursive=True)] for server in servers]
+    return [sum(each.num_threads() for each in family) for family in families]
 
 
 def test_a_blocking_line_lets_one_into_the_async_view_and_leaves_the_sync_view_alone(room: OpenedRoom) -> None:
@@ -221,7 +226,7 @@ def _answers(room: OpenedRoom) -> bool:
 def test_a_scene_is_recorded_with_its_hops_and_read_back(tmp_path: Path, mark: str) -> None:
     scene = next(each for each in SCENES if each.measured == "hops")
     path = tmp_path / "scene.jsonl.gz"
-    asyncio.run(record_scene(scene, path, for_s=0.5))
+    asyncio.run(record_scene(scene, path, for_s=0.5, settle_s=0.5))
     recording = read_recording(path)
     assert recording.frames[-1]["settings"]["scene"] == scene.name
     assert recording.frames[-1]["lanes"][scene.lane]["hops"] == 15

@@ -6,7 +6,7 @@ const NUMBERS = [
   ["inside", "inside the view", (lane) => whole(lane.inside)],
   ["threads", "threads", (lane) => whole(lane.threads)],
   ["per_s", "answers/s", (lane) => rate(lane.per_s)],
-  ["p99_ms", "p99, last 5 s", (lane) => time(lane.p99_ms)],
+  ["p99_ms", "p99 of 5 s", (lane) => time(lane.p99_ms)],
   ["cpu_share", "CPU", (lane) => (lane.cpu_share == null ? "–" : `${Math.round(100 * lane.cpu_share)} %`)],
   ["rss_bytes", "memory", (lane) => (lane.rss_bytes == null ? "–" : `${Math.round(lane.rss_bytes / 1e6)} MB`)],
 ];
