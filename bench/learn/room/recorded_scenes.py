@@ -69,8 +69,10 @@ def main(names: Sequence[str], folder: Path = SCENES_FOLDER, for_s: float = RECO
         if not names or scene.name in names:
             announce(f"recording {scene.name}")
             path = folder / f"{scene.name}{SUFFIX}"
-            path.unlink(missing_ok=True)
-            run(record_scene(scene, path, for_s), loop_factory=uvloop.new_event_loop)
+            part = path.with_suffix(".part")  # an earlier recording stays until this one is whole
+            part.unlink(missing_ok=True)
+            run(record_scene(scene, part, for_s), loop_factory=uvloop.new_event_loop)
+            part.replace(path)
     return ExitCode.FINE
 
 

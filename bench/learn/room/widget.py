@@ -40,6 +40,6 @@ def _widget(recording: dict[str, Any]) -> Any:
 
         _esm = f"{joined_modules()}\n{RENDER}"
         _css = style()
-        recording = traitlets.Dict(recording).tag(sync=True)
+        recording = traitlets.Dict().tag(sync=True)
 
-    return Scene()
+    return Scene(recording=recording)
