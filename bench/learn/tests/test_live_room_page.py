@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from bench.learn.room.recorded_scenes import SCENES_FOLDER, SUFFIX
 from bench.learn.room.scenes import SCENES
 from bench.learn.room.settings import DEFAULT_LANES
+from bench.learn.room.widget import RENDER
 from bench.learn.tests.opened_room import OpenedRoom, all_serve, open_room
 from bench.measure.tests.browser import chromium, needs_chromium
 from bench.model.room_recording import NAME, RecordingWriter, read_recording
 from bench.model.tests import runs
 from bench.show import report
+from bench.show.replay import joined_modules
 
 SIZES = [(1280, 720), (1920, 1080)]
 ATTACK = "<img src=x onerror='window.ran = true'>"
@@ -179,3 +182,20 @@ def test_a_recording_is_played_in_a_report_without_a_server(
         expect(page.locator(".lane")).to_have_count(len(frames[-1]["lanes"]))
         expect(page.locator(".lane dd.threads").first).to_have_text(str(frames[-1]["lanes"][0]["threads"]))
         assert thrown == []
+
+
+@needs_chromium
+def test_a_cell_of_a_lesson_plays_a_recorded_scene(browser: Browser) -> None:
+    recording = read_recording(SCENES_FOLDER / f"{SCENES[0].name}{SUFFIX}").to_json()
+    with browser.new_context(offline=True) as context:
+        page = context.new_page()
+        page.evaluate(
+            """async ([text, recording]) => {
+              const cell = await import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+              cell.default.render({ model: { get: () => recording }, el: document.body });
+            }""",
+            [f"{joined_modules()}\n{RENDER}", recording],
+        )
+        expect(page.locator(".lane h2").first).to_have_text("sync_wsgi@gthread:8")
+        page.get_by_role("slider").fill("1000")
+        expect(page.locator(".lane dd.inside").first).to_have_text(str(recording["frames"][-1]["lanes"][0]["inside"]))
