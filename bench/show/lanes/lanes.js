@@ -61,10 +61,10 @@ export class Lanes {
   tell(frame) {
     this.tabled_s = frame.at_s;
     const head = make("tr", {}, make("th", { textContent: "stack", scope: "col" }));
-    const names = [...NUMBERS.map(([, name]) => name), "accept queue", "answered", "failed", "the limit per second", "state"];
+    const names = [...NUMBERS.map(([, name]) => name), "accept queue", "answered", "failed", "the limit per second", "state", "environment"];
     head.append(...names.map((textContent) => make("th", { textContent, scope: "col" })));
     const rows = frame.lanes.map((lane) => {
-      const values = [...NUMBERS.map(([, , text]) => text(lane)), whole(lane.accept_queue), whole(lane.answered), whole(lane.failed), rate(lane.limit_per_s), lane.state];
+      const values = [...NUMBERS.map(([, , text]) => text(lane)), whole(lane.accept_queue), whole(lane.answered), whole(lane.failed), rate(lane.limit_per_s), lane.state, lane.environment];
       return make("tr", {}, make("th", { textContent: lane.stack, scope: "row" }), ...values.map((textContent) => make("td", { textContent })));
     });
     this.table.replaceChildren(make("caption", { textContent: "The numbers of each lane now" }), make("thead", {}, head), make("tbody", {}, ...rows));
@@ -88,7 +88,8 @@ class Lane {
 
   show(lane, frame) {
     set(this.name, lane.stack);
-    set(this.lesson, lane.environment ? `${lane.lesson} · ${lane.environment}` : lane.lesson);
+    set(this.lesson, lane.lesson);
+    this.name.title = lane.environment;
     this.element.style.setProperty("--lane", lane.colour);
     this.element.ariaLabel = lane.stack;
     NUMBERS.forEach(([, , text], index) => set(this.values[index], text(lane)));

@@ -74,7 +74,8 @@ export class Stage {
     if (count === this.spreadFor && slots === this.slots && this.spreadIn === this.width * this.height) return;
     Object.assign(this, { spreadFor: count, slots, spreadIn: this.width * this.height });
     const wide = this.width - 8;
-    const fits = (pitch) => this.zones.every((zone) => Math.floor(wide / pitch) * Math.max(1, Math.floor(zone.fieldTall / pitch)) >= count);
+    const large = this.zones.filter(({ letter }) => letter !== "b");  // where hardly ever more than a few are
+    const fits = (pitch) => large.every((zone) => Math.floor(wide / pitch) * Math.max(1, Math.floor(zone.fieldTall / pitch)) >= count);
     let pitch = MOST_PITCH;
     while (pitch > LEAST_PITCH && !fits(pitch)) pitch -= 0.5;
     this.pitch = pitch;
@@ -150,8 +151,9 @@ export class Stage {
       dot.seat = seat;
     }
     const zone = this.byLetter[dot.letter], pitch = this.pitch ?? MOST_PITCH, columns = this.columns ?? 10;
+    const rows = Math.max(1, Math.floor(zone.fieldTall / pitch));
     dot.x = 4 + (dot.seat % columns + 0.5) * pitch;
-    dot.y = zone.fieldTop + (Math.floor(dot.seat / columns) + 0.5) * pitch;
+    dot.y = zone.fieldTop + (Math.floor(dot.seat / columns) % rows + 0.5) * pitch;
     if (atOnce) Object.assign(dot, { fromX: dot.x, fromY: dot.y, since: 0 });
   }
 
