@@ -329,6 +329,40 @@ COMMANDS = {
             JSON,
         ],
     ),
+    "room": Command(
+        "bench.cli.room:room",
+        "open a page on which real servers answer, side by side, until Ctrl-C",
+        [
+            several("--stack", words, "STACK", "the lanes, one to four stacks (default: those of each scene)"),
+            option("--port", type=PORT, default=8700, help="default: 8700"),
+            option(
+                "--bind",
+                type=options.host,
+                metavar="ADDRESS",
+                default=HOST,
+                help="address of this machine that the room's phones reach (default: loopback)",
+            ),
+            OWN_HOST,
+            switch("--no-browser", "print the address and open no browser"),
+            Group(
+                "",
+                [
+                    option(
+                        "--record",
+                        type=Path,
+                        metavar="FILE",
+                        help="keep the session; as room.jsonl.gz in a run's folder, the run's report shows it",
+                    ),
+                    option(
+                        "--replay",
+                        type=Path,
+                        metavar="FILE",
+                        help="play a recording, or that of a scene, such as pool_and_crowd; no server is started",
+                    ),
+                ],
+            ),
+        ],
+    ),
     "doctor": Command("bench.cli.doctor:doctor", "check this machine and say what is missing", [JSON]),
     "notebooks": Command(
         "bench.cli.course:open_notebooks",

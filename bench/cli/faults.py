@@ -82,6 +82,16 @@ FAULTS = (
         "test_faults_of_lab.py::test_when_lab_is_killed_its_processes_end_and_the_next_start_says_so",
     ),
     Fault(
+        "a server of `lab room` is killed",
+        "its lane is `dead` with the signal, and serves again two seconds later; what was in flight counts as cut off",
+        "test_live_room.py::test_a_server_that_is_killed_is_dead_and_comes_back",
+    ),
+    Fault(
+        "the process of `lab room` is killed",
+        "the page says that the room does not answer, and goes on at the same address with the same settings",
+        "test_live_room_page.py::test_the_page_waits_for_its_room_and_goes_on",
+    ),
+    Fault(
         "a folder of the user has a name like ours",
         "nothing: it stays, because we remove only folders with our marker that belong to this user and are not locked",
         "test_markers.py::test_a_folder_of_the_user_s_stays_whatever_its_name",

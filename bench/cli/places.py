@@ -17,6 +17,7 @@ PLACES = (
     ("How is a call found that blocks the event loop?", "trace.inside.blocking.Detector"),
     ("How is an exercise checked?", "learn.exercises.checks.CHECKS"),
     ("Which questions does `lab conformance` ask a server?", "claims.conformance.questions.QUESTIONS"),
+    ("How does the room know where a request is?", "learn.room.places.places_of"),
     ("How does a claim of claims.toml become a finding?", "claims.judging.judge_claim"),
     ("How is a claim of an experiment's file judged (`lab verify`)?", "analyse.findings.finding_for"),
     ("How does a stack get its colour?", "show.figures.stack_style.look_of"),

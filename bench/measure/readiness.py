@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
@@ -147,13 +148,21 @@ def serving_stack(
     port: int | None = None,
     host: str = HOST,
     grace_s: float = STOP_WITHIN_S,
+    sheet: Path | None = None,
 ) -> Iterator[RunningServer]:
-    """Serve the stack on a free port of loopback, or on the one given. `services`: as `Services.environment`."""
+    """Serve the stack on a free port of loopback, or on the one given. `services`: as `Services.environment`.
+
+    With a `sheet` the lab is served by labs/watched, which notes there where each numbered request is.
+    """
     stack.require_installed(*drivers_for(services))
     port = port or free_port(host)
     own_port, own_host = address_behind(stack.front, port, host)
     environment = stack_environment(stack, middleware, services, host)
     command = stack.command(own_port, host=own_host)
+    if sheet:
+        *command, application = command
+        command.append(f"labs.watched.{stack.lab.interface}:application")
+        environment |= {"LAB_WATCHED": application.partition(":")[0], "LAB_SHEET": str(sheet)}
     with (
         serving(command, own_port, environment=environment, cpus=cpus, host=own_host, grace_s=grace_s) as server,
         fronting(stack.front, server, port, host),
