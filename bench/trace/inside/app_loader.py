@@ -35,6 +35,8 @@ def load_application(name: str, hides: str = "") -> tuple[Any, Interface]:
             found = getattr(found, part)
         except AttributeError:
             raise Refused(f"{module_name} has no {attribute!r}", word=attribute, known=_callables_in(found)) from None
+        except Refused:
+            raise
         except Exception as error:
             raise Refused(f"{name} cannot be read ({error_text(error)}): mend that first.") from None
     return found, interface_of(name, found)

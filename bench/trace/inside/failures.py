@@ -63,13 +63,14 @@ def places_of(error: BaseException) -> list[str]:
     Where none is the project's, the place that raised it.
     """
     frames = list(traceback.walk_tb(error.__traceback__))
-    own = [(frame, line) for frame, line in frames if _is_project(frame.f_code.co_filename)]
+    own = [(frame, line) for frame, line in frames if is_project(frame.f_code.co_filename)]
     return [
         f"{short_path(frame.f_code.co_filename)}:{line} {frame.f_code.co_name}" for frame, line in own or frames[-1:]
     ]
 
 
-def _is_project(file: str) -> bool:
+def is_project(file: str) -> bool:
+    """Whether a file is the project's: not the library's, not of a package that is installed, and not ours."""
     return not any(folder in file for folder in NOT_PROJECT) and not file.startswith((OURS, "<", *LIBRARY))
 
 

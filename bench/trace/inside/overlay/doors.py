@@ -1,0 +1,84 @@
+"""The project's applications as a server or the tracer imports them: `doors:wsgi` and `doors:asgi`.
+
+Loading one prepares this process first, once: see `__init__.py`.
+"""
+
+import os
+import sys
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from ..app_loader import FAILED, Refused, error_text, load_application
+from .plan import Plan, read_plan
+
+DOORS = ("wsgi", "asgi")
+SETTINGS = "DJANGO_SETTINGS_MODULE"
+
+
+def __getattr__(name: str) -> Any:
+    """An application, loaded when it is asked for. Raises Refused where it cannot be."""
+    if name not in DOORS:
+        raise AttributeError(name)
+    return load_door(name)
+
+
+@cache
+def load_door(door: str) -> Any:
+    """Load the project's application behind a door; Django's own where it has none. Raises Refused."""
+    plan = prepare()
+    named = getattr(plan, door) or _named_by_settings(door)
+    if named:
+        return load_application(named, plan.hides)[0]
+    try:
+        module = import_module(f"django.core.{door}")
+        return getattr(module, f"get_{door}_application")()
+    except BaseException as error:
+        raise Refused(f"{plan.settings} cannot be loaded ({error_text(error)}): mend that first.", FAILED) from None
+
+
+@cache
+def prepare() -> Plan:
+    """Make this process one in which the project may be loaded. Raises Refused where Django is missing."""
+    plan = read_plan()
+    here = os.getcwd()
+    sys.path[:] = [here, *(folder for folder in sys.path if folder not in (here, plan.hides))]
+    if plan.packages and plan.packages not in sys.path:
+        sys.path.append(plan.packages)
+    if plan.settings:
+        os.environ[SETTINGS] = plan.settings
+    if not plan.allows_network:
+        from .network import refuse_connections
+
+        refuse_connections()
+    try:
+        from .layered_settings import layer
+        from .statements import note_statements
+
+        layer(plan)
+    except ModuleNotFoundError as error:
+        raise Refused(
+            f"{sys.executable} cannot import Django ({error_text(error)}): name the project's Python with --python."
+        ) from None
+    note_statements()
+    return plan
+
+
+def _named_by_settings(door: str) -> str:
+    """What WSGI_APPLICATION or ASGI_APPLICATION says, as `module:attribute`."""
+    from django.conf import settings
+
+    try:
+        module, _, attribute = str(getattr(settings, f"{door.upper()}_APPLICATION", None) or "").rpartition(".")
+    except BaseException as error:
+        raise Refused(_why_no_settings(error), FAILED) from None
+    return f"{module}:{attribute}" if module else ""
+
+
+def _why_no_settings(error: BaseException) -> str:
+    name = os.environ.get(SETTINGS, "the settings")
+    if isinstance(error, SystemExit):
+        said = f"loading them ends the process with {error.code!r}"
+    else:
+        said = error_text(error)
+    return f"{name} cannot be loaded ({said}): set what it asks for, or name others with --settings."
