@@ -296,7 +296,8 @@ COMMANDS = {
             option(
                 "--python",
                 metavar="PROGRAM",
-                help="the Python that runs it (default: the project's .venv or venv, else the active one, else the lab's)",
+                help="the Python that runs it "
+                "(default: the project's .venv or venv, else the active one, else the lab's)",
             ),
             TRIED_LOAD,
             TRIED_REQUESTS,

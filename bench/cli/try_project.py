@@ -5,12 +5,15 @@ import argparse
 from rich.table import Table
 
 from bench.base.console import announce, console, print_json
-from bench.base.errors import ExitCode, UsageError
+from bench.base.errors import ExitCode, UsageError, nearest
+from bench.learn.your_project.databases import Wanted
+from bench.learn.your_project.document import document
 from bench.learn.your_project.examine import Wishes, examine
 from bench.learn.your_project.model import Examination, Page
 from bench.learn.your_project.project import find_project
 
 METHODS = ("GET", "HEAD")
+LEFT_OUT = ("throttles", "caches")
 
 
 def try_project(arguments: argparse.Namespace) -> int:
@@ -20,14 +23,24 @@ def try_project(arguments: argparse.Namespace) -> int:
     pages = parse_pages(arguments.pages or ["/"], allows_unsafe=arguments.allow_unsafe_methods)
     found = examine(project, pages, wishes_of(arguments), announce)
     if arguments.json:
-        return print_json(found)
+        return print_json(document(found))
     show(found)
     return ExitCode.FINE
 
 
 def wishes_of(arguments: argparse.Namespace) -> Wishes:
     """Return what the options ask for."""
-    return Wishes(allows_network=arguments.allow_network, without=tuple(arguments.without))
+    unknown = [word for word in arguments.without if word not in LEFT_OUT]
+    if unknown:
+        raise UsageError(f"--without {unknown[0]}: {nearest(unknown[0], LEFT_OUT)}")
+    cookies = [("Cookie", "; ".join(f"{name}={value}" for name, value in arguments.cookie))] if arguments.cookie else []
+    return Wishes(
+        allows_network=arguments.allow_network,
+        without=tuple(arguments.without),
+        databases=Wanted(arguments.i_own_this_database, arguments.empty_database, tuple(arguments.fixtures)),
+        login=arguments.login,
+        headers=(*cookies, *arguments.header),
+    )
 
 
 def parse_pages(words: list[str], *, allows_unsafe: bool) -> list[Page]:
@@ -49,4 +62,17 @@ def show(found: Examination) -> None:
     table = Table("kind", "what was seen", "where")
     for notice in found.inventory:
         table.add_row(notice.kind, notice.says, notice.place)
+    for change in found.changes:
+        table.add_row("changed", f"{change.name}: {change.to}, because {change.why}", "")
+    for one in found.checked:
+        says = one.refused or ("differs" if one.difference else f"{one.status}, the same behind both doors")
+        table.add_row(one.page.name, "\n".join([says, *one.difference, *one.masked]), one.view.file if one.view else "")
+    for write in found.writes:
+        table.add_row("writes", f"{write.page}: {write.statement}", write.place)
+    for refusal in found.refusals:
+        table.add_row("refused", f"{refusal.page}: {refusal.address} ({refusal.times} times)", refusal.place)
+    for traced in found.traces:
+        trace = traced.trace
+        says = traced.problem if trace is None else f"{len(trace.hops)} hops, {trace.threads} threads"
+        table.add_row(f"trace {traced.door}", f"{traced.page.name}: {says}", "")
     console().print(table)

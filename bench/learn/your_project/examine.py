@@ -1,13 +1,19 @@
 """The order in which `lab try` looks at a project: what it is, whether both doors answer the same, then how it runs."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.learn.your_project.model import Change, Examination, Notice, Page, Project
+from bench.base.errors import LabError
+from bench.learn.your_project.databases import Copies, Wanted, copying
+from bench.learn.your_project.equality import check_equality
+from bench.learn.your_project.model import Change, Door, Examination, Notice, Page, Project, Traced
 from bench.learn.your_project.overlay import Overlay, laying_over
+from bench.trace.inside.request_spec import RequestSpec
+from bench.trace.tracer import TIME_LIMIT_S, trace_application
 
 Say = Callable[[str], None]
+LOCALHOST = "localhost"
 
 
 @dataclass(frozen=True)
@@ -16,19 +22,81 @@ class Wishes:
 
     allows_network: bool = False
     without: tuple[str, ...] = ()
+    databases: Wanted = field(default_factory=Wanted)
+    login: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Session:
+    """A project that can be run: with a plan, copies of its databases, and the headers of every request."""
+
+    overlay: Overlay
+    copies: Copies
+    headers: Sequence[tuple[str, str]]
+
+    @property
+    def all_headers(self) -> list[tuple[str, str]]:
+        """Return the headers with the cookie of the session."""
+        return self.copies.cookies_in(self.headers)
 
 
 def examine(project: Project, pages: list[Page], wishes: Wishes, say: Say = lambda line: None) -> Examination:
     """Find out all that can be found out. `say` is told what begins. Raises LabError where the project cannot run."""
-    with laying_over(project, allows_network=wishes.allows_network, without=list(wishes.without)) as overlay:
+    planned: dict[str, Any] = {"allows_network": wishes.allows_network, "logs_in": bool(wishes.login)}
+    with laying_over(project, without=list(wishes.without), **planned) as overlay:
         facts = overlay.run("describing", "settings")["settings"]
         say(f"Django {facts['django']}, Python {facts['python']}, settings {facts['module'] or 'of the application'}")
-        versions = {"django": facts["django"], "python": facts["python"]}
-        return take_inventory(Examination(project, pages, versions), overlay)
+        with copying(overlay, facts["databases"], wishes.databases, wishes.login) as copies:
+            headers = [("Host", host_of(facts["allowed_hosts"])), *wishes.headers]
+            session = Session(overlay, copies, headers)
+            versions = {"django": facts["django"], "python": facts["python"]}
+            so_far = Examination(project, pages, versions)
+            for step in STEPS:
+                so_far = step(so_far, session, say)
+            return so_far
 
 
-def take_inventory(so_far: Examination, overlay: Overlay) -> Examination:
+def host_of(allowed: Sequence[str]) -> str:
+    """Return a host that the project answers to: the first that ALLOWED_HOSTS names, else this machine."""
+    named = [host.lstrip(".") for host in allowed if "*" not in host]
+    return named[0] if named else LOCALHOST
+
+
+def take_inventory(so_far: Examination, session: Session, say: Say) -> Examination:
     """Add what the project has, once it is loaded."""
-    found: dict[str, Any] = overlay.run("describing", "inventory")
+    say("loading it behind both doors")
+    with session.copies.anew() as databases:
+        found = session.overlay.planned(databases=databases).run("describing", "inventory")
     notices = [Notice(**notice) for notice in found["notices"]]
     return replace(so_far, inventory=notices, changes=[Change(**change) for change in found["changes"]])
+
+
+def compare_doors(so_far: Examination, session: Session, say: Say) -> Examination:
+    """Add whether both doors answer the same, and what pages write and connect to."""
+    say("asking each page behind both doors")
+    found = check_equality(session.overlay, session.copies, so_far.pages, session.headers)
+    return replace(so_far, checked=found.checked, writes=found.writes, refusals=found.refusals)
+
+
+def trace_pages(so_far: Examination, session: Session, say: Say) -> Examination:
+    """Add a trace of each page that can be measured, behind both doors."""
+    say("tracing each page")
+    doors: tuple[Door, ...] = ("wsgi", "asgi")
+    measurable = [one.page for one in so_far.checked if one.is_measurable]
+    return replace(so_far, traces=[trace_page(session, page, door) for page in measurable for door in doors])
+
+
+def trace_page(session: Session, page: Page, door: Door) -> Traced:
+    """Trace a page behind a door, with databases anew."""
+    with session.copies.anew() as databases:
+        overlay = session.overlay.planned(databases=databases)
+        spec = RequestSpec(overlay.application(door), page.path, page.method, session.all_headers)
+        where = (overlay.environment, overlay.project.root, TIME_LIMIT_S, overlay.project.interpreter)
+        try:
+            return Traced(page, door, trace_application(spec, *where))
+        except LabError as error:
+            return Traced(page, door, problem=str(error))
+
+
+STEPS: tuple[Callable[[Examination, Session, Say], Examination], ...] = (take_inventory, compare_doors, trace_pages)

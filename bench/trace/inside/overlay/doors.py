@@ -77,8 +77,5 @@ def _named_by_settings(door: str) -> str:
 
 def _why_no_settings(error: BaseException) -> str:
     name = os.environ.get(SETTINGS, "the settings")
-    if isinstance(error, SystemExit):
-        said = f"loading them ends the process with {error.code!r}"
-    else:
-        said = error_text(error)
+    said = f"loading them ends the process with {error.code!r}" if isinstance(error, SystemExit) else error_text(error)
     return f"{name} cannot be loaded ({said}): set what it asks for, or name others with --settings."

@@ -1,0 +1,290 @@
+"""Copies of the project's databases: made once as masters, then anew from them before each door.
+
+SQLite is copied as a file. PostgreSQL is copied by its own server, as a template; where that is not allowed, a
+throw-away server of ours gets the tables by `migrate`. What is in memory, or not there yet, is migrated too.
+"""
+
+import ipaddress
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Protocol
+
+from psycopg import sql
+
+from bench.base.errors import NotRun, UsageError
+from bench.learn.your_project.overlay import Overlay
+from bench.measure.database import postgres_cluster
+from bench.measure.database.postgres_binaries import Binaries, find_system, find_wheel
+from bench.model.servers import HOST
+
+Changed = dict[str, Any]
+"""What is different in the settings of a database."""
+CONNECTIONS = 200
+BESIDE = ("-wal", "-journal")
+"""Files that belong to a SQLite database which is open, or was not closed well."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user said about databases."""
+
+    is_owned: bool = False
+    is_empty: bool = False
+    fixtures: tuple[str, ...] = ()
+
+
+class Master(Protocol):
+    """A database of ours that no door is served from. `is_new`: it has no tables yet."""
+
+    is_new: bool
+
+    @property
+    def changed(self) -> Changed:
+        """Return what to change in the settings so that they lead to it."""
+
+    @property
+    def says(self) -> str:
+        """Say what it is."""
+
+    def copy(self) -> tuple[Changed, Callable[[], None]]:
+        """Make a copy. Returns what to change in the settings, and what removes it."""
+
+
+@dataclass
+class Copies:
+    """The masters by alias, and the cookie of the session in them if a user is logged in."""
+
+    masters: dict[str, Master]
+    cookie: tuple[str, str] | None = None
+    says: list[str] = field(default_factory=list)
+
+    def cookies_in(self, headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return the headers with the session's cookie among the others."""
+        if self.cookie is None:
+            return list(headers)
+        others = [value for name, value in headers if name.lower() == "cookie"]
+        rest = [(name, value) for name, value in headers if name.lower() != "cookie"]
+        return [*rest, ("Cookie", "; ".join(["=".join(self.cookie), *others]))]
+
+    @contextmanager
+    def anew(self) -> Iterator[dict[str, Changed]]:
+        """Yield copies of all masters, as a plan's `databases`; they are removed afterwards."""
+        with ExitStack() as made:
+            changed = {}
+            for alias, master in self.masters.items():
+                changed[alias], remove = master.copy()
+                made.callback(remove)
+            yield changed
+
+
+@contextmanager
+def copying(overlay: Overlay, facts: Mapping[str, Any], wanted: Wanted, login: str | None) -> Iterator[Copies]:
+    """Make the masters, with tables, fixtures and a session where they are wanted.
+
+    `facts`: of each alias, as `inside/overlay/describing.py` says them. Raises UsageError for a database that may not
+    be copied, LabError where a copy cannot be made.
+    """
+    require_harmless(facts, wanted)
+    with ExitStack() as lasting:
+        masters, says = _masters(overlay, facts, wanted, lasting)
+        new = [alias for alias, master in masters.items() if master.is_new]
+        cookie = None
+        if new or login:
+            planned = overlay.planned(databases={alias: master.changed for alias, master in masters.items()})
+            ask = {"migrate": new, "fixtures": [str(Path(name).absolute()) for name in wanted.fixtures], "login": login}
+            cookie = planned.run("preparing", "main", ask)["cookie"]
+        yield Copies(masters, tuple(cookie) if cookie else None, says)
+
+
+def require_harmless(facts: Mapping[str, Any], wanted: Wanted) -> None:
+    """Raise UsageError for a database on another machine, or of a kind that is not copied, that nobody vouched for."""
+    for alias, database in facts.items():
+        is_replaced = database["kind"] == "postgresql" and wanted.is_empty
+        if wanted.is_owned or is_replaced or database["kind"] in ("sqlite", "dummy"):
+            continue
+        if not is_local(database):
+            where = database["host"] or "the server of a service file"
+            raise UsageError(
+                f"The database {alias} is at {where}, which is not this machine: begin with an empty one with "
+                f"--empty-database, or confirm that it is yours to copy and to load with --i-own-this-database."
+            )
+        if database["kind"] != "postgresql":
+            raise UsageError(
+                f"The database {alias} is {database['engine']}, which lab try does not copy: its pages would be asked "
+                f"on it itself. Confirm that it is yours to load with --i-own-this-database."
+            )
+
+
+def is_local(database: Mapping[str, Any]) -> bool:
+    """Return whether a database is on this machine, as far as its settings say."""
+    host = database["host"]
+    if database["service"]:
+        return False
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host in ("", "localhost") or host.startswith("/")
+
+
+def _masters(
+    overlay: Overlay, facts: Mapping[str, Any], wanted: Wanted, lasting: ExitStack
+) -> tuple[dict[str, Master], list[str]]:
+    """Make the master of each alias, and say what each is."""
+    masters: dict[str, Master] = {
+        alias: SQLiteMaster.make(overlay, alias, database, wanted)
+        for alias, database in facts.items()
+        if database["kind"] == "sqlite"
+    }
+    servers = {alias for alias, database in facts.items() if database["kind"] == "postgresql"}
+    says = []
+    failed = dict.fromkeys(servers, "an empty one was asked for")
+    if servers and not wanted.is_empty:
+        copied, failed = copy_on_servers(overlay, dict.fromkeys(servers, ""))
+        for alias, name in copied.items():
+            master = masters[alias] = ServerMaster(overlay, alias, name)
+            lasting.callback(master.remove)
+    for alias, why in failed.items():
+        if wanted.is_owned and not wanted.is_empty:
+            says.append(f"The database {alias} is not copied ({why}): pages were asked on it itself.")
+            continue
+        masters[alias] = lasting.enter_context(thrown_away(alias, why))
+    return masters, [*says, *(master.says for master in masters.values())]
+
+
+@dataclass
+class SQLiteMaster:
+    """A file of ours."""
+
+    file: Path
+    is_new: bool
+    says: str
+
+    @classmethod
+    def make(cls, overlay: Overlay, alias: str, database: Mapping[str, Any], wanted: Wanted) -> "SQLiteMaster":
+        """Copy the project's file with what lies beside it; without one, or if it is to be empty, name a new one."""
+        file = Path(mkdtemp(dir=overlay.folder)) / f"{alias}.sqlite3"
+        theirs = Path(database["file"])
+        if database["in_memory"] or wanted.is_empty or not theirs.is_file() or not theirs.stat().st_size:
+            return cls(file, True, f"{alias}: a new SQLite database, migrated")
+        for end in ("", *BESIDE):
+            if theirs.with_name(theirs.name + end).is_file():
+                shutil.copy(theirs.with_name(theirs.name + end), file.with_name(file.name + end))
+        return cls(file, False, f"{alias}: a copy of {theirs.name}")
+
+    @property
+    def changed(self) -> Changed:
+        """Return the name of the file."""
+        return {"NAME": str(self.file)}
+
+    def copy(self) -> tuple[Changed, Callable[[], None]]:
+        """Copy the file with what lies beside it."""
+        folder = Path(mkdtemp(dir=self.file.parent))
+        for file in self.file.parent.glob(f"{self.file.name}*"):
+            if file.is_file():
+                shutil.copy(file, folder / file.name)
+        return {"NAME": str(folder / self.file.name)}, lambda: shutil.rmtree(folder, ignore_errors=True)
+
+
+def copy_on_servers(overlay: Overlay, templates: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Copy databases on their own servers, in one process of the project's.
+
+    `templates`: by alias, the database to copy; empty for the project's own. Returns new names, and why others failed.
+    """
+    names = {alias: f"lab_try_{secrets.token_hex(6)}" for alias in templates}
+    make = {alias: (names[alias], template) for alias, template in templates.items()}
+    failed: dict[str, str] = overlay.run("preparing", "copy", {"make": make})["failed"]
+    return {alias: name for alias, name in names.items() if alias not in failed}, failed
+
+
+@dataclass
+class ServerMaster:
+    """A database of ours on the project's own server."""
+
+    overlay: Overlay
+    alias: str
+    name: str
+    is_new: bool = False
+
+    @property
+    def says(self) -> str:
+        """Say what it is."""
+        return f"{self.alias}: a copy by its own PostgreSQL"
+
+    @property
+    def changed(self) -> Changed:
+        """Return its name."""
+        return {"NAME": self.name}
+
+    def copy(self) -> tuple[Changed, Callable[[], None]]:
+        """Copy it on the server. Raises NotRun where the server no longer does so."""
+        copied, failed = copy_on_servers(self.overlay, {self.alias: self.name})
+        if failed:
+            raise NotRun(f"The database {self.alias} cannot be copied again ({failed[self.alias]}).")
+        return {"NAME": copied[self.alias]}, lambda: self._drop(copied[self.alias])
+
+    def remove(self) -> None:
+        """Drop the master."""
+        self._drop(self.name)
+
+    def _drop(self, name: str) -> None:
+        self.overlay.run("preparing", "copy", {"drop": {self.alias: [name]}})
+
+
+@dataclass
+class ClusterMaster:
+    """A database in a throw-away server of ours."""
+
+    cluster: postgres_cluster.Cluster
+    alias: str
+    why: str
+    name: str = postgres_cluster.NAME
+    is_new: bool = True
+
+    @property
+    def says(self) -> str:
+        """Say what it is, and why."""
+        return f"{self.alias}: a throw-away PostgreSQL, migrated ({self.why})"
+
+    @property
+    def changed(self) -> Changed:
+        """Return how to connect to it."""
+        return self._changed(self.name)
+
+    def _changed(self, name: str) -> Changed:
+        where = {"HOST": HOST, "PORT": str(self.cluster.port)}
+        return {**where, "NAME": name, "USER": postgres_cluster.ROLE, "PASSWORD": self.cluster.password}
+
+    def copy(self) -> tuple[Changed, Callable[[], None]]:
+        """Copy it on our server."""
+        name = f"lab_try_{secrets.token_hex(6)}"
+        words = {"name": sql.Identifier(name), "template": sql.Identifier(self.name)}
+        role = sql.Identifier(postgres_cluster.ROLE)
+        self._execute(sql.SQL("CREATE DATABASE {name} TEMPLATE {template} OWNER {role}").format(**words, role=role))
+        return self._changed(name), lambda: self._execute(
+            sql.SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)").format(name=words["name"])
+        )
+
+    def _execute(self, statement: sql.Composed) -> None:
+        with self.cluster.connect("postgres") as connection:
+            connection.execute(statement)
+
+
+@contextmanager
+def thrown_away(alias: str, why: str) -> Iterator[ClusterMaster]:
+    """Run a PostgreSQL of ours with an empty database. Raises NotRun where this machine has none."""
+    with postgres_cluster.serving(_binaries(), CONNECTIONS, ()) as cluster:
+        master = ClusterMaster(cluster, alias, why)
+        # Migrations of projects make extensions, which not every role may.
+        master._execute(sql.SQL("ALTER ROLE {role} SUPERUSER").format(role=sql.Identifier(postgres_cluster.ROLE)))
+        yield master
+
+
+def _binaries() -> Binaries:
+    try:
+        return find_system()
+    except NotRun:
+        return find_wheel()
