@@ -62,6 +62,8 @@ def show(found: Examination) -> None:
     table = Table("kind", "what was seen", "where")
     for notice in found.inventory:
         table.add_row(notice.kind, notice.says, notice.place)
+    for line in found.databases:
+        table.add_row("database", line, "")
     for change in found.changes:
         table.add_row("changed", f"{change.name}: {change.to}, because {change.why}", "")
     for one in found.checked:

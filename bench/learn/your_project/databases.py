@@ -25,6 +25,7 @@ from bench.model.servers import HOST
 Changed = dict[str, Any]
 """What is different in the settings of a database."""
 CONNECTIONS = 200
+MIGRATED_WITHIN_S = 240.0
 BESIDE = ("-wal", "-journal")
 """Files that belong to a SQLite database which is open, or was not closed well."""
 
@@ -92,13 +93,27 @@ def copying(overlay: Overlay, facts: Mapping[str, Any], wanted: Wanted, login: s
     require_harmless(facts, wanted)
     with ExitStack() as lasting:
         masters, says = _masters(overlay, facts, wanted, lasting)
-        new = [alias for alias, master in masters.items() if master.is_new]
         cookie = None
-        if new or login:
-            planned = overlay.planned(databases={alias: master.changed for alias, master in masters.items()})
-            ask = {"migrate": new, "fixtures": [str(Path(name).absolute()) for name in wanted.fixtures], "login": login}
-            cookie = planned.run("preparing", "main", ask)["cookie"]
-        yield Copies(masters, tuple(cookie) if cookie else None, says)
+        if masters:
+            cookie, done = _prepare(overlay, masters, wanted, login)
+            says += [f"{alias}: {master.says}, {done[alias]}".removesuffix(", ") for alias, master in masters.items()]
+        yield Copies(masters, cookie, says)
+
+
+def _prepare(
+    overlay: Overlay, masters: Mapping[str, Master], wanted: Wanted, login: str | None
+) -> tuple[tuple[str, str] | None, dict[str, str]]:
+    """Make tables, fixtures and a session in the masters. Returns the session's cookie, and what was done to each."""
+    planned = overlay.planned(databases={alias: master.changed for alias, master in masters.items()})
+    ask = {
+        "new": [alias for alias, master in masters.items() if master.is_new],
+        "others": [alias for alias, master in masters.items() if not master.is_new],
+        "fixtures": [str(Path(name).absolute()) for name in wanted.fixtures],
+        "login": login,
+        "within_s": MIGRATED_WITHIN_S,
+    }
+    found = planned.run("preparing", "main", ask)
+    return tuple(found["cookie"]) if found["cookie"] else None, found["says"]
 
 
 def require_harmless(facts: Mapping[str, Any], wanted: Wanted) -> None:
@@ -152,7 +167,7 @@ def _masters(
             says.append(f"The database {alias} is not copied ({why}): pages were asked on it itself.")
             continue
         masters[alias] = lasting.enter_context(thrown_away(alias, why))
-    return masters, [*says, *(master.says for master in masters.values())]
+    return masters, says
 
 
 @dataclass
@@ -169,11 +184,11 @@ class SQLiteMaster:
         file = Path(mkdtemp(dir=overlay.folder)) / f"{alias}.sqlite3"
         theirs = Path(database["file"])
         if database["in_memory"] or wanted.is_empty or not theirs.is_file() or not theirs.stat().st_size:
-            return cls(file, True, f"{alias}: a new SQLite database, migrated")
+            return cls(file, True, "a new SQLite database")
         for end in ("", *BESIDE):
             if theirs.with_name(theirs.name + end).is_file():
                 shutil.copy(theirs.with_name(theirs.name + end), file.with_name(file.name + end))
-        return cls(file, False, f"{alias}: a copy of {theirs.name}")
+        return cls(file, False, f"a copy of {theirs.name}")
 
     @property
     def changed(self) -> Changed:
@@ -212,7 +227,7 @@ class ServerMaster:
     @property
     def says(self) -> str:
         """Say what it is."""
-        return f"{self.alias}: a copy by its own PostgreSQL"
+        return "a copy by its own PostgreSQL"
 
     @property
     def changed(self) -> Changed:
@@ -247,7 +262,7 @@ class ClusterMaster:
     @property
     def says(self) -> str:
         """Say what it is, and why."""
-        return f"{self.alias}: a throw-away PostgreSQL, migrated ({self.why})"
+        return f"a throw-away PostgreSQL ({self.why})"
 
     @property
     def changed(self) -> Changed:

@@ -47,11 +47,12 @@ def examine(project: Project, pages: list[Page], wishes: Wishes, say: Say = lamb
     with laying_over(project, without=list(wishes.without), **planned) as overlay:
         facts = overlay.run("describing", "settings")["settings"]
         say(f"Django {facts['django']}, Python {facts['python']}, settings {facts['module'] or 'of the application'}")
+        say("copying its databases")
         with copying(overlay, facts["databases"], wishes.databases, wishes.login) as copies:
             headers = [("Host", host_of(facts["allowed_hosts"])), *wishes.headers]
             session = Session(overlay, copies, headers)
             versions = {"django": facts["django"], "python": facts["python"]}
-            so_far = Examination(project, pages, versions)
+            so_far = Examination(project, pages, versions, copies.says)
             for step in STEPS:
                 so_far = step(so_far, session, say)
             return so_far

@@ -197,6 +197,7 @@ class Examination:
     project: Project
     pages: list[Page]
     versions: dict[str, str] = field(default_factory=dict)
+    databases: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     inventory: list[Notice] = field(default_factory=list)
     checked: list[Checked] = field(default_factory=list)

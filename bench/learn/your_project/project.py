@@ -25,7 +25,7 @@ def find_project(target: str, settings: str | None = None, python: str | None = 
         settings = settings or _settings_of(root)
     elif colon and MODULE.fullmatch(module) and MODULE.fullmatch(attribute):
         root = Path.cwd()
-        settings = settings or _settings_in(_file_of(root, module)) or _settings_of(root)
+        settings = settings or _settings_in(_file_of(root, module)) or ""
     elif not colon and MODULE.fullmatch(target):
         root, settings = Path.cwd(), target
     else:
@@ -33,6 +33,7 @@ def find_project(target: str, settings: str | None = None, python: str | None = 
             f"{target!r} names no project: give a folder with {MANAGE}, the settings as mysite.settings, or an "
             f"application as mysite.asgi:application."
         )
+    root = _import_root(root, settings)
     found = {door: _application_of(root, settings, door) for door in DOORS}
     if colon:
         found[_door_of(module, attribute)] = target
@@ -67,6 +68,12 @@ def _settings_of(root: Path) -> str:
 def _settings_in(file: Path | None) -> str:
     found = SETTINGS.search(file.read_text(errors="replace")) if file and file.is_file() else None
     return found[1] if found else ""
+
+
+def _import_root(root: Path, settings: str) -> Path:
+    """Return the folder that the settings are imported from: this one, or one around it, as in `python -m`."""
+    around = [root, *root.parents[:2]]
+    return next((folder for folder in around if settings and _file_of(folder, settings)), root)
 
 
 def _file_of(root: Path, module: str) -> Path | None:

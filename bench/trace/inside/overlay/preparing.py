@@ -16,17 +16,18 @@ from .doors import load_door, prepare
 def main() -> None:
     """Migrate, load fixtures and make a session: ANSWER.json ASK.json.
 
-    ASK.json: `migrate`, aliases; `fixtures`, files; `login`, a user's name. The answer has `cookie`: name and value.
+    ASK.json: `new`, aliases without tables; `others`, aliases of copies; `fixtures`, files; `login`, a user's name.
+    The answer has `cookie`, name and value, and `says`: by alias, what was done to it.
     """
     answer, asked = map(Path, sys.argv[1:3])
     ask = json.loads(asked.read_text())
     with answering("the database", answer) as write:
         _set_up()
-        for alias in ask["migrate"]:
-            _manage("migrate", database=alias, run_syncdb=True, verbosity=0, interactive=False)
+        says = {alias: _make_tables(alias) for alias in ask["new"]}
+        says |= {alias: _bring_up_to_date(alias) for alias in ask["others"]}
         if ask["fixtures"]:
             _manage("loaddata", *ask["fixtures"], verbosity=0)
-        write({"cookie": session_of(ask["login"]) if ask["login"] else None})
+        write({"cookie": session_of(ask["login"]) if ask["login"] else None, "says": says})
 
 
 def copy() -> None:
@@ -52,6 +53,37 @@ def copy() -> None:
                 quoted = connections[alias].ops.quote_name(name)
                 _execute(connections[alias], f"DROP DATABASE IF EXISTS {quoted}")
         write({"failed": {alias: why for alias, why in failed.items() if why}})
+
+
+def _make_tables(alias: str) -> str:
+    """Migrate; where that fails before the first table, make all tables as the models are. Returns what was done."""
+    from django.apps import apps
+    from django.conf import settings
+    from django.db import connections
+
+    try:
+        _manage("migrate", database=alias, run_syncdb=True, verbosity=0, interactive=False)
+    except Refused:
+        connections[alias].close()
+        if set(connections[alias].introspection.table_names()) - {"django_migrations"}:
+            raise
+        settings.MIGRATION_MODULES = {config.label: None for config in apps.get_app_configs()}
+        _manage("migrate", database=alias, run_syncdb=True, verbosity=0, interactive=False)
+        return "with tables as its models are, because its migrations fail"
+    return "migrated"
+
+
+def _bring_up_to_date(alias: str) -> str:
+    """Apply the migrations that a copy lacks: its code is that of now. Returns what was done; empty for nothing."""
+    from django.db import connections
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connections[alias])
+    lacking = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not lacking:
+        return ""
+    _manage("migrate", database=alias, verbosity=0, interactive=False)
+    return f"with {len(lacking)} migrations that it lacked"
 
 
 def _execute(connection: Any, statement: str) -> str:
