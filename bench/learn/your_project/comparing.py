@@ -16,6 +16,7 @@ TOKENS = re.compile(r"[\w+/=.:%@-]+|\s+|.", re.DOTALL)
 """A token is a word with all that is in dates, addresses and encoded numbers."""
 LONG_LINES = 3000
 """Lines from which on difflib may take frequent ones for noise: else its time grows with the square."""
+COOKIE = re.compile(r"^(set-cookie: [^=]*=)[^;]*")
 WHOLE_LINE = -1
 LONGEST_SHOWN = 160
 Place = tuple[int, int]
@@ -26,7 +27,7 @@ class Document:
     """An answer, split once. `status`, `headers` as pairs, `body` in bytes."""
 
     def __init__(self, status: int | None, headers: Sequence[Sequence[str]], body: bytes) -> None:
-        kept = sorted(f"{name.lower()}: {value}\n" for name, value in headers if name.lower() not in UNCOMPARED)
+        kept = sorted(f"{name.lower()}: {value.strip()}\n" for name, value in headers if name.lower() not in UNCOMPARED)
         text = body.decode("utf-8", "backslashreplace")
         self.lines = [f"{status}\n", *kept, "\n", *filter(None, LINE_ENDS.split(text))]
 
@@ -81,7 +82,12 @@ def _shown(line: str, tokens: set[int]) -> str:
         f"⟨{token}⟩" if number in tokens or WHOLE_LINE in tokens else token
         for number, token in enumerate(TOKENS.findall(line))
     ]
-    return "".join(marked).strip()[:LONGEST_SHOWN]
+    return _printed("".join(marked))
+
+
+def _printed(line: str) -> str:
+    """A line as it is shown: not without end, and of a cookie no value, which may let somebody in."""
+    return COOKIE.sub(r"\1…", line.strip())[:LONGEST_SHOWN]
 
 
 def difference(one: Document, other: Document, masks: set[Place], most: int = 20) -> list[str]:
@@ -93,8 +99,8 @@ def difference(one: Document, other: Document, masks: set[Place], most: int = 20
         places = set(_places(one.lines[begin:end], other.lines[other_begin:other_end])) or {(0, WHOLE_LINE)}
         if all(is_masked((begin + line, token), masks) for line, token in places):
             continue
-        found += [f"- {line.strip()[:LONGEST_SHOWN]}" for line in one.lines[begin:end]]
-        found += [f"+ {line.strip()[:LONGEST_SHOWN]}" for line in other.lines[other_begin:other_end]]
+        found += [f"- {_printed(line)}" for line in one.lines[begin:end]]
+        found += [f"+ {_printed(line)}" for line in other.lines[other_begin:other_end]]
     return found[:most]
 
 
@@ -110,7 +116,8 @@ def success_problem(status: int | None, headers: Sequence[Sequence[str]], body: 
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return "429: the project throttles; leave that out with --without throttles"
     if not 200 <= status < 300:
-        return said or f"status {status}"
+        login = " lab try makes a session with --login USER." if status < 400 and "login" in said else ""
+        return f"{said or f'status {status}'}{login}"
     kind = next((value for name, value in headers if name.lower() == "content-type"), "")
     return _throttled(body) or _graphql_errors(kind, body)
 

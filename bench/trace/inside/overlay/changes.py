@@ -78,8 +78,12 @@ def _has_app(settings: Any, word: str) -> bool:
 
 
 def mail(settings: Any, plan: Plan) -> Found:
-    """No mail leaves."""
-    if settings.EMAIL_BACKEND != MEMORY_MAIL:
+    """No mail leaves. MAILERS, from Django 6.1 on, takes the place of EMAIL_BACKEND, which then cannot be read."""
+    mailers = getattr(settings, "MAILERS", None)
+    if mailers is not None:
+        if any(mailer.get("BACKEND") != MEMORY_MAIL for mailer in mailers.values()):
+            yield "MAILERS", {name: {"BACKEND": MEMORY_MAIL} for name in mailers}, "in memory", "no mail is sent"
+    elif settings.EMAIL_BACKEND != MEMORY_MAIL:
         yield "EMAIL_BACKEND", MEMORY_MAIL, "in memory", "no mail is sent"
 
 
@@ -138,6 +142,16 @@ def static_files(settings: Any, plan: Plan) -> Found:
         yield "STORAGES", changed, "plain static files", "there is no manifest: collectstatic has not been run"
 
 
+def compressed_files(settings: Any, plan: Plan) -> Found:
+    """django-compressor's offline manifest, which `compress` would write to the project's folder."""
+    if getattr(settings, "COMPRESS_OFFLINE", False) and _has_app(settings, "compressor"):
+        folder = getattr(settings, "COMPRESS_ROOT", None) or settings.STATIC_ROOT
+        manifest = Path(folder or "", getattr(settings, "COMPRESS_OUTPUT_DIR", "CACHE"), "manifest.json")
+        if not folder or not manifest.is_file():
+            for name in ("COMPRESS_OFFLINE", "COMPRESS_ENABLED"):
+                yield name, False, "False", "there is no manifest: compress has not been run"
+
+
 def sessions(settings: Any, plan: Plan) -> Found:
     """A session that lies in the memory of one process is not known to the next one."""
     cache = settings.CACHES.get(getattr(settings, "SESSION_CACHE_ALIAS", "default"), {})
@@ -148,5 +162,5 @@ def sessions(settings: Any, plan: Plan) -> Found:
 
 CHANGES: tuple[Callable[[Any, Plan], Found], ...] = (
     *(debug_off, hosts, https, toolbars, page_caches, throttles),
-    *(mail, celery, tasks, databases, sessions, caches, static_files),
+    *(mail, celery, tasks, databases, sessions, caches, static_files, compressed_files),
 )

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..app_loader import FAILED, Refused, error_text
+from ..app_loader import FAILED, Refused, why_it_failed
 from ..child import answering
 from .doors import DOORS, load_door, prepare
 from .layered_settings import MADE
@@ -42,9 +42,8 @@ def _facts() -> dict[str, Any]:
     try:
         databases = dict(settings.DATABASES)
     except BaseException as error:
-        said = f"ends its process with {error.code!r}" if isinstance(error, SystemExit) else error_text(error)
         raise Refused(
-            f"The settings cannot be loaded ({said}): set what they ask for, or name others.", FAILED
+            f"The settings cannot be loaded ({why_it_failed(error)}): set what they ask for, or name others.", FAILED
         ) from None
     return {
         "module": getattr(settings, "SETTINGS_MODULE", ""),

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from ..app_loader import FAILED, Refused, error_text, load_application
+from ..app_loader import FAILED, Refused, error_text, load_application, why_it_failed
 from .plan import Plan, read_plan
 
 DOORS = ("wsgi", "asgi")
@@ -34,7 +34,7 @@ def load_door(door: str) -> Any:
         module = import_module(f"django.core.{door}")
         return getattr(module, f"get_{door}_application")()
     except BaseException as error:
-        raise Refused(f"{plan.settings} cannot be loaded ({error_text(error)}): mend that first.", FAILED) from None
+        raise Refused(f"{plan.settings} cannot be loaded ({why_it_failed(error)}): mend that first.", FAILED) from None
 
 
 @cache
@@ -77,5 +77,4 @@ def _named_by_settings(door: str) -> str:
 
 def _why_no_settings(error: BaseException) -> str:
     name = os.environ.get(SETTINGS, "the settings")
-    said = f"loading them ends the process with {error.code!r}" if isinstance(error, SystemExit) else error_text(error)
-    return f"{name} cannot be loaded ({said}): set what it asks for, or name others with --settings."
+    return f"{name} cannot be loaded ({why_it_failed(error)}): set what it asks for, or name others with --settings."

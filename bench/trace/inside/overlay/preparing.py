@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..app_loader import FAILED, Refused, error_text
+from ..app_loader import FAILED, Refused, error_text, why_it_failed
 from ..child import answering
 from .doors import load_door, prepare
 
@@ -109,8 +109,9 @@ def _set_up() -> None:
     except Refused:
         raise
     except BaseException as error:
-        said = f"ends its process with {error.code!r}" if isinstance(error, SystemExit) else error_text(error)
-        raise Refused(f"{plan.settings} cannot be loaded ({said}): set what they ask for.", FAILED) from None
+        raise Refused(
+            f"{plan.settings} cannot be loaded ({why_it_failed(error)}): set what they ask for.", FAILED
+        ) from None
 
 
 def _manage(command: str, *words: str, **options: Any) -> None:
