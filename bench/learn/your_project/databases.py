@@ -108,7 +108,7 @@ def _prepare(
     ask = {
         "new": [alias for alias, master in masters.items() if master.is_new],
         "others": [alias for alias, master in masters.items() if not master.is_new],
-        "fixtures": [str(Path(name).absolute()) for name in wanted.fixtures],
+        "fixtures": [str(Path(name).absolute()) if Path(name).is_file() else name for name in wanted.fixtures],
         "login": login,
         "within_s": MIGRATED_WITHIN_S,
     }

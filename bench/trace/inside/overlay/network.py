@@ -10,6 +10,9 @@ import ipaddress
 import socket
 import sys
 from collections import Counter
+from contextlib import suppress
+from functools import wraps
+from importlib import import_module
 from typing import Any
 
 from .places import project_line
@@ -17,13 +20,15 @@ from .places import project_line
 REFUSED: Counter[tuple[str, str]] = Counter()
 """How often, by the project's line and the address."""
 LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "")
+METHODS = {"getaddrinfo": 0, "create_connection": 1}
+"""Methods of an event loop, and which word is the host."""
 _EVENTS = ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname")
 
 
 def refuse_connections() -> None:
     """From now on and until this process ends: an audit hook cannot be taken away."""
     sys.addaudithook(_hook)
-    _watch_loop()
+    _watch_loops()
 
 
 def _hook(event: str, words: tuple[Any, ...]) -> None:
@@ -62,16 +67,30 @@ def refuse(host: str) -> None:
     raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused by lab try (--allow-network allows it)", host)
 
 
-def _watch_loop() -> None:
-    """asyncio asks for names in another thread, where the project's line is no longer on the stack: ask before it."""
+def _watch_loops() -> None:
+    """Event loops ask for names in another thread, or in C: there the project's line is not on the stack. Ask before.
+
+    uvloop's are imported here if they are there, because a server may use them.
+    """
     from asyncio.base_events import BaseEventLoop
 
-    looks_up = BaseEventLoop.getaddrinfo
+    loops: list[Any] = [BaseEventLoop]
+    with suppress(ImportError):
+        loops.append(import_module("uvloop").Loop)
+    for loop in loops:
+        for method, place in METHODS.items():
+            setattr(loop, method, _asking(getattr(loop, method), place))
 
-    async def getaddrinfo(self: Any, host: Any, *words: Any, **more: Any) -> Any:
+
+def _asking(method: Any, place: int) -> Any:
+    """The same coroutine method of a loop, which looks at its host first; `place`: which of its words that is."""
+
+    @wraps(method)
+    async def asking(self: Any, *words: Any, **more: Any) -> Any:
+        host = more.get("host", words[place] if len(words) > place else None)
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
         if isinstance(name, str) and not is_local(name):
             refuse(name)
-        return await looks_up(self, host, *words, **more)
+        return await method(self, *words, **more)
 
-    setattr(BaseEventLoop, "getaddrinfo", getaddrinfo)  # noqa: B010 (a method is not assigned to)
+    return asking

@@ -39,7 +39,8 @@ def copy() -> None:
     answer, asked = map(Path, sys.argv[1:3])
     ask = json.loads(asked.read_text())
     with answering("the database", answer) as write:
-        _set_up()
+        if not prepare().settings:
+            _set_up()
         from django.db import connections
 
         failed = {}
