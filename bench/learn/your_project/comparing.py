@@ -11,7 +11,8 @@ from typing import Any
 
 UNCOMPARED = ("date", "server", "connection", "keep-alive", "transfer-encoding", "content-length")
 """Headers that a server makes, and the length of a body that is compared itself."""
-LINE_ENDS = re.compile(r"(?<=[\n>,;])")
+LINE_ENDS = re.compile(r"(?<=[\n,;])|(?=<(?!/))")
+"""After a newline, a comma and a semicolon, and before a tag that opens: JSON and HTML may come in one line."""
 TOKENS = re.compile(r"[\w+/=.:%@-]+|\s+|.", re.DOTALL)
 """A token is a word with all that is in dates, addresses and encoded numbers."""
 LONG_LINES = 3000

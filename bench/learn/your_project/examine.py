@@ -1,6 +1,7 @@
 """The order in which `lab try` looks at a project: what it is, whether both doors answer the same, then how it runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,11 +30,20 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Session:
-    """A project that can be run: with a plan, copies of its databases, and the headers of every request."""
+    """A project that can be run: with a plan, copies of its databases, and the headers of every request.
+
+    `facts`: what its settings say, as `trace/inside/overlay/describing.py` writes it.
+    """
 
     overlay: Overlay
     copies: Copies
     headers: Sequence[tuple[str, str]]
+    facts: dict[str, Any]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Return the versions of Python and Django."""
+        return {name: self.facts[name] for name in ("python", "django")}
 
     @property
     def all_headers(self) -> list[tuple[str, str]]:
@@ -43,19 +53,23 @@ class Session:
 
 def examine(project: Project, pages: list[Page], wishes: Wishes, say: Say = lambda line: None) -> Examination:
     """Find out all that can be found out. `say` is told what begins. Raises LabError where the project cannot run."""
+    with opening(project, wishes, say) as session:
+        so_far = Examination(project, pages, session.versions, session.copies.says)
+        for step in STEPS:
+            so_far = step(so_far, session, say)
+        return so_far
+
+
+@contextmanager
+def opening(project: Project, wishes: Wishes, say: Say = lambda line: None) -> Iterator[Session]:
+    """Read the settings and copy the databases; all of it is gone afterwards. Raises LabError where that fails."""
     planned: dict[str, Any] = {"allows_network": wishes.allows_network, "logs_in": bool(wishes.login)}
     with laying_over(project, without=list(wishes.without), **planned) as overlay:
         facts = overlay.run("describing", "settings")["settings"]
         say(f"Django {facts['django']}, Python {facts['python']}, settings {facts['module'] or 'of the application'}")
         say("copying its databases")
         with copying(overlay, facts["databases"], wishes.databases, wishes.login) as copies:
-            headers = [("Host", host_of(facts["allowed_hosts"])), *wishes.headers]
-            session = Session(overlay, copies, headers)
-            versions = {"django": facts["django"], "python": facts["python"]}
-            so_far = Examination(project, pages, versions, copies.says)
-            for step in STEPS:
-                so_far = step(so_far, session, say)
-            return so_far
+            yield Session(overlay, copies, [("Host", host_of(facts["allowed_hosts"])), *wishes.headers], facts)
 
 
 def host_of(allowed: Sequence[str]) -> str:

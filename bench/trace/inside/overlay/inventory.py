@@ -6,6 +6,7 @@ Each notice is `kind`, `says`, `file` and `line`. What a request would show (vie
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,11 @@ def _databases() -> Iterator[Found]:
 
 
 def _calls() -> Iterator[Found]:
-    """Calls in the modules of the project that are loaded."""
+    """Calls in the modules of the project that are loaded, with those that its URLs lead to."""
+    from django.urls import get_resolver
+
+    with suppress(Exception):  # what is wrong with them, an answer says
+        _ = get_resolver().url_patterns
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     for file in sorted(file for file in files if file and file.endswith(".py") and is_project(file)):
         for call in calls_in(Path(file)):
