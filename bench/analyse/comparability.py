@@ -13,7 +13,7 @@ SAME_MACHINE = (
     *("governor", "system", "python", "gil", "lock_sha256"),
 )
 """What must be equal in the environments, beside the packages, memory and file descriptors."""
-SAME_PLAN = ("load_processes", "expect_workers", "target")
+SAME_PLAN = ("engine", "load_processes", "expect_workers", "target")
 NOTED_OF_PLAN = ("warmup_s", "duration_s", "repeats")
 MEMORY_TOLERANCE = 0.05
 FEW_DESCRIPTORS = 4096
@@ -29,6 +29,7 @@ def differences(first: Run, second: Run) -> list[str]:
         *_memory(left, right),
         *_descriptors(left, right),
         *_packages(left, right),
+        *_fronts(left, right),
         *_differing(vars(first.plan), vars(second.plan), SAME_PLAN),
     ]
 
@@ -66,6 +67,14 @@ def _packages(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str
     for name in sorted({*ours, *theirs}):
         if ours.get(name) != theirs.get(name):
             yield f"{name} {ours.get(name) or 'absent'} / {theirs.get(name) or 'absent'}"
+
+
+def _fronts(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:
+    """Compare the versions that both runs have: an older run has none, and one without a front may lack them."""
+    ours, theirs = left.get("fronts") or {}, right.get("fronts") or {}
+    for name in sorted(ours.keys() & theirs.keys()):
+        if ours[name] != theirs[name]:
+            yield f"{name} {ours[name]} / {theirs[name]}"
 
 
 def notes_of(first: Run, second: Run) -> list[str]:

@@ -14,7 +14,7 @@ from bench.analyse.comparability import differences, notes_of
 from bench.analyse.findings import ratio_of
 from bench.analyse.rows import Row, rows_of
 from bench.base.errors import UsageError
-from bench.model.load import Open
+from bench.model.load import Open, Slow
 from bench.model.run_record import Run
 
 Change = Literal["better", "worse", "no difference", "cannot compare"]
@@ -48,6 +48,10 @@ GONE = (
 WAVES = (
     Measure("waves.first.slowest_us", "slowest ms", 1e-3, False),
     Measure("waves.first.open_left", "left open", 1, False),
+)
+SLOW = (
+    Measure("slow.kept_share", "visits kept", 1, True),
+    Measure("slow.beside.latency_us.p50", "visitors' p50 ms", 1e-3, False),
 )
 """What is compared for each kind of load; the first measure stands for the pair in the summary."""
 
@@ -150,6 +154,8 @@ def _pair(first: Row, second: Row, unlike_schedule: str) -> Pair:
 def _measures_of(row: Row) -> tuple[Measure, ...]:
     if row.trial.max_connections is not None:
         return WAVES
+    if isinstance(row.load, Slow):
+        return SLOW
     if row.is_connections:
         return HELD if any(trial.held for trial in row.trials) else GONE
     return OPEN if row.is_open else CLOSED

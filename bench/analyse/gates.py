@@ -74,6 +74,10 @@ def judge_connections(
 def _invalid_connections(trial: Trial, shortest_s: float | None) -> Iterator[Reason]:
     if trial.held and trial.held.served + trial.held.starved + trial.failed != trial.connections:
         yield Reason("accounting", "Some feeds are missing from the driver's accounting.")
+    if trial.slow and trial.slow.served + trial.slow.starved + trial.slow.failed != trial.connections:
+        yield Reason("accounting", "Some slow clients are missing from the driver's accounting.")
+    if trial.slow and not trial.slow.alone.answered_per_s:
+        yield Reason("no-answers", "No visitor was answered before the slow clients came.")
     yield from torn(trial)
     yield from too_early(trial, shortest_s)
 

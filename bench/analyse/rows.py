@@ -155,9 +155,15 @@ class Row:
         return found.most_common(1)[0][0] if found else None
 
     @property
+    def cores_us_per_request(self) -> float | None:
+        """Return the CPU time that a request takes of the server's cores: S, and that of a front if there is one."""
+        cpu_us = self.median("cpu_us_per_request")
+        return None if cpu_us is None else cpu_us + (self.median("front.cpu_us_per_request") or 0.0)
+
+    @property
     def ceiling(self) -> queueing.Bottleneck | None:
         """Which of users, threads and server CPU gives the limit, with the measured CPU per request."""
-        cpu_us = self.median("cpu_us_per_request")
+        cpu_us = self.cores_us_per_request
         if cpu_us is None:
             return None
         return queueing.predicted_bottleneck(

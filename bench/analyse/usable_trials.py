@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.model.trial_record import Trial, values_of
 
 ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload", "server-busy"}
-COUNTED = ("held.", "gone.", "waves.", "database.")
+COUNTED = ("held.", "gone.", "waves.", "slow.", "database.")
 LEAST = 1e-9
 """Smaller values make no ratio: they count as 0, and 1 divided by them may overflow."""
 SATURATED = 0.9

@@ -22,7 +22,8 @@ def utilisation_of(trial: Trial, cpu_s: float, cores: int) -> dict[str, float]:
     """Return the used share of each resource that could bound the trial; `cpu_s` is the measured CPU time per request.
 
     users: X (L+S) / N. rate: throughput / requested rate. threads: X (L+S) / W, only if more than W requests can be
-    there at once. server CPU, client, upstream: of their cores. database: of the core that it shares with the load.
+    there at once. server CPU, client, upstream: of their cores; a front counts to the server, whose cores it
+    has. database: of the core that it shares with the load.
     backlog: longest accept queue / its bound.
     """
     rate = trial.throughput_per_s or 0.0
@@ -35,7 +36,8 @@ def utilisation_of(trial: Trial, cpu_s: float, cores: int) -> dict[str, float]:
     if trial.slots and (trial.users is None or trial.users > trial.slots):
         used["threads"] = inside / trial.slots
     if trial.server:
-        used["server CPU"] = trial.server.cpu_share / cores
+        front_share = trial.front.cpu_share if trial.front else 0.0
+        used["server CPU"] = (trial.server.cpu_share + front_share) / cores
         used["backlog"] = max(trial.samples.accept_queue, default=0) / BACKLOG
     if trial.machine and trial.machine.upstream_cores:
         used["upstream"] = trial.machine.upstream_cores

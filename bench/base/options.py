@@ -20,11 +20,11 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one sentence like all others."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError with the sentence of argparse, made a full one, and near names for a wrong command."""
-        unknown = re.search(r"invalid choice: '?([^' ]*)'? \(choose from (.*)\)", message)
+        """Raise UsageError with the sentence of argparse, made a full one, and near names for a wrong choice."""
+        unknown = re.search(r"(--\S+)?: invalid choice: '?([^' ]*)'? \(choose from (.*)\)", message)
         if unknown:
-            known = re.findall(r"[a-z_-]+", unknown[2])
-            message = f"Unknown command {unknown[1]!r}: {nearest(unknown[1], known)}"
+            known = re.findall(r"[a-z_-]+", unknown[3])
+            message = f"Unknown {unknown[1] or 'command'} {unknown[2]!r}: {nearest(unknown[2], known)}"
         sentence = message[0].upper() + message[1:].rstrip(".")
         stop = "" if sentence.endswith("?") else "."
         raise UsageError(f"{sentence}{stop} See `{self.prog} --help`.")

@@ -8,6 +8,7 @@ from bench.base import options
 from bench.base.options import Parser, address, seconds, whole, wholes, words
 from bench.model.bounds import MAX_CONNECTIONS, MAX_USERS
 from bench.model.servers import HOST
+from bench.model.trial_plan import PROGRAMS
 
 MAX_REPEATS, MAX_PROCESSES, MAX_THREADS = 100, 64, 1000
 
@@ -79,7 +80,13 @@ LOAD_OPTIONS = Group(
         option(
             "--schedule", choices=["poisson", "constant"], default="poisson", help="of an open loop (default: poisson)"
         ),
-        option("--load-processes", type=PROCESSES, metavar="N", help="Locust processes on this machine"),
+        option(
+            "--engine",
+            choices=list(PROGRAMS),
+            default="locust",
+            help="what drives a closed loop (default: locust); wrk makes several times the rate",
+        ),
+        option("--load-processes", type=PROCESSES, metavar="N", help="processes of it on this machine"),
         option(
             "--expect-workers", type=PROCESSES, metavar="N", help="processes on other machines; see `lab load-worker`"
         ),
@@ -115,6 +122,23 @@ TRACE_OUTPUT = Group(
         option("--svg", type=Path, metavar="FILE", help="write the picture"),
         switch("--serve", "start a server that prints the hops of each request, until Ctrl-C"),
         option("--port", type=PORT, default=8000, help="of --serve (default: 8000)"),
+    ],
+)
+BLOCKING = Group(
+    "what blocks the event loop",
+    [
+        switch(
+            "--blocking",
+            "instead of hops, show which calls keep the event loop from turning, and how to mend them. A safe request "
+            "is sent six times; with --serve, use the site and end with Ctrl-C",
+        ),
+        option(
+            "--blocking-over",
+            type=options.milliseconds,
+            default=20.0,
+            metavar="MS",
+            help="the shortest time that counts (default: 20)",
+        ),
     ],
 )
 TRIED_LOAD = Group(
@@ -214,7 +238,7 @@ COMMANDS = {
                 "--connections",
                 wholes(1, MAX_CONNECTIONS),
                 "N",
-                "numbers of connections, in an experiment that holds or drops them, such as 10,1000",
+                "numbers of connections, in an experiment that holds, drops or slows them, such as 10,1000",
             ),
             MIDDLEWARE,
             option("--repeats", type=whole(1, MAX_REPEATS), help="server restarts per trial"),
@@ -277,9 +301,11 @@ COMMANDS = {
             ),
             MIDDLEWARE,
             TRACED_REQUEST,
+            BLOCKING,
             TRACE_OUTPUT,
             JSON,
         ],
+        epilog="Exit codes of --blocking: 0 nothing blocks but loading, 1 something does, 4 a request did not end.",
         usage="lab trace [options] (STACK WORKLOAD | --app MODULE:NAME PATH)",
     ),
     "try": Command(
@@ -338,6 +364,16 @@ COMMANDS = {
             JSON,
         ],
         epilog="Exit codes of --check: 0 as stored, 1 a finding has changed, 3 something could not be measured here.",
+    ),
+    "conformance": Command(
+        "bench.cli.conformance:conformance",
+        "ask servers by raw sockets what people rely on, and compare with the kept answers",
+        [
+            option("servers", metavar="SERVER", nargs="*", help="such as uvicorn (default: all of them)"),
+            switch("--keep", "store the answers in results/reference/conformance.json"),
+            JSON,
+        ],
+        epilog="Exit codes: 0 as kept, 1 an answer has changed, 3 a server could not be asked here.",
     ),
     "doctor": Command("bench.cli.doctor:doctor", "check this machine and say what is missing", [JSON]),
     "notebooks": Command(

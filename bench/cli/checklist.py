@@ -21,7 +21,7 @@ BENCH = Path(__file__).parents[1]
 TIMER_LOOKS, TIMER_STEP_S, TIMER_LATE_US = 200, 0.002, 2000
 RELATIVE_MEASURES = (
     *("latency_us", "latency_from_send_us", "server.", "issued", "completed", "failed", "dropped"),
-    *("hops.", "held.", "gone.", "waves.", "database.", "fraction_of_limit"),
+    *("hops.", "held.", "gone.", "waves.", "database.", "fraction_of_limit", "slow.kept_share", "slow.inside_most"),
 )
 """Beginnings of measures that are no absolute rate."""
 Result = tuple[bool, str]
@@ -238,7 +238,7 @@ CHECKLIST = (
         12,
         "errors apart",
         "Errors are left out of latencies. With more than 0.1 % errors no latency is claimed.",
-        ("analyse.gates._answer_checks", "measure.load.closed.Recorder"),
+        ("analyse.gates._answer_checks", "measure.load.closed.Recorder", "measure.load.wrk.recording_of"),
         ("test_closed.py::test_an_answer_that_is_not_right_is_counted_by_class_and_has_no_latency",),
     ),
     Item(

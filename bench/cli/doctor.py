@@ -25,9 +25,9 @@ BUSY_LOAD_SHARE = 0.25
 State = Literal["fine", "warning", "missing"]
 COLOURS = {"fine": "green", "warning": "yellow", "missing": "red"}
 OPTIONAL_PROGRAMS = {
-    "wrk": "a test checks the load generator with it",
+    "wrk": "`lab run --engine wrk` and ./scripts/calibrate need it",
     "redis-server": "some claims and tests use it",
-    "nginx": "one claim puts it in front of a server",
+    "nginx": "stacks such as nginx/sync_wsgi@gthread:8 have it in front",
 }
 """Each with its use; measurements need none of them."""
 
@@ -110,14 +110,22 @@ def _governor() -> Check:
 
 
 def _packages() -> Iterator[Check]:
+    """All packages that matter to a measurement. What only a server of an extra needs may be absent."""
     found = machine.versions()
+    optional = {server.packages[0]: server for server in SERVERS.values() if server.extra}
     for package, version in found.items():
-        remedy = f"run `python -m pip install {package}`"
-        yield Check(package, "fine", version) if version else Check(package, "missing", "not installed", remedy)
+        if version:
+            yield Check(package, "fine", version)
+        elif package in optional:
+            remedy = f"run `{optional[package].install_command(package)}` for this server"
+            yield Check(package, "warning", "not installed", remedy)
+        else:
+            yield Check(package, "missing", "not installed", f"run `python -m pip install {package}`")
     for server in SERVERS.values():
         absent = [package for package in server.packages if found[package] is None]
         if absent:
-            yield Check(f"server {server.name}", "missing", f"without {', '.join(absent)}", "see the lines above")
+            state: State = "warning" if server.extra else "missing"
+            yield Check(f"server {server.name}", state, f"without {', '.join(absent)}", "see the lines above")
 
 
 def _programs() -> Iterator[Check]:

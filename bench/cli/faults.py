@@ -153,6 +153,21 @@ FAULTS = (
         "test_faults.py::test_wrong_bodies_leave_no_number_and_other_failures_no_latency",
     ),
     Fault(
+        "wrk's histogram does not hold what was counted",
+        "`invalid`, and the engine to take instead",
+        "test_wrk.py::test_a_histogram_that_is_not_that_of_the_right_answers_is_refused",
+    ),
+    Fault(
+        "nginx, or whatever stands in front of the server, dies",
+        "`invalid`: that it was the front, and its log",
+        "test_fronting.py::test_a_front_that_dies_in_the_window_is_named",
+    ),
+    Fault(
+        "nginx is not installed",
+        "`not-run` for stacks that have it in front, with the command that installs it",
+        "test_fronts.py::test_a_front_that_is_not_installed_is_told_with_the_command_that_installs_it",
+    ),
+    Fault(
         "a package is absent",
         "`not-run` with the command that installs it",
         "test_servers.py::test_a_missing_package_is_told_with_the_command_that_installs_it",
@@ -186,5 +201,15 @@ FAULTS = (
         "a traced request answers 300 or above, or raises",
         "the cause with its place in the project, and how to change the request; no advice on hops",
         "test_trace_project.py::test_an_odd_answer_has_its_cause_and_its_cure_and_no_advice",
+    ),
+    Fault(
+        "other threads, garbage collection or a pause hold up a loop that is watched for blocking calls",
+        "nothing: such time is not counted as blocking",
+        "test_blocking.py::test_waiting_for_the_gil_is_no_finding",
+    ),
+    Fault(
+        "a server ends or hangs while `lab conformance` asks it",
+        "the answer to that question, and all the others, from a new server; `could not ask` if none boots, exit 3",
+        "test_conformance.py::test_a_server_that_a_question_ends_is_started_again_for_the_next",
     ),
 )

@@ -42,8 +42,10 @@ def _engine_of(arguments: argparse.Namespace) -> Engine:
         raise UsageError("--bind is for workers on other machines: say how many with --expect-workers.")
     if arguments.rates and (expected or (arguments.load_processes or 1) > 1):
         raise UsageError("An open loop uses one process: leave out --load-processes and --expect-workers.")
+    if arguments.engine == "wrk" and expected:
+        raise UsageError("wrk runs on this machine alone: leave out --expect-workers, or --engine wrk.")
     processes = arguments.load_processes or (0 if expected else 1)
-    return Engine(processes, expected, own_address(bind.host), bind.port or MASTER_PORT)
+    return Engine(processes, expected, own_address(bind.host), bind.port or MASTER_PORT, arguments.engine)
 
 
 def _target_of(arguments: argparse.Namespace) -> str | None:

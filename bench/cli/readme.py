@@ -19,7 +19,9 @@ from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT, write_atomically
 from bench.base.options import Parser
 from bench.claims import claim_table, ledger
+from bench.claims.conformance import kept, tables
 from bench.claims.evidence import ReferenceMaterial
+from bench.claims.exhibits import detectors as compared
 from bench.claims.schema import load_claim
 from bench.cli.checklist import BENCH, CHECKLIST, path_of_tests
 from bench.cli.faults import FAULTS
@@ -28,6 +30,7 @@ from bench.learn import build_notebooks
 from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
 from bench.model import run_store
 from bench.model.experiment import Experiment, experiment_names, load_experiment
+from bench.model.fronts import FRONTS
 from bench.model.run_record import Run
 from bench.model.servers import SERVERS
 from bench.model.stacks import LABS, split_name
@@ -40,12 +43,14 @@ from bench.trace import reference_traces
 FILES = [
     ROOT / name
     for name in (
-        *("README.md", "bench/README.md", "results/reference/README.md"),
+        *("README.md", "bench/README.md", "bench/trace/inside/README.md"),
+        *("results/reference/README.md", "results/reference/conformance.md"),
         *("notebooks/README.md", "notebooks/TEACHING.md"),
     )
 ]
 SHOWN_EXPERIMENT, SHOWN_REQUEST, SHOWN_USERS = "io_wait", "wait?ms=100", 200
 SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "A2", "F3", "N8", "N9")
+ANSWER_COLUMNS = ("question", "answer", "what was seen", "who says so")
 CLAIM_COLUMNS = ("id", "claim", "finding", "what was measured here")
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
@@ -139,9 +144,21 @@ def machine() -> str:
         f"server and load {'shared a core' if seen['cores_shared'] else 'had a core each'}. "
         f"Against the bare ASGI callable Locust sustained {found.peak_per_s:,.0f} requests/s with recording on; with "
         f"{WAIT_USERS} users on `{WAIT}` its rate was {found.throughput_ratio:.3f} times wrk's and its median "
-        f"{found.p50_ratio:.3f} times. At a scheduled rate of {found.open_rate_per_s:,.0f} requests/s the open loop "
-        f"sent 99 of 100 requests within {found.open_lateness_p99_us / 1000:.1f} ms of their time (median of "
+        f"{found.p50_ratio:.3f} times. {_wrk_peak()}"
+        f"At a scheduled rate of {found.open_rate_per_s:,.0f} requests/s the open loop sent 99 of 100 requests within "
+        f"{found.open_lateness_p99_us / 1000:.1f} ms of their time (median of "
         f"{found.repeats} restarts)."
+    )
+
+
+def _wrk_peak() -> str:
+    """What wrk can do there; empty for a calibration that did not measure it."""
+    peak = load_calibration().wrk_peak
+    if peak is None:
+        return ""
+    return (
+        f"wrk sustained {peak.throughput_per_s:,.0f} requests/s with {peak.cpu_share:.0%} of its core, which is "
+        f"{peak.per_busy_core_s:,.0f} for each core that it keeps busy. "
     )
 
 
@@ -194,11 +211,16 @@ def labs() -> str:
 
 
 def servers() -> str:
-    """The servers, as they stand in a stack's name."""
+    """The servers and fronts, as they stand in a stack's name."""
     rows = [
-        [f"`{server.name}{':T' if server.takes_threads else ''}`", ", ".join(server.interfaces).upper(), server.note]
+        [
+            f"`{server.name}{':T' if server.takes_threads else ''}`",
+            ", ".join(server.interfaces).upper(),
+            server.note + (f" (extra `{server.extra}`)" if server.extra else ""),
+        ]
         for server in SERVERS.values()
     ]
+    rows += [[f"`{front.name}/`", "in front of either", front.note] for front in FRONTS.values()]
     return table(["server", "interface", "what it is"], rows)
 
 
@@ -267,12 +289,30 @@ def claims_counted() -> str:
     return f"Of {len(found)} claims that people make about Django, WSGI and ASGI: {ledger.counts_text(found)}."
 
 
+def detectors() -> str:
+    """What three detectors say of the calls that block an event loop."""
+    return table(compared.headings(), compared.rows())
+
+
+def conformance() -> str:
+    """What each server keeps, from the kept answers: a question a line, a server and interface a column."""
+    return table(*tables.overview_cells(kept.load_rows()))
+
+
+def conformance_details() -> str:
+    """A table for each server and interface, with what was seen."""
+    return "\n\n".join(
+        f"## {title}\n\n{table(ANSWER_COLUMNS, tables.detail_cells(rows))}"
+        for title, rows in tables.servers_of(kept.load_rows())
+    )
+
+
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
     for part in (
         *(first_table, caption, findings, claims_counted, claims_shown, claims),
         *(runs, machine, rooms, places, checklist, faults, labs, servers, workloads, experiments),
-        *(lessons, lessons_not_planned),
+        *(lessons, lessons_not_planned, conformance, conformance_details, detectors),
     )
 }
 

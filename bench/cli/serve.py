@@ -14,7 +14,7 @@ from bench.base.errors import LabError
 from bench.cli.overrides import check_cpus, check_middleware, check_owned
 from bench.measure import preflight
 from bench.measure.ports import own_address, require_free
-from bench.measure.readiness import serving, stack_environment
+from bench.measure.readiness import address_behind, fronting, serving, stack_environment
 from bench.measure.services import serving_all_services
 from bench.model.redaction import VARIABLES
 from bench.model.stacks import parse_stack
@@ -35,13 +35,17 @@ def serve(arguments: argparse.Namespace) -> NoReturn:
     with ExitStack() as running:
         needs = running.enter_context(serving_all_services(stack))
         environment = stack_environment(stack, middleware, needs.environment, host) | _redis()
-        command = stack.command(port, host=host, reload=arguments.reload)
+        own_port, own_host = address_behind(stack.front, port, host)
+        command = stack.command(own_port, host=own_host, reload=arguments.reload)
         print(copyable(command, environment, cpus), flush=True)
         if needs.database:
             messages.print(f"database: {needs.database.vendor}", markup=False)
         server = running.enter_context(
-            serving(command, port, environment=environment, cpus=cpus, host=host, inherit_output=True)
+            serving(command, own_port, environment=environment, cpus=cpus, host=own_host, inherit_output=True)
         )
+        running.enter_context(fronting(stack.front, server, port, host))
+        if stack.front:
+            messages.print(f"in front: {stack.front.name}, which passes requests on to port {own_port}", markup=False)
         messages.print(f"[green]ready[/] {server.url}{stack.lab.page} · Ctrl-C stops it")
         status = server.popen.wait()
         raise LabError(f"The server ended by itself with status {status}; its messages are above.")

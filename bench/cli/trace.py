@@ -3,26 +3,38 @@
 import argparse
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.base.console import announce, console, print_json, relative_to_here
 from bench.base.errors import ExitCode, LabError, UsageError
 from bench.base.files import require_replaceable
-from bench.model.stacks import Stack, parse_stack
+from bench.cli.trace_blocking import conclude
+from bench.model.stacks import Stack, parse_stack_alone
 from bench.model.workloads import Request, parse_request
 from bench.trace.inside.model import Trace
 from bench.trace.inside.request_spec import RequestSpec
 from bench.trace.interpreter import choose_interpreter
-from bench.trace.tracer import NeverEnded, trace_application, trace_stack
+from bench.trace.tracer import NeverEnded, find_blocking, find_blocking_of_stack, trace_application, trace_stack
+
+Found = TypeVar("Found")
 
 
 def trace(arguments: argparse.Namespace) -> int:
-    """Trace one request and show it, or serve. Raises LabError where the request raised, after its trace is shown."""
+    """Trace one request and show it, serve, or look for what blocks.
+
+    Raises LabError where the request raised, after its trace is shown.
+    """
+    if arguments.blocking and (arguments.perfetto or arguments.svg):
+        raise UsageError("--perfetto and --svg draw hops, and --blocking traces none: leave out one or the other.")
     if arguments.serve:
         from bench.cli.trace_serve import serve
 
         return serve(arguments)
+    if arguments.blocking:
+        more = {"blocking_ms": arguments.blocking_over}
+        return conclude(ask_as_named(arguments, find_blocking, find_blocking_of_stack, **more), arguments)
     found = trace_request(arguments)
     if arguments.json:
         print_json(found.to_json())
@@ -64,22 +76,33 @@ def _write(path: Path, text: str) -> None:
 
 def trace_request(arguments: argparse.Namespace) -> Trace:
     """Trace the request that the command line names. Raises UsageError for words that do not fit."""
+    return ask_as_named(arguments, trace_application, trace_stack)
+
+
+def ask_as_named(
+    arguments: argparse.Namespace, of_application: Callable[..., Found], of_stack: Callable[..., Found], **more: Any
+) -> Found:
+    """Ask the application or the stack that the command line names. Raises UsageError for words that do not fit.
+
+    `more` are further fields of RequestSpec.
+    """
     request_options: dict[str, Any] = {
         "method": arguments.method.upper(),
         "headers": arguments.header,
         "body": arguments.data,
         "leave_after_s": arguments.leave_after,
         "warm_up": not arguments.no_warm_up,
+        **more,
     }
     if arguments.app:
         spec = RequestSpec(arguments.app, parse_path(arguments), **request_options)
         interpreter = choose_interpreter(arguments.python, Path.cwd())
         announce(f"{arguments.app} in {interpreter.program} ({interpreter.whose})")
-        return trace_application(spec, os.environ, Path.cwd(), arguments.time_limit, interpreter)
+        return of_application(spec, os.environ, Path.cwd(), arguments.time_limit, interpreter)
     if arguments.python:
         raise UsageError("--python is for an application of yours, named with --app: a stack runs in the lab's own.")
     stack, request = parse_stack_and_request(arguments)
-    return trace_stack(stack, request, arguments.middleware or (), arguments.time_limit, **request_options)
+    return of_stack(stack, request, arguments.middleware or (), arguments.time_limit, **request_options)
 
 
 def parse_path(arguments: argparse.Namespace) -> str:
@@ -96,7 +119,7 @@ def parse_stack_and_request(arguments: argparse.Namespace) -> tuple[Stack, Reque
     """`STACK WORKLOAD`. Raises UsageError for words that do not fit."""
     if len(arguments.words) != 2:
         raise UsageError("Say what to trace: `lab trace STACK WORKLOAD`, or `lab trace --app MODULE:NAME PATH`.")
-    stack, request = parse_stack(arguments.words[0]), parse_request(arguments.words[1])
+    stack, request = parse_stack_alone(arguments.words[0]), parse_request(arguments.words[1])
     if not request.is_answered_by(stack):
         answers = "it answers hello and wait" if stack.lab.has_workloads else "it has pages and no workloads"
         raise UsageError(f"{stack.lab.name} does not answer {request.workload.name}: {answers}.")

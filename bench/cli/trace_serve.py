@@ -1,20 +1,22 @@
-"""`lab trace --serve`: a server in the foreground that prints the hops of each request as it comes."""
+"""`lab trace --serve`: a server in the foreground that prints the hops of each request, or what blocks its loop."""
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench.base.console import announce, console
 from bench.base.errors import LabError, NotRun, UsageError
 from bench.base.files import ROOT
+from bench.cli.trace_blocking import show_blocking
 from bench.measure.ports import require_free
 from bench.measure.processes import Process, start, work_folder
 from bench.measure.readiness import READY_WITHIN_S, listens_within, stack_environment
 from bench.measure.services import serving_all_services
 from bench.model.servers import HOST
-from bench.model.stacks import parse_stack
+from bench.model.stacks import parse_stack_alone
+from bench.trace.blocking_report import REPORTS, merge_reports
 from bench.trace.inside import bootstrap
 from bench.trace.interpreter import OURS, Interpreter, choose_interpreter
 from bench.trace.tracer import hidden_from, run_child
@@ -35,11 +37,21 @@ Plan = tuple[list[str], Mapping[str, str], Path]
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Serve until Ctrl-C. Raises NotRun where the server does not come up, LabError where it ends by itself."""
+    """Serve until Ctrl-C; with --blocking, print then what has blocked the event loop."""
+    with work_folder("trace") as work:
+        try:
+            return _serve(arguments, work)
+        except KeyboardInterrupt:
+            if arguments.blocking:
+                show_blocking(merge_reports(work / REPORTS), arguments)
+            raise
+
+
+def _serve(arguments: argparse.Namespace, work: Path) -> int:
+    """Serve. Raises NotRun where the server does not come up, LabError where it ends by itself."""
     require_free(arguments.port)
     with ExitStack() as running:
-        work = running.enter_context(work_folder("trace"))
-        plan = _plan_for_app(arguments, work) if arguments.app else _plan_for_stack(arguments, running)
+        plan = _plan_for_app(arguments, work) if arguments.app else _plan_for_stack(arguments, work, running)
         command, environment, folder = plan
         log = work / "server.log"
         popen = start(
@@ -56,20 +68,29 @@ def serve(arguments: argparse.Namespace) -> int:
         raise LabError(f"The server ended by itself {process.end_text}; its messages are above.")
 
 
-def _plan_for_stack(arguments: argparse.Namespace, running: ExitStack) -> Plan:
+def _plan_for_stack(arguments: argparse.Namespace, work: Path, running: ExitStack) -> Plan:
     """The stack's own server, with the tracer in the application's place."""
     if not arguments.words:
         raise UsageError("Say what to serve: `lab trace --serve STACK`, or `lab trace --serve --app MODULE:NAME`.")
-    stack = parse_stack(arguments.words[0])
+    stack = parse_stack_alone(arguments.words[0])
     stack.require_installed()
     needs = running.enter_context(serving_all_services(stack))
     environment = stack_environment(stack, arguments.middleware or (), needs.environment)
     _, _, *server, _ = stack.command(arguments.port)
-    return _command(OURS, stack.lab.application, ROOT, *server, bootstrap.TRACED), environment, ROOT
+    words = [stack.lab.application, hidden_from(ROOT), _blocking(arguments, work), *server, bootstrap.TRACED]
+    return _command(OURS, words), environment, ROOT
 
 
-def _command(interpreter: Interpreter, app: str, folder: Path, *server: str) -> list[str]:
-    return bootstrap.command(interpreter.program, "traced_app", "main", app, hidden_from(folder), *server)
+def _command(interpreter: Interpreter, words: Sequence[str]) -> list[str]:
+    return bootstrap.command(interpreter.program, "traced_app", "main", *words)
+
+
+def _blocking(arguments: argparse.Namespace, work: Path) -> str:
+    """What tells the server to look for what blocks its loop: milliseconds, and a folder for its reports."""
+    if not arguments.blocking:
+        return ""
+    (work / REPORTS).mkdir()
+    return f"{arguments.blocking_over:g}:{work / REPORTS}"
 
 
 def _plan_for_app(arguments: argparse.Namespace, work: Path) -> Plan:
@@ -91,4 +112,4 @@ def _plan_for_app(arguments: argparse.Namespace, work: Path) -> Plan:
     lifespan = f"; {server} runs no lifespan" if server in WITHOUT_LIFESPAN else ""
     announce(f"{app} on {server}, in {interpreter.program} ({interpreter.whose}){lifespan}")
     words = [word.format(port=arguments.port) for word in ARGUMENTS[server]]
-    return _command(interpreter, app, folder, server, *words), os.environ, folder
+    return _command(interpreter, [app, hidden, _blocking(arguments, work), server, *words]), os.environ, folder

@@ -1,31 +1,26 @@
-"""`scripts/calibrate`: what the load generators can do on this machine, and whether wrk, written in C, agrees.
+"""`scripts/calibrate`: what the load generators can do on this machine, and whether Locust and wrk agree.
 
 Three questions, all against the bare ASGI callable on a core of its own, the generator on another: how many requests
-per second does Locust sustain with recording on; do Locust and wrk see the same rate and median with 100 users on a
-wait; and does the open loop keep its schedule at 2,000 requests/s.
+per second do Locust and wrk sustain with recording on, and how busy are they then; do both see the same rate and median
+with 100 users on a wait; and does the open loop keep its schedule at 2,000 requests/s.
 """
 
-import re
-import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 
 import msgspec
 from rich.progress import track
 
 from bench.base.console import console, print_json, run_program
-from bench.base.errors import ExitCode, LabError, MissingDependency
+from bench.base.errors import ExitCode, LabError
 from bench.base.options import Parser, seconds, whole
-from bench.measure import cpu_placement
-from bench.measure.processes import Process, work_folder
-from bench.measure.readiness import serving_stack
 from bench.measure.trial import run_trial
 from bench.model.load import Closed, Open, WindowLoad
 from bench.model.run_store import REFERENCE
 from bench.model.stacks import parse_stack
-from bench.model.trial_plan import TrialPlan
+from bench.model.trial_plan import Engine, Program, TrialPlan
 from bench.model.trial_record import Trial
 from bench.model.workloads import Request, parse_request
 
@@ -33,15 +28,6 @@ NULL_SERVER = "bare_asgi@uvicorn"
 PEAK_USERS, WAIT_USERS = 50, 100
 OPEN_RATE_PER_S = 2000.0
 WAIT = "wait?ms=100"
-# wrk's users all start at once and would march in step: the first request of each waits another time.
-WRK_SPREAD = f"""
-local asked = 0
-function request()
-    asked = asked + 1
-    return wrk.format("GET", asked <= {WAIT_USERS} and "/wait?ms=" .. asked or "/{WAIT}")
-end
-"""
-WRK_UNITS_US = {"us": 1.0, "ms": 1e3, "s": 1e6}
 WARMUP_S = 1.0
 
 
@@ -51,6 +37,22 @@ class GeneratorRates:
 
     throughput_per_s: float
     p50_us: float
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The rate that a generator sustained in one window, and the share of its core that it used.
+
+    Where the share is small, the server was the limit, and the generator can do more.
+    """
+
+    throughput_per_s: float
+    cpu_share: float
+
+    @property
+    def per_busy_core_s(self) -> float:
+        """Return the requests/s for each core that the generator keeps busy: what a core of it could do at most."""
+        return self.throughput_per_s / self.cpu_share
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,13 @@ class Calibration:
     open_repeats: list[OpenLoopLateness]
     repeats: int
     duration_s: float
+    wrk_peaks: list[Peak] = field(default_factory=list)
+
+    @property
+    def wrk_peak(self) -> Peak | None:
+        """Return the repeat with the median rate for each busy core; None in calibrations that did not measure it."""
+        by_core = sorted(self.wrk_peaks, key=lambda peak: peak.per_busy_core_s)
+        return by_core[len(by_core) // 2] if by_core else None
 
     @property
     def open_lateness_p99_us(self) -> float:
@@ -88,9 +97,12 @@ def load_calibration() -> Calibration:
     return msgspec.json.decode((REFERENCE / "calibration.json").read_bytes(), type=Calibration)
 
 
-def measure(request: Request, duration_s: float, load: WindowLoad) -> tuple[Trial, GeneratorRates]:
+def measure(
+    request: Request, duration_s: float, load: WindowLoad, program: Program = "locust"
+) -> tuple[Trial, GeneratorRates]:
     """Run one trial of this load against the null server. Raises LabError if it has no numbers."""
-    trial = run_trial(TrialPlan(parse_stack(NULL_SERVER), request, load, 0, (), WARMUP_S, duration_s))
+    plan = TrialPlan(parse_stack(NULL_SERVER), request, load, 0, (), WARMUP_S, duration_s)
+    trial = run_trial(replace(plan, engine=Engine(program=program)))
     if trial.throughput_per_s is None or trial.latency_us is None:
         raise LabError("; ".join(reason.message for reason in trial.reasons))
     return trial, GeneratorRates(trial.throughput_per_s, trial.latency_us.p50)
@@ -104,30 +116,11 @@ def measure_open_loop(request: Request, duration_s: float) -> OpenLoopLateness:
     return OpenLoopLateness(rates.throughput_per_s, trial.lateness_us.p99, trial.load.busiest_share)
 
 
-def measure_with_wrk(url: str, on_cpus: Sequence[int], duration_s: float) -> GeneratorRates:
-    """Run wrk for one window, with 100 users on a wait of 100 ms. Raises MissingDependency if wrk is absent."""
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        raise MissingDependency("wrk is absent: run ./scripts/system-packages")
-    with work_folder("wrk") as folder:
-        script, log = folder / "spread.lua", folder / "wrk.log"
-        script.write_text(WRK_SPREAD)
-        command = [wrk, "-t1", f"-c{WAIT_USERS}", f"-d{duration_s:g}s", "--latency", "-s", str(script), url]
-        process = Process.start(command, cpus=on_cpus, log=log)
-        try:
-            process.popen.wait(timeout=duration_s + 30)
-        finally:
-            process.stop(within_s=0)
-        return read_wrk(log.read_text())
-
-
-def read_wrk(output: str) -> GeneratorRates:
-    """Read rate and median out of what `wrk --latency` prints. Raises LabError if they are not there."""
-    rate = re.search(r"Requests/sec:\s+([0-9.]+)", output)
-    middle = re.search(r"50%\s+([0-9.]+)(us|ms|s)\b", output)
-    if not rate or not middle or "Non-2xx" in output:
-        raise LabError(f"wrk did not measure: {output[-300:]}")
-    return GeneratorRates(float(rate[1]), float(middle[1]) * WRK_UNITS_US[middle[2]])
+def measure_wrk_peak(request: Request, duration_s: float) -> Peak:
+    """Run one trial with wrk and PEAK_USERS. Raises LabError if it has no numbers."""
+    trial, rates = measure(request, duration_s, Closed(PEAK_USERS), "wrk")
+    assert trial.load
+    return Peak(rates.throughput_per_s, trial.load.busiest_share)
 
 
 def median_rates(repeats: Sequence[GeneratorRates]) -> GeneratorRates:
@@ -136,15 +129,14 @@ def median_rates(repeats: Sequence[GeneratorRates]) -> GeneratorRates:
 
 
 def calibrate(repeats: int, duration_s: float) -> Calibration:
-    """Measure Locust's peak, Locust and wrk on a wait, and the open loop: `repeats` times, interleaved."""
-    stack, hello, wait = parse_stack(NULL_SERVER), parse_request("hello"), parse_request(WAIT)
-    where = cpu_placement.plan(stack.budget.processes)
-    peaks, locust, wrk, open_repeats = [], [], [], []
+    """Measure the peaks, Locust and wrk on a wait, and the open loop: `repeats` times, interleaved."""
+    hello, wait = parse_request("hello"), parse_request(WAIT)
+    peaks, wrk_peaks, locust, wrk, open_repeats = [], [], [], [], []
     for _ in track(range(repeats), "calibrating", console=console(stderr=True)):
         peaks.append(measure(hello, duration_s, Closed(PEAK_USERS))[1].throughput_per_s)
         locust.append(measure(wait, duration_s, Closed(WAIT_USERS))[1])
-        with serving_stack(stack, cpus=where.server) as server:
-            wrk.append(measure_with_wrk(server.url, where.load, duration_s + WARMUP_S))
+        wrk_peaks.append(measure_wrk_peak(hello, duration_s))
+        wrk.append(measure(wait, duration_s, Closed(WAIT_USERS), "wrk")[1])
         open_repeats.append(measure_open_loop(hello, duration_s))
     ours, theirs = median_rates(locust), median_rates(wrk)
     return Calibration(
@@ -158,6 +150,7 @@ def calibrate(repeats: int, duration_s: float) -> Calibration:
         open_repeats=open_repeats,
         repeats=repeats,
         duration_s=duration_s,
+        wrk_peaks=wrk_peaks,
     )
 
 
@@ -172,7 +165,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.json:
         return print_json(asdict(found))
     late_us = [round(one.lateness_p99_us) for one in found.open_repeats]
+    assert found.wrk_peak
     lines = (
+        f"wrk, {PEAK_USERS} users, hello: {found.wrk_peak.throughput_per_s:.0f} requests/s with recording on, with "
+        f"{found.wrk_peak.cpu_share:.0%} of its core: {found.wrk_peak.per_busy_core_s:.0f} for each busy core",
         f"Locust, {PEAK_USERS} users, hello: {found.peak_per_s:.0f} requests/s with recording on",
         f"{WAIT_USERS} users, {WAIT}: Locust {found.locust.throughput_per_s:.1f}/s, p50 {found.locust.p50_us:.0f} us",
         f"{WAIT_USERS} users, {WAIT}: wrk    {found.wrk.throughput_per_s:.1f}/s, p50 {found.wrk.p50_us:.0f} us",

@@ -1,5 +1,5 @@
-"""Trials of connections: N feeds held open, N clients that leave early, or waves of N requests that each hold a
-connection to the database. The drivers: load/held.py, load/departures.py, load/waves.py.
+"""Trials of connections: N feeds held open, N clients that leave early, N slow ones, or waves of N requests that each
+hold a connection to the database. The drivers: load/held.py, load/departures.py, load/slow_clients.py, load/waves.py.
 
 They have no throughput and no window. The driver has phases, and what counts is how many connections are served, what
 each costs the server while it is only open, and what is left after the last one.
@@ -35,9 +35,9 @@ from bench.measure.trial_metrics import machine_use
 from bench.measure.wave_metrics import wave_metrics_of
 from bench.model import trial_record
 from bench.model.histograms import decode_histogram, latency_of
-from bench.model.load import ConnectionLoad, Held, Leaving, Waves
+from bench.model.load import ConnectionLoad, Held, Leaving, Slow, Waves
 from bench.model.trial_plan import TrialPlan
-from bench.model.trial_record import LeavingResult, LoadUse, ServerUse, Trial
+from bench.model.trial_record import LeavingResult, LoadUse, ServerUse, SlowResult, Trial, VisitsResult
 
 LOOK_EVERY_S = 0.05
 DRIVEN_WITHIN_S = 150.0
@@ -50,14 +50,17 @@ BETWEEN_WAVES_S = 2.0
 
 @dataclass
 class ConnectionEvidence:
-    """What the driver wrote, and readings from before the first connection until after the last, of the server and,
-    first and last, of all of ours. `open`: monotonic seconds, and connections open on the database then.
+    """What the driver wrote, and readings from before the first connection until after the last, of the server, of its
+    front and, first and last, of all of ours. `front_connections`: those to the front. `open`: monotonic seconds, and
+    connections open on the database then.
     """
 
     server: list[process_usage.Reading]
     ours: list[process_usage.Reading]
     wrote: dict[str, Any] = field(default_factory=dict)
     connections: int = 0
+    front: list[process_usage.Reading] = field(default_factory=list)
+    front_connections: int = 0
     open: list[tuple[float, int]] = field(default_factory=list)
     log: str = ""
 
@@ -100,8 +103,8 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
 
     @property
     def settle_s(self) -> float:
-        """How long the server is left alone after the last connection; between waves the driver itself waits."""
-        return 0.0 if isinstance(self.load, Waves) else SETTLE_S
+        """How long the server is left alone after the last connection, where what it is left with counts."""
+        return SETTLE_S if isinstance(self.load, Held | Leaving) else 0.0
 
     @property
     def longest_s(self) -> float:
@@ -135,6 +138,11 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
             case Leaving(_, leave_after_s, staying):
                 options = ["--leave-after", str(leave_after_s), "--staying", str(staying)]
                 return ["bench.measure.load.departures", *options]
+            case Slow(_, visitors, over_s):
+                sends = self.plan.request.workload.sends
+                sent = ["--sends", str(sends(self.plan.request.parameters))] if sends else []
+                options = ["--over", str(over_s), "--visitors", str(visitors), "--alone", str(self.plan.duration_s)]
+                return ["bench.measure.load.slow_clients", *options, *sent]
             case Waves():
                 return ["bench.measure.load.waves", "--look-after", str(BETWEEN_WAVES_S)]
 
@@ -159,16 +167,20 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
 
 def _watch(server: RunningServer, driver: Process, database: Database | None, settle_s: float) -> ConnectionEvidence:
     folder = driver.log.parent
-    members, ours = server.family(), [*server.family(), *driver.family()]
+    members, front = server.family(), server.front.family() if server.front else []
+    ours = [*members, *front, *driver.family()]
     seen = ConnectionEvidence([process_usage.read(members)], [_read_ours(ours, database)])
+    seen.front += _read_front(front)
     (folder / "go").touch()
     deadline_s = time.monotonic() + DRIVEN_WITHIN_S
     while not (folder / "seen.json").exists():
         _require_alive(server, driver, deadline_s)
         if not seen.connections and "holding" in _phases(folder):
             seen.connections = process_usage.established(server.port)
+            seen.front_connections = process_usage.established(server.front.port) if server.front else 0
         time.sleep(LOOK_EVERY_S)
         seen.server.append(process_usage.read(members))
+        seen.front += _read_front(front)
         if database and (count := database.connections()) is not None:
             seen.open.append((time.monotonic(), count))
     seen.ours.append(_read_ours(ours, database))
@@ -178,6 +190,10 @@ def _watch(server: RunningServer, driver: Process, database: Database | None, se
     seen.server.append(process_usage.read(members))
     seen.log = server.log.read_text(errors="replace")
     return seen
+
+
+def _read_front(front: Sequence[psutil.Process]) -> list[process_usage.Reading]:
+    return [process_usage.read(front)] if front else []
 
 
 def _read_ours(ours: Sequence[psutil.Process], database: Database | None) -> process_usage.Reading:
@@ -193,10 +209,11 @@ def _phases(folder: Path) -> dict[str, float]:
 
 
 def _require_alive(server: RunningServer, driver: Process | None, deadline_s: float) -> None:
-    if server.exit_status is not None:
-        raise TrialInvalid(
-            "server-died", f"The server ended with status {server.exit_status}. Its log:\n{server.log_tail()}"
-        )
+    for who, it in {"server": server, "front": server.front}.items():
+        if it and it.exit_status is not None:
+            raise TrialInvalid(
+                "server-died", f"The {who} ended with status {it.exit_status}. Its log:\n{it.log_tail()}"
+            )
     if driver and driver.exit_status is not None:
         raise TrialInvalid(
             "load-lost", f"The driver ended with status {driver.exit_status}. Its log:\n{driver.log_tail()}"
@@ -223,6 +240,7 @@ def _with_numbers(trial: Trial, plan: TrialPlan, seen: ConnectionEvidence, where
             processes=plan.stack.budget.processes,
             cpus=where.server,
         ),
+        front=process_usage.front_use(seen.front, seen.front_connections, where.server),
         load=LoadUse(cpu_share=cpu_s / took_s, processes=1, cpus=where.load, busiest_share=cpu_s / took_s),
         machine=machine_use(first, last),
         samples=process_usage.samples_of(seen.server, seen.before.at_s),
@@ -235,6 +253,8 @@ def _of_the_load(plan: TrialPlan, seen: ConnectionEvidence) -> dict[str, Any]:
     match plan.load:
         case Leaving():
             return {"gone": _departures(seen, plan.load.staying)}
+        case Slow():
+            return {"slow": _slow(seen.wrote)}
         case Waves():
             return {"waves": wave_metrics_of(seen.wrote, seen.open)}
     return {"held": _held(seen)}
@@ -284,6 +304,21 @@ def _departures(seen: ConnectionEvidence, staying: int) -> LeavingResult:
     )
 
 
+def _slow(wrote: dict[str, Any]) -> SlowResult:
+    alone, beside = (_visits(wrote[when]) for when in ("alone", "beside"))
+    return SlowResult(
+        **{name: wrote[name] for name in ("served", "starved", "failed", "inside_most")},
+        alone=alone,
+        beside=beside,
+        kept_share=beside.answered_per_s / alone.answered_per_s if alone.answered_per_s else None,
+    )
+
+
+def _visits(counted: dict[str, Any]) -> VisitsResult:
+    latency = latency_of(decode_histogram(counted["latency"]))
+    return VisitsResult(**{name: counted[name] for name in counted if name != "latency"}, latency_us=latency)
+
+
 def _begun(wrote: dict[str, Any]) -> int:
     """Requests that came as far as their view's work."""
     return int(wrote["ended"] + wrote["cut_short"])
@@ -294,10 +329,10 @@ def _judge(trial: Trial, seen: ConnectionEvidence) -> Trial:
         trial,
         shortest_s=_shortest_s(seen),
         missed_a_phase=_missed_a_phase(seen),
-        driver_shares=_driver_shares(seen) if trial.held else {},
+        driver_shares=_driver_shares(trial, seen),
     )
     judged = replace(trial, verdict=verdict, reasons=reasons)
-    return replace(judged, held=None, gone=None, waves=None) if verdict == "invalid" else judged
+    return replace(judged, held=None, gone=None, waves=None, slow=None) if verdict == "invalid" else judged
 
 
 def _missed_a_phase(seen: ConnectionEvidence) -> bool:
@@ -312,9 +347,14 @@ def _shortest_s(seen: ConnectionEvidence) -> float | None:
     return min((one["ended_s"] - one["began_s"] for one in requests if not one["error"]), default=None)
 
 
-def _driver_shares(seen: ConnectionEvidence) -> dict[str, float]:
-    """The share of its core that the driver used while it opened feeds, and while it published."""
+def _driver_shares(trial: Trial, seen: ConnectionEvidence) -> dict[str, float]:
+    """The share of its core that the driver used in the phases that have measured delays."""
     cpu_s, phases = seen.wrote["cpu_s"], seen.wrote["phases"]
+    if trial.slow:
+        ends = {"alone": "opening", "holding": "leaving"}
+        return {phase: cpu_s[phase] / (phases[end] - phases[phase]) for phase, end in ends.items()}
+    if not trial.held:
+        return {}
     delivered_s = sum(seen.wrote["all_delivered_s"])
     return {
         "opening": cpu_s["opening"] / (phases["holding"] - phases["opening"]),

@@ -10,6 +10,7 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,9 @@ from typing import Any
 import psutil
 
 from bench.base.files import ROOT
+from bench.base.programs import find_program
 from bench.measure import cpu_placement, variables
+from bench.model.fronts import Front
 from bench.model.servers import SERVERS
 
 GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
@@ -70,6 +73,21 @@ def versions() -> dict[str, str | None]:
         with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
+
+
+def front_versions(fronts: Iterable[Front]) -> dict[str, str]:
+    """Ask those of the fronts that are installed for their versions, such as `nginx/1.22.1`."""
+    installed = {front.name: [path, front.version] for front in fronts if (path := find_program(front.program))}
+    said = {name: _said(command) for name, command in installed.items()}
+    return {name: text.rpartition(" ")[2] for name, text in said.items() if text}
+
+
+def _said(command: list[str]) -> str:
+    """Return the first line that a program prints; '' if it fails."""
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        return (done.stdout + done.stderr).partition("\n")[0]
+    return ""
 
 
 def python_version() -> str:

@@ -36,8 +36,9 @@ HELD_UP_S = 0.3
 class WindowEvidence:
     """What was seen in the window.
 
-    `recording` is what the load counted. `server` has readings through the window; `ours` (all our processes),
-    `upstream` and `database` have one at each edge. `connections`: those to the server when the window began;
+    `recording` is what the load counted. `server` and `front` have readings through the window; `ours` (all our
+    processes), `upstream` and `database` have one at each edge. `connections`: those to the server when the window
+    began; `front_connections`: those to its front;
     `open_max`: the most open on the database. `log`: all that the server printed. `held_up`: stretches in which
     the lab did not look; `all_there`: whether all our processes still ran at the last reading.
     """
@@ -49,7 +50,9 @@ class WindowEvidence:
     events: list[Event]
     start_s: float
     connections: int = 0
+    front_connections: int = 0
     database: list[process_usage.Reading] = field(default_factory=list)
+    front: list[process_usage.Reading] = field(default_factory=list)
     open_max: int | None = None
     log: str = ""
     held_up: list[Stretch] = field(default_factory=list)
@@ -95,7 +98,7 @@ class WindowRunner:
         freeze: Freeze | None = None,
         outage: Outage | None = None,
     ) -> None:
-        self.server, self.load = server, load
+        self.server, self.load, self.front = server, load, server.front if server else None
         self.upstream, self.database = services.upstream, services.database
         self.disturbances = [*self._freezes(freeze), *self._outages(outage)]
         self.open: list[int] = []
@@ -114,7 +117,9 @@ class WindowRunner:
         self.members = self.server.family() if self.server else []
         self.start_s, end_s = self._wait_for_window()
         self._sleep_until(self.start_s - PREPARE_S)
-        connections = process_usage.established(self.server.port) if self.server else 0
+        connections, front_connections = (
+            process_usage.established(it.port) if it else 0 for it in (self.server, self.front)
+        )
         self._note_early_ends()
         readings = self._readings(end_s)
         self._note_replacements()
@@ -127,6 +132,7 @@ class WindowRunner:
             events=self.events,
             start_s=self.start_s,
             connections=connections,
+            front_connections=front_connections,
             open_max=max(self.open, default=None),
             log=self.server.log.read_text(errors="replace") if self.server else "",
             held_up=within(self.held_up, self.start_s, end_s),
@@ -135,9 +141,10 @@ class WindowRunner:
 
     def _readings(self, end_s: float) -> dict[str, list[process_usage.Reading]]:
         """Read the server through the window, and services and all our processes at its edges."""
-        upstream = self.upstream.family() if self.upstream else []
-        ours = [*self.members, *upstream, *self._load_family(), psutil.Process()]
-        seen: dict[str, list[process_usage.Reading]] = {"server": [], "ours": [], "upstream": [], "database": []}
+        upstream, front = (it.family() if it else [] for it in (self.upstream, self.front))
+        ours = [*self.members, *front, *upstream, *self._load_family(), psutil.Process()]
+        seen: dict[str, list[process_usage.Reading]]
+        seen = {"server": [], "front": [], "ours": [], "upstream": [], "database": []}
         times_s = sample_times_s(self.start_s, end_s)
         for at_s, next_s in pairwise([*times_s, math.inf]):
             self._sleep_until(at_s)
@@ -145,6 +152,7 @@ class WindowRunner:
                 continue  # we were held up, and the next reading is due already
             self._look_at_members()
             seen["server"].append(process_usage.read(self.members, self.server.port if self.server else None))
+            seen["front"] += [process_usage.read(front)] if front else []
             self._look_at_database()
             if at_s in (self.start_s, end_s):
                 self.all_there = not any(map(has_ended, ours))
@@ -193,7 +201,7 @@ class WindowRunner:
     def _look(self) -> None:
         """Raise TrialInvalid where a process of ours has ended. Freeze and thaw, stop and start, when it is time."""
         self._note_look()
-        for server in filter(None, (self.server, self.upstream)):
+        for server in filter(None, (self.server, self.front, self.upstream)):
             if server.exit_status is not None:
                 raise TrialInvalid("server-died", self._how_it_died(server))
         lost = self.load.lost_process()
@@ -261,7 +269,8 @@ class WindowRunner:
             self._note("server-restarted", f"Process {member.pid} of the server ended", 0.0)
 
     def _how_it_died(self, server: RunningServer) -> str:
-        who = "upstream service" if server is self.upstream else "server"
+        named = {"upstream service": self.upstream, "front": self.front}
+        who = next((who for who, it in named.items() if server is it), "server")
         log = f" The end of its log:\n{server.log_tail()}" if server.log_tail() else ""
         return f"The {who} ended with status {server.exit_status}, {self._how_far()}.{log}"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from bench.measure.accept_queue import accept_queue
-from bench.model.trial_record import Samples
+from bench.model.trial_record import FrontUse, Samples
 
 
 def cpu_time_s(process: psutil.Process) -> float:
@@ -67,6 +67,26 @@ def read_with_ended(family: Sequence[psutil.Process]) -> Reading:
             times = process.cpu_times()
             ended_s += times.children_user + times.children_system
     return replace(reading, cpu_s=reading.cpu_s + ended_s)
+
+
+def front_use(
+    readings: Sequence[Reading], connections: int, cpus: list[int], answered: float | None = None
+) -> FrontUse | None:
+    """Return what a front used between its first and its last reading; None without any, where there is no front.
+
+    `answered`: how many requests passed it in that time, if that was counted.
+    """
+    if not readings:
+        return None
+    cpu_s = readings[-1].cpu_s - readings[0].cpu_s
+    return FrontUse(
+        rss_bytes_max=max(reading.rss_bytes for reading in readings),
+        connections_max=connections,
+        cpu_share=cpu_share(readings[0], readings[-1]),
+        cpu_s=cpu_s,
+        cpus=cpus,
+        cpu_us_per_request=1e6 * cpu_s / answered if answered else None,
+    )
 
 
 def add_readings(one: Reading, other: Reading) -> Reading:

@@ -4,17 +4,20 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Self
 
 import psutil
 
 from bench.base.bounded_http import Unreadable, ask
 from bench.base.errors import NotRun
 from bench.base.polling import eventually
+from bench.measure.fronting import Addresses, running_front
 from bench.measure.ports import free_port, owner_of, require_free
 from bench.measure.processes import STOP_WITHIN_S, Process, has_ended, start, work_folder
+from bench.model.fronts import Front
 from bench.model.servers import HOST, LOOPBACK
 from bench.model.stacks import Stack
 
@@ -25,15 +28,16 @@ LOOK_AT_CHILDREN_EVERY_S = 0.2
 
 @dataclass
 class RunningServer(Process):
-    """A process that answers HTTP on a loopback port."""
+    """A process that answers HTTP on a loopback port; `front` takes its clients' connections, if there is one."""
 
     port: int = 0
     host: str = HOST
+    front: Self | None = None
 
     @property
     def url(self) -> str:
-        """Return scheme, host and port, without a path."""
-        return f"http://{self.host}:{self.port}"
+        """Return scheme, host and port that clients use, without a path."""
+        return self.front.url if self.front else f"http://{self.host}:{self.port}"
 
 
 def listens_within(process: Process, port: int, within_s: float) -> bool:
@@ -145,10 +149,39 @@ def serving_stack(
     """Serve the stack on a free port of loopback, or on the one given. `services`: as `Services.environment`."""
     stack.require_installed()
     port = port or free_port(host)
+    own_port, own_host = address_behind(stack.front, port, host)
     environment = stack_environment(stack, middleware, services, host)
-    command = stack.command(port, host=host)
-    with serving(command, port, environment=environment, cpus=cpus, host=host, grace_s=grace_s) as server:
+    command = stack.command(own_port, host=own_host)
+    with (
+        serving(command, own_port, environment=environment, cpus=cpus, host=own_host, grace_s=grace_s) as server,
+        fronting(stack.front, server, port, host),
+    ):
         yield server
+
+
+def address_behind(front: Front | None, port: int, host: str) -> tuple[int, str]:
+    """Return where the server itself listens: behind a front on a free port of loopback."""
+    return (free_port(), HOST) if front else (port, host)
+
+
+def fronting(front: Front | None, server: RunningServer, port: int, host: str) -> AbstractContextManager[None]:
+    """Put the front, if there is one, before the server, at this address, until it answers with the server's nonce."""
+    return _serving_front(front, server, port, host) if front else nullcontext()
+
+
+@contextmanager
+def _serving_front(front: Front, server: RunningServer, port: int, host: str) -> Iterator[None]:
+    require_free(port, host)
+    nonce = _instance_at(server.url)
+    assert nonce, "the server is ready"
+    with running_front(front, Addresses(host, port, server.port), server.cpus) as it:
+        before = RunningServer(it.command, it.popen, it.log, it.cpus, port=port, host=host)
+        _wait_until_ready(before, nonce)
+        server.front = before
+        try:
+            yield
+        finally:
+            server.front = None
 
 
 def stack_environment(

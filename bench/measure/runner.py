@@ -52,7 +52,7 @@ def new_run(name: str, profile_name: str, overrides: Overrides) -> tuple[Run, li
         status="running",
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         took_s=0.0,
-        environment=machine.describe_machine() | _database_of(trials),
+        environment=machine.describe_machine() | _fronts_of(trials) | _database_of(trials),
         plan=_run_plan(experiment, profile, overrides, trials, [*first, *rest], len(ordered)),
         trials=[],
     )
@@ -82,8 +82,15 @@ def _run_plan(
         schedule=overrides.schedule,
         expect_workers=overrides.engine.expect_workers,
         target=overrides.target,
+        engine=overrides.engine.program,
         claims=claims_about(experiment.claims, planned),
     )
+
+
+def _fronts_of(trials: Iterable[TrialPlan]) -> dict[str, dict[str, str]]:
+    """The versions of what stands in front of servers; nothing where no server has a front."""
+    fronts = {front.name: front for plan in trials if (front := plan.stack.front) and not plan.target}
+    return {"fronts": machine.front_versions(fronts.values())} if fronts else {}
 
 
 def _database_of(trials: Iterable[TrialPlan]) -> dict[str, str]:

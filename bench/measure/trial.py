@@ -17,12 +17,13 @@ from bench.measure.contract import CONNECT_WITHIN_S, ContractBroken, require_rea
 from bench.measure.cpu_placement import CpuPlan
 from bench.measure.database.database import ASKED_WITHIN_S, OF_OURS_WITHIN_S
 from bench.measure.database.payment_audit import PaymentAudit
+from bench.measure.fronting import words_of
 from bench.measure.load.recording import Recording
 from bench.measure.ports import free_port
 from bench.measure.processes import work_folder
 from bench.measure.readiness import ANSWER_WITHIN_S, READY_WITHIN_S, RunningServer, serving_stack
 from bench.measure.services import Services, serving_services
-from bench.measure.strategy import Evidence, Strategy, TrialInterrupted
+from bench.measure.strategy import Driver, Evidence, Strategy, TrialInterrupted
 from bench.measure.window_trial import WindowTrial
 from bench.model.commands import normalise
 from bench.model.load import ConnectionLoad, Waves
@@ -74,7 +75,7 @@ def _served_within_s(plan: TrialPlan) -> float:
         return 0.0
     one_s = READY_WITHIN_S + ANSWER_WITHIN_S + STOPS_WITHIN_S
     database_s = OF_OURS_WITHIN_S + 3 * ASKED_WITHIN_S + STOPS_WITHIN_S  # restored, opened, closed
-    return one_s * (1 + workload.needs_upstream) + database_s * workload.needs_database
+    return one_s * (1 + workload.needs_upstream + bool(plan.stack.front)) + database_s * workload.needs_database
 
 
 def _measure(trial: Trial, plan: TrialPlan, strategy: Strategy[Any, Any]) -> Trial:
@@ -121,9 +122,18 @@ def _serve_and_watch(
         server = None if plan.target else running.enter_context(_serving(plan, port, where, services))
         strategy.check(url)
         seen: Evidence = strategy.watch(server, driver, services)
-        parts = {"load": driver, "server": server, "upstream": services.upstream}
-        commands = normalise({part: it.command for part, it in parts.items() if it}, str(folder))
-        return replace(trial, commands=commands), seen
+        return replace(trial, commands=_commands(driver, server, services, str(folder), plan)), seen
+
+
+def _commands(
+    driver: Driver, server: RunningServer | None, services: Services, folder: str, plan: TrialPlan
+) -> dict[str, list[str]]:
+    """The words of all that was started, without ports and folders that mean nothing."""
+    parts = {"load": driver, "server": server, "upstream": services.upstream}
+    words = {part: it.command for part, it in parts.items() if it}
+    if server and plan.stack.front:
+        return normalise(words, folder, server.port) | words_of(plan.stack.front)
+    return normalise(words, folder)
 
 
 def _serving(plan: TrialPlan, port: int, where: CpuPlan, services: Services) -> AbstractContextManager[RunningServer]:

@@ -32,6 +32,9 @@ def metrics_of(trial: Trial, seen: WindowEvidence, where: CpuPlan, cores: int, e
     used = replace(
         counted,
         server=_server_use(seen, where, cores) if is_sampled else None,
+        front=process_usage.front_use(
+            seen.front, seen.front_connections, where.server, seen.recording.answered_in_window
+        ),
         load=_load_use(seen.recording, where, engine or Engine()),
         machine=_machine_use(seen),
         samples=process_usage.samples_of(in_window(seen), seen.start_s) if is_sampled else Samples(),
@@ -101,6 +104,7 @@ def _load_use(recorded: Recording, where: CpuPlan, engine: Engine) -> LoadUse:
         processes=len(recorded.cpu_s),
         cpus=cpus,
         busiest_share=max([*recorded.cpu_s, crowded_s]) / recorded.duration_s,
+        engine=recorded.engine,
     )
 
 
@@ -155,16 +159,20 @@ def at_least(answered: Any, censored: Any) -> list[str]:
 
 
 def _against_limit(trial: Trial, cores: int) -> Trial:
-    """S from the server's CPU time, the limit that follows from it, and the resource that was used to the full."""
+    """S from the server's CPU time, the limit that follows from it, and the resource that was used to the full.
+
+    A front works on the server's cores, so that its time per request counts for the limit, and not for S.
+    """
     answered = trial.throughput_per_s * trial.duration_s if trial.throughput_per_s else 0.0
     restarted = any(event.code == "server-restarted" for event in trial.events)
     if not trial.server or not answered or restarted:
         return replace(trial, utilisation=utilisation_of(trial, 0.0, cores))
     cpu_s = trial.server.cpu_s / answered
+    both_s = cpu_s + (trial.front.cpu_s / answered if trial.front else 0.0)
     limit_per_s = queueing.limit_per_s(
         users=trial.users or UNBOUNDED,
         io_wait_s=waiting_s(trial, cpu_s),
-        cpu_s=cpu_s,
+        cpu_s=both_s,
         threads=trial.slots,
         cores=cores,
     )

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from bench.model.fronts import FRONTS
 from bench.model.redaction import VARIABLE as DATABASE_VARIABLE
 from bench.model.servers import SERVERS
 
@@ -20,9 +21,9 @@ FOREIGN_PREFIXES = (
     *("DD_", "NEW_RELIC_", "OTEL_", "SENTRY_", "ELASTIC_APM_", "SCOUT_"),  # agents, which wrap an application
     *("LD_", "DYLD_", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "_RJEM_", "ASAN_", "LSAN_", "TSAN_", "UBSAN_"),
     *("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_"),
-    *("UV_", "GEVENT", "GREENLET_", "ASGI_", "DJANGO_", "LAB_"),
-    *("GRANIAN_", "HYPERCORN_", "UWSGI_", "WEBSOCKETS_"),  # those of servers with an entry stand there
-    *("LOCUST_", "AIOHTTP_", "YARL_", "MULTIDICT_", "FROZENLIST_", "PROPCACHE_", "PSYCOPG_", "PYZMQ_"),
+    *("UV_", "GEVENT", "GREENLET_", "ASGI_", "DJANGO_", "LAB_"),  # gevent: Locust runs on it too
+    "WEBSOCKETS_",  # those of servers stand in their entries
+    *("LOCUST_", "LUA_", "AIOHTTP_", "YARL_", "MULTIDICT_", "FROZENLIST_", "PROPCACHE_", "PSYCOPG_", "PYZMQ_"),
     *("LISTEN_", "PG"),
 )
 FOREIGN_VARIABLES = (
@@ -39,7 +40,8 @@ OURS = "LAB_"
 def is_foreign(name: str) -> bool:
     """Return whether a variable could change what is measured."""
     of_servers = (prefix for server in SERVERS.values() for prefix in server.variables)
-    return name in FOREIGN_VARIABLES or name.startswith((*FOREIGN_PREFIXES, *of_servers))
+    of_fronts = (prefix for front in FRONTS.values() for prefix in front.variables)
+    return name in FOREIGN_VARIABLES or name.startswith((*FOREIGN_PREFIXES, *of_servers, *of_fronts))
 
 
 def is_cleared(name: str, value: str) -> bool:

@@ -1,4 +1,4 @@
-"""Trials in a window: users and rates. Locust or the open loop drives them, and the result is answers per second."""
+"""Trials in a window: users and rates. Locust, wrk or the open loop drives them; the result is answers per second."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from typing import Any
 from bench.analyse import gates
 from bench.base.errors import SecondInterrupt
 from bench.base.files import write_atomically
+from bench.base.programs import path_of
 from bench.measure import cpu_placement, monitor, preflight
 from bench.measure.contract import PROBED_WITHIN_S, check_contract
 from bench.measure.cpu_placement import CpuPlan
@@ -57,7 +58,9 @@ class WindowTrial(Strategy[RunningLoad, WindowEvidence]):
         return probed_s + monitor.LOAD_WITHIN_S + window_s + outage_s + monitor.RECORDED_WITHIN_S
 
     def require_room(self) -> None:
-        """Raise NotRun where there are too few file descriptors or ports for the load."""
+        """Raise NotRun where there are too few file descriptors or ports for the load, or wrk is absent."""
+        if self.plan.engine.program == "wrk":
+            path_of("wrk")
         if isinstance(self.load, Open):
             preflight.require_room_for_rate(self.load.rate_per_s or 0.0, self.plan.request.io_wait_s(self.plan.stack))
         else:
@@ -65,7 +68,7 @@ class WindowTrial(Strategy[RunningLoad, WindowEvidence]):
 
     @contextmanager
     def starting(self, url: str, folder: Path, where: CpuPlan) -> Iterator[RunningLoad]:
-        """Start Locust or the open loop."""
+        """Start Locust, wrk or the open loop."""
         plan = self.plan
         with running_load(
             self.spec(url), folder, engine=plan.engine, cpus=where.load, allowed=plan.drives_others
@@ -86,6 +89,7 @@ class WindowTrial(Strategy[RunningLoad, WindowEvidence]):
             schedule=plan.schedule,
             seed=plan.seed + plan.repeat,
             max_in_flight=preflight.most_in_flight(),
+            io_wait_s=plan.request.io_wait_s(plan.stack),
         )
 
     def check(self, url: str) -> None:

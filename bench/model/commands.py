@@ -6,23 +6,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count, pairwise
 
 Commands = dict[str, list[str]]
-"""Of one trial: the words of its `server`, its `load` and, if it has one, its `upstream`."""
-FOLDER, PORT, LOAD_PORT = "FOLDER", "PORT", "MASTER_PORT"
-"""Replace values that were free at that moment: a folder, the port of server or upstream, that of Locust's master."""
+"""Of one trial: the words of its `server`, its `load` and, if it has them, its `upstream` and its `front`."""
+FOLDER, PORT, FRONT_PORT, LOAD_PORT = "FOLDER", "PORT", "FRONT_PORT", "MASTER_PORT"
+"""Replace values that were free at that moment: a folder, the port of server or upstream, that of a front, that of
+Locust's master.
+"""
 _ADDRESS = re.compile(r"\w+://\S*:\d+")
 
 
-def normalise(commands: Commands, folder: str = "") -> Commands:
+def normalise(commands: Commands, folder: str = "", behind: int | None = None) -> Commands:
     """Replace ports and folders, which differ from trial to trial and mean nothing, by PORT and FOLDER.
 
-    The server's port is taken from the URL of the load, the upstream's from its own `--port`. The URL stays as it is
-    if the lab did not start the server.
+    The server's port is taken from the URL of the load, which behind a front has the front's: then it is `behind`. The
+    upstream's is taken from its own `--port`. The URL stays as it is if the lab did not start the server.
     """
     load = commands.get("load", [])
     asked = next(filter(_ADDRESS.fullmatch, load), "") if "server" in commands else ""
-    ports = {"server": asked.rpartition(":")[2], "upstream": _after("--port", commands.get("upstream", []))}
+    url, _, asked_port = asked.rpartition(":")
+    ports = {"server": str(behind or asked_port), "upstream": _after("--port", commands.get("upstream", []))}
     found = {part: _with_port_named(words, ports.get(part, "")) for part, words in commands.items()}
-    named = {folder: FOLDER, asked: f"{asked.rpartition(':')[0]}:{PORT}"}
+    named = {folder: FOLDER, asked: f"{url}:{FRONT_PORT if behind else PORT}"}
     masters = [LOAD_PORT if before == "--master-bind-port" else word for before, word in pairwise(["", *load])]
     return found | ({"load": [named.get(word, word) if word else word for word in masters]} if load else {})
 

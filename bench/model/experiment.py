@@ -31,9 +31,10 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Loads: `users` make closed loops, held back together to each of `held_to_per_s` where given; `rates_per_s` make
     open loops, and so do `capacity_shares`, rates relative to what the stack could do in this run. `connections` are
     held for the profile's duration, or, with `leave_after_s`, given up by all clients but `staying_share`; with
-    `max_connections`, as many as the database allows, they come in waves. `outage` takes the database away and
-    `freeze` pauses the server: start and duration in seconds, counted from the window's start. `count_hops` also traces
-    one request of each.
+    `max_connections`, as many as the database allows, they come in waves. With `slow_over_s` they are slow clients,
+    which take so many seconds for their request or their answer, beside `visitors`. `outage` takes the database away
+    and `freeze` pauses the server: start and duration in seconds, counted from the window's start. `count_hops` also
+    traces one request of each.
     """
 
     stacks: list[str]
@@ -46,6 +47,8 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leave_after_s: float | None = None
     staying_share: float = 0.0
     max_connections: int | None = None
+    slow_over_s: float | None = None
+    visitors: Users = 4
     outage: tuple[float, float] | None = None
     freeze: tuple[float, float] | None = None
     count_hops: bool = False

@@ -20,7 +20,8 @@ class Front:
 
     Its command is `program`, found on PATH, with `arguments`, where {folder} is a folder of its own that goes with it.
     There it finds `configuration` in FILE, with $folder, $host, the $port on which it listens and the port $behind of
-    the server filled in. `version`: the argument that has it print its version.
+    the server filled in. `version`: the argument that has it print its version. `accounts`: the users of whom it
+    becomes the first that there is, where the lab runs as root. `variables`: as those of a server.
 
     In figures it makes the stack's colour lighter by `shade` and draws `line`.
     """
@@ -31,12 +32,18 @@ class Front:
     arguments: tuple[str, ...]
     configuration: Template
     version: str
+    accounts: tuple[str, ...]
+    variables: tuple[str, ...]
     shade: float
     line: Line
 
-    def command(self, folder: str) -> list[str]:
+    def command(self, folder: object) -> list[str]:
         """Return the words that start it."""
         return [self.program, *(word.format(folder=folder) for word in self.arguments)]
+
+    def configured(self, *, folder: object, host: str, port: object, behind: object) -> str:
+        """Return its configuration, filled in."""
+        return self.configuration.substitute(folder=folder, host=host, port=port, behind=behind)
 
 
 # What nginx would do without a word is written out where it decides what a slow client costs: the size of each buffer.
@@ -101,6 +108,8 @@ FRONTS = {
             arguments=("-p", "{folder}", "-e", "stderr", "-c", f"{{folder}}/{FILE}"),
             configuration=NGINX,
             version="-v",
+            accounts=("www-data", "nginx", "nobody"),
+            variables=("NGINX",),
             shade=0.25,
             line="dash-dot",
         ),

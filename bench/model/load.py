@@ -1,9 +1,12 @@
-"""The load of a trial: who asks the stack, in one of six kinds. Each kind has its own fields, and a text for people."""
+"""The load of a trial: who asks the stack, in one of seven kinds, each with its own fields and a text for people."""
 
 from dataclasses import dataclass
 from typing import Any
 
-STORED = ("users", "rate_per_s", "capacity_share", "connections", "max_connections")
+STORED = (
+    *("users", "rate_per_s", "capacity_share", "connections", "max_connections"),
+    *("visitors", "slow_over_s"),
+)
 """The fields of a load that run.json and the selectors of assertions have. When clients leave is not among them."""
 
 
@@ -90,9 +93,30 @@ class Waves:
         return f"{self.connections:,} requests, {self.max_connections:,} connections allowed"
 
 
+@dataclass(frozen=True)
+class Slow:
+    """`connections` slow clients at once, beside `visitors` who ask for `hello` before them and while they are there.
+
+    Each takes `slow_over_s` to send the body of its request, or to read the answer.
+    """
+
+    connections: int
+    visitors: int
+    slow_over_s: float
+
+    @property
+    def text(self) -> str:
+        """`16 slow clients beside 4 visitors`."""
+        clients, visitors = (
+            f"{count:,} {what}{'' if count == 1 else 's'}"
+            for count, what in ((self.connections, "slow client"), (self.visitors, "visitor"))
+        )
+        return f"{clients} beside {visitors}"
+
+
 WindowLoad = Closed | Paced | Open
 """Measured in a window, by the second."""
-ConnectionLoad = Held | Leaving | Waves
+ConnectionLoad = Held | Leaving | Waves | Slow
 """Measured in phases, by the connection."""
 Load = WindowLoad | ConnectionLoad
 
@@ -103,8 +127,12 @@ def load_of(
     capacity_share: float | None = None,
     connections: int | None = None,
     max_connections: int | None = None,
+    visitors: int | None = None,
+    slow_over_s: float | None = None,
 ) -> Load:
     """The load that these stored fields describe. Clients that leave come back as connections that are held."""
+    if connections is not None and visitors is not None:
+        return Slow(connections, visitors, slow_over_s or 0.0)
     if connections is not None:
         return Held(connections) if max_connections is None else Waves(connections, max_connections)
     if users is None:

@@ -56,6 +56,7 @@ class RunPlan:
     schedule: Text = "poisson"
     expect_workers: Count = 0
     target: Text | None = None
+    engine: Text = "locust"
     claims: list[Assertion] = field(default_factory=list)
 
 

@@ -17,10 +17,13 @@ OWN_HOST_VARIABLE = "LAB_I_OWN_THIS_HOST"
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
 GRACEFUL_STOP_S = 1
+# For servers that stop accepting at so many connections, idle ones included: more than any load of ours opens.
+UNREACHED_CONNECTIONS = 100_000
 # WebSockets: the largest message that a server accepts, and how often it checks that the client is still there.
 LARGEST_MESSAGE_BYTES = 2 * 1024 * 1024
 PING_S = 20
 Interface = Literal["wsgi", "asgi"]
+Views = Literal["sync", "async"]
 Need = Literal["websockets", "lifespan"]
 Needs = Collection[Need]
 Line = Literal["solid", "dashed", "dash-dot", "dotted"]
@@ -42,9 +45,11 @@ class ServerKind:
     besides HTTP, then `bind` with {host} and {port} filled in, then `reload` where it is to start again when a file
     changes. A program that cannot do that has a sentence as its `reload`.
 
-    `packages`: the distributions that it needs, its own first; every run keeps their versions.
+    `packages`: the distributions that it needs, its own first; every run keeps their versions. `extra`: the extra of
+    pyproject.toml that installs them; without one the demo does.
     `variables`: prefixes of environment variables that would change it; they are cleared for what is measured.
     `takes_threads`: the interfaces with which its budget has a number of threads.
+    `views`: the views that it serves, under an interface that it speaks.
     `has_websockets`: it also serves labs that need WebSockets.
     `examples`: its stacks that the contract test asks for every workload, and that `lab list` shows.
 
@@ -60,15 +65,21 @@ class ServerKind:
     interfaces: tuple[Interface, ...]
     arguments: Callable[[Budget, Interface, Needs], list[str]]
     examples: tuple[str, ...]
+    extra: str = ""
     bind: tuple[str, ...] = ("--bind", "{host}:{port}")
     reload: tuple[str, ...] | str = ("--reload",)
     variables: tuple[str, ...] = ()
     takes_threads: tuple[Interface, ...] = ()
     takes_processes: bool = True
+    views: tuple[Views, ...] = ("sync", "async")
     has_websockets: bool = False
     shade: float = 0.0
     marker: int = 0
     line: Line | None = None
+
+    def install_command(self, package: str) -> str:
+        """The command that installs a package of the server: with its extra, in the lab's folder, or alone."""
+        return "python -m pip install " + (f"-e '.[{self.extra}]'" if self.extra else package)
 
 
 def _gunicorn(worker_class: str, budget: Budget, *_: object, more: tuple[str, ...] = ()) -> list[str]:
@@ -87,6 +98,19 @@ def _gthread(budget: Budget, *_: object) -> list[str]:
     connections = threads if budget.processes > 1 else max(10_000, 2 * threads)
     more = ("--threads", str(threads), "--worker-connections", str(connections))
     return _gunicorn("gthread", budget, more=more)
+
+
+def _gevent(budget: Budget, *_: object) -> list[str]:
+    return _gunicorn("gevent", budget, more=("--worker-connections", str(budget.threads or 1)))
+
+
+def _gunicorn_asgi(budget: Budget, _: Interface, needs: Needs) -> list[str]:
+    lifespan = "on" if "lifespan" in needs else "off"
+    return _gunicorn("asgi", budget, more=("--asgi-loop", "uvloop", "--asgi-lifespan", lifespan))
+
+
+def _uvicorn_worker(budget: Budget, _: Interface, needs: Needs) -> list[str]:
+    return _gunicorn(f"labs.common.workers.{'Live' if needs else 'Pinned'}UvicornWorker", budget)
 
 
 def _uvicorn(budget: Budget, interface: Interface, needs: Needs) -> list[str]:
@@ -109,6 +133,47 @@ def _daphne(*_: object) -> list[str]:
         *("--verbosity", "0", "--no-server-name"),
         *("--websocket-max-message-size", largest, "--websocket-max-frame-size", largest),
         *("--ping-interval", str(PING_S), "--ping-timeout", str(PING_S), "--websocket_timeout", "-1"),
+    ]
+
+
+def _granian(budget: Budget, interface: Interface, needs: Needs) -> list[str]:
+    # `asginl` is ASGI without lifespan. Its loop of connections is one thread in Rust, beside Python's. Threads of the
+    # pool end when they are idle for so long, and their database connections with them: the most that it takes.
+    pool = ("--blocking-threads", str(budget.threads), "--blocking-threads-idle-timeout", "600")
+    return [
+        *("--interface", "asginl" if interface == "asgi" and "lifespan" not in needs else interface),
+        *("--workers", str(budget.processes), *(pool if budget.threads else ())),
+        *("--runtime-mode", "st", "--runtime-threads", "1", "--loop", "uvloop", "--task-impl", "asyncio"),
+        *("--http", "1", "--ws" if "websockets" in needs else "--no-ws"),
+        # It waits so long for the next request too. The most that it takes, less than KEEP_ALIVE_S.
+        *("--http1-header-read-timeout", "60000"),
+        *("--backlog", str(BACKLOG), "--backpressure", str(UNREACHED_CONNECTIONS)),
+        *("--workers-kill-timeout", str(GRACEFUL_STOP_S)),
+        *("--no-access-log", "--log-level", "error"),  # it warns of more threads than twice the cores
+    ]
+
+
+def _hypercorn(budget: Budget, interface: Interface, needs: Needs) -> list[str]:
+    return [
+        # Without workers it serves in the process that was started; 1 would be a second one.
+        *("--workers", str(budget.processes if budget.processes > 1 else 0), "--worker-class", "uvloop"),
+        *("--config", "python:labs.common.hypercorn_settings", "--keep-alive", str(KEEP_ALIVE_S)),
+        *("--backlog", str(BACKLOG), "--graceful-timeout", str(GRACEFUL_STOP_S)),
+        *(("--websocket-ping-interval", str(PING_S)) if needs else ()),
+        *("--log-level", "error"),  # it asks each application for a lifespan, and warns of those without one
+    ]
+
+
+def _uwsgi(budget: Budget, *_: object) -> list[str]:
+    # Of its own accord it would load the application before it forks, end at SIGTERM without waiting for what is
+    # open, refuse headers above 4 KB, give each application an interpreter, and Python threads only with several.
+    return [
+        *("--master", "--no-orphans", "--lazy-apps", "--need-app", "--single-interpreter", "--enable-threads"),
+        *("--py-call-osafterfork", "--processes", str(budget.processes), "--threads", str(budget.threads or 1)),
+        *(("--thunder-lock",) if budget.processes > 1 else ()),
+        *("--listen", str(BACKLOG), "--buffer-size", "65535", "--disable-logging"),
+        *("--add-header", "Connection: close"),  # else it closes without a word, under a client's next request
+        *("--hook-master-start", "unix_signal:15 gracefully_kill_them_all"),  # and no option bounds how long
     ]
 
 
@@ -142,12 +207,27 @@ SERVERS = {
             takes_threads=("wsgi",),
         ),
         ServerKind(
+            name="gevent",
+            note="sync views on gevent's loop: T greenlets per process, one for each connection, also an idle one",
+            program="gunicorn",
+            packages=("gunicorn", "gevent"),
+            interfaces=("wsgi",),
+            arguments=_gevent,
+            examples=("sync_wsgi@gevent:1000",),
+            variables=("GUNICORN_",),
+            takes_threads=("wsgi",),
+            views=("sync",),  # two of asyncio's loops cannot run in one thread, and all greenlets are in one
+            shade=-0.4,
+            marker=4,
+            line="dash-dot",
+        ),
+        ServerKind(
             name="gunicorn_asgi",
             note="gunicorn's own ASGI worker, on uvloop",
             program="gunicorn",
             packages=("gunicorn", "uvloop"),
             interfaces=("asgi",),
-            arguments=partial(_gunicorn, "asgi", more=("--asgi-loop", "uvloop", "--asgi-lifespan", "off")),
+            arguments=_gunicorn_asgi,
             examples=("sync_asgi@gunicorn_asgi", "async_asgi@gunicorn_asgi", "bare_asgi@gunicorn_asgi"),
             variables=("GUNICORN_",),
             shade=-0.45,
@@ -177,7 +257,7 @@ SERVERS = {
             program="gunicorn",
             packages=("gunicorn", "uvicorn-worker", "uvloop", "httptools"),
             interfaces=("asgi",),
-            arguments=partial(_gunicorn, "labs.common.workers.PinnedUvicornWorker"),
+            arguments=_uvicorn_worker,
             examples=("sync_asgi@uvicorn_worker", "async_asgi@uvicorn_worker"),
             variables=("GUNICORN_", "UVICORN_"),
             shade=0.35,
@@ -199,6 +279,58 @@ SERVERS = {
             has_websockets=True,
             shade=0.35,
             marker=3,
+            line="dash-dot",
+        ),
+        ServerKind(
+            name="granian",
+            note="HTTP in Rust, one thread of it; T threads under WSGI, uvloop under ASGI; keep-alive 60 s",
+            program="granian",
+            packages=("granian", "uvloop"),
+            extra="servers",
+            interfaces=("wsgi", "asgi"),
+            arguments=_granian,
+            examples=("sync_wsgi@granian:8", "async_asgi@granian", "channels_live@granian"),
+            bind=("--host", "{host}", "--port", "{port}"),
+            reload=("--reload", "--reload-paths", "labs"),
+            variables=("GRANIAN_",),
+            takes_threads=("wsgi",),
+            has_websockets=True,
+            shade=-0.25,
+            marker=1,
+            line="dotted",
+        ),
+        ServerKind(
+            name="hypercorn",
+            note="HTTP in pure Python, on uvloop",
+            program="hypercorn",
+            packages=("hypercorn", "uvloop"),
+            extra="servers",
+            interfaces=("asgi",),
+            arguments=_hypercorn,
+            examples=("async_asgi@hypercorn", "channels_live@hypercorn"),
+            reload="hypercorn watches what its start imports, and Django imports views later: leave --reload out, or "
+            "serve the lab with uvicorn.",
+            variables=("HYPERCORN_",),
+            has_websockets=True,
+            shade=0.5,
+            marker=2,
+            line="dotted",
+        ),
+        ServerKind(
+            name="uwsgi",
+            note="HTTP in C, T threads per process; no keep-alive; SIGTERM waits for all that is open",
+            program="labs.common.uwsgi",
+            packages=("pyuwsgi",),
+            extra="servers",
+            interfaces=("wsgi",),
+            arguments=_uwsgi,
+            examples=("sync_wsgi@uwsgi:8",),
+            bind=("--http-socket", "{host}:{port}"),
+            reload=("--py-autoreload", "1"),
+            variables=("UWSGI_",),
+            takes_threads=("wsgi",),
+            shade=0.15,
+            marker=5,
             line="dash-dot",
         ),
     )

@@ -25,6 +25,7 @@ class Known(TypedDict, total=False):
     memory_bytes: Count | None
     file_descriptors: list[Limit]
     packages: dict[Text, Text | None]
+    fronts: dict[Text, Text]
     git: dict[Text, Plain] | None
 
 
@@ -39,6 +40,8 @@ class Selector(TypedDict, total=False):
     capacity_share: Number | None
     connections: Connections | None
     max_connections: Count | None
+    visitors: Users | None
+    slow_over_s: Number | None
 
 
 def require_sound(run: Run) -> None:

@@ -11,14 +11,12 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from bench.base import programs
 from bench.base.errors import MissingDependency, UsageError, nearest, refuse_first
 from bench.model.fronts import FRONTS, Front
-from bench.model.servers import HOST, SERVERS, Budget, Interface, Line, Need, ServerKind
-
-Views = Literal["sync", "async"]
+from bench.model.servers import HOST, SERVERS, Budget, Interface, Line, Need, ServerKind, Views
 
 
 @dataclass(frozen=True)
@@ -259,7 +257,7 @@ class Stack:
             if importlib.util.find_spec(package.replace("-", "_")) is None:
                 raise MissingDependency(
                     f"{self.name} needs the package {package}, which is not installed: "
-                    f"run `python -m pip install {package}`."
+                    f"run `{self.server.install_command(package)}`."
                 )
 
 
@@ -270,6 +268,15 @@ def parse_stack(text: str) -> Stack:
     server = _server_of(text, lab, name.server)
     budget, environment = _budget_of(text, lab, server, name), _environment_of(text, name)
     return Stack(lab, server, budget, name.keep or "", environment, front)
+
+
+def parse_stack_alone(text: str) -> Stack:
+    """Read a stack for a trace, which shows what happens in the application. UsageError if it has a front."""
+    stack = parse_stack(text)
+    if stack.front:
+        front = stack.front.name
+        raise UsageError(f"A trace shows what happens in the application, not in {front}: leave {front}/ out.")
+    return stack
 
 
 def _front_of(text: str, name: StackName) -> Front | None:
@@ -300,7 +307,7 @@ def _server_of(text: str, lab: Lab, name: str) -> ServerKind:
     server = SERVERS.get(name)
     if server is None:
         raise UsageError(f"Unknown server {name!r} in stack {text!r}: {nearest(name, speaking)}")
-    fitting = ", ".join(known.name for known in speaking.values() if known.has_websockets or not lab.needs)
+    fitting = ", ".join(known.name for known in speaking.values() if _serves(known, lab))
     refuse_first(
         {
             f"{name} speaks {' and '.join(server.interfaces).upper()} but {lab.name} is {lab.interface.upper()}: "
@@ -308,9 +315,16 @@ def _server_of(text: str, lab: Lab, name: str) -> ServerKind:
             f"{lab.name} has WebSockets, {name} serves none here: choose one of {fitting}.": (
                 lab.needs and not server.has_websockets
             ),
+            f"{name} serves {' and '.join(server.views)} views and those of {lab.name} are {lab.views}: "
+            f"choose one of {fitting}.": lab.views not in server.views,
         }
     )
     return server
+
+
+def _serves(server: ServerKind, lab: Lab) -> bool:
+    """Whether a server that speaks the lab's interface has what else the lab needs."""
+    return lab.views in server.views and (server.has_websockets or not lab.needs)
 
 
 def _budget_of(text: str, lab: Lab, server: ServerKind, name: StackName) -> Budget:

@@ -10,7 +10,7 @@ import msgspec
 
 from bench.base.errors import NotRun, refuse_first
 from bench.model.experiment import Block, Experiment, Profile, profile_of
-from bench.model.load import Closed, ConnectionLoad, Held, Leaving, Load, Open, Paced, Waves
+from bench.model.load import Closed, ConnectionLoad, Held, Leaving, Load, Open, Paced, Slow, Waves
 from bench.model.stacks import parse_stack
 from bench.model.trial_plan import Engine, Freeze, Outage, TrialPlan, planned_trial
 from bench.model.trial_record import Trial
@@ -53,10 +53,14 @@ def _refusals(crossed: Sequence[TrialPlan], answerable: Sequence[TrialPlan], ove
     by_connections = [plan for plan in crossed if isinstance(plan.load, ConnectionLoad)]
     is_closed = all(isinstance(plan.load, Closed | Paced) for plan in crossed)
     return {
+        "wrk drives only closed loops that are not held to a rate: leave out --engine wrk, or give --users "
+        "without --rate.": (
+            overrides.engine.program == "wrk" and not all(isinstance(plan.load, Closed) for plan in crossed)
+        ),
         "An open loop uses one process: leave out --load-processes and --expect-workers, or give --users.": (
             overrides.engine.is_distributed and not is_closed
         ),
-        "This experiment holds no connections: leave out --connections, or run `held` or `gone`.": (
+        "This experiment holds no connections: leave out --connections, or run `held`, `gone` or `slow_clients`.": (
             overrides.connections and not by_connections
         ),
         "This experiment is about connections: give --connections, and neither users, rates nor target.": (
@@ -64,8 +68,12 @@ def _refusals(crossed: Sequence[TrialPlan], answerable: Sequence[TrialPlan], ove
         ),
         f"Only {_names(lambda it: Held in it.connection_loads)} can be held, such as --workload 'feed?n=100&ms=10000'. "
         f"Clients can leave {_names(lambda it: Leaving in it.connection_loads)}. "
-        f"Only {_names(lambda it: Waves in it.connection_loads)} can come in waves.": (
+        f"Only {_names(lambda it: Waves in it.connection_loads)} can come in waves. "
+        f"Slow clients ask for {_names(lambda it: Slow in it.connection_loads)}.": (
             any(type(plan.load) not in plan.request.workload.connection_loads for plan in by_connections)
+        ),
+        f"Only slow clients send a body: run `slow_clients` for {_names(lambda it: it.sends is not None)}.": (
+            any(plan.request.workload.sends and not isinstance(plan.load, Slow) for plan in crossed)
         ),
         f"None of these stacks answers that workload: bare callables answer {_names(lambda it: it.in_bare)} only, "
         "live_preview and traps none.": not answerable,
@@ -122,6 +130,8 @@ def _loads(block: Block) -> list[Load]:
 def _connection_load(block: Block, count: int) -> ConnectionLoad:
     if block.leave_after_s is not None:
         return Leaving(count, block.leave_after_s, round(block.staying_share * count))
+    if block.slow_over_s is not None:
+        return Slow(count, block.visitors, block.slow_over_s)
     return Held(count) if block.max_connections is None else Waves(count, block.max_connections)
 
 

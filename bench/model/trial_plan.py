@@ -1,7 +1,7 @@
 """What one trial is to be, decided before it starts."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from bench.model.load import Closed, Load, Paced, stored_fields
@@ -13,17 +13,24 @@ from bench.model.workloads import Request
 MASTER_PORT = 5557  # Locust's own, where workers on other machines look for their master
 
 
+Program = Literal["locust", "wrk"]
+PROGRAMS: tuple[Program, ...] = ("locust", "wrk")
+"""Load generators of a closed loop. wrk is written in C and makes several times the rate, on this machine alone."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """Who makes the load: processes here, and workers expected from other machines, who find us at `bind` and `port`.
 
-    Alone it is one process; otherwise a Locust master, who makes no load, and its workers.
+    Alone it is one process; otherwise a Locust master, who makes no load, and its workers. `program`: that of a closed
+    loop; the open loop and connections have drivers of their own.
     """
 
     processes: int = 1
     expect_workers: int = 0
     bind: str = HOST
     port: int = MASTER_PORT
+    program: Program = "locust"
 
     @property
     def recordings(self) -> int:

@@ -79,12 +79,32 @@ class ServerUse:
 
 @dataclass(frozen=True)
 class LoadUse:
-    """What the load processes used in the window. `busiest_share`: of the process with the most CPU time."""
+    """What the load processes used in the window. `busiest_share`: of the process with the most CPU time.
+
+    `engine`: the program that made the load, with its version, as `locust 2.45.0` or `wrk debian/4.1.0-3+b2`; empty in
+    runs that did not keep it, whose closed loops were Locust's.
+    """
 
     cpu_share: Number
     processes: Count
     cpus: list[Count]
     busiest_share: Number = 0.0
+    engine: Text = ""
+
+
+@dataclass(frozen=True)
+class FrontUse:
+    """What the program in front of the server used, which is not in the server's numbers; as in ServerUse.
+
+    `cpu_us_per_request`: None where requests are not counted.
+    """
+
+    rss_bytes_max: Count
+    connections_max: Count
+    cpu_share: Number
+    cpu_s: Number
+    cpus: list[Count]
+    cpu_us_per_request: Amount | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +199,38 @@ class LeavingResult:
 
 
 @dataclass(frozen=True)
+class VisitsResult:
+    """What ordinary visitors got for `lasted_s`. Latencies are of the visits sent in that time, however they ended.
+
+    `unanswered` were given up; they count in the latencies with the time they had waited, so as lower bounds.
+    """
+
+    lasted_s: Number
+    answered_per_s: Number
+    unanswered: Count
+    failed: Count
+    latency_us: Latency | None
+
+
+@dataclass(frozen=True)
+class SlowResult:
+    """The outcome of N slow clients: `served` had the right answer, `starved` none in time, `failed` another one.
+
+    `alone`, `beside`: the visitors before them, and while they were there. `kept_share`: the visits answered per second
+    beside them, of those before. `inside_most`: the most slow requests that were in a view at once, each of which has a
+    thread in a sync view.
+    """
+
+    served: Count
+    starved: Count
+    failed: Count
+    inside_most: Count
+    alone: VisitsResult
+    beside: VisitsResult
+    kept_share: Number | None
+
+
+@dataclass(frozen=True)
 class WaveResult:
     """N requests that start one after the other, each holding its database connection.
 
@@ -228,14 +280,15 @@ class Trial:
 
     The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate. With
     `connections` there is no such load: see `held`, `gone` and, of a database that allows `max_connections` and no
-    more, `waves`.
+    more, `waves`; with `visitors` they are slow clients: see `slow`.
     `overlaps`: parts of a request wait while others compute, so that it takes the longer of L and S, not their sum.
     `in_flight_mean` is how many requests were in flight, averaged over the window.
     `issued` requests belong to the window; in an open loop issued = completed + failed + timed_out + dropped +
     in_flight, and `completed` counts answers until the end of the drain; `throughput_per_s` counts only those inside
     the window. Latencies of an open loop run from the intended send, `latency_from_send_us` from the actual one;
     a percentile named in `latency_at_least` is a lower bound, because unanswered requests reach down to it.
-    `commands`: the words of its `server`, its `load` and its `upstream`. In run.json each command stands once, in the
+    `commands`: the words of its `server`, its `load` and its `upstream`, and of a `front` also the lines of its
+    configuration. In run.json each command stands once, in the
     run's `commands`, and the trial has `command_names` instead.
     """
 
@@ -248,6 +301,8 @@ class Trial:
     rate_per_s: Amount | None = None
     capacity_share: Amount | None = None
     connections: Connections | None = None
+    visitors: Users | None = None
+    slow_over_s: Amount | None = None
     verdict: Verdict = "not-run"
     reasons: list[Reason] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -278,12 +333,14 @@ class Trial:
     utilisation: dict[Name, Number] = field(default_factory=dict)
     cpu_us_per_request: Amount | None = None
     server: ServerUse | None = None
+    front: FrontUse | None = None
     load: LoadUse | None = None
     machine: MachineUse | None = None
     hops: Hops | None = None
     held: HeldResult | None = None
     gone: LeavingResult | None = None
     waves: WavesResult | None = None
+    slow: SlowResult | None = None
     database: DatabaseUse | None = None
     max_connections: Some | None = None
     warmup_s: Amount = 0.0

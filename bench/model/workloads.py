@@ -11,8 +11,9 @@ from functools import partial
 from urllib.parse import parse_qsl
 
 from bench.base.errors import UsageError, nearest
-from bench.model.load import ConnectionLoad, Held, Leaving, Waves
-from bench.model.stacks import Lab, Stack, Views
+from bench.model.load import ConnectionLoad, Held, Leaving, Slow, Waves
+from bench.model.servers import Views
+from bench.model.stacks import Lab, Stack
 
 Parameters = Mapping[str, int]
 
@@ -27,6 +28,7 @@ class Workload:
     `in_bare`: the bare callables answer it too. `blocks_loop`: in an async view nothing else runs meanwhile.
     `pays`: each request moves one coin between two accounts. `may_tear`: a bad example, whose payments may be left
     half done; any other workload that leaves one makes its trial invalid.
+    `sends`: how many bytes of body a slow client sends; any other request has none, and `body` answers that one.
     `overlapping_views`: the views in which parts of a request wait while others compute, so that it takes less than
     L + S.
     """
@@ -44,6 +46,7 @@ class Workload:
     blocks_loop: bool = False
     pays: bool = False
     may_tear: bool = False
+    sends: Callable[[Parameters], int] | None = None
     overlapping_views: tuple[Views, ...] = ()
     content_type: str = "application/json"
 
@@ -213,6 +216,24 @@ WORKLOADS = {
             "checkout_across_hops",
             "the same, in async code with a transaction open across hops: a bad example",
             may_tear=True,
+        ),
+        Workload(
+            "upload",
+            "reads the body of the request, n kB from a slow client",
+            _json(lambda p: {"received": 0}),
+            _no_wait,
+            {"n": 10},
+            connection_loads=(Slow,),
+            sends=lambda p: 1000 * p["n"],
+        ),
+        Workload(
+            "download",
+            "answers n times 80 kB",
+            lambda p: b"x" * (80_000 * p["n"]),
+            _no_wait,
+            {"n": 1},
+            connection_loads=(Slow,),
+            content_type="application/octet-stream",
         ),
         Workload("whoami", "thread, loop and callers inside", None, _no_wait),
     )

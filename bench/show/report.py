@@ -169,6 +169,7 @@ def _environment(run: Run) -> dict[str, str]:
         "seed": str(plan.seed),
         "restarts": f"{plan.repeats}, in random order",
         "window": f"{plan.duration_s:g} s after {plan.warmup_s:g} s of warm-up",
+        "closed loops by": ", ".join(sorted(_engines(run))) or plan.engine,
         "load processes": f"{plan.load_processes} on this machine, {plan.expect_workers} on others",
         "server": f"elsewhere, at {plan.target}" if plan.target else "started anew for each trial",
         "took": f"{run.took_s:,.0f} s",
@@ -178,6 +179,11 @@ def _environment(run: Run) -> dict[str, str]:
         "cores shared by server and load": _text(run.environment.get("cores_shared")),
     }
     return made | dict(_flat(run.environment))
+
+
+def _engines(run: Run) -> set[str]:
+    """Return the load generators of closed loops, with their versions; none in runs that did not keep them."""
+    return {trial.load.engine for trial in run.trials if trial.load and trial.load.engine and not trial.is_open}
 
 
 def _flat(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -204,8 +210,22 @@ def _commands(run: Run) -> list[tuple[str, str]]:
     """Return the commands that repeat the run, and start its servers and its load."""
     again = f"lab run {run.experiment} --profile {run.profile} --seed {run.plan.seed}"
     servers = [(stack, _server_command(run, stack)) for stack in run.plan.stacks]
-    load = [trial.commands["load"] for trial in run.trials if "load" in trial.commands][:1]
-    return [("The run again:", again), *servers, *(("The load, in the first trial", shlex.join(one)) for one in load)]
+    heads = {
+        "load": "The load, in the first trial",
+        "front": "In front",
+        "front configuration": "with the configuration",
+    }
+    return [
+        ("The run again:", again),
+        *servers,
+        *((head, text) for part, head in heads.items() for text in _first(run, part)),
+    ]
+
+
+def _first(run: Run, part: str) -> list[str]:
+    """Return the command of a part in the first trial that has it; a configuration as its lines."""
+    join = "\n".join if part.endswith("configuration") else shlex.join
+    return [join(trial.commands[part]) for trial in run.trials if part in trial.commands][:1]
 
 
 def _server_command(run: Run, stack: str) -> str:

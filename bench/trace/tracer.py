@@ -51,20 +51,51 @@ def trace_application(
     spec: RequestSpec, environment: Mapping[str, str], folder: Path, within_s: float, interpreter: Interpreter = OURS
 ) -> Trace:
     """Trace a request in a process started in `folder`. Raises LabError with a sentence on what went wrong there."""
+    found = ask("child", spec, environment, folder, within_s, interpreter)
+    trace = from_json(found["trace"])
+    if trace.problem and (trace.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR and found["log"]:
+        return replace(trace, problem=f"{trace.problem} The end of what it printed:\n{found['log']}")
+    return trace
+
+
+def find_blocking_of_stack(
+    stack: Stack, request: Request, middleware: Sequence[str] = (), within_s: float = TIME_LIMIT_S, **more: Any
+) -> dict[str, Any]:
+    """Find what blocks the event loop in a request of one of the lab's stacks; `more` are fields of RequestSpec."""
+    with serving_services(request) as needs:
+        environment = stack_environment(stack, middleware, needs.environment)
+        return find_blocking(RequestSpec(stack.lab.application, request.path, **more), environment, ROOT, within_s)
+
+
+def find_blocking(
+    spec: RequestSpec, environment: Mapping[str, str], folder: Path, within_s: float, interpreter: Interpreter = OURS
+) -> dict[str, Any]:
+    """Send a request several times in a process started in `folder`, and find what blocks its event loop.
+
+    Returns what `inside/blocking_pass.py` reports. Raises UsageError for a WSGI application, which has no event loop.
+    """
+    found: dict[str, Any] = ask("blocking_pass", spec, environment, folder, within_s, interpreter)["report"]
+    return found
+
+
+def ask(
+    module: str, spec: RequestSpec, environment: Mapping[str, str], folder: Path, within_s: float, runs_in: Interpreter
+) -> dict[str, Any]:
+    """Start a process that asks a request of an application, with the `main` of one of our modules inside.
+
+    Returns what it writes down. Raises NeverEnded where it writes nothing within its time.
+    """
     with work_folder("trace") as work:
         question, answer = (work / name for name in ("ask.json", "answer.json"))
         question.write_text(json.dumps(asdict(replace(spec, time_limit_s=within_s, hides=hidden_from(folder)))))
-        command = bootstrap.command(interpreter.program, "child", "main", str(question), str(answer))
+        command = bootstrap.command(runs_in.program, module, "main", str(question), str(answer))
         found = run_child(command, answer, spec.app, environment, folder, within_s + WRITES_WITHIN_S)
     if found is None:
         raise NeverEnded(
             f"{spec.method} {spec.path} of {spec.app} did not end within {within_s:g} s: give it longer with "
             f"--time-limit" + ("." if spec.leave_after_s else ", or let the client go with --leave-after.")
         )
-    trace = from_json(found["trace"])
-    if trace.problem and (trace.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR and found["log"]:
-        return replace(trace, problem=f"{trace.problem} The end of what it printed:\n{found['log']}")
-    return trace
+    return found
 
 
 def hidden_from(folder: Path) -> str:

@@ -6,12 +6,12 @@ import time
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from labs.common.contact import ContactForm, contact_page
 from labs.common.feed import event_stream, events_async
 from labs.common.gauge import inside
-from labs.common.http import answer, number
+from labs.common.http import answer, blocks, number
 from labs.common.news import NEWS
 from labs.common.shop.atomic_across_hops import atomic_across_hops
 from labs.common.shop.models import Account, Note, Product
@@ -163,6 +163,19 @@ async def checkout_across_hops(request: HttpRequest) -> HttpResponse:
             await asyncio.sleep(ms / 1000)
             await Account.objects.filter(pk=seller).aupdate(**ONE_MORE)
     return answer(paid=1)
+
+
+@csrf_exempt
+async def upload(request: HttpRequest) -> HttpResponse:
+    """Read the whole body of the request and answer how many bytes it had."""
+    with inside():
+        received = len(request.body)
+    return answer(received=received)
+
+
+async def download(request: HttpRequest) -> HttpResponse:
+    """Answer `n` times 80 kB."""
+    return blocks(number(request, "n", default=1))
 
 
 async def whoami(request: HttpRequest) -> HttpResponse:

@@ -17,6 +17,15 @@ def number(request: HttpRequest, name: str, default: int | None = None) -> int:
         raise BadRequest(str(error)) from None
 
 
+BLOCK = b"x" * 80_000
+
+
+def blocks(n: int) -> HttpResponse:
+    """Return a response of `n` times 80 kB."""
+    body = BLOCK * n
+    return HttpResponse(body, content_type="application/octet-stream", headers={"Content-Length": str(len(body))})
+
+
 def answer(status: int = 200, /, **data: object) -> HttpResponse:
     """Return `data` as a JSON response, with its length in the headers."""
     response = JsonResponse(data, status=status)

@@ -14,3 +14,13 @@ class PinnedUvicornWorker(UvicornWorker):
         "ws": "none",
         "lifespan": "off",
     }
+
+
+class LiveUvicornWorker(PinnedUvicornWorker):
+    """The same with WebSockets and lifespan, for applications that need them."""
+
+    CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012
+        **PinnedUvicornWorker.CONFIG_KWARGS,
+        "ws": "websockets-sansio",
+        "lifespan": "on",
+    }

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from labs.common.contact import ContactForm, contact_page
 from labs.common.feed import event_stream, events
 from labs.common.gauge import inside
-from labs.common.http import answer, number
+from labs.common.http import answer, blocks, number
 from labs.common.news import NEWS
 from labs.common.shop.models import Account, Note, Product
 from labs.common.shop.payment import ONE_LESS, ONE_MORE, pay, two_accounts
@@ -159,6 +159,19 @@ def checkout_across_hops(request: HttpRequest) -> HttpResponse:
         time.sleep(ms / 1000)
         Account.objects.filter(pk=seller).update(**ONE_MORE)
     return answer(paid=1)
+
+
+@csrf_exempt
+def upload(request: HttpRequest) -> HttpResponse:
+    """Read the whole body of the request and answer how many bytes it had."""
+    with inside():
+        received = len(request.body)
+    return answer(received=received)
+
+
+def download(request: HttpRequest) -> HttpResponse:
+    """Answer `n` times 80 kB."""
+    return blocks(number(request, "n", default=1))
 
 
 def whoami(request: HttpRequest) -> HttpResponse:

@@ -68,6 +68,8 @@ EXPECTED_OF_DJANGO = EXPECTED | {
     "/checkout?ms=x": refused("ms", 10_000, "x"),
     "/checkout_in_halves": (200, {"paid": 1}),
     "/checkout_across_hops": (200, {"paid": 1}),
+    "/upload": (200, {"received": 0}),
+    "/download?n=0": refused("n", 100, "0", least=1),
     "/burn": (200, {"burned_ms": 10}),
     "/burn?ms=x": refused("ms", 10_000, "x"),
     "/hello/": (
@@ -76,7 +78,7 @@ EXPECTED_OF_DJANGO = EXPECTED | {
             "error": "Nothing here; this lab answers "
             "/hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, /burn, /feed, /poll, "
             "/rows, /slow_rows, /crud, /gathered, /gathered_threads, /hold, "
-            "/checkout, /checkout_in_halves, /checkout_across_hops, /whoami, /ready, /publish."
+            "/checkout, /checkout_in_halves, /checkout_across_hops, /upload, /download, /whoami, /ready, /publish."
         },
     ),
 }

@@ -162,7 +162,15 @@ def test_what_explains_no_number_is_not_refused(environment: dict[str, Any]) -> 
     assert compare(RUN, elsewhere(RUN, **environment)).differences == []
 
 
-@pytest.mark.parametrize("plan", [{"load_processes": 2}, {"target": "http://10.0.0.1:80"}, {"expect_workers": 3}])
+def test_fronts_are_compared_where_both_runs_know_their_versions() -> None:
+    ours, theirs = (elsewhere(RUN, fronts={"nginx": f"nginx/{version}"}) for version in ("1.22.1", "1.28.0"))
+    assert compare(ours, theirs, anyway=True).differences == ["nginx nginx/1.22.1 / nginx/1.28.0"]
+    assert compare(RUN, theirs).differences == []
+
+
+@pytest.mark.parametrize(
+    "plan", [{"load_processes": 2}, {"engine": "wrk"}, {"target": "http://10.0.0.1:80"}, {"expect_workers": 3}]
+)
 def test_another_load_generator_is_refused(plan: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="differ in"):
         compare(RUN, replace(RUN, plan=replace(RUN.plan, **plan)))

@@ -1,10 +1,9 @@
 """Probes nginx before uvicorn under gunicorn before a database: what comes through, when, on how many connections."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from dataclasses import replace
 from string import Template
 from typing import Any
 
@@ -12,11 +11,13 @@ import httpx
 import psutil
 
 from bench.base import programs
-from bench.base.errors import NotRun
-from bench.claims.probes.serving import get, publish, serve, serve_anything
-from bench.measure.processes import work_folder
-from bench.measure.readiness import RunningServer
+from bench.base.errors import LabError, NotRun
+from bench.claims.probes.serving import LISTENS_WITHIN_S, get, publish, serve
+from bench.measure.fronting import Addresses, running_front
+from bench.measure.ports import free_port
+from bench.measure.readiness import RunningServer, listens_within
 from bench.measure.services import serving_services
+from bench.model.fronts import FRONTS
 from bench.model.servers import HOST
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
@@ -26,13 +27,13 @@ PARSERS = {"httptools": "labs.common.workers.PinnedUvicornWorker", "h11": "uvico
 EVENTS, PAUSE_MS = 4, 300
 STREAM = f"/feed?n={EVENTS}&ms={PAUSE_MS}"
 REQUESTS, STREAMS, LEFT_WITHIN_S, SETTLES_S = 20, 5, 5.0, 0.5
-# All that nginx writes lies in one folder. Below `/off` the site's own setting is to hold nothing back.
-CONFIGURATION = Template("""
+# nginx as a site has it that sets nothing; below `/off` its own setting is to hold nothing back.
+PLAIN = replace(
+    FRONTS["nginx"],
+    configuration=Template("""
 daemon off;
-$user
-worker_processes 1;
 pid $folder/pid;
-error_log $folder/error.log;
+error_log stderr;
 events { worker_connections 256; }
 http {
     access_log off;
@@ -47,7 +48,8 @@ http {
         location /off/ { proxy_pass http://$host:$behind/; proxy_buffering off; }
     }
 }
-""")
+"""),
+)
 
 
 def behind_nginx() -> dict[str, Any]:
@@ -57,22 +59,23 @@ def behind_nginx() -> dict[str, Any]:
     all the same, `h11`, which a plain uvicorn has, does not. With h11 also straight from uvicorn, with the header
     `X-Accel-Buffering: no`, and with nginx's `proxy_buffering off`.
     """
-    program, request = programs.path_of("nginx"), parse_request(f"rows?n={ROWS}")
+    programs.path_of(PLAIN.program)
+    request = parse_request(f"rows?n={ROWS}")
     with serving_services(request) as needs:
         if not needs.database or not needs.database.vendor.startswith("PostgreSQL"):
             raise NotRun("there is no PostgreSQL: ./scripts/system-packages gets it.")
-        with _both(program, "httptools", needs.environment) as (server, nginx):
+        with _both("httptools", needs.environment) as (server, nginx):
             rows = httpx.get(f"{nginx}{request.path}", trust_env=False, timeout=30).json()["names"]
             found = {"rows": len(rows), "database": needs.database.vendor, "lasts_ms": (EVENTS - 1) * PAUSE_MS}
             found |= _connections(server, nginx) | _first_event("httptools", server, nginx)
-        with _both(program, "h11", needs.environment) as (server, nginx):
+        with _both("h11", needs.environment) as (server, nginx):
             found |= _first_event("direct", server, server.url) | _first_event("h11", server, nginx)
             found |= _first_event("header", server, nginx, "&unbuffered") | _first_event("off", server, f"{nginx}/off")
     return found
 
 
 @contextmanager
-def _both(program: str, parser: str, services: dict[str, str]) -> Iterator[tuple[RunningServer, str]]:
+def _both(parser: str, services: dict[str, str]) -> Iterator[tuple[RunningServer, str]]:
     """Start uvicorn with one of its parsers under gunicorn, and an nginx before it; yield server and address."""
 
     def command(port: int) -> list[str]:
@@ -80,28 +83,18 @@ def _both(program: str, parser: str, services: dict[str, str]) -> Iterator[tuple
         words[words.index("--worker-class") + 1] = PARSERS[parser]
         return [*words, "bench.claims.probes.unbuffered:application"]
 
-    with serve(command, **services) as server, _before(program, server) as nginx:
+    with serve(command, **services) as server, _before(server) as nginx:
         yield server, nginx
 
 
 @contextmanager
-def _before(program: str, server: RunningServer) -> Iterator[str]:
+def _before(server: RunningServer) -> Iterator[str]:
     """Start an nginx that passes everything on to the server; yield its address."""
-    with work_folder("nginx") as folder:
-
-        def command(port: int) -> list[str]:
-            file = folder / "nginx.conf"
-            file.write_text(_configuration(folder, port, server.port))
-            return [program, "-p", str(folder), "-e", "stderr", "-c", str(file)]
-
-        with serve_anything(command) as url:
-            yield url
-
-
-def _configuration(folder: Path, port: int, behind: int) -> str:
-    # Started by root, its workers would become a user that may not enter the folder.
-    user = "user root;" if os.geteuid() == 0 else ""
-    return CONFIGURATION.substitute(user=user, folder=folder, host=HOST, port=port, behind=behind)
+    port = free_port()
+    with running_front(PLAIN, Addresses(HOST, port, server.port), cpus=()) as nginx:
+        if not listens_within(nginx, port, LISTENS_WITHIN_S):
+            raise LabError(f"nginx does not listen. The end of its log:\n{nginx.log_tail()}")
+        yield f"http://{HOST}:{port}"
 
 
 def _first_event(way: str, server: RunningServer, url: str, asked: str = "") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from bench.base.console import console
 from bench.base.errors import ExitCode
 from bench.cli.main import main
 from bench.cli.saved_runs import exit_code_of
+from bench.measure import machine
 from bench.measure.runner import new_run
 from bench.measure.tests.processes import assert_nothing_is_left, lab
 from bench.model import run_record, run_store
@@ -60,6 +61,9 @@ MISTAKES = [
     ("run first_look --duration 3601", "up to 3600"),
     ("run first_look --seed -1", "--seed"),
     ("run first_look --load-processes 65", "from 1 to 64"),
+    ("run first_look --engine wrkk", "Unknown --engine 'wrkk': did you mean wrk?"),
+    ("run first_look --engine wrk --expect-workers 2", "wrk runs on this machine alone"),
+    ("run held --engine wrk", "wrk drives only closed loops"),
     ("run first_look --middleware bothh", "both"),
     ("run first_look --colour", "--colour"),
     ("report no_such_run", "There is no run 'no_such_run'"),
@@ -156,6 +160,18 @@ def test_a_missing_package_is_a_doctors_finding_with_the_command(
     checks = {row["name"]: row for row in json.loads(capsys.readouterr().out)["checks"]}
     assert checks["no-such-package"]["state"] == "missing"
     assert "pip install no-such-package" in checks["no-such-package"]["remedy"]
+
+
+@pytest.mark.live
+def test_a_server_of_an_extra_may_be_absent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = machine.versions()
+    monkeypatch.setattr(machine, "versions", lambda: {**found, "granian": None})
+    main(["doctor", "--json"])
+    checks = {row["name"]: row for row in json.loads(capsys.readouterr().out)["checks"]}
+    assert [checks[name]["state"] for name in ("granian", "server granian")] == ["warning", "warning"]
+    assert "pip install -e '.[servers]'" in checks["granian"]["remedy"]
 
 
 def test_lab_diff_shows_the_essence(capsys: pytest.CaptureFixture[str]) -> None:

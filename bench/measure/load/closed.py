@@ -22,6 +22,7 @@ import gevent
 from geventhttpclient import client as http_client
 from geventhttpclient import response as http_response
 from locust import FastHttpUser, constant_throughput, events, runners, task
+from locust import __version__ as locust_version
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 
 from bench.base.bounded_http import MOST_BYTES
@@ -124,6 +125,7 @@ class Recorder:
             "silences": driver.cut_to_window(self.silences_ns, self.start_ns, self.end_ns),
             "stalls": driver.cut_to_window(self.stalls_ns, self.start_ns, self.end_ns),
             "cpu_s": self.cpu_to_s - self.cpu_from_s,
+            "engine": f"locust {locust_version}",
         }
 
 

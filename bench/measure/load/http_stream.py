@@ -6,6 +6,7 @@ Files in their folder: `go` (made by the caller), `phases.json` (when each phase
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -34,9 +35,15 @@ class Address:
         parts = urlsplit(url)
         self.host, self.port = str(parts.hostname), int(parts.port or 80)
 
-    async def send(self, method: str, path: str, *headers: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open a connection and send a request without a body; `headers` are whole lines. Raises OSError."""
-        reader, writer = await asyncio.open_connection(self.host, self.port)
+    async def send(
+        self, method: str, path: str, *headers: str, connection: socket.socket | None = None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Send a request without a body on a new connection, or on this one; `headers` are whole lines.
+
+        Raises OSError.
+        """
+        where = {"sock": connection} if connection else {"host": self.host, "port": self.port}
+        reader, writer = await asyncio.open_connection(**where)
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}", *headers, "\r\n"]
         writer.write("\r\n".join(lines).encode())
         return reader, writer

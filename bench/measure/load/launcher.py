@@ -1,14 +1,14 @@
 """Starts the processes of a load, gives the go, and gathers what they recorded.
 
-A closed loop is Locust (`closed.py`), alone or as a master with workers here or on other machines; an open loop is
-`open_loop.py`. Both speak through files in one folder: see the head of `closed.py`.
+A closed loop is Locust (`closed.py`), alone or as a master with workers here or on other machines, or wrk (`wrk.py`);
+an open loop is `open_loop.py`. All speak through files in one folder: see the head of `closed.py`.
 """
 
 import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bench.model.servers import OWN_HOST_VARIABLE
 from bench.model.trial_plan import Engine
 
 LOCUST = ("python", "-m", "locust", "-f", "bench/measure/load/closed.py", "--headless", "--only-summary")
+WRK = ("python", "-m", "bench.measure.load.wrk")
 OPEN_LOOP = ("python", "-m", "bench.measure.load.open_loop")
 QUIET = ("--loglevel", "WARNING", "--stop-timeout", "0")
 TIMEOUT_S = 30.0  # of a request of the open loop
@@ -32,7 +33,8 @@ FAREWELL_S = 1.5
 class LoadSpec:
     """What the load does. `body` is the one right answer, None for any.
 
-    Users start at random within `spread_s`, so that they do not march in step through the window.
+    Users start at random within `spread_s`, so that they do not march in step through the window. `io_wait_s`: how long
+    each request waits at least.
     """
 
     url: str
@@ -45,6 +47,7 @@ class LoadSpec:
     schedule: str = "poisson"
     seed: int = 0
     max_in_flight: int = 1000
+    io_wait_s: float = 0.0
 
 
 class RunningLoad:
@@ -133,9 +136,11 @@ class RunningLoad:
 
 
 def commands(spec: LoadSpec, folder: Path, engine: Engine) -> list[list[str]]:
-    """The commands that start the load: the open loop, one Locust, or a Locust master and then its workers here."""
+    """The commands that start the load: the open loop, wrk, one Locust, or a Locust master and its workers here."""
     if isinstance(spec.load, Open):
         return [[*OPEN_LOOP, *_open_arguments(spec, spec.load, folder)]]
+    if engine.program == "wrk":
+        return [[*WRK, *_wrk_arguments(spec, spec.load, folder, engine)]]
     closed = [*LOCUST, *_closed_arguments(spec, spec.load, folder)]
     if not engine.is_distributed:
         return [closed]
@@ -163,6 +168,15 @@ def _closed_arguments(spec: LoadSpec, load: Closed | Paced, folder: Path) -> lis
     ]
 
 
+def _wrk_arguments(spec: LoadSpec, load: Closed | Paced, folder: Path, engine: Engine) -> list[str]:
+    """Users of wrk start within one wait: all that is answered while they start would be answered in step."""
+    return [
+        *("--url", spec.url, "--users", str(load.users), "--processes", str(engine.processes)),
+        *_arguments(spec, folder, "--"),
+        *("--spread", str(min(spec.spread_s, spec.io_wait_s))),
+    ]
+
+
 def _open_arguments(spec: LoadSpec, load: Open, folder: Path) -> list[str]:
     return [
         *("--url", spec.url, "--rate", str(load.rate_per_s), "--schedule", spec.schedule, "--seed", str(spec.seed)),
@@ -179,6 +193,13 @@ def _arguments(spec: LoadSpec, folder: Path, prefix: str) -> list[str]:
     ]
 
 
+def _fitting(engine: Engine, load: WindowLoad) -> Engine:
+    """Return the engine for this load: the open loop is one process, and each wrk has a user."""
+    if isinstance(load, Open):
+        return Engine()
+    return replace(engine, processes=min(engine.processes, load.users)) if engine.program == "wrk" else engine
+
+
 @contextmanager
 def running_load(
     spec: LoadSpec, folder: Path, *, engine: Engine, cpus: Sequence[int], allowed: bool = False
@@ -187,7 +208,7 @@ def running_load(
 
     `allowed`: the user said that a target beyond loopback is theirs.
     """
-    engine = Engine() if isinstance(spec.load, Open) else engine
+    engine = _fitting(engine, spec.load)
     if engine.expect_workers:
         require_free(engine.port, engine.bind, option="--bind ADDRESS:PORT")
     environment = {OWN_HOST_VARIABLE: "1"} if allowed else {}

@@ -26,6 +26,7 @@ from typing import Annotated, Any
 
 import uvloop
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import __version__ as aiohttp_version
 from yarl import URL
 
 from bench.base.bounded_http import MOST_BYTES
@@ -227,7 +228,8 @@ async def drive(options: Options) -> None:
     accounting = OpenAccounting(sender.requests, sender.start_ns, sender.end_ns, sender.drained_ns, options.duration)
     write_rows(options.folder / "requests.csv.gz", accounting.rows())
     driver.write_json(
-        options.folder / f"recording-{os.getpid()}.json", accounting.recording(sender.stalls, sender.cpu_s)
+        options.folder / f"recording-{os.getpid()}.json",
+        accounting.recording(sender.stalls, sender.cpu_s) | {"engine": f"aiohttp {aiohttp_version}"},
     )
 
 

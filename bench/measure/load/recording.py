@@ -24,7 +24,8 @@ class Recording:
     """Counts and latencies of one window, over all load processes; `trial_record.Trial` says what the counts mean.
 
     `waited_s` is how long requests were in flight in the window, all added up; `silences` are stretches without any
-    answer, `stalls` those in which a load process itself was held up.
+    answer, `stalls` those in which a load process itself was held up. `engine`: the program that made the load, and its
+    version. wrk does not know which request is the oldest in flight, and says 0.
     """
 
     duration_s: float
@@ -47,6 +48,7 @@ class Recording:
     stalls: list[Stretch] = field(default_factory=list)
     cpu_s: list[float] = field(default_factory=list)
     answered_every_s: float = ANSWERED_EVERY_S
+    engine: str = ""
 
     @property
     def failed(self) -> int:
@@ -87,6 +89,7 @@ def merge(parts: Sequence[dict[str, Any]]) -> Recording:
         silences=in_all([[(at, to) for at, to in part["silences"]] for part in parts]),
         stalls=sorted((at, to) for part in parts for at, to in part["stalls"]),
         cpu_s=[part["cpu_s"] for part in parts],
+        engine=", ".join(sorted({part["engine"] for part in parts if part.get("engine")})),
     )
 
 

@@ -21,6 +21,7 @@ STARTERS = frozenset(
             "MARK",
             "serving",
             "serving_stack",
+            "running_front",
             "serving_database",
             "serving_exercise",
         ),

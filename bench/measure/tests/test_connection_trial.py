@@ -138,13 +138,13 @@ def test_what_is_no_feed_is_counted_by_its_status(tmp_path: Path) -> None:
 
 
 def test_a_waiting_view_is_cut_short_on_a_loop_and_ends_in_vain_in_a_thread() -> None:
-    loop = run_trial(planned("async_asgi@uvicorn", 10, "wait?ms=600", leave_after_s=0.1)).gone
-    pool = run_trial(planned("sync_wsgi@gthread:4", 10, "wait?ms=600", leave_after_s=0.1)).gone
+    loop = run_trial(planned("async_asgi@uvicorn", 10, "wait?ms=1000", leave_after_s=0.4)).gone
+    pool = run_trial(planned("sync_wsgi@gthread:4", 10, "wait?ms=1000", leave_after_s=0.4)).gone
     assert loop
     assert pool
     assert (loop.left, loop.cut_short, loop.ended_in_vain, loop.never_begun) == (10, 10, 0, 0)
     assert (pool.left, pool.cut_short, pool.ended_in_vain, pool.never_begun) == (10, 0, 10, 0)
-    assert pool.newcomer_us  # three rounds of the pool, of which the clients waited for a sixth of one
+    assert pool.newcomer_us  # three rounds of the pool, of which the clients waited for less than half of one
     assert pool.newcomer_us > 1_000_000
 
 

@@ -39,13 +39,15 @@ ANSWERS = {
     "checkout": ("/checkout?ms=5", b'{"paid": 1}'),
     "checkout_in_halves": ("/checkout_in_halves", b'{"paid": 1}'),
     "checkout_across_hops": ("/checkout_across_hops", b'{"paid": 1}'),
+    "upload": ("/upload", b'{"received": 0}'),
+    "download": ("/download?n=2", b"x" * 160_000),
     "whoami": ("/whoami", None),
 }
 BARE_404 = b'{"error": "Nothing here; this lab answers /hello, /wait, /ready."}'
 DJANGO_404 = (
     b'{"error": "Nothing here; this lab answers /hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, '
     b"/burn, /feed, /poll, /rows, /slow_rows, /crud, /gathered, /gathered_threads, /hold, /checkout, "
-    b'/checkout_in_halves, /checkout_across_hops, /whoami, /ready, /publish."}'
+    b'/checkout_in_halves, /checkout_across_hops, /upload, /download, /whoami, /ready, /publish."}'
 )
 REFUSED = {
     "/wait?ms=10001": b'{"error": "ms must be a whole number from 0 to 10000, not \'10001\'."}',
@@ -123,6 +125,8 @@ def assert_answers(answer: httpx.Response, status: int, body: bytes) -> None:
     assert (answer.status_code, answer.content) == (status, body), answer.url
     if body.startswith(b"event: "):
         assert headers == {"content-type": "text/event-stream", "content-length": None}
+    elif body.startswith(b"x"):
+        assert headers == {"content-type": "application/octet-stream", "content-length": str(len(body))}
     else:
         assert headers == {"content-type": "application/json", "content-length": str(len(body))}
 
@@ -141,6 +145,11 @@ def test_every_stack_answers_every_workload(served: Served) -> None:
             assert answer.json().keys() == WHOAMI_KEYS
         else:
             assert_answers(answer, 200, body)
+
+
+def test_every_stack_reads_a_body(served: Served) -> None:
+    if parse_request("upload").is_answered_by(served.stack):
+        assert_answers(served.client.post("/upload?n=30", content=b"x" * 30_000), 200, b'{"received": 30000}')
 
 
 def test_a_bad_parameter_is_refused_with_the_same_bytes(served: Served) -> None:

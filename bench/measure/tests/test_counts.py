@@ -99,6 +99,9 @@ def test_20_waits_in_async_views_take_the_threads_that_their_handler_takes(
         ("async_wsgi@gthread:4", "/wait?ms=100", 4),  # an async view under WSGI holds its thread all the same
         ("sync_wsgi@gthread:64", "/wait?ms=800", 20),
         ("sync_wsgi@sync", "/wait?ms=20", 1),
+        ("sync_wsgi@granian:4", "/wait?ms=100", 4),
+        ("sync_wsgi@gevent:4", "/wait?ms=100", 4),
+        ("sync_wsgi@uwsgi:4", "/wait?ms=100", 4),
     ],
 )
 def test_under_wsgi_no_more_are_inside_than_there_are_threads(stack: str, path: str, inside: int) -> None:

@@ -16,11 +16,14 @@ from typing import Any
 import psutil
 import pytest
 
+from bench.base.programs import find_program
 from bench.measure import cpu_placement, monitor
 from bench.measure.load.launcher import RunningLoad
 from bench.measure.tests.processes import assert_nothing_is_left, running
 from bench.measure.tests.windows import (
+    NEEDS_WRK,
     OPEN,
+    WRK,
     assert_without_numbers,
     codes_of,
     events_of,
@@ -39,12 +42,15 @@ from bench.model.servers import HOST
 from bench.model.trial_plan import Engine
 from bench.model.trial_record import Trial
 
-LOADS = pytest.mark.parametrize("load", [{}, OPEN], ids=["closed", "open"])
+DRIVERS: dict[str, dict[str, Any]] = {"closed": {}, "open": OPEN, "wrk": WRK}
+LOADS = pytest.mark.parametrize(
+    "load", [pytest.param(load, id=name, marks=NEEDS_WRK if load is WRK else ()) for name, load in DRIVERS.items()]
+)
 CLASSES = {
     "sheds": {"status 503"},
     "redirects": {"status 302"},
     "error_page": {"wrong body"},
-    "hangs_up": {"HTTPConnectionClosed", "ServerDisconnectedError", "ClientOSError ECONNRESET"},
+    "hangs_up": {"HTTPConnectionClosed", "ServerDisconnectedError", "ClientOSError ECONNRESET", "read error"},
 }
 
 
@@ -254,10 +260,15 @@ def test_overload_that_never_drains_is_bounded_in_time_and_told(mark: str, monke
 
 
 @pytest.fixture(scope="module")
-def wrong_answers() -> Iterator[dict[tuple[str, bool], Trial]]:
+def wrong_answers() -> Iterator[dict[tuple[str, str], Trial]]:
     """Trials of applications that answer every second request wrongly; only classes and counts are asked of them."""
     stacks = {name: other_stack(f"bench.measure.tests.faulty:{name}") for name in CLASSES}
-    cases = {(name, bool(load)): load for name in CLASSES for load in ({}, OPEN)}
+    cases = {
+        (name, str(load)): load
+        for name in CLASSES
+        for load in DRIVERS.values()
+        if load is not WRK or find_program("wrk")
+    }
     plans = [replace(planned(request="hello", duration_s=0.6, **cases[case]), stack=stacks[case[0]]) for case in cases]
     with ThreadPoolExecutor(4) as pool:
         yield dict(zip(cases, pool.map(run_until, plans), strict=True))
@@ -266,9 +277,9 @@ def wrong_answers() -> Iterator[dict[tuple[str, bool], Trial]]:
 @LOADS
 @pytest.mark.parametrize("fault", CLASSES)
 def test_answers_that_go_wrong_under_load_are_counted_by_class(
-    fault: str, load: dict[str, Any], wrong_answers: dict[tuple[str, bool], Trial]
+    fault: str, load: dict[str, Any], wrong_answers: dict[tuple[str, str], Trial]
 ) -> None:
-    trial = wrong_answers[fault, bool(load)]
+    trial = wrong_answers[fault, str(load)]
     assert trial.errors.keys() <= CLASSES[fault], trial.reasons
     assert trial.failed == sum(trial.errors.values()) > 0
     assert 0.3 < trial.failed / (trial.failed + trial.completed) < 0.7  # every second one
@@ -278,15 +289,15 @@ def test_answers_that_go_wrong_under_load_are_counted_by_class(
 
 @LOADS
 def test_wrong_bodies_leave_no_number_and_other_failures_no_latency(
-    load: dict[str, Any], wrong_answers: dict[tuple[str, bool], Trial]
+    load: dict[str, Any], wrong_answers: dict[tuple[str, str], Trial]
 ) -> None:
-    trial = wrong_answers["error_page", bool(load)]
+    trial = wrong_answers["error_page", str(load)]
     sentence = assert_without_numbers(trial, "wrong-answers")
     assert (
         sentence == f"{trial.failed} of {trial.failed + trial.completed} answers had another body than the contract's."
     )
     for fault in CLASSES.keys() - {"error_page"}:
-        trial = wrong_answers[fault, bool(load)]
+        trial = wrong_answers[fault, str(load)]
         assert (trial.verdict, codes_of(trial)[0]) == ("degraded", "errors")
         assert "unsteady" not in codes_of(trial)
         assert trial.throughput_per_s
@@ -301,7 +312,7 @@ def few_files(seen: monitor.WindowRunner) -> None:
     process.rlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@LOADS
+@pytest.mark.parametrize("load", [{}, OPEN], ids=["closed", "open"])
 def test_connections_that_find_no_file_descriptor_are_counted_by_class(
     load: dict[str, Any], mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

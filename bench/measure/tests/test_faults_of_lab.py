@@ -24,7 +24,7 @@ from bench.base.signals import interruptible
 from bench.cli import run
 from bench.measure import orphaned_runs
 from bench.measure.tests.processes import abandon, assert_nothing_is_left, end, lab, running
-from bench.measure.tests.windows import codes_of, events_of, longest_s
+from bench.measure.tests.windows import NEEDS_WRK, codes_of, events_of, longest_s
 from bench.model import run_store
 from bench.model.tests import runs
 
@@ -91,8 +91,11 @@ def sentence_of(stderr: str) -> str:
 
 @pytest.mark.parametrize(
     ("how", "load"),
-    [(signal.SIGINT, CLOSED), (signal.SIGTERM, OPEN)],
-    ids=["Ctrl-C in a closed loop", "SIGTERM in an open loop"],
+    [
+        pytest.param(signal.SIGINT, CLOSED, id="Ctrl-C in a closed loop"),
+        pytest.param(signal.SIGTERM, OPEN, id="SIGTERM in an open loop"),
+        pytest.param(signal.SIGINT, (*CLOSED, "--engine", "wrk"), id="Ctrl-C with wrk", marks=NEEDS_WRK),
+    ],
 )
 def test_an_interrupted_run_keeps_what_was_measured_and_counts_of_the_rest(
     how: signal.Signals, load: tuple[str, ...], mark: str, tmp_path: Path, temporary: Path

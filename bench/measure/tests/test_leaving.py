@@ -15,7 +15,11 @@ from bench.model.stacks import parse_stack
 CLIENTS = 4
 WITHIN_S, WASTED_AFTER_S, WAIT_MS = 10.0, 1.0, 8000
 SHORT_MS, LONG_MS = 400, 1000 * (GRACEFUL_STOP_S + 2)
-SERVERS = ["sync_wsgi@gthread:8", "sync_asgi@uvicorn", "async_asgi@uvicorn", "zero_hop@uvicorn"]
+SERVERS = [
+    *("sync_wsgi@gthread:8", "sync_asgi@uvicorn", "async_asgi@uvicorn", "zero_hop@uvicorn"),
+    *("sync_wsgi@gevent:100", "sync_wsgi@granian:8", "async_asgi@granian", "async_asgi@hypercorn"),
+    "sync_wsgi@uwsgi:8",
+]
 
 
 def inside(server: RunningServer) -> int:
@@ -51,6 +55,11 @@ def ask_and_leave(server: RunningServer) -> None:
         ("zero_hop@uvicorn", [], 0),
         ("zero_hop@uvicorn", ["startproject"], 0),
         ("pinned_pool@uvicorn", [], 0),
+        ("sync_wsgi@gevent:100", [], CLIENTS),
+        ("sync_wsgi@granian:8", [], CLIENTS),
+        ("sync_wsgi@uwsgi:8", [], CLIENTS),
+        ("async_asgi@granian", [], 0),
+        ("async_asgi@hypercorn", [], 0),
     ],
 )
 def test_a_client_that_leaves_cancels_an_async_view_and_nothing_else(
@@ -89,9 +98,14 @@ def test_sigterm_lets_what_is_short_be_answered(stack: str) -> None:
         assert outcomes_of_sigterm(server, SHORT_MS) == {"200": CLIENTS}
 
 
-@pytest.mark.parametrize("stack", SERVERS)
+@pytest.mark.parametrize("stack", [stack for stack in SERVERS if "uwsgi" not in stack])
 def test_sigterm_loses_what_takes_longer_than_the_grace(stack: str) -> None:
     with serving_stack(parse_stack(stack), grace_s=0) as server:
         seen = outcomes_of_sigterm(server, LONG_MS)
         assert seen["200"] == 0, seen
         assert seen.total() == CLIENTS
+
+
+def test_uwsgi_has_no_grace_that_ends() -> None:
+    with serving_stack(parse_stack("sync_wsgi@uwsgi:8"), grace_s=0) as server:
+        assert outcomes_of_sigterm(server, LONG_MS) == {"200": CLIENTS}

@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
+import socket
 import sys
+import time
 from collections import Counter
 
 import httpx
@@ -14,8 +16,9 @@ from bench.measure.ports import free_port
 from bench.measure.readiness import RunningServer, serving, serving_stack
 from bench.measure.tests.live import LIVE_STACKS, WITHIN_S, Elsewhere, enter, get, heard
 from bench.measure.tests.processes import assert_nothing_is_left, end, running
-from bench.model.servers import BACKLOG, HOST, KEEP_ALIVE_S
+from bench.model.servers import BACKLOG, HOST, KEEP_ALIVE_S, LARGEST_MESSAGE_BYTES
 from bench.model.stacks import LIVE, STACKS, parse_stack
+from labs.common import hypercorn_settings
 
 pytestmark = pytest.mark.timeout(60)
 CLIENTS = 4
@@ -55,9 +58,10 @@ def test_a_stack_that_cannot_be_is_refused_with_what_can(stack: str, sentence: s
     assert str(refusal.value).startswith(sentence)
 
 
-def test_daphne_cannot_reload_and_says_so() -> None:
+@pytest.mark.parametrize("server", ["daphne", "hypercorn"])
+def test_a_server_that_cannot_reload_a_view_says_so(server: str) -> None:
     with pytest.raises(UsageError, match="leave --reload out"):
-        parse_stack("channels_live@daphne").command(8000, reload=True)
+        parse_stack(f"channels_live@{server}").command(8000, reload=True)
 
 
 def test_daphne_serves_plain_labs_too() -> None:
@@ -108,13 +112,13 @@ def test_sigterm_lets_uvicorn_answer_what_is_short_and_daphne_lose_it(
     assert_nothing_is_left(mark, server.port)
 
 
-@pytest.mark.parametrize("stack", LIVE_STACKS)
+@pytest.mark.parametrize("stack", [*LIVE_STACKS, "channels_live@granian"])
 def test_open_sockets_do_not_hold_up_the_end_of_a_server(stack: str, mark: str) -> None:
     async def stay() -> int | None:
         sockets = [await enter(server, path) for path in ("/ws/chat/a", "/ws/chat_sync/a")]
         server.popen.terminate()
-        for socket in sockets:
-            await asyncio.wait_for(socket.wait_closed(), WITHIN_S)
+        for open_socket in sockets:
+            await asyncio.wait_for(open_socket.wait_closed(), WITHIN_S)
         return await asyncio.to_thread(server.popen.wait, WITHIN_S)
 
     with serving_stack(parse_stack(stack)) as server:
@@ -129,7 +133,7 @@ async def talk(server: Elsewhere) -> None:
         assert (await heard(client))["text"] == "hello"
 
 
-@pytest.mark.parametrize("stack", LIVE_STACKS)
+@pytest.mark.parametrize("stack", [*LIVE_STACKS, "channels_live@granian"])
 def test_lab_serve_serves_a_room_until_ctrl_c(stack: str, mark: str) -> None:
     port = free_port()
     with running(sys.executable, "-m", "bench", "serve", stack, "--port", str(port)) as popen:
@@ -139,3 +143,47 @@ def test_lab_serve_serves_a_room_until_ctrl_c(stack: str, mark: str) -> None:
         status, _, err = end(popen, signal.SIGINT)
     assert (status, err) == (130, "lab: interrupted.\n")
     assert_nothing_is_left(mark, port)
+
+
+@pytest.mark.parametrize(
+    ("stack", "answers_at_once"), [("channels_live@uvicorn", True), ("channels_live@granian", False)]
+)
+def test_granian_answers_a_ping_only_when_the_application_receives(stack: str, answers_at_once: bool) -> None:
+    async def pong_after_s(wait_s: float) -> float:
+        async with await enter(server, "/ws/chat/ping") as client:
+            began_s = time.monotonic()
+            await client.send(f"/wait {1000 * wait_s:.0f}")
+            await (await client.ping())
+            return time.monotonic() - began_s
+
+    with serving_stack(parse_stack(stack), grace_s=0) as server:
+        assert (asyncio.run(pong_after_s(wait_s=1.5)) < 1.5) is answers_at_once
+
+
+def test_hypercorn_serves_a_room_and_ends_with_it_open(mark: str) -> None:
+    """What it prints then is not looked at: asyncio of Python 3.11 writes a traceback for each task that it cancels."""
+
+    async def stay(server: RunningServer) -> int:
+        await talk(Elsewhere(server.url))
+        client = await enter(server, "/ws/chat/a")
+        server.popen.terminate()
+        await asyncio.wait_for(client.wait_closed(), WITHIN_S)
+        return await asyncio.to_thread(server.popen.wait, WITHIN_S)
+
+    with serving_stack(parse_stack("channels_live@hypercorn")) as server:
+        assert asyncio.run(stay(server)) == 0
+    assert_nothing_is_left(mark, server.port)
+
+
+def test_hypercorn_is_told_what_it_has_no_option_for() -> None:
+    assert hypercorn_settings.websocket_max_message_size == LARGEST_MESSAGE_BYTES
+    with (
+        serving_stack(parse_stack("bare_asgi@hypercorn"), grace_s=0) as server,
+        socket.create_connection((HOST, server.port), WITHIN_S) as connection,
+        connection.makefile("rb") as answers,
+    ):
+        for _ in range(1001):  # its default closes a connection after 1,000
+            connection.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while answers.readline() not in (b"\r\n", b""):
+                pass
+            assert answers.read(len(b'{"message": "hello"}')) == b'{"message": "hello"}'

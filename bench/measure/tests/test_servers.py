@@ -1,6 +1,8 @@
 """Servers are ours, end with us, and are what the command says, whatever else the machine has to say."""
 
 import os
+import re
+import shutil
 import signal
 import socket
 import sys
@@ -12,14 +14,17 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from bench.base.errors import MissingDependency, NotRun
+from bench.base.files import ROOT
 from bench.base.polling import eventually
+from bench.measure import processes
 from bench.measure.ports import free_port
 from bench.measure.processes import Process, has_ended
-from bench.measure.readiness import serving, serving_stack
+from bench.measure.readiness import RunningServer, serving, serving_stack
 from bench.measure.tests.processes import assert_nothing_is_left, at_rest, running
 from bench.measure.variables import clean_environment
 from bench.model.servers import HOST, SERVERS
@@ -89,7 +94,7 @@ def test_a_stranger_who_came_between_is_told_by_the_nonce(mark: str, monkeypatch
     assert_nothing_is_left(mark)
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn_asgi"])
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn_asgi", "granian", "hypercorn"])
 def test_a_server_that_does_not_boot_is_told_with_the_end_of_its_log(server: str, mark: str) -> None:
     stack = parse_stack(f"async_asgi@{server}")
     port = free_port()
@@ -109,7 +114,9 @@ def test_bad_settings_are_told_with_the_end_of_the_log(mark: str) -> None:
     assert_nothing_is_left(mark)
 
 
-@pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4x2", "async_asgi@uvicorn:x2"])
+@pytest.mark.parametrize(
+    "stack", ["sync_wsgi@gthread:4x2", "async_asgi@uvicorn:x2", "async_asgi@hypercorn:x2", "sync_wsgi@uwsgi:2x2"]
+)
 def test_afterwards_no_process_and_no_socket_is_left(stack: str, mark: str) -> None:
     with serving_stack(parse_stack(stack)) as server:
         assert len(server.family()) >= 2
@@ -163,7 +170,9 @@ def test_orphans_of_a_killed_server_are_ended_too(mark: str) -> None:
     assert_nothing_is_left(mark, server.port)
 
 
-@pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4", "async_asgi@uvicorn:x2"])
+@pytest.mark.parametrize(
+    "stack", ["sync_wsgi@gthread:4", "async_asgi@uvicorn:x2", "sync_wsgi@granian:4", "sync_wsgi@uwsgi:4"]
+)
 def test_the_server_ends_by_itself_when_the_one_who_started_it_is_killed(
     stack: str, mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,22 +187,63 @@ def test_the_server_ends_by_itself_when_the_one_who_started_it_is_killed(
     assert_nothing_is_left(mark, port)
 
 
-@pytest.mark.parametrize("stack", ["sync_wsgi@gthread:4", "bare_asgi@uvicorn"])
+@pytest.mark.parametrize(
+    "stack", ["sync_wsgi@gthread:4", "bare_asgi@uvicorn", "bare_wsgi@granian:4", "bare_wsgi@uwsgi:4"]
+)
 def test_variables_of_the_shell_do_not_change_the_server(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving_stack(parse_stack(stack)) as server:
-        alone = at_rest(lambda: len(server.family()))
+        alone = at_rest(lambda: (len(server.family()), said_by(server)))
     for name, value in {
         "WEB_CONCURRENCY": "4",
         "UVICORN_WORKERS": "4",
         "UVICORN_LOG_LEVEL": "trace",
         "GUNICORN_CMD_ARGS": "--workers 3 --access-logfile -",
+        "GRANIAN_FACTORY": "true",
+        "UWSGI_INI": "/no/such/file",
         "LAB_INSTANCE": "not the nonce",
         "LAB_MIDDLEWARE": "nonsense",
     }.items():
         monkeypatch.setenv(name, value)
     with serving_stack(parse_stack(stack)) as server:
-        assert at_rest(lambda: len(server.family())) == alone
-        assert server.log_tail() == ""
+        assert at_rest(lambda: (len(server.family()), said_by(server))) == alone
+
+
+@pytest.fixture
+def copied_labs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the labs, which is served: a file may change, and no other test sees it."""
+    copy = shutil.copytree(ROOT / "labs", tmp_path / "labs", ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    defaults = processes.start.__kwdefaults__
+    assert defaults
+    monkeypatch.setitem(defaults, "folder", tmp_path)
+    return copy
+
+
+@pytest.mark.parametrize("stack", ["sync_wsgi@granian:2", "sync_wsgi@uwsgi:2"])
+def test_a_server_of_an_extra_starts_again_when_a_view_changes(stack: str, copied_labs: Path) -> None:
+    port = free_port()
+    with serving(parse_stack(stack).command(port, reload=True), port, environment={}) as server:
+        first = answering(server)
+        assert first
+        assert eventually(lambda: starts_again(server, first, copied_labs / "sync_wsgi" / "views.py"), within_s=20)
+
+
+def starts_again(server: RunningServer, first: int, file: Path) -> bool:
+    """Change the file and look: what had not seen it yet, on a busy machine, sees no change and needs another."""
+    os.utime(file)
+    return answering(server) not in (None, first)
+
+
+def answering(server: RunningServer) -> int | None:
+    """The process that answers; None while nobody does."""
+    try:
+        return int(httpx.get(f"{server.url}/whoami", trust_env=False).json()["pid"])
+    except httpx.TransportError:
+        return None
+
+
+def said_by(server: RunningServer) -> str:
+    """The end of what it printed, without the words that differ each time: numbers, addresses and times."""
+    return re.sub(r"\S*\d\S*", "", server.log_tail())
 
 
 def test_a_clean_environment_keeps_what_is_nobodys_business_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,8 +267,12 @@ def test_an_environment_may_change_while_it_is_read(monkeypatch: pytest.MonkeyPa
     assert clean_environment({"LAB_INSTANCE": "nonce"}) == {"HOME": "here", "LAB_INSTANCE": "nonce"}
 
 
-def test_a_missing_package_is_told_with_the_command_that_installs_it() -> None:
-    stack = parse_stack("async_asgi@uvicorn")
-    stack = replace(stack, server=replace(SERVERS["uvicorn"], packages=("uvicorn", "no-such-package")))
-    with pytest.raises(MissingDependency, match="python -m pip install no-such-package"), serving_stack(stack):
+@pytest.mark.parametrize(
+    ("server", "command"),
+    [("uvicorn", "pip install no-such-package"), ("granian", r"pip install -e '\.\[servers\]'")],
+)
+def test_a_missing_package_is_told_with_the_command_that_installs_it(server: str, command: str) -> None:
+    stack = parse_stack(f"async_asgi@{server}")
+    stack = replace(stack, server=replace(SERVERS[server], packages=(server, "no-such-package")))
+    with pytest.raises(MissingDependency, match=f"no-such-package, .* run `python -m {command}`"), serving_stack(stack):
         pass

@@ -9,21 +9,24 @@ from typing import Any
 import psutil
 import pytest
 
+from bench.base.programs import find_program
 from bench.measure.monitor import WindowRunner
 from bench.measure.trial import run_trial
 from bench.model.load import Closed, Open
 from bench.model.servers import SERVERS, Budget, Interface
 from bench.model.stacks import Lab, Stack, parse_stack
-from bench.model.trial_plan import TrialPlan
+from bench.model.trial_plan import Engine, TrialPlan
 from bench.model.trial_record import Event, Trial
 from bench.model.workloads import parse_request
 
 OPEN: dict[str, Any] = {"load": Open(100.0)}
+WRK: dict[str, Any] = {"engine": Engine(program="wrk")}
+NEEDS_WRK = pytest.mark.skipif(not find_program("wrk"), reason="wrk is absent: run ./scripts/system-packages")
 MADE_AGAIN = 5
 
 
 def planned(stack: str = "async_asgi@uvicorn", request: str = "wait?ms=20", **changes: Any) -> TrialPlan:
-    """Five users, or, with `**OPEN`, 100 requests/s."""
+    """Five users of Locust, of wrk with `**WRK`, or, with `**OPEN`, 100 requests/s."""
     plan = TrialPlan(
         parse_stack(stack), parse_request(request), Closed(5), repeat=0, middleware=(), warmup_s=0.3, duration_s=1.0
     )

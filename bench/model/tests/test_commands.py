@@ -60,6 +60,13 @@ def test_a_number_that_only_looks_like_the_port_stays() -> None:
     assert found["load"] == ["python", "--url", "http://127.0.0.1:PORT", *load[3:]]
 
 
+def test_behind_a_front_the_load_and_the_server_have_ports_of_their_own() -> None:
+    load = ["python", "--url", "http://127.0.0.1:40000"]
+    found = normalise({"server": ["serve", "--port", "50000"], "load": load}, behind=50000)
+    assert found["server"] == ["serve", "--port", "PORT"]
+    assert found["load"] == ["python", "--url", "http://127.0.0.1:FRONT_PORT"]
+
+
 def test_the_address_of_a_server_that_was_there_before_stays() -> None:
     load = of_trial(STACKS[0], 8000)["load"]
     assert normalise({"load": load}) == {"load": load}

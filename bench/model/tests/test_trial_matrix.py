@@ -10,16 +10,18 @@ from bench.base.errors import NotRun, UsageError
 from bench.measure.runner import new_run
 from bench.model import experiment
 from bench.model.experiment import PROFILES
-from bench.model.load import Closed, Open, Paced, stored_fields
+from bench.model.load import Closed, Open, Paced, Slow, stored_fields
 from bench.model.trial_matrix import Overrides, capacity_trials, in_random_order, trials_of, with_measured_rate
 from bench.model.trial_plan import Engine, TrialPlan, planned_trial
 from bench.model.trial_record import (
     DatabaseUse,
+    FrontUse,
     HeldResult,
     Hops,
     Latency,
     LeavingResult,
     ServerUse,
+    SlowResult,
     Trial,
     WaveResult,
     WavesResult,
@@ -34,6 +36,8 @@ MEASURES = {
     *(f"held.{field.name}" for field in fields(HeldResult)),
     *(f"gone.{field.name}" for field in fields(LeavingResult)),
     *(f"database.{field.name}" for field in fields(DatabaseUse)),
+    *(f"slow.{field.name}" for field in fields(SlowResult)),
+    *(f"front.{field.name}" for field in fields(FrontUse)),
     *(f"waves.{field.name}" for field in fields(WavesResult)),
     *(f"waves.{wave}.{field.name}" for wave in ("first", "second") for field in fields(WaveResult)),
 }
@@ -171,6 +175,21 @@ def test_a_share_becomes_the_rate_of_the_median_capacity() -> None:
     assert with_measured_rate(relative, measured, 200).load == Open(156.0, 0.5)  # three digits of 155.65
     with pytest.raises(NotRun, match=f"The capacity of {relative.stack.name} was not measured"):
         with_measured_rate(relative, [], 200)
+
+
+def test_slow_clients_are_a_load_beside_visitors() -> None:
+    plans = trials_of(experiment.load_experiment("slow_clients"), "quick", Overrides())
+    assert {plan.load for plan in plans} == {Slow(16, 4, 3.0)}
+    fewer = trials_of(experiment.load_experiment("slow_clients"), "quick", Overrides(connections=(1,)))
+    assert {plan.load.text for plan in fewer} == {"1 slow client beside 4 visitors"}
+    assert {planned_trial(plan).offered_load for plan in plans} == {Slow(16, 4, 3.0)}
+
+
+def test_only_slow_clients_send_a_body() -> None:
+    with pytest.raises(UsageError, match="Only slow clients send a body: run `slow_clients` for upload"):
+        trials_of(experiment.load_experiment("first_look"), "quick", Overrides(requests=("upload",)))
+    with pytest.raises(UsageError, match="Slow clients ask for upload and download"):
+        trials_of(experiment.load_experiment("slow_clients"), "quick", Overrides(requests=("hello",)))
 
 
 def test_bare_callables_are_left_out_of_what_they_do_not_answer() -> None:

@@ -66,6 +66,7 @@ def _figures_of_request(run: Run, request: str) -> Iterator[Drawn]:
         *_open_figures(run, request),
         *draw_closed(run, request, rows),
         *_connection_figures(run, request),
+        *_slow_figures(run, request),
     ):
         yield Drawn(f"{kind}-{slug}", figure, f"{request}: {what}")
 
@@ -97,6 +98,11 @@ def _connection_figures(run: Run, request: str) -> Iterator[tuple[str, Picture, 
     if rows_with(run, request, connections.IN_VAIN) and not database.torn_rows(run):
         what = "what is done for clients that have left, and how long the next one waits."
         yield "gone", connections.gone(run, request), what
+
+
+def _slow_figures(run: Run, request: str) -> Iterator[tuple[str, Picture, str]]:
+    if rows_with(run, request, connections.KEPT):
+        yield "slow", connections.slow(run, request), "what slow clients leave for others, with and without a front."
 
 
 def _ladder_figures(run: Run, request: str, rows: Sequence[Row]) -> Iterator[tuple[str, Picture, str]]:

@@ -1,4 +1,4 @@
-"""Draws connections: how many feeds each stack holds and at what price, and what departures cost."""
+"""Draws connections: how many feeds each stack holds and at what price, what departures and slow clients cost."""
 
 from collections.abc import Sequence
 
@@ -29,6 +29,9 @@ PER_FEED = Measure("held.rss_per_connection_bytes", 1e-3, "kB per feed", whole)
 IN_VAIN = Measure("gone.ended_in_vain", 1, "wasted views", whole)
 NEXT_CLIENT = Measure("gone.newcomer_us", 1e-3, "the next client waits, ms", number)
 SPENT = Measure("gone.cpu_us_per_leaver", 1e-3, "CPU per departure, ms", number)
+KEPT = Measure("slow.kept_share", 100, "visits answered, % of before", whole)
+VISIT = Measure("slow.beside.latency_us.p50", 1e-3, "median visit beside them, ms", number)
+THREADS_TAKEN = Measure("server.threads_max", 1, "threads of the server", whole)
 KEY = (
     "Grey: every connection is served. Where a line of the last panel is missing, nothing could be published. "
     "Hollow: degraded. Faint dots: single restarts. Vertical bars: interval of the median."
@@ -91,3 +94,13 @@ def gone(run: Run, request: str) -> Picture:
     ]
     title = f"When {whole(rows[0].median('gone.left'))} clients have left, {'; '.join(texts)}"
     return bars(rows, [IN_VAIN, NEXT_CLIENT, SPENT], title if texts else "No next client was measured")
+
+
+@styled
+def slow(run: Run, request: str) -> Picture:
+    """Draw, for rows of the most slow clients, what is left for visitors, how long they wait, and the threads."""
+    rows = rows_with(run, request, KEPT)
+    most = max(connections_of(row) for row in rows)
+    rows = [row for row in rows if connections_of(row) == most]
+    texts = [f"{row.stack} answers {whole(KEPT.of(row))} % of its other visits" for row in extremes_of(rows, KEPT)]
+    return bars(rows, [KEPT, VISIT, THREADS_TAKEN], f"While {whole(most)} clients are slow, {'; '.join(texts)}")

@@ -61,8 +61,8 @@ class Series:
 
     @property
     def cpu_s(self) -> float | None:
-        """Return S, the CPU time per request in seconds, at the most users that were measured."""
-        known = [row.median("cpu_us_per_request") for row in self.measured]
+        """Return the CPU seconds that a request takes of the server's cores, at the most users that were measured."""
+        known = [row.cores_us_per_request for row in self.measured]
         return known[-1] / 1e6 if known and known[-1] is not None else None
 
 

@@ -28,6 +28,8 @@ holds = has("held.served")
 """Feeds were held open."""
 leaves = has("gone.left")
 """Clients left before their answer."""
+slows = has("slow.served")
+"""Clients were slow, beside visitors."""
 waves = has("waves.first.open_left")
 """Requests came in two waves."""
 pays = has("database.payments_lost")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.rows import Row
-from bench.show.tables.column_filters import always, counts_requests, fails, has, holds, leaves, pays, waves
+from bench.show.tables.column_filters import always, counts_requests, fails, has, holds, leaves, pays, slows, waves
 from bench.show.tables.formatting import HOLE, HOLLOW, milliseconds, number, percent, span, whole
 
 
@@ -91,6 +91,27 @@ COLUMNS = (
     Column("MB", _median("server.rss_bytes_max", 1e-6, whole), 3, "most resident memory of the server, 10⁶ bytes"),
     Column(
         "CPU µs", _median("cpu_us_per_request", 1, whole), 3, "S: CPU time of the server per request", counts_requests
+    ),
+    Column(
+        "front CPU µs",
+        _median("front.cpu_us_per_request", 1, whole),
+        2,
+        "CPU time of what stands in front of the server, per request; it is not in CPU µs",
+        has("front.cpu_us_per_request"),
+    ),
+    Column(
+        "front MB",
+        _median("front.rss_bytes_max", 1e-6, whole),
+        3,
+        "most resident memory of what stands in front of the server; it is not in MB",
+        has("front.rss_bytes_max"),
+    ),
+    Column(
+        "front CPU ms",
+        _median("front.cpu_s", 1e3, whole),
+        3,
+        "CPU time of what stands in front of the server; it is not in CPU ms",
+        lambda row: slows(row) and has("front.cpu_s")(row),
     ),
     Column(
         "limited by",
@@ -231,6 +252,38 @@ COLUMNS = (
         "server CPU spent per client after it had left",
         lambda row: leaves(row) and not pays(row),
     ),
+    Column(
+        "visits kept",
+        _median("slow.kept_share", 1, percent),
+        0,
+        "visits of others that were answered per second beside the slow clients, of those before them",
+        slows,
+    ),
+    Column("before /s", _median("slow.alone.answered_per_s", 1, number), 3, "visits answered per second before", slows),
+    Column("beside /s", _median("slow.beside.answered_per_s", 1, number), 2, "and beside the slow clients", slows),
+    Column(
+        "visit p50 ms",
+        lambda row: milliseconds(row, "p50", "slow.beside.latency_us"),
+        1,
+        "half of the visits beside the slow clients took no longer",
+        slows,
+    ),
+    Column(
+        "visit p99 ms",
+        lambda row: milliseconds(row, "p99", "slow.beside.latency_us"),
+        1,
+        "99 of 100 visits beside the slow clients took no longer",
+        slows,
+    ),
+    Column(
+        "in views",
+        _median("slow.inside_most", 1, whole),
+        1,
+        "most slow requests that were in a view at once; in a sync view each has a thread",
+        slows,
+    ),
+    Column("slow served", _median("slow.served", 1, whole), 2, "slow clients that had the right answer", slows),
+    Column("CPU ms", _median("server.cpu_s", 1e3, whole), 3, "CPU time of the server, before and beside them", slows),
     Column("verdict", lambda row: row.verdict_text, 0, "ok, or what happened to some or all restarts"),
 )
 

@@ -70,7 +70,7 @@ def places_of(error: BaseException) -> list[str]:
 
 
 def is_project(file: str) -> bool:
-    """Whether a file is the project's: not the library's, not of a package that is installed, and not ours."""
+    """Whether a file is the project's: in no folder of packages, not of the standard library, and not ours."""
     return not any(folder in file for folder in NOT_PROJECT) and not file.startswith((OURS, "<", *LIBRARY))
 
 

@@ -16,6 +16,7 @@ class RequestSpec:
     `warm_up`: send it once before, untraced, because a first request imports and connects; done for safe methods only.
     `leave_after_s`: the client goes away after so long; None: it waits for the whole answer. `time_limit_s`: when the
     process writes down what it has seen so far. `hides`: a folder that the application is not to import from.
+    `blocking_ms`: look for what keeps the loop from turning for so long, instead of tracing hops.
     """
 
     app: str
@@ -27,6 +28,7 @@ class RequestSpec:
     leave_after_s: float | None = None
     time_limit_s: float = 30.0
     hides: str = ""
+    blocking_ms: float | None = None
 
     @property
     def times(self) -> int:

@@ -6,10 +6,12 @@ never for measuring.
 
 import os
 import runpy
+import signal
 import socketserver
 import sys
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from typing import Any
 from wsgiref import simple_server
 
@@ -20,7 +22,10 @@ from .model import hops_text, threads_text
 from .sink import OpenHop
 
 SERVED: dict[str, str] = {}
-"""What `main` was given: the application's name, and the folder that it is not to import from."""
+"""What `main` was given: the application's name, the folder that it is not to import from, and what to look for.
+
+`blocking`: empty, or milliseconds and a folder for reports (`blocking_pass.py`); then no hop is traced.
+"""
 EVALUATES = ("hypercorn",)
 """Servers that look the application up in a module's dictionary, which knows nothing of `__getattr__`."""
 _WATCHING = ExitStack()
@@ -29,9 +34,14 @@ _ERRORS = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace",
 
 
 def main() -> None:
-    """Run a server of this interpreter on the application: APP HIDDEN_FOLDER SERVER ARGUMENT ..."""
-    _, SERVED["app"], SERVED["hides"], server, *arguments = sys.argv
+    """Run a server of this interpreter on the application: APP HIDDEN_FOLDER BLOCKING SERVER ARGUMENT ..."""
+    _, SERVED["app"], SERVED["hides"], SERVED["blocking"], server, *arguments = sys.argv
     sys.argv[:] = [server, *arguments]
+    if SERVED["blocking"]:
+        from .blocking_pass import use_asyncio_loop
+
+        use_asyncio_loop()
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # uvicorn raises it again, and reports are due
     if server in EVALUATES:
         globals()["application"] = traced_application()
     if server == "wsgiref":  # the standard library's, which every interpreter has
@@ -50,9 +60,15 @@ def __getattr__(name: str) -> Any:
 
 @cache
 def traced_application() -> Any:
-    """The application that `main` was given, traced."""
+    """The application that `main` was given, traced; or watched for what blocks its event loop."""
     try:
         real, interface = load_application(SERVED["app"], SERVED["hides"])
+        if SERVED["blocking"]:
+            from .blocking_pass import require_asgi, watched_application
+
+            milliseconds, _, folder = SERVED["blocking"].partition(":")
+            require_asgi(SERVED["app"], real, interface)
+            return watched_application(real, Path(folder), float(milliseconds), say)
     except Refused as error:
         sys.exit(f"lab: {error}")
     from .threads import counting_threads

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.base.errors import LabError
-from bench.measure import calibrate
 from bench.measure.load import burst
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
@@ -47,23 +45,3 @@ def test_a_misspelt_word_is_one_sentence(wrong: list[str]) -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "did you mean" in done.stderr
-
-
-WRK = """  Latency Distribution
-     50%  100.54ms
-     75%  101.00ms
-  2988 requests in 3.00s, 0.51MB read
-Requests/sec:    994.21
-"""
-
-
-def test_wrk_s_output_is_read_in_its_units() -> None:
-    assert calibrate.read_wrk(WRK) == calibrate.GeneratorRates(994.21, 100_540)
-    assert calibrate.read_wrk(WRK.replace("100.54ms", "1.25s")).p50_us == 1_250_000
-    assert calibrate.read_wrk(WRK.replace("100.54ms", "850.00us")).p50_us == 850
-
-
-@pytest.mark.parametrize("output", ["", WRK + "Non-2xx or 3xx responses: 3", WRK.replace("Requests/sec", "")])
-def test_wrk_that_did_not_measure_is_an_error(output: str) -> None:
-    with pytest.raises(LabError):
-        calibrate.read_wrk(output)

@@ -1,6 +1,5 @@
-"""The closed loop: its books balance, its parts merge exactly, only the window counts, and wrk sees the same."""
+"""The closed loop: its books balance, its parts merge exactly, only the window counts, and Locust and wrk agree."""
 
-import shutil
 import subprocess
 import sys
 import time
@@ -13,20 +12,22 @@ import pytest
 
 from bench.base.polling import eventually
 from bench.measure import cpu_placement
-from bench.measure.calibrate import GeneratorRates, measure_with_wrk, median_rates
+from bench.measure.calibrate import GeneratorRates, median_rates
 from bench.measure.load.launcher import LoadSpec, running_load
 from bench.measure.load.recording import Recording, merge
 from bench.measure.readiness import RunningServer, serving_stack
+from bench.measure.tests.windows import NEEDS_WRK
 from bench.model import histograms
 from bench.model.histograms import latency_of
 from bench.model.load import Closed
 from bench.model.stacks import parse_stack
-from bench.model.trial_plan import Engine
+from bench.model.trial_plan import Engine, Program
 
 SERVER = "bare_asgi@uvicorn"
 WHERE = cpu_placement.plan(1)
 MAX_DISAGREEMENT = 0.03
-WRK_WINDOW_S = 3.0
+COMPARED_WINDOW_S = 3.0
+PROGRAMS = pytest.mark.parametrize("program", ["locust", pytest.param("wrk", marks=NEEDS_WRK)])
 RECORDER = """
 import time
 from bench.measure.load import closed
@@ -50,6 +51,7 @@ assert books == {
     "duration_s": 1e-7, "waited_s": 2.77e-7, "carried_in": 1, "issued": 4, "completed": 4,
     "answered_halves": [1, 3], "answered": [4], "answered_every_s": 0.2,
     "errors": {}, "in_flight": 2, "in_flight_oldest_us": 0, "silences": [], "stalls": [], "cpu_s": 0.0,
+    "engine": f"locust {closed.locust_version}",
 }, books
 assert recorder.histogram.get_total_count() == 4
 assert error_class(Response(200), None, b"right") is None
@@ -62,21 +64,23 @@ assert error_class(Response(0), ConnectionRefusedError(), b"right") == "Connecti
 
 
 def recorded(
-    server: RunningServer, folder: Path, path: str, body: bytes | None, processes: int = 1, **load: Any
+    server: RunningServer, folder: Path, path: str, body: bytes | None, engine: Engine | None = None, **load: Any
 ) -> tuple[Recording, list[dict[str, Any]]]:
     """What the load recorded, merged and in parts."""
     window: dict[str, Any] = {"load": Closed(10), "warmup_s": 0.3, "duration_s": 1.0} | load
     ask = LoadSpec(server.url, path, body, **window)
-    with running_load(ask, folder, engine=Engine(processes), cpus=WHERE.load) as running:
+    with running_load(ask, folder, engine=engine or Engine(), cpus=WHERE.load) as running:
         running.go()
         assert eventually(running.is_recorded, within_s=60), running.processes[0].log_tail()
         assert running.window()
         return merge(running.parts()), running.parts()
 
 
-def test_several_load_processes_merge_exactly(tmp_path: Path) -> None:
+@PROGRAMS
+def test_several_load_processes_merge_exactly(program: Program, tmp_path: Path) -> None:
+    engine = Engine(2, program=program)
     with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
-        whole, parts = recorded(server, tmp_path, "/hello", b'{"message": "hello"}', processes=2)
+        whole, parts = recorded(server, tmp_path, "/hello", b'{"message": "hello"}', engine)
     counts = [histograms.decode_histogram(part["histogram"]).get_total_count() for part in parts]
     assert len(parts) == 2
     assert min(counts) > 0
@@ -92,6 +96,7 @@ def test_several_load_processes_merge_exactly(tmp_path: Path) -> None:
     assert {part["duration_s"] for part in parts} == {whole.duration_s} == {1.0}
     assert whole.cpu_s == [part["cpu_s"] for part in parts]
     assert min(whole.cpu_s) > 0
+    assert whole.engine.startswith(program)
     assert (whole.failed, whole.errors, whole.lost) == (0, {}, 0)
 
 
@@ -102,13 +107,14 @@ def bars(histogram: Any) -> Counter[int]:
     )
 
 
-def test_what_is_handed_in_early_is_a_window_cut_short(tmp_path: Path) -> None:
+@PROGRAMS
+def test_what_is_handed_in_early_is_a_window_cut_short(program: Program, tmp_path: Path) -> None:
     for processes in (1, 2):
         folder = tmp_path / str(processes)
         folder.mkdir()
         with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
             ask = LoadSpec(server.url, "/hello", None, load=Closed(4), warmup_s=0.2, duration_s=30.0)
-            with running_load(ask, folder, engine=Engine(processes), cpus=WHERE.load) as running:
+            with running_load(ask, folder, engine=Engine(processes, program=program), cpus=WHERE.load) as running:
                 running.go()
                 assert eventually(running.window, within_s=60)
                 time.sleep(0.8)
@@ -129,9 +135,11 @@ def test_of_what_came_in_nothing_is_lost_that_is_accounted_for_in_any_way() -> N
         assert replace(books, **without).lost > 0
 
 
-def test_only_the_window_is_recorded(tmp_path: Path) -> None:
+@PROGRAMS
+def test_only_the_window_is_recorded(program: Program, tmp_path: Path) -> None:
+    engine = Engine(program=program)
     with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
-        seen, _ = recorded(server, tmp_path, "/wait?ms=100", b'{"waited_ms": 100}', warmup_s=0.5)
+        seen, _ = recorded(server, tmp_path, "/wait?ms=100", b'{"waited_ms": 100}', engine, warmup_s=0.5)
     latency_us = latency_of(seen.histogram)
     assert latency_us
     assert seen.duration_s == pytest.approx(1.0)
@@ -148,30 +156,43 @@ def test_the_recorder_counts_completions_inside_its_window_whatever_their_start(
     assert done.returncode == 0, done.stderr
 
 
+@PROGRAMS
 @pytest.mark.parametrize(("path", "error"), [("/hello", "wrong body"), ("/nothing", "status 404")])
 def test_an_answer_that_is_not_right_is_counted_by_class_and_has_no_latency(
-    path: str, error: str, tmp_path: Path
+    path: str, error: str, program: Program, tmp_path: Path
 ) -> None:
+    few: dict[str, Any] = {"load": Closed(2), "duration_s": 0.3}
     with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
-        seen, _ = recorded(server, tmp_path, path, b'{"message": "hullo"}', load=Closed(2), duration_s=0.3)
+        seen, _ = recorded(server, tmp_path, path, b'{"message": "hullo"}', Engine(program=program), **few)
     assert seen.errors.keys() == {error}
     assert seen.failed > 0
     assert (seen.completed, seen.histogram.get_total_count(), seen.lost) == (0, 0, 0)
 
 
-def test_connections_that_are_refused_are_failures_and_not_answers(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "error"),
+    [
+        ("locust", "ConnectionRefusedError ECONNREFUSED"),
+        pytest.param("wrk", "connect error", marks=NEEDS_WRK),
+    ],
+)
+def test_connections_that_are_refused_are_failures_and_not_answers(
+    program: Program, error: str, tmp_path: Path
+) -> None:
     with serving_stack(parse_stack(SERVER)) as server:
         pass
-    seen, _ = recorded(server, tmp_path, "/hello", None, load=Closed(1), warmup_s=0.1, duration_s=0.3)
-    assert seen.errors.keys() == {"ConnectionRefusedError ECONNREFUSED"}
+    one: dict[str, Any] = {"load": Closed(1), "warmup_s": 0.1, "duration_s": 0.3}
+    seen, _ = recorded(server, tmp_path, "/hello", None, Engine(program=program), **one)
+    assert seen.errors.keys() == {error}
     assert (seen.completed, seen.lost) == (0, 0)
 
 
-def locust_sees(server: RunningServer, folder: Path) -> GeneratorRates:
-    """Rate and median out of our recording."""
+def rates_of(program: Program, server: RunningServer, folder: Path) -> GeneratorRates:
+    """Rate and median out of one recording."""
     folder.mkdir()
-    load: dict[str, Any] = {"load": Closed(100), "warmup_s": 0.3, "duration_s": WRK_WINDOW_S, "spread_s": 0.1}
-    seen, _ = recorded(server, folder, "/wait?ms=100", b'{"waited_ms": 100}', **load)
+    load: dict[str, Any] = {"load": Closed(100), "warmup_s": 0.3, "duration_s": COMPARED_WINDOW_S, "spread_s": 0.1}
+    engine = Engine(program=program)
+    seen, _ = recorded(server, folder, "/wait?ms=100", b'{"waited_ms": 100}', engine, io_wait_s=0.1, **load)
     latency_us = latency_of(seen.histogram)
     assert latency_us
     assert seen.lost == 0
@@ -182,14 +203,14 @@ def disagreement(server: RunningServer, folder: Path) -> list[float]:
     """How far apart the medians over three interleaved windows are: of the rates, and of the median latencies."""
     wrk, locust = [], []
     for turn in range(3):
-        wrk.append(measure_with_wrk(server.url, WHERE.load, WRK_WINDOW_S))
-        locust.append(locust_sees(server, folder / str(turn)))
+        wrk.append(rates_of("wrk", server, folder / f"wrk-{turn}"))
+        locust.append(rates_of("locust", server, folder / f"locust-{turn}"))
     theirs, ours = median_rates(wrk), median_rates(locust)
     return [abs(ours.throughput_per_s / theirs.throughput_per_s - 1), abs(ours.p50_us / theirs.p50_us - 1)]
 
 
 @pytest.mark.alone
-@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is absent: run ./scripts/system-packages")
+@NEEDS_WRK
 @pytest.mark.skipif(WHERE.shared, reason="server and load have to share a core here")
 def test_locust_and_wrk_agree_within_3_percent(tmp_path: Path) -> None:
     seen = []

@@ -1,0 +1,1 @@
+"""Asks each server, by raw sockets, for what people rely on: see README.md."""
