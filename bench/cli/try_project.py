@@ -39,6 +39,7 @@ def wishes_of(arguments: argparse.Namespace) -> Wishes:
         without=tuple(arguments.without),
         databases=Wanted(arguments.i_own_this_database, arguments.empty_database, tuple(arguments.fixtures)),
         login=arguments.login,
+        blocking_ms=arguments.blocking_over,
         headers=(*cookies, *arguments.header),
     )
 
@@ -77,4 +78,8 @@ def show(found: Examination) -> None:
         trace = traced.trace
         says = traced.problem if trace is None else f"{len(trace.hops)} hops, {trace.threads} threads"
         table.add_row(f"trace {traced.door}", f"{traced.page.name}: {says}", "")
+    for blocked in found.blocking:
+        when = "in a first request" if blocked.is_loading else f"{blocked.times} times"
+        call = f"{blocked.page.name}: {blocked.ms:.0f} ms, {when}: {blocked.call}"
+        table.add_row("blocks", "\n".join([call, *blocked.mends]), blocked.place)
     console().print(table)

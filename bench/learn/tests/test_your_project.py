@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from bench.base.errors import ExitCode, LabError
-from bench.cli.main import main
+from bench.base.errors import LabError
 from bench.learn.tests.tried_project import SECRET, write_project
 from bench.learn.your_project.databases import Wanted
 from bench.learn.your_project.document import document
 from bench.learn.your_project.equality import Equality, check_equality
-from bench.learn.your_project.examine import Session, Wishes, opening, take_inventory
+from bench.learn.your_project.examine import Session, Wishes, examine, opening, take_inventory
 from bench.learn.your_project.model import Checked, Examination, Page
 from bench.learn.your_project.project import find_project
 
@@ -315,12 +314,27 @@ def test_settings_that_end_the_process_are_a_sentence(tmp_path: Path) -> None:
         pass
 
 
-def test_a_project_without_tables_gets_them_and_one_page_is_traced(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+BLOCKS = """
+    import time
+    from django.http import HttpResponse
+    from django.urls import path
+
+    async def blocks(request):
+        time.sleep(0.2)
+        return HttpResponse("late")
+
+    urlpatterns = [path("", blocks)]
+"""
+
+
+def test_a_project_without_tables_gets_them_and_its_page_is_traced_and_what_blocks_in_it_is_found(
+    tmp_path: Path,
 ) -> None:
-    write_project(tmp_path)
-    assert main(["try", str(tmp_path), "--json"]) == ExitCode.FINE
-    found = json.loads(capsys.readouterr().out)
+    write_project(tmp_path, mysite__urls=BLOCKS)
+    found = document(examine(find_project(str(tmp_path)), [Page("/")], Wishes(blocking_ms=100)))
+    (blocked,) = [one for one in found["blocking"] if not one["is_loading"]]
+    assert (blocked["place"], blocked["times"]) == (f"mysite/urls.py:{line_of(BLOCKS, 'time.sleep')}", 6)
+    assert blocked["ms"] > 150  # of 200: it is seen by looks, and the first and the last one may be missed
     assert found["databases"] == ["default: a new SQLite database, migrated"]
     assert found["paths"][0]["traces"]["asgi"]["hops"]
     assert not (tmp_path / "db.sqlite3").exists()

@@ -94,15 +94,22 @@ def _printed(line: str) -> str:
 def difference(one: Document, other: Document, masks: set[Place], most: int = 20) -> list[str]:
     """Return lines of a diff of what differs apart from the masks: `- ` of the first, `+ ` of the other document."""
     found: list[str] = []
-    for tag, begin, end, other_begin, other_end in _opcodes(one.lines, other.lines):
-        if tag == "equal":
-            continue
-        places = set(_places(one.lines[begin:end], other.lines[other_begin:other_end])) or {(0, WHOLE_LINE)}
-        if all(is_masked((begin + line, token), masks) for line, token in places):
-            continue
-        found += [f"- {_printed(line)}" for line in one.lines[begin:end]]
-        found += [f"+ {_printed(line)}" for line in other.lines[other_begin:other_end]]
+    for lines, other_lines in _pieces(one.lines, other.lines):
+        places = set(_places(one.lines[lines.start : lines.stop], other.lines[other_lines.start : other_lines.stop]))
+        if not all(is_masked((lines.start + line, token), masks) for line, token in places):
+            found += [f"- {_printed(one.lines[line])}" for line in lines]
+            found += [f"+ {_printed(other.lines[line])}" for line in other_lines]
     return found[:most]
+
+
+def _pieces(one: list[str], other: list[str]) -> Iterator[tuple[range, range]]:
+    """Lines that differ: pairs of one line each where as many came as went, else all of a place together."""
+    for tag, begin, end, other_begin, other_end in _opcodes(one, other):
+        if tag == "replace" and end - begin == other_end - other_begin:
+            pairs = zip(range(begin, end), range(other_begin, other_end), strict=True)
+            yield from ((range(line, line + 1), range(number, number + 1)) for line, number in pairs)
+        elif tag != "equal":
+            yield range(begin, end), range(other_begin, other_end)
 
 
 def success_problem(status: int | None, headers: Sequence[Sequence[str]], body: bytes, said: str) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 from bench.base.errors import LabError
 from bench.learn.your_project.databases import Copies, Wanted, copying
 from bench.learn.your_project.equality import check_equality
-from bench.learn.your_project.model import Change, Door, Examination, Notice, Page, Project, Traced
+from bench.learn.your_project.model import Blocked, Change, Door, Examination, Notice, Page, Project, Traced
 from bench.learn.your_project.overlay import Overlay, laying_over
 from bench.trace.inside.request_spec import RequestSpec
-from bench.trace.tracer import TIME_LIMIT_S, trace_application
+from bench.trace.tracer import TIME_LIMIT_S, find_blocking, trace_application
 
 Say = Callable[[str], None]
 LOCALHOST = "localhost"
@@ -25,6 +25,7 @@ class Wishes:
     without: tuple[str, ...] = ()
     databases: Wanted = field(default_factory=Wanted)
     login: str | None = None
+    blocking_ms: float = 20.0
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -39,6 +40,7 @@ class Session:
     copies: Copies
     headers: Sequence[tuple[str, str]]
     facts: dict[str, Any]
+    wishes: Wishes
 
     @property
     def versions(self) -> dict[str, str]:
@@ -69,7 +71,8 @@ def opening(project: Project, wishes: Wishes, say: Say = lambda line: None) -> I
         say(f"Django {facts['django']}, Python {facts['python']}, settings {facts['module'] or 'of the application'}")
         say("copying its databases")
         with copying(overlay, facts["databases"], wishes.databases, wishes.login) as copies:
-            yield Session(overlay, copies, [("Host", host_of(facts["allowed_hosts"])), *wishes.headers], facts)
+            headers = [("Host", host_of(facts["allowed_hosts"])), *wishes.headers]
+            yield Session(overlay, copies, headers, facts, wishes)
 
 
 def host_of(allowed: Sequence[str]) -> str:
@@ -104,14 +107,54 @@ def trace_pages(so_far: Examination, session: Session, say: Say) -> Examination:
 
 def trace_page(session: Session, page: Page, door: Door) -> Traced:
     """Trace a page behind a door, with databases anew."""
-    with session.copies.anew() as databases:
-        overlay = session.overlay.planned(databases=databases)
-        spec = RequestSpec(overlay.application(door), page.path, page.method, session.all_headers)
-        where = (overlay.environment, overlay.project.root, TIME_LIMIT_S, overlay.project.interpreter)
+    with asking(session, page, door) as (spec, where):
         try:
-            return Traced(page, door, trace_application(spec, *where))
+            return Traced(page, door, trace_application(spec, **where))
         except LabError as error:
             return Traced(page, door, problem=str(error))
 
 
-STEPS: tuple[Callable[[Examination, Session, Say], Examination], ...] = (take_inventory, compare_doors, trace_pages)
+@contextmanager
+def asking(session: Session, page: Page, door: Door, **more: Any) -> Iterator[tuple[RequestSpec, dict[str, Any]]]:
+    """Yield a request of a page, and where it is sent, with databases anew; `more` are fields of RequestSpec."""
+    with session.copies.anew() as databases:
+        overlay = session.overlay.planned(databases=databases)
+        yield (
+            RequestSpec(overlay.application(door), page.path, page.method, session.all_headers, **more),
+            {
+                "environment": overlay.environment,
+                "folder": overlay.project.root,
+                "within_s": TIME_LIMIT_S,
+                "interpreter": overlay.project.interpreter,
+            },
+        )
+
+
+def look_for_blocking(so_far: Examination, session: Session, say: Say) -> Examination:
+    """Add what keeps the event loop from turning in each page that can be measured, the longest first."""
+    say("looking for what blocks the event loop")
+    blocked: list[Blocked] = []
+    for page in (one.page for one in so_far.checked if one.is_measurable):
+        with asking(session, page, "asgi", blocking_ms=session.wishes.blocking_ms) as (spec, where):
+            try:
+                blocked += [_blocked(page, finding) for finding in find_blocking(spec, **where)["blocking"]]
+            except LabError as error:
+                so_far = replace(so_far, not_looked_at=[*so_far.not_looked_at, f"What blocks in {page.name}: {error}"])
+    return replace(so_far, blocking=sorted(blocked, key=lambda one: -one.ms))
+
+
+def _blocked(page: Page, finding: dict[str, Any]) -> Blocked:
+    return Blocked(
+        page,
+        finding["where"],
+        finding["call"],
+        finding["ms"],
+        finding["times"],
+        [way["do"] for way in finding["mend"]],
+        finding["first_time"] or finding["import"],
+    )
+
+
+STEPS: tuple[Callable[[Examination, Session, Say], Examination], ...] = (
+    *(take_inventory, compare_doors, trace_pages, look_for_blocking),
+)
