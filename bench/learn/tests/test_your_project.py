@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from bench.base.errors import LabError
 from bench.learn.tests.tried_project import SECRET, write_project
-from bench.learn.your_project.databases import Wanted
+from bench.learn.your_project import equality as equality_module
+from bench.learn.your_project.databases import ClusterMaster, Wanted, thrown_away
 from bench.learn.your_project.document import document
 from bench.learn.your_project.equality import Equality, check_equality
 from bench.learn.your_project.examine import Session, Wishes, examine, opening, take_inventory
@@ -25,9 +27,12 @@ from bench.learn.your_project.project import find_project
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
 URLS = """
-    import asyncio, itertools, socket, uuid
+    import asyncio, logging, socket, uuid
     from django.conf import settings
     from django.contrib.auth.models import Group
+    from django.core.cache import cache
+    from django.core.files.base import ContentFile
+    from django.core.files.storage import default_storage
     from django.core.handlers.asgi import ASGIRequest
     from django.core.mail import send_mail
     from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
@@ -88,7 +93,13 @@ URLS = """
     def who(request):
         return HttpResponse(str(request.user))
 
-    VIEWS = (same, asynchronous, nonce, door, busy, says_busy, graphql, login, writes, calls, awaits, only_sync,
+    def stores(request):
+        cache.set("key", "value")
+        logging.getLogger("shop").error("to a file")
+        old = default_storage.open("old.txt").read().decode()
+        return HttpResponse(default_storage.save("new.txt", ContentFile("new"))[:3] + old)
+
+    VIEWS = (stores, same, asynchronous, nonce, door, busy, says_busy, graphql, login, writes, calls, awaits, only_sync,
              debug, who)
     urlpatterns = [path(view.__name__, view) for view in VIEWS]
 """
@@ -117,6 +128,13 @@ SETTINGS = """
     ALLOWED_HOSTS = [".shop.example", "*"]
     SECURE_SSL_REDIRECT = True
     EMAIL_HOST = "mail.example.com"
+    MEDIA_ROOT = BASE_DIR / "media"
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": BASE_DIR / "c"}}
+    LOGGING = {
+        "version": 1,
+        "handlers": {"file": {"class": "logging.FileHandler", "filename": BASE_DIR / "shop.log", "delay": True}},
+        "loggers": {"shop": {"handlers": ["file"]}},
+    }
     from .local_settings import *
 """
 MEDDLING = """
@@ -131,7 +149,7 @@ MEDDLING = """
 """
 PAGES = (
     *("same", "asynchronous", "nonce", "door", "busy", "says_busy", "graphql", "login", "writes", "calls", "awaits"),
-    *("only_sync", "debug", "who"),
+    *("only_sync", "debug", "who", "stores"),
 )
 WISHES = Wishes(login="ada", headers=(("X-Token", SECRET), ("Cookie", f"theme={SECRET}")))
 
@@ -153,6 +171,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         meddling____init__="",
         meddling__apps=MEDDLING,
     )
+    (folder / "media").mkdir()
+    (folder / "media/old.txt").write_text(" and old")
     with opening(find_project(str(folder)), Wishes()) as session:  # its tables
         overlay = session.overlay.planned(databases={"default": session.copies.masters["default"].changed})
         shutil.copy(overlay.plan.databases["default"]["NAME"], folder / "db.sqlite3")
@@ -190,7 +210,9 @@ def inventory(session: Session) -> Examination:
     return take_inventory(Examination(session.overlay.project, []), session, lambda line: None)
 
 
-@pytest.mark.parametrize("name", ["same", "asynchronous", "nonce", "writes", "calls", "awaits", "debug", "who"])
+@pytest.mark.parametrize(
+    "name", ["same", "asynchronous", "nonce", "writes", "calls", "awaits", "debug", "who", "stores"]
+)
 def test_a_page_that_is_the_same_behind_both_doors_is_measured(checked: dict[str, Checked], name: str) -> None:
     assert checked[name].is_measurable, checked[name]
     assert checked[name].status == 200
@@ -347,3 +369,53 @@ def test_a_postgresql_that_is_not_there_becomes_a_throw_away_one(tmp_path: Path)
         assert session.copies.says == ["default: a throw-away PostgreSQL (an empty one was asked for), migrated"]
         found = check_equality(session.overlay, session.copies, [Page("/")], session.headers)
         assert found.checked[0].is_measurable
+
+
+def test_a_postgresql_is_copied_by_its_own_server_and_the_copies_are_dropped(tmp_path: Path) -> None:
+    """Without the right to make databases, as most roles are, it becomes a throw-away one."""
+    with thrown_away("somebody's own") as theirs:
+        with theirs.cluster.connect("postgres") as connection:
+            connection.execute(sql.SQL("ALTER ROLE {} NOSUPERUSER").format(sql.Identifier(theirs.name)))
+        database = {"ENGINE": "django.db.backends.postgresql", **theirs.changed}
+        project = find_project(str(write_project(tmp_path, settings=f'DATABASES = {{"default": {database}}}\n')))
+        with opening(project, Wishes()) as session:
+            assert "permission denied to create database" in session.copies.says[0]
+        with theirs.cluster.connect("postgres") as connection:
+            connection.execute(sql.SQL("ALTER ROLE {} CREATEDB").format(sql.Identifier(theirs.name)))
+        with opening(project, Wishes()) as session, session.copies.anew() as copies:
+            assert session.copies.says[0].startswith("default: a copy by its own PostgreSQL, with ")
+            assert len(databases_of(theirs)) == 3
+            assert copies["default"]["NAME"] in databases_of(theirs)
+        assert databases_of(theirs) == {theirs.name}
+
+
+def databases_of(master: ClusterMaster) -> set[str]:
+    """The databases that its role has."""
+    owner = "SELECT datname FROM pg_database JOIN pg_roles r ON r.oid = datdba WHERE rolname = %s"
+    with master.cluster.connect("postgres") as connection:
+        return {name for (name,) in connection.execute(owner, [master.name])}
+
+
+HANGS = """
+    import asyncio
+    from django.contrib.auth.models import Group
+    from django.http import HttpResponse
+    from django.urls import path
+
+    def counts(request):
+        return HttpResponse(str(asyncio.run(Group.objects.acount())))
+
+    urlpatterns = [path("", counts), path("after", lambda request: HttpResponse("after"))]
+"""
+
+
+def test_a_page_that_hangs_behind_asgi_is_said_and_the_next_one_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(equality_module, "PAGE_WITHIN_S", 1.0)
+    write_project(tmp_path, mysite__urls=HANGS)
+    with opening(find_project(str(tmp_path)), Wishes()) as session:
+        found = check_equality(session.overlay, session.copies, [Page("/"), Page("/after")], session.headers)
+    hangs, after = found.checked
+    assert hangs.refused.startswith("only behind ASGI: it did not end within")
+    assert after.is_measurable

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, Protocol
+from typing import Any, LiteralString, Protocol
 
 from psycopg import sql
 
@@ -166,7 +166,7 @@ def _masters(
         if wanted.is_owned and not wanted.is_empty:
             says.append(f"The database {alias} is not copied ({why}): pages were asked on it itself.")
             continue
-        masters[alias] = lasting.enter_context(thrown_away(alias, why))
+        masters[alias] = lasting.enter_context(thrown_away(why))
     return masters, says
 
 
@@ -251,12 +251,14 @@ class ServerMaster:
 
 @dataclass
 class ClusterMaster:
-    """A database in a throw-away server of ours."""
+    """A database in a throw-away server of ours, and a role with the same name that may do everything there.
+
+    Migrations of projects make extensions, which not every role may.
+    """
 
     cluster: postgres_cluster.Cluster
-    alias: str
     why: str
-    name: str = postgres_cluster.NAME
+    name: str = field(default_factory=lambda: f"lab_try_{secrets.token_hex(6)}")
     is_new: bool = True
 
     @property
@@ -271,34 +273,45 @@ class ClusterMaster:
 
     def _changed(self, name: str) -> Changed:
         where = {"HOST": HOST, "PORT": str(self.cluster.port)}
-        return {**where, "NAME": name, "USER": postgres_cluster.ROLE, "PASSWORD": self.cluster.password}
+        return {**where, "NAME": name, "USER": self.name, "PASSWORD": self.cluster.password}
+
+    def make(self) -> None:
+        """Make the role and the empty database."""
+        self._execute("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}", self.name, sql.Literal(self.cluster.password))
+        self._execute("CREATE DATABASE {} OWNER {}", self.name, self.name)
+
+    def remove(self) -> None:
+        """Remove both: the server may be used again."""
+        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)
+        self._execute("DROP ROLE IF EXISTS {}", self.name)
 
     def copy(self) -> tuple[Changed, Callable[[], None]]:
         """Copy it on our server."""
-        name = f"lab_try_{secrets.token_hex(6)}"
-        words = {"name": sql.Identifier(name), "template": sql.Identifier(self.name)}
-        role = sql.Identifier(postgres_cluster.ROLE)
-        self._execute(sql.SQL("CREATE DATABASE {name} TEMPLATE {template} OWNER {role}").format(**words, role=role))
-        return self._changed(name), lambda: self._execute(
-            sql.SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)").format(name=words["name"])
-        )
+        name = f"{self.name}_{secrets.token_hex(3)}"
+        self._execute("CREATE DATABASE {} TEMPLATE {} OWNER {}", name, self.name, self.name)
+        return self._changed(name), lambda: self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
-    def _execute(self, statement: sql.Composed) -> None:
+    def _execute(self, statement: LiteralString, *words: str | sql.Literal) -> None:
+        """Execute a statement with names, and with values where they are literals."""
+        quoted = (sql.Identifier(word) if isinstance(word, str) else word for word in words)
         with self.cluster.connect("postgres") as connection:
-            connection.execute(statement)
+            connection.execute(sql.SQL(statement).format(*quoted))
 
 
 @contextmanager
-def thrown_away(alias: str, why: str) -> Iterator[ClusterMaster]:
+def thrown_away(why: str) -> Iterator[ClusterMaster]:
     """Run a PostgreSQL of ours with an empty database. Raises NotRun where this machine has none."""
-    with postgres_cluster.serving(_binaries(), CONNECTIONS, ()) as cluster:
-        master = ClusterMaster(cluster, alias, why)
-        # Migrations of projects make extensions, which not every role may.
-        master._execute(sql.SQL("ALTER ROLE {role} SUPERUSER").format(role=sql.Identifier(postgres_cluster.ROLE)))
-        yield master
+    with postgres_cluster.serving(find_binaries(), CONNECTIONS, ()) as cluster:
+        master = ClusterMaster(cluster, why)
+        master.make()
+        try:
+            yield master
+        finally:
+            master.remove()
 
 
-def _binaries() -> Binaries:
+def find_binaries() -> Binaries:
+    """Find a PostgreSQL on this machine: the system's, else that of a package. Raises NotRun without one."""
     try:
         return find_system()
     except NotRun:

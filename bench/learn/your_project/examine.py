@@ -8,6 +8,7 @@ from typing import Any
 from bench.base.errors import LabError
 from bench.learn.your_project.databases import Copies, Wanted, copying
 from bench.learn.your_project.equality import check_equality
+from bench.learn.your_project.media import MOST_FILES, link_media
 from bench.learn.your_project.model import Blocked, Change, Door, Examination, Notice, Page, Project, Traced
 from bench.learn.your_project.overlay import Overlay, laying_over
 from bench.trace.inside.request_spec import RequestSpec
@@ -57,6 +58,10 @@ def examine(project: Project, pages: list[Page], wishes: Wishes, say: Say = lamb
     """Find out all that can be found out. `say` is told what begins. Raises LabError where the project cannot run."""
     with opening(project, wishes, say) as session:
         so_far = Examination(project, pages, session.versions, session.copies.says)
+        if session.facts["media_root"] and not session.overlay.plan.media:
+            so_far = replace(
+                so_far, not_looked_at=[f"MEDIA_ROOT has more than {MOST_FILES:,} files: pages write there."]
+            )
         for step in STEPS:
             so_far = step(so_far, session, say)
         return so_far
@@ -69,6 +74,8 @@ def opening(project: Project, wishes: Wishes, say: Say = lambda line: None) -> I
     with laying_over(project, without=list(wishes.without), **planned) as overlay:
         facts = overlay.run("describing", "settings")["settings"]
         say(f"Django {facts['django']}, Python {facts['python']}, settings {facts['module'] or 'of the application'}")
+        theirs = facts["media_root"]
+        overlay = overlay.planned(media=link_media(theirs, overlay.folder / "media") if theirs else "")
         say("copying its databases")
         with copying(overlay, facts["databases"], wishes.databases, wishes.login) as copies:
             headers = [("Host", host_of(facts["allowed_hosts"])), *wishes.headers]
@@ -94,7 +101,14 @@ def compare_doors(so_far: Examination, session: Session, say: Say) -> Examinatio
     """Add whether both doors answer the same, and what pages write and connect to."""
     say("asking each page behind both doors")
     found = check_equality(session.overlay, session.copies, so_far.pages, session.headers)
-    return replace(so_far, checked=found.checked, writes=found.writes, refusals=found.refusals)
+    refused = {refusal.page for refusal in found.refusals}
+    told = [
+        f"{one.page.name} answers well without the connections that were refused: so it is measured."
+        for one in found.checked
+        if one.is_measurable and one.page.name in refused
+    ]
+    seen = replace(so_far, checked=found.checked, writes=found.writes, refusals=found.refusals)
+    return replace(seen, not_looked_at=[*so_far.not_looked_at, *told])
 
 
 def trace_pages(so_far: Examination, session: Session, say: Say) -> Examination:

@@ -42,9 +42,9 @@ class Overlay:
         return f"{PACKAGE}.doors:{door}"
 
     def planned(self, **changed: Any) -> "Overlay":
-        """Return the same project with another plan, in a folder of its own."""
+        """Return the same project with another plan, in a folder and with cache keys of its own."""
         folder = Path(mkdtemp(dir=self.folder))
-        plan = replace(self.plan, folder=str(folder), **changed)
+        plan = replace(self.plan, folder=str(folder), prefix=f"lab-try-{folder.name}-", **changed)
         (folder / "plan.json").write_text(json.dumps(asdict(plan)))
         return Overlay(self.project, plan, folder)
 

@@ -15,6 +15,7 @@ Found = Iterator[tuple[str, Any, str, str]]
 """Name of the setting, its value, the value in words, and why."""
 TOOLBARS = ("debug_toolbar", "django_browser_reload", "livereload", "strawberry_django.middlewares.debug_toolbar")
 PAGE_CACHES = ("django.middleware.cache.",)
+THROTTLES = ("ratelimit", "axes", "defender")
 MEMORY_MAIL = "django.core.mail.backends.locmem.EmailBackend"
 CELERY_BROKERS, CELERY_RESULTS = ("CELERY_BROKER_URL", "BROKER_URL"), ("CELERY_RESULT_BACKEND",)
 IN_MEMORY_BROKER, IN_MEMORY_RESULTS = "memory://", "cache+memory://"
@@ -77,6 +78,14 @@ def _has_app(settings: Any, word: str) -> bool:
     return any(word in app for app in settings.INSTALLED_APPS) or any(word in name for name in settings.MIDDLEWARE)
 
 
+def throttles_of(settings: Any) -> list[str]:
+    """Classes of Django REST framework, and applications and middlewares known to throttle."""
+    rest = getattr(settings, "REST_FRAMEWORK", None) or {}
+    classes = [getattr(name, "__name__", str(name)) for name in rest.get("DEFAULT_THROTTLE_CLASSES", ())]
+    names = map(str, (*settings.INSTALLED_APPS, *settings.MIDDLEWARE))
+    return [*classes, *(name for name in names if any(word in name for word in THROTTLES))]
+
+
 def mail(settings: Any, plan: Plan) -> Found:
     """No mail leaves. MAILERS, from Django 6.1 on, takes the place of EMAIL_BACKEND, which then cannot be read."""
     mailers = getattr(settings, "MAILERS", None)
@@ -132,6 +141,22 @@ def caches(settings: Any, plan: Plan) -> Found:
         yield "CACHES", named, "a key prefix of the lab's", "each door begins with an empty cache, and yours is kept"
 
 
+def log_files(settings: Any, plan: Plan) -> Found:
+    """The same logging, which costs time, to files of ours."""
+    logging = deepcopy(settings.LOGGING or {})
+    for name, handler in logging.get("handlers", {}).items():
+        if "filename" in handler and not str(handler["filename"]).startswith(plan.folder):
+            handler["filename"] = str(Path(plan.folder, f"log-{name}"))
+    if logging != (settings.LOGGING or {}):
+        yield "LOGGING", logging, "the same, to files of the lab's", "the project's own logs stay as they are"
+
+
+def media(settings: Any, plan: Plan) -> Found:
+    """A folder of links to the project's files, in which new ones, such as thumbnails, are ours."""
+    if plan.media and plan.media != settings.MEDIA_ROOT:
+        yield "MEDIA_ROOT", plan.media, "links to its files", "a page may make new ones, such as thumbnails"
+
+
 def static_files(settings: Any, plan: Plan) -> Found:
     """A storage that reads a manifest fails without one, and `collectstatic` would write to the project's folder."""
     storages = getattr(settings, "STORAGES", None) or {}
@@ -162,5 +187,5 @@ def sessions(settings: Any, plan: Plan) -> Found:
 
 CHANGES: tuple[Callable[[Any, Plan], Found], ...] = (
     *(debug_off, hosts, https, toolbars, page_caches, throttles),
-    *(mail, celery, tasks, databases, sessions, caches, static_files, compressed_files),
+    *(mail, celery, tasks, databases, sessions, caches, static_files, compressed_files, log_files, media),
 )

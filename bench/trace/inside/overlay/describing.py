@@ -13,7 +13,6 @@ from ..child import answering
 from .doors import DOORS, load_door, prepare
 from .layered_settings import MADE
 
-THROTTLES = ("ratelimit", "axes", "defender")
 MEMORY = (":memory:", "mode=memory")
 
 
@@ -52,9 +51,8 @@ def _facts() -> dict[str, Any]:
         "allowed_hosts": [str(host) for host in settings.ALLOWED_HOSTS],
         "databases": {alias: _database(database) for alias, database in databases.items() if database},
         "caches": {alias: str(cache.get("BACKEND", "")) for alias, cache in settings.CACHES.items()},
-        "throttles": _throttles(settings),
-        "page_caches": [name for name in settings.MIDDLEWARE if str(name).startswith("django.middleware.cache.")],
         "session_cookie": settings.SESSION_COOKIE_NAME,
+        "media_root": str(Path(settings.MEDIA_ROOT).absolute()) if settings.MEDIA_ROOT else "",
         "static_url": str(settings.STATIC_URL or ""),
     }
 
@@ -75,11 +73,3 @@ def _database(database: Any) -> dict[str, Any]:
         "pool": bool(options.get("pool")),
         "mirror": str((database.get("TEST") or {}).get("MIRROR") or ""),
     }
-
-
-def _throttles(settings: Any) -> list[str]:
-    """Classes of Django REST framework, and applications and middlewares known to throttle."""
-    rest = getattr(settings, "REST_FRAMEWORK", None) or {}
-    classes = [getattr(name, "__name__", str(name)) for name in rest.get("DEFAULT_THROTTLE_CLASSES", ())]
-    names = [*settings.INSTALLED_APPS, *settings.MIDDLEWARE]
-    return [*classes, *(str(name) for name in names if any(word in str(name) for word in THROTTLES))]

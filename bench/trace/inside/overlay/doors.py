@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from ..app_loader import FAILED, Refused, error_text, load_application, why_it_failed
+from .changes import IN_MEMORY_BROKER, IN_MEMORY_RESULTS
 from .plan import Plan, read_plan
 
 DOORS = ("wsgi", "asgi")
@@ -26,7 +27,12 @@ def __getattr__(name: str) -> Any:
 @cache
 def load_door(door: str) -> Any:
     """Load the project's application behind a door; Django's own where it has none. Raises Refused."""
-    plan = prepare()
+    application = _load(door, prepare())
+    keep_tasks_in_memory()
+    return application
+
+
+def _load(door: str, plan: Plan) -> Any:
     named = getattr(plan, door) or _named_by_settings(door)
     if named:
         return load_application(named, plan.hides)[0]
@@ -62,6 +68,13 @@ def prepare() -> Plan:
         ) from None
     note_statements()
     return plan
+
+
+def keep_tasks_in_memory() -> None:
+    """Let every application of Celery that is loaded hand its tasks to this process alone, whatever configured it."""
+    state: Any = sys.modules.get("celery._state")
+    for application in state._get_active_apps() if state else ():
+        application.conf.update(broker_url=IN_MEMORY_BROKER, result_backend=IN_MEMORY_RESULTS)
 
 
 def _named_by_settings(door: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..callable_names import short_path
 from ..failures import is_project
+from .changes import PAGE_CACHES, throttles_of
 from .source import calls_in
 
 Found = dict[str, Any]
@@ -19,7 +20,7 @@ Found = dict[str, Any]
 
 def notices_of(applications: Mapping[str, Any]) -> list[Found]:
     """All notices, in the order in which a reader looks for them."""
-    return [*_middlewares(), *_applications(applications), *_databases(), *_calls()]
+    return [*_middlewares(), *_applications(applications), *_cached_and_throttled(), *_databases(), *_calls()]
 
 
 def _notice(kind: str, says: str, file: str = "", line: int = 0) -> Found:
@@ -65,6 +66,17 @@ def _applications(applications: Mapping[str, Any]) -> Iterator[Found]:
     for name in settings.MIDDLEWARE:
         if str(name).startswith("whitenoise."):
             yield _notice("static files", "WhiteNoise serves static files: behind ASGI each is read in a thread")
+
+
+def _cached_and_throttled() -> Iterator[Found]:
+    from django.conf import settings
+
+    for name in settings.MIDDLEWARE:
+        if str(name).startswith(PAGE_CACHES):
+            says = "whole pages are kept: most answers come from the cache (--without caches measures the pages)"
+            yield _notice("page cache", f"{name}: {says}")
+    for name in throttles_of(settings):
+        yield _notice("throttle", f"{name}: load is what it refuses (--without throttles leaves it out)")
 
 
 def _databases() -> Iterator[Found]:

@@ -18,7 +18,9 @@ class Plan:
     `settings`: its module; empty where the application configures Django itself. `wsgi`, `asgi`: `module:attribute`;
     empty for what the settings name, else Django's own. `hides`: a folder that it is not to import from. `packages`: a
     folder that it imports from last. `databases`: by alias, what is different in a copy. `without`: `throttles`,
-    `caches`. `prefix`: of cache keys. `folder`: for files. `session_cookie`: set where a user is logged in.
+    `caches`. `prefix`: of cache keys. `folder`: for files. `media`: a folder in the place of
+    MEDIA_ROOT; empty for the project's own.
+    `allows_network`: connections off this machine are let through. `logs_in`: requests have a session of a user.
     """
 
     settings: str
@@ -30,6 +32,7 @@ class Plan:
     without: list[str] = field(default_factory=list)
     prefix: str = "lab"
     folder: str = ""
+    media: str = ""
     allows_network: bool = False
     logs_in: bool = False
 
