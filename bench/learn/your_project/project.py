@@ -97,5 +97,5 @@ def _application_of(root: Path, settings: str, door: str) -> str:
 
 
 def _door_of(module: str, attribute: str) -> str:
-    """Return which door an application is for by its name; without one in it, ASGI, as `lab trace --app` is asked."""
+    """Return which door an application is for by its name; ASGI where the name says nothing."""
     return "wsgi" if "wsgi" in f"{module}.{attribute}".lower() else "asgi"
