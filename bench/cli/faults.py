@@ -122,6 +122,16 @@ FAULTS = (
         "test_variables.py::test_server_load_and_upstream_do_not_see_what_would_slow_them",
     ),
     Fault(
+        "the environment of a stack is not there, or lacks a package",
+        "`not-run`, with the command that makes it or adds the package",
+        "test_environments.py::test_a_stack_whose_package_is_lacking_is_not_run_with_the_command_that_helps",
+    ),
+    Fault(
+        "`lab env add` is killed, interrupted, or finds no network",
+        "nothing that counts as an environment; the next one of that name takes its place",
+        "test_environments.py::test_what_a_killed_one_left_does_not_count_and_gives_way",
+    ),
+    Fault(
         "the wall clock steps by an hour",
         "an event; the numbers stay correct",
         "test_faults_of_lab.py::test_a_wall_clock_that_steps_by_an_hour_changes_no_number",

@@ -10,6 +10,7 @@ PLACES = (
     ("Where is a run written and read?", "model.run_store.save_run"),
     ("Which servers are there, and what does one entry hold?", "model.servers.SERVERS"),
     ("What can stand in front of a server, such as nginx, and how is it configured?", "model.fronts.FRONTS"),
+    ("What is an environment, and how is one made?", "measure.environment_maker.add"),
     ("Which workloads are there?", "model.workloads.WORKLOADS"),
     ("What may an experiment's file contain?", "model.experiment.Experiment"),
     ("How does a middleware get its hops?", "trace.inside.middleware.Layers"),

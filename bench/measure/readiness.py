@@ -17,7 +17,9 @@ from bench.base.polling import eventually
 from bench.measure.fronting import Addresses, running_front
 from bench.measure.ports import free_port, owner_of, require_free
 from bench.measure.processes import STOP_WITHIN_S, Process, has_ended, start, work_folder
+from bench.model.environments import variables_of
 from bench.model.fronts import Front
+from bench.model.redaction import VARIABLE as DATABASE_VARIABLE
 from bench.model.servers import HOST, LOOPBACK
 from bench.model.stacks import Stack
 
@@ -147,7 +149,7 @@ def serving_stack(
     grace_s: float = STOP_WITHIN_S,
 ) -> Iterator[RunningServer]:
     """Serve the stack on a free port of loopback, or on the one given. `services`: as `Services.environment`."""
-    stack.require_installed()
+    stack.require_installed(*drivers_for(services))
     port = port or free_port(host)
     own_port, own_host = address_behind(stack.front, port, host)
     environment = stack_environment(stack, middleware, services, host)
@@ -184,10 +186,15 @@ def _serving_front(front: Front, server: RunningServer, port: int, host: str) ->
             server.front = None
 
 
+def drivers_for(services: Mapping[str, str]) -> tuple[str, ...]:
+    """The packages that the stack's environment needs for the services that it is to call."""
+    return ("psycopg",) if services.get(DATABASE_VARIABLE, "").startswith("postgres") else ()
+
+
 def stack_environment(
     stack: Stack, middleware: Sequence[str], services: Mapping[str, str], host: str = HOST
 ) -> dict[str, str]:
-    """Return the lab's settings as environment variables."""
+    """Return the variables of the stack's environment, and the lab's settings as variables."""
     allowed = {} if host in LOOPBACK else {"LAB_ALLOWED_HOST": host}
     chosen = {"LAB_MIDDLEWARE": ",".join(middleware)} if middleware else {}
-    return {**allowed, **chosen, **stack.variables, **services}
+    return {**variables_of(stack.environment), **allowed, **chosen, **stack.variables, **services}

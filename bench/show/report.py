@@ -13,6 +13,7 @@ from typing import Any, get_args
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.analyse import stats
+from bench.analyse.comparability import environments_of
 from bench.analyse.findings import compared_text, findings_of
 from bench.analyse.plateaus import plateaus_of
 from bench.analyse.rows import Row, between_windows_s, rows_of, stacks_without_trials
@@ -20,7 +21,7 @@ from bench.base.errors import UsageError
 from bench.base.files import write_atomically
 from bench.model.run_record import Run
 from bench.model.stacks import parse_stack
-from bench.model.trial_record import Trial
+from bench.model.trial_record import ServerEnvironment, Trial
 from bench.show.figures import catalogue
 from bench.show.tables.columns import COLUMNS, cells, columns_of
 from bench.show.tables.footnotes import ACCOUNT, account_of, notes_of, plateau_name, refusals_of
@@ -178,7 +179,14 @@ def _environment(run: Run) -> dict[str, str]:
         else f"{pause_s:.2f} s at the median, warm-up not counted",
         "cores shared by server and load": _text(run.environment.get("cores_shared")),
     }
-    return made | dict(_flat(run.environment))
+    said = {f"environment {name}": _runtime_text(it) for name, it in environments_of(run).items()}
+    return made | said | dict(_flat(run.environment))
+
+
+def _runtime_text(said: ServerEnvironment) -> str:
+    """Return what the servers of an environment said of themselves."""
+    lists = (", ".join(f"{name} {text}" for name, text in of.items()) for of in (said.variables, said.versions))
+    return "; ".join(filter(None, [said.text, *lists]))
 
 
 def _engines(run: Run) -> set[str]:

@@ -38,7 +38,7 @@ STARTERS = frozenset(
             "execute_source",
             "burst",
         ),
-        *("run_probe", "LiveMaterial", "new_run", "try_traps", "live_cell", "find_system"),
+        *("run_probe", "LiveMaterial", "new_run", "try_traps", "live_cell", "find_system", "make_environment"),
     )
 )
 PASSING = ("git",)
