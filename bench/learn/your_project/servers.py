@@ -3,7 +3,6 @@
 The packages go to a folder of the lab's for each Python, and nothing into the project's environment.
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -18,8 +17,9 @@ from bench.base.files import ROOT
 from bench.base.markers import hold_marker, is_held
 from bench.learn.your_project.model import Door
 from bench.learn.your_project.overlay import Overlay
+from bench.measure.environment_maker import NotInstalled, locked_versions, reason_of, run_installer
 from bench.measure.ports import free_port
-from bench.measure.processes import Process, work_folder
+from bench.measure.processes import work_folder
 from bench.measure.readiness import READY_WITHIN_S, RunningServer, listens_within
 from bench.model.servers import HOST, SERVERS, Budget, Needs
 from bench.trace.inside import bootstrap
@@ -60,24 +60,29 @@ def _tag(program: str) -> str:
 
 
 def _install(program: str, folder: Path) -> None:
-    """Install for another Python with uv, else with our own pip: theirs may have none."""
+    """Install for another Python with uv, else with our own pip, since theirs may have none; as requirements.lock pins.
+
+    Where the pinned versions have no file for that Python, in other versions.
+    """
     packages = list(dict.fromkeys(name for kind in KINDS.values() for name in SERVERS[kind].packages))
     uv = shutil.which("uv")
     how = [uv, "pip", "install"] if uv else [sys.executable, "-m", "pip", "--python", program, "install", "--no-input"]
     where = ["--target", str(folder), *(["--python", program] if uv else ["--upgrade"])]
-    reach = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_"))}
+    command = [*how, "--quiet", "--only-binary", ":all:", *where, *packages]
     with work_folder("install") as work:
-        command = [*how, "--quiet", "--only-binary", ":all:", *where, *packages]
-        process = Process.start(command, log=work / "log", environment=reach, adopts=True)
+        constraints = work / "constraints.txt"
+        constraints.write_text("\n".join(locked_versions().values()))
         try:
-            status = process.popen.wait(INSTALLED_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            status = -1
-        finally:
-            process.end_offspring()
-            process.stop(0)
-        if status:
-            raise NotRun(f"Servers for {program} could not be installed to {folder}:\n{process.log_tail(4)}")
+            run_installer([*command, "--constraint", str(constraints)], work / "log", INSTALLED_WITHIN_S)
+        except NotInstalled:
+            _install_any(command, program, work / "log")
+
+
+def _install_any(command: Sequence[str], program: str, log: Path) -> None:
+    try:
+        run_installer(command, log, INSTALLED_WITHIN_S)
+    except NotInstalled as error:
+        raise NotRun(f"Servers for {program} could not be installed: {reason_of(str(error))}.") from None
 
 
 @contextmanager

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..app_loader import FAILED, Refused, why_it_failed
 from ..child import answering
-from .doors import DOORS, load_door, prepare
+from .doors import DOORS, load_door, read_settings
 from .layered_settings import MADE
 
 MEMORY = (":memory:", "mode=memory")
@@ -19,10 +18,7 @@ MEMORY = (":memory:", "mode=memory")
 def settings() -> None:
     """Write what the settings say, read without loading any application: ANSWER.json."""
     with answering("the settings", Path(sys.argv[1])) as write:
-        plan = prepare()
-        if not plan.settings:
-            load_door("asgi" if plan.asgi else "wsgi")
-        write({"settings": _facts(), "changes": list(MADE.values())})
+        write({"settings": _facts(read_settings()), "changes": list(MADE.values())})
 
 
 def inventory() -> None:
@@ -34,22 +30,15 @@ def inventory() -> None:
         write({"notices": notices_of(applications), "changes": list(MADE.values())})
 
 
-def _facts() -> dict[str, Any]:
+def _facts(settings: Any) -> dict[str, Any]:
     import django
-    from django.conf import settings
 
-    try:
-        databases = dict(settings.DATABASES)
-    except BaseException as error:
-        raise Refused(
-            f"The settings cannot be loaded ({why_it_failed(error)}): set what they ask for, or name others.", FAILED
-        ) from None
     return {
         "module": getattr(settings, "SETTINGS_MODULE", ""),
         "django": django.get_version(),
         "python": platform.python_version(),
         "allowed_hosts": [str(host) for host in settings.ALLOWED_HOSTS],
-        "databases": {alias: _database(database) for alias, database in databases.items() if database},
+        "databases": {alias: _database(database) for alias, database in settings.DATABASES.items() if database},
         "caches": {alias: str(cache.get("BACKEND", "")) for alias, cache in settings.CACHES.items()},
         "session_cookie": settings.SESSION_COOKIE_NAME,
         "media_root": str(Path(settings.MEDIA_ROOT).absolute()) if settings.MEDIA_ROOT else "",

@@ -32,6 +32,29 @@ def load_door(door: str) -> Any:
     return application
 
 
+def load_any_door() -> None:
+    """Load the project as one of its own applications does: that one may set the import path, and more."""
+    plan = prepare()
+    load_door("asgi" if plan.asgi and not plan.wsgi else "wsgi")
+
+
+def read_settings() -> Any:
+    """The settings, read without an application where that can be done. Raises Refused."""
+    plan = prepare()
+    from django.conf import settings
+
+    try:
+        if plan.settings:
+            _ = settings.DATABASES
+    except ModuleNotFoundError:  # of a folder that an application puts on the import path
+        load_any_door()
+    except BaseException as error:
+        raise Refused(_why_no_settings(error), FAILED) from None
+    if not plan.settings:
+        load_any_door()
+    return settings
+
+
 def _load(door: str, plan: Plan) -> Any:
     named = getattr(plan, door) or _named_by_settings(door)
     if named:

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..app_loader import FAILED, Refused, error_text, why_it_failed
+from ..app_loader import FAILED, Refused, error_text
 from ..child import answering
-from .doors import load_door, prepare
+from .doors import load_any_door, read_settings
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     answer, asked = map(Path, sys.argv[1:3])
     ask = json.loads(asked.read_text())
     with answering("the database", answer) as write:
-        _set_up()
+        load_any_door()
         says = {alias: _make_tables(alias) for alias in ask["new"]}
         says |= {alias: _bring_up_to_date(alias) for alias in ask["others"]}
         if ask["fixtures"]:
@@ -39,8 +39,7 @@ def copy() -> None:
     answer, asked = map(Path, sys.argv[1:3])
     ask = json.loads(asked.read_text())
     with answering("the database", answer) as write:
-        if not prepare().settings:
-            _set_up()
+        read_settings()
         from django.db import connections
 
         failed = {}
@@ -95,24 +94,6 @@ def _execute(connection: Any, statement: str) -> str:
     except Exception as error:
         return error_text(error)
     return ""
-
-
-def _set_up() -> None:
-    """Load the project's applications, not its URLs. Raises Refused."""
-    plan = prepare()
-    try:
-        if plan.settings:
-            import django
-
-            django.setup()
-        else:
-            load_door("asgi" if plan.asgi else "wsgi")
-    except Refused:
-        raise
-    except BaseException as error:
-        raise Refused(
-            f"{plan.settings} cannot be loaded ({why_it_failed(error)}): set what they ask for.", FAILED
-        ) from None
 
 
 def _manage(command: str, *words: str, **options: Any) -> None:
