@@ -419,3 +419,48 @@ def test_a_page_that_hangs_behind_asgi_is_said_and_the_next_one_is_asked(
     hangs, after = found.checked
     assert hangs.refused.startswith("only behind ASGI: it did not end within")
     assert after.is_measurable
+
+
+PATHED = """
+    import os, sys
+    sys.path.append(os.path.join(os.getcwd(), "apps"))
+    from django.core.{door} import get_{door}_application
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+    application = get_{door}_application()
+"""
+
+
+def test_an_application_may_extend_the_import_path_and_migrations_may_lack_others(tmp_path: Path) -> None:
+    write_project(
+        tmp_path,
+        settings="""
+            INSTALLED_APPS += ["people", "orders"]
+            AUTH_USER_MODEL = "people.Person"
+        """,
+        mysite__wsgi=PATHED.format(door="wsgi"),
+        mysite__asgi=PATHED.format(door="asgi"),
+        mysite__urls="""
+            from django.contrib.auth import get_user_model
+            from django.http import HttpResponse
+            from django.urls import path
+            urlpatterns = [path("", lambda request: HttpResponse(str(get_user_model().objects.count())))]
+        """,
+        apps__people____init__="",
+        apps__people__models="""
+            from django.contrib.auth.models import AbstractUser
+            class Person(AbstractUser):
+                pass
+        """,
+        apps__orders____init__="",
+        apps__orders__migrations____init__="",
+        apps__orders__migrations__0001_initial="""
+            from django.db import migrations
+            class Migration(migrations.Migration):
+                dependencies = [("people", "__first__")]
+        """,
+    )
+    with opening(find_project(str(tmp_path)), Wishes()) as session:
+        says = "default: a new SQLite database, with tables as its models are, because its migrations fail"
+        assert session.copies.says == [says]
+        found = check_equality(session.overlay, session.copies, [Page("/")], session.headers)
+    assert found.checked[0].is_measurable, found.checked[0]
