@@ -168,7 +168,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         mysite__urls=URLS,
         mysite__middleware=MIDDLEWARE,
         mysite__local_settings=f'DEBUG = True\nLOCAL = "{SECRET}"\n',
-        meddling____init__="",
         meddling__apps=MEDDLING,
     )
     (folder / "media").mkdir()
@@ -445,14 +444,11 @@ def test_an_application_may_extend_the_import_path_and_migrations_may_lack_other
             from django.urls import path
             urlpatterns = [path("", lambda request: HttpResponse(str(get_user_model().objects.count())))]
         """,
-        apps__people____init__="",
         apps__people__models="""
             from django.contrib.auth.models import AbstractUser
             class Person(AbstractUser):
                 pass
         """,
-        apps__orders____init__="",
-        apps__orders__migrations____init__="",
         apps__orders__migrations__0001_initial="""
             from django.db import migrations
             class Migration(migrations.Migration):

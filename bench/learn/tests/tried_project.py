@@ -8,7 +8,6 @@ from pathlib import Path
 SECRET = "a-secret-that-nobody-may-see"
 FILES = {
     "manage.py": 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")\n',
-    "mysite/__init__.py": "",
     "mysite/wsgi.py": """
         import os
         from django.core.wsgi import get_wsgi_application
@@ -40,12 +39,14 @@ FILES = {
 
 
 def write_project(folder: Path, *, settings: str = "", **files: str) -> Path:
-    """Write it. `settings`: lines after its own; `files`: others, `mysite__urls` for mysite/urls.py."""
+    """Write it. `settings`: lines after its own; `files`: others, `mysite__urls` for mysite/urls.py, in packages."""
     named = {f"{name.replace('__', '/')}.py": text for name, text in files.items()}
     for name, text in {**FILES, **named}.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(textwrap.dedent(text))
+        if file.parent != folder:
+            (file.parent / "__init__.py").touch()
     own = folder / "mysite/settings.py"
     own.write_text(own.read_text() + textwrap.dedent(settings))
     return folder
