@@ -449,6 +449,7 @@ def test_an_application_may_extend_the_import_path_and_migrations_may_lack_other
             class Person(AbstractUser):
                 pass
         """,
+        apps__people__migrations___none_is_committed="",
         apps__orders__migrations__0001_initial="""
             from django.db import migrations
             class Migration(migrations.Migration):
