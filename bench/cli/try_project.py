@@ -11,6 +11,7 @@ from bench.learn.your_project.document import document
 from bench.learn.your_project.examine import Wishes, examine
 from bench.learn.your_project.model import Examination, Page
 from bench.learn.your_project.project import find_project
+from bench.measure.processes import remove_abandoned_folders
 
 METHODS = ("GET", "HEAD")
 LEFT_OUT = ("throttles", "caches")
@@ -18,6 +19,7 @@ LEFT_OUT = ("throttles", "caches")
 
 def try_project(arguments: argparse.Namespace) -> int:
     """Examine the project and print what was found."""
+    remove_abandoned_folders()  # with copies of databases, of one that was killed
     project = find_project(arguments.project, arguments.settings, arguments.python)
     announce(f"{project.root} in {project.interpreter.program} ({project.interpreter.whose})")
     pages = parse_pages(arguments.pages or ["/"], allows_unsafe=arguments.allow_unsafe_methods)
