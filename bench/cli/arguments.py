@@ -10,7 +10,7 @@ from bench.model.bounds import MAX_CONNECTIONS, MAX_USERS
 from bench.model.servers import HOST
 from bench.model.trial_plan import PROGRAMS
 
-MAX_REPEATS, MAX_PROCESSES = 100, 64
+MAX_REPEATS, MAX_PROCESSES, MAX_THREADS = 100, 64, 1000
 
 
 class Option(NamedTuple):
@@ -141,6 +141,61 @@ BLOCKING = Group(
         ),
     ],
 )
+TRIED_LOAD = Group(
+    "the load",
+    [
+        option("--log", type=Path, metavar="FILE", help="take pages and their weights from a combined access log"),
+        several(
+            "--users",
+            wholes(1, MAX_USERS),
+            "N",
+            "requests in flight at once (default: from the log by Little's law, else a sweep)",
+        ),
+        option(
+            "--threads",
+            type=whole(1, MAX_THREADS),
+            default=64,
+            metavar="N",
+            help="the largest pool of threads that you would configure (default: 64)",
+        ),
+        option("--memory", type=options.size, metavar="SIZE", help="for all processes together, such as 2G"),
+        option(
+            "--what-if",
+            type=words,
+            default=[],
+            metavar="LIST",
+            help="measure also what the lab's own handlers would give: zero_hop, folded, pinned_pool",
+        ),
+        option(
+            "--blocking-over",
+            type=options.milliseconds,
+            default=20.0,
+            metavar="MS",
+            help="report what keeps the event loop from turning for longer (default: 20)",
+        ),
+    ],
+)
+TRIED_REQUESTS = Group(
+    "the requests",
+    [
+        option("--login", metavar="USER", help="as this user, by a session made in the copied database"),
+        option("--cookie", action="append", default=[], metavar="NAME=VALUE", type=options.cookie),
+        option("--header", type=options.header, action="append", default=[], metavar="'NAME: VALUE'"),
+        several("--without", words, "LIST", "leave out throttles, caches, or both"),
+        switch("--allow-unsafe-methods", "send also other methods than GET and HEAD, such as 'POST /search'"),
+    ],
+)
+TRIED_HARM = Group(
+    "what could do harm",
+    [
+        switch("--allow-network", "let the project connect to other machines; by default that is refused and counted"),
+        switch("--i-own-this-database", "confirm that a database on another machine is yours to copy and to load"),
+        switch("--empty-database", "begin with migrated, empty databases instead of copies"),
+        option(
+            "--fixtures", action="extend", nargs="+", default=[], metavar="FILE", help="load these into a migrated one"
+        ),
+    ],
+)
 
 COMMANDS = {
     "list": Command(
@@ -260,6 +315,31 @@ COMMANDS = {
         ],
         epilog="Exit codes of --blocking: 0 nothing blocks but loading, 1 something does, 4 a request did not end.",
         usage="lab trace [options] (STACK WORKLOAD | --app MODULE:NAME PATH)",
+    ),
+    "try": Command(
+        "bench.cli.try_project:try_project",
+        "should your own Django project switch to ASGI, or stay? Found out without a change to it",
+        [
+            option(
+                "project",
+                metavar="PROJECT",
+                help="a folder with manage.py, or in the current folder mysite.settings or mysite.asgi:application",
+            ),
+            option("pages", metavar="PATH", nargs="*", help="pages to ask for, such as /blog/ (default: /)"),
+            option("--settings", metavar="MODULE", help="the settings (default: those of manage.py)"),
+            option(
+                "--python",
+                metavar="PROGRAM",
+                help="the Python that runs it "
+                "(default: the project's .venv or venv, else the active one, else the lab's)",
+            ),
+            TRIED_LOAD,
+            TRIED_REQUESTS,
+            TRIED_HARM,
+            switch("--markdown", "print Markdown, for a pull request"),
+            JSON,
+        ],
+        epilog="Exit codes: 0 switch or stay, 3 the project cannot run here, 4 cannot tell.",
     ),
     "check": Command(
         "bench.cli.course:check",

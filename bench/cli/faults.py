@@ -232,4 +232,24 @@ FAULTS = (
         "the answer to that question, and all the others, from a new server; `could not ask` if none boots, exit 3",
         "test_conformance.py::test_a_server_that_a_question_ends_is_started_again_for_the_next",
     ),
+    Fault(
+        "a tried project writes, logs, sends mail or stores files",
+        "its own database, logs, caches and files stay as they are; a GET that writes is listed with its line",
+        "test_your_project.py::test_nothing_of_the_project_has_changed",
+    ),
+    Fault(
+        "a tried project connects to another machine",
+        "the connection is refused and listed with the line that opened it",
+        "test_your_project.py::test_a_connection_off_this_machine_is_refused_and_counted_with_its_line",
+    ),
+    Fault(
+        "the settings of a tried project end the process",
+        "one sentence with what they say",
+        "test_your_project.py::test_settings_that_end_the_process_are_a_sentence",
+    ),
+    Fault(
+        "a page of a tried project hangs behind one door",
+        "that it did not end, and behind which door; the other pages are asked",
+        "test_your_project.py::test_a_page_that_hangs_behind_asgi_is_said_and_the_next_one_is_asked",
+    ),
 )

@@ -15,6 +15,8 @@ PLACES = (
     ("What may an experiment's file contain?", "model.experiment.Experiment"),
     ("How does a middleware get its hops?", "trace.inside.middleware.Layers"),
     ("How is a call found that blocks the event loop?", "trace.inside.blocking.Detector"),
+    ("What does `lab try` look at, in which order?", "learn.your_project.examine.STEPS"),
+    ("Which settings does `lab try` change, and why?", "trace.inside.overlay.changes.CHANGES"),
     ("How is an exercise checked?", "learn.exercises.checks.CHECKS"),
     ("Which questions does `lab conformance` ask a server?", "claims.conformance.questions.QUESTIONS"),
     ("How does the room know where a request is?", "learn.room.places.places_of"),
