@@ -41,7 +41,7 @@ from bench.model.workloads import WORKLOADS, Workload, parse_request
 from bench.show.figures.stack_style import LINES, look_of
 from bench.show.figures.throughput import throughput_vs_users
 
-SMALL = ("--users", "2", "--repeats", "1", "--duration", "0.5", "--profile", "quick")
+SMALL = ("--users", "2", "--repeats", "1", "--duration", "1.0", "--profile", "quick")
 
 
 def listed(what: str, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, Any]]:
