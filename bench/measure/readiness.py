@@ -8,13 +8,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
 from bench.base.bounded_http import Unreadable, ask
 from bench.base.errors import NotRun
-from bench.base.files import ROOT
 from bench.base.polling import eventually
 from bench.measure.fronting import Addresses, running_front
 from bench.measure.ports import free_port, owner_of, require_free
@@ -68,10 +67,12 @@ def serving(
     host: str = HOST,
     inherit_output: bool = False,
     grace_s: float = STOP_WITHIN_S,
-    folder: Path = ROOT,
+    folder: Path | None = None,
     ready_path: str = READY_PATH,
 ) -> Iterator[RunningServer]:
-    """Start a server in a folder, wait until it answers with our nonce, and stop it on the way out, whatever happened.
+    """Start a server, wait until it answers with our nonce, and stop it on the way out, whatever happened.
+
+    It starts in `folder`, else in the repository's root, and answers with the nonce at `ready_path`.
 
     `grace_s` 0 ends it at once, as after a window: gunicorn would first answer the queue of clients long gone.
     """
@@ -80,9 +81,8 @@ def serving(
     secret = {"LAB_INSTANCE": nonce, "LAB_SECRET_KEY": secrets.token_urlsafe(40)}
     with work_folder("server") as work:
         log, environment = work / "server.log", {**environment, **secret}
-        popen = start(
-            command, environment=environment, cpus=cpus, log=log, inherit_output=inherit_output, folder=folder
-        )
+        where: dict[str, Any] = {"folder": folder} if folder else {}
+        popen = start(command, environment=environment, cpus=cpus, log=log, inherit_output=inherit_output, **where)
         server = RunningServer(list(command), popen, log, list(cpus), port=port, host=host)
         try:
             _wait_until_ready(server, nonce, ready_path)

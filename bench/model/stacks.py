@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from bench.base import programs
 from bench.base.errors import UsageError, nearest, refuse_first
-from bench.base.files import ROOT
 from bench.model.environments import DEFAULT, check_name, python_word, require_packages
 from bench.model.fronts import FRONTS, Front
 from bench.model.servers import HOST, SERVERS, Budget, Interface, Line, Need, ServerKind, Views
@@ -227,9 +226,9 @@ class Stack:
     front: Front | None = None
 
     @property
-    def folder(self) -> Path:
-        """Where its server is started, and the application is imported from."""
-        return ROOT
+    def folder(self) -> Path | None:
+        """Where its server is started, and the application is imported from; None for the repository's root."""
+        return None
 
     @property
     def ready_path(self) -> str:

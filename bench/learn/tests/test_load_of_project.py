@@ -9,10 +9,13 @@ import pytest
 
 from bench.base.errors import UsageError
 from bench.learn.tests.made_up_examinations import TODAY, arm
+from bench.learn.your_project import load
 from bench.learn.your_project.comparing import Document
+from bench.learn.your_project.databases import Copies
 from bench.learn.your_project.load import (
     SWEEP,
     Wanted,
+    apply_load,
     levels_of,
     more_processes,
     plainly,
@@ -20,10 +23,14 @@ from bench.learn.your_project.load import (
     terms_of,
     ways_of,
 )
-from bench.learn.your_project.model import Checked, Expected, Page, Present, Terms
-from bench.learn.your_project.page_trial import body_bounds
+from bench.learn.your_project.model import Checked, Examination, Expected, Interrupted, Page, Present, Project, Terms
+from bench.learn.your_project.overlay import laying_over
+from bench.learn.your_project.page_trial import PageTrial, body_bounds
 from bench.learn.your_project.traffic import Traffic
+from bench.model.trial_plan import TrialPlan, planned_trial
+from bench.model.trial_record import Trial, Verdict
 from bench.trace.inside import bootstrap
+from bench.trace.interpreter import OURS
 
 PAGES = [Checked(Page("/", 0.5), 200, took_ms={"wsgi": 100.0}), Checked(Page("/b", 0.5), 200, took_ms={"wsgi": 300.0})]
 
@@ -100,3 +107,30 @@ def test_a_command_in_a_sentence_is_without_the_program_that_gets_us_in() -> Non
     said = plainly(f"The server did not boot: `{command}`")
     assert said == "The server did not boot: `python -c … … overlay.serving main gunicorn`"
     assert str(Path(bootstrap.__file__).parent) not in said
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Trials that take no time: stack and users of each, in their order. The 5th is broken off by Ctrl-C."""
+    done: list[tuple[str, int]] = []
+
+    def run(plan: TrialPlan, strategy: PageTrial) -> Trial:
+        done.append((plan.stack.name, plan.users))
+        verdict: Verdict = "aborted" if len(done) == 5 else "ok"
+        return replace(planned_trial(plan), verdict=verdict, throughput_per_s=100.0 + len(done))
+
+    monkeypatch.setattr(load, "run_trial", run)
+    monkeypatch.setattr(load, "packages_for", lambda interpreter: Path("/packages"))
+    return done
+
+
+def test_what_was_measured_before_ctrl_c_is_not_lost(measured: list[tuple[str, int]], tmp_path: Path) -> None:
+    project = Project(tmp_path, "mysite.settings", "", "", OURS)
+    found = Examination(project, [page.page for page in PAGES], checked=PAGES)
+    with laying_over(project) as overlay, pytest.raises(Interrupted) as interruption:
+        apply_load(found, overlay, Copies({}), (), Wanted(users=(16,), threads=8), lambda line: None)
+    assert len(measured) == 5
+    assert all(users == 16 for _, users in measured)
+    arms = interruption.value.found.arms
+    assert [one.role for one in arms] == ["today", "asgi"]
+    assert sum(len(one.per_s) for one in arms) == 4

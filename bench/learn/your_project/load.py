@@ -14,7 +14,7 @@ from typing import get_args
 from bench.analyse.stats import MIN_RESTARTS, Interval, median_interval, median_of
 from bench.base.errors import UsageError, nearest
 from bench.base.files import ROOT
-from bench.learn.your_project.databases import Copies
+from bench.learn.your_project.databases import ClusterMaster, Copies
 from bench.learn.your_project.model import Arm, Checked, Examination, Interrupted, Present, Role, Terms
 from bench.learn.your_project.overlay import Overlay
 from bench.learn.your_project.page_trial import PAGES, PageTrial, stack_of
@@ -97,13 +97,20 @@ class Series:
         self.say(f"load: {way.name}, {Closed(users).text}, restart {len(before) + 1}")
         with self.copies.anew() as databases:
             changed = {"what_if": way.what_if, "labs": str(ROOT / "labs"), "threads": self.threads}
-            overlay = self.overlay.planned(databases=databases, packages=self.packages, **changed)
+            overlay = self.overlay.planned(databases=databases, packages=self.packages, is_measured=True, **changed)
             stack = stack_of(self.name, way.server, way.budget, overlay)
             plan = TrialPlan(stack, PAGES, Closed(users), len(before), (), WARM_UP_S, self.window_s)
-            trial = run_trial(plan, strategy=PageTrial(plan, pages=self.pages, headers=self.headers))
+            strategy = PageTrial(plan, pages=self.pages, headers=self.headers, connections=self.connections)
+            trial = run_trial(plan, strategy=strategy)
         before.append(replace(trial, stack=stack.name))
         if trial.verdict == "aborted":
             raise KeyboardInterrupt
+
+    @property
+    def connections(self) -> Callable[[], int] | None:
+        """Return what counts connections to the copies; None where there are none to count."""
+        counted = [master for master in self.copies.masters.values() if isinstance(master, ClusterMaster)]
+        return (lambda: sum(master.connections() for master in counted)) if counted else None
 
     @property
     def window_s(self) -> float:
@@ -245,6 +252,7 @@ def arm_of(way: Way, users: int, trials: Sequence[Trial]) -> Arm:
         p99_ms=_median(measured, "latency_us.p99", 1e-3),
         threads=_whole(measured, "server.threads_max"),
         rss_bytes=_whole(measured, "server.rss_bytes_max"),
+        connections=_whole(measured, "database.connections_max"),
         cpu_us=_median(measured, "cpu_us_per_request"),
         cpu_share=_cpu_share(measured),
         load_share=_median(measured, "load.busiest_share"),

@@ -3,9 +3,12 @@
 Everything else is that of any trial: see `measure/trial.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
+
+import psutil
 
 from bench.analyse.stats import median_of
 from bench.base.bounded_http import ask
@@ -14,11 +17,17 @@ from bench.learn.your_project.comparing import Document
 from bench.learn.your_project.model import Checked, Expected
 from bench.learn.your_project.overlay import PACKAGE, Overlay
 from bench.measure.contract import ContractBroken
-from bench.measure.load.launcher import LoadSpec
+from bench.measure.cpu_placement import CpuPlan
+from bench.measure.database.database import Database
+from bench.measure.load.launcher import LoadSpec, RunningLoad
 from bench.measure.load.mix import MOST_BYTES, Mix, MixedRequest
+from bench.measure.monitor import WindowEvidence
+from bench.measure.readiness import RunningServer
+from bench.measure.services import Services
 from bench.measure.window_trial import WindowTrial
 from bench.model.servers import HOST, SERVERS, Budget, Interface
 from bench.model.stacks import Lab, Stack
+from bench.model.trial_record import DatabaseUse, Trial
 from bench.model.workloads import Request, Workload
 from bench.trace.inside import bootstrap
 from bench.trace.inside.overlay.ready import READY_PATH
@@ -60,7 +69,7 @@ class ProjectStack(Stack):
         """The user's variables, which settings may ask for, without those of servers."""
         return {name: value for name, value in self.overlay.environment.items() if not name.startswith(FOREIGN)}
 
-    def require_installed(self) -> None:
+    def require_installed(self, *more: str) -> None:
         """Nothing of ours is asked for: a server that is missing says so where it is started."""
 
     def command(self, port: int, *, host: str = HOST, reload: bool = False) -> list[str]:
@@ -87,11 +96,36 @@ def stack_of(name: str, server: str, budget: Budget, overlay: Overlay) -> Projec
 
 
 @dataclass(frozen=True)
+class CountedDatabase:
+    """The project's database, as far as a window looks at it: its connections, and no process of ours."""
+
+    connections: Callable[[], int]
+
+    def family(self) -> list[psutil.Process]:
+        """Return the processes whose CPU time counts: none, for others may use it too."""
+        return []
+
+
+@dataclass(frozen=True)
 class PageTrial(WindowTrial):
-    """A window in which pages are asked for by their weights, and compared with what they answered before."""
+    """A window in which pages are asked for by their weights, and compared with what they answered before.
+
+    `connections` counts those to the project's database.
+    """
 
     pages: Sequence[Checked] = ()
     headers: Sequence[tuple[str, str]] = ()
+    connections: Callable[[], int] | None = None
+
+    def watch(self, server: RunningServer | None, driver: RunningLoad, services: Services) -> WindowEvidence:
+        """Watch the window, and count the connections to the project's database if they can be counted."""
+        counted = cast("Database", CountedDatabase(self.connections)) if self.connections else None
+        return super().watch(server, driver, replace(services, database=counted))
+
+    def judge(self, trial: Trial, seen: WindowEvidence, where: CpuPlan) -> Trial:
+        """Judge as any trial, and keep the most connections."""
+        use = None if seen.open_max is None else DatabaseUse("postgresql", seen.open_max, 0)
+        return super().judge(replace(trial, database=use), seen, where)
 
     def spec(self, url: str) -> LoadSpec:
         """What the load is to do: the mix of pages."""

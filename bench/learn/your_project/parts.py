@@ -9,7 +9,7 @@ from bench.show.tables.formatting import HOLE, number, percent, span, whole
 from bench.trace.inside.model import hops_text, threads_text
 
 HEADS = ("way", "requests/s", "interval", "p50 ms", "p99 ms", "threads", "MB", "µs CPU")
-REPORT_HEADS = (*HEADS, "CPU", "users", "verdict", "stack")
+REPORT_HEADS = (*HEADS, "CPU", "connections", "users", "verdict", "stack")
 MOST_LINES = 6
 """Of a part on the one screen; the report has all of them."""
 LOAD = "Under load"
@@ -108,7 +108,10 @@ def _load_part(found: Examination, *, is_short: bool) -> Part:
     if is_short:
         rows = [arm_cells(arm) for arm in found.arms if arm.users == users]
         return Part(LOAD, heads=HEADS, rows=rows)
-    rows = [[*arm_cells(arm), percent(arm.cpu_share), f"{arm.users:,}", arm.verdict, arm.stack] for arm in found.arms]
+    rows = [
+        [*arm_cells(arm), percent(arm.cpu_share), whole(arm.connections), f"{arm.users:,}", arm.verdict, arm.stack]
+        for arm in found.arms
+    ]
     return Part(LOAD, heads=REPORT_HEADS, rows=rows)
 
 

@@ -22,7 +22,7 @@ class Plan:
     MEDIA_ROOT; empty for the project's own.
     `allows_network`: connections off this machine are let through. `logs_in`: requests have a session of a user.
     `what_if`: which of the lab's handlers, from the folder `labs`, serves it behind ASGI, with `threads` in its pool if
-    it has one; empty for the project's own.
+    it has one; empty for the project's own. `is_measured`: nothing is noted of requests.
     """
 
     settings: str
@@ -40,6 +40,7 @@ class Plan:
     what_if: str = ""
     labs: str = ""
     threads: int = 16
+    is_measured: bool = False
 
 
 def read_plan() -> Plan:
