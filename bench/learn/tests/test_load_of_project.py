@@ -14,7 +14,9 @@ from bench.learn.your_project.comparing import Document
 from bench.learn.your_project.databases import Copies
 from bench.learn.your_project.load import (
     SWEEP,
+    Series,
     Wanted,
+    Way,
     apply_load,
     levels_of,
     more_processes,
@@ -28,10 +30,11 @@ from bench.learn.your_project.overlay import laying_over
 from bench.learn.your_project.page_trial import PageTrial, body_bounds
 from bench.learn.your_project.traffic import Traffic
 from bench.model.trial_plan import TrialPlan, planned_trial
-from bench.model.trial_record import Trial, Verdict
+from bench.model.trial_record import Reason, Trial, Verdict
 from bench.trace.inside import bootstrap
 from bench.trace.interpreter import OURS
 
+LOST_AND_FINE: tuple[tuple[Verdict, str], ...] = (("invalid", "lab-gap"), ("degraded", "drift"))
 PAGES = [Checked(Page("/", 0.5), 200, took_ms={"wsgi": 100.0}), Checked(Page("/b", 0.5), 200, took_ms={"wsgi": 300.0})]
 
 
@@ -134,3 +137,24 @@ def test_what_was_measured_before_ctrl_c_is_not_lost(measured: list[tuple[str, i
     arms = interruption.value.found.arms
     assert [one.role for one in arms] == ["today", "asgi"]
     assert sum(len(one.per_s) for one in arms) == 4
+
+
+def test_a_restart_that_was_lost_is_made_up_and_its_reason_comes_first(tmp_path: Path) -> None:
+    way = next(ways_of(terms(), ()))
+    lost, fine = (
+        Trial("mysite@gthread:8", "pages", {}, [], 8, 0, verdict=verdict, reasons=[Reason(code, code)])
+        for verdict, code in LOST_AND_FINE
+    )
+    series = Series(None, Copies({}), (), PAGES, "mysite", 64, "", lambda line: None)  # type: ignore[arg-type]
+    series.trials[way, 8] = [fine, lost, fine]
+    asked: list[Way] = []
+
+    def measure(way: Way, users: int) -> None:
+        asked.append(way)
+        series.trials[way, users].append(replace(fine, throughput_per_s=100.0))
+
+    series.measure = measure  # type: ignore[method-assign]
+    series.make_up([way], 8)
+    assert asked == [way]
+    (found,) = series.arms()
+    assert (found.verdict, found.reasons) == ("degraded", ["lab-gap", "drift"])

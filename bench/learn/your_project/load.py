@@ -44,6 +44,7 @@ WAITS_IN_WINDOW = 4
 MOST_PROCESSES = 8
 MANY = 8
 """From so many times today's threads on, a pool between today's and the largest is measured too, once."""
+MOST_MADE_UP = 2
 Say = Callable[[str], None]
 
 
@@ -125,6 +126,13 @@ class Series:
             for way in order.sample(ways, len(ways)):
                 self.measure(way, users)
 
+    def make_up(self, ways: Sequence[Way], users: int) -> None:
+        """Measure once more what lost a restart, as to a pause of the machine, and lacks it for an interval."""
+        for _ in range(MOST_MADE_UP):
+            for way in ways:
+                if sum(trial.is_measured for trial in self.trials[way, users]) < MIN_RESTARTS:
+                    self.measure(way, users)
+
     def arms(self) -> list[Arm]:
         """Return what was measured, one arm for each way and users, those of the most users first."""
         arms = [arm_of(way, users, trials) for (way, users), trials in self.trials.items()]
@@ -154,6 +162,7 @@ def apply_load(
             more = more_processes(series.arms(), terms)
             series.measure_all(deciding, terms.users, restarts - 1, seed=1)
             series.measure_all(more, terms.users, restarts, seed=2)
+            series.make_up([*deciding, *more], terms.users)
             for users in others:
                 series.measure_all(compared, users, 1, seed=users)
     except KeyboardInterrupt:
@@ -239,8 +248,9 @@ def arm_of(way: Way, users: int, trials: Sequence[Trial]) -> Arm:
     """Summarise the restarts of one way."""
     measured = [trial for trial in trials if trial.is_measured]
     per_s = values_of(measured, "throughput_per_s")
-    reasons = dict.fromkeys(plainly(reason.message) for trial in trials for reason in trial.reasons)
-    worst = next((trial.verdict for trial in trials if not trial.is_measured), None)
+    worst_first = sorted(trials, key=lambda trial: trial.is_measured)
+    reasons = dict.fromkeys(plainly(reason.message) for trial in worst_first for reason in trial.reasons)
+    verdicts = [trial.verdict for trial in worst_first if trial.verdict != "ok"]
     return Arm(
         way.role,
         way.name,
@@ -258,7 +268,7 @@ def arm_of(way: Way, users: int, trials: Sequence[Trial]) -> Arm:
         load_share=_median(measured, "load.busiest_share"),
         slots=trials[0].slots,
         other_cores=_median(measured, "machine.other_cores"),
-        verdict=worst or next((trial.verdict for trial in trials if trial.verdict != "ok"), "ok"),
+        verdict=("degraded" if measured and verdicts else next(iter(verdicts), "ok")),
         reasons=list(reasons),
     )
 
