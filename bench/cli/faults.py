@@ -252,4 +252,14 @@ FAULTS = (
         "that it did not end, and behind which door; the other pages are asked",
         "test_your_project.py::test_a_page_that_hangs_behind_asgi_is_said_and_the_next_one_is_asked",
     ),
+    Fault(
+        "Ctrl-C while a tried project is measured",
+        "exit 130, and what was measured until then in a folder of `results/local`",
+        "test_load_of_project.py::test_what_was_measured_before_ctrl_c_is_not_lost",
+    ),
+    Fault(
+        "a tried project answers everything with a redirect, a throttle or an error",
+        "`cannot tell` with the cause for each page, exit 4; nothing is measured",
+        "test_known_answers.py::test_a_project_without_one_plain_answer_cannot_be_told",
+    ),
 )

@@ -16,6 +16,8 @@ PLACES = (
     ("How does a middleware get its hops?", "trace.inside.middleware.Layers"),
     ("How is a call found that blocks the event loop?", "trace.inside.blocking.Detector"),
     ("What does `lab try` look at, in which order?", "learn.your_project.examine.STEPS"),
+    ("What does `lab try` measure, and how often?", "learn.your_project.load.apply_load"),
+    ("How does `lab try` come to its answer?", "learn.your_project.answer.answer_of"),
     ("Which settings does `lab try` change, and why?", "trace.inside.overlay.changes.CHANGES"),
     ("How is an exercise checked?", "learn.exercises.checks.CHECKS"),
     ("Which questions does `lab conformance` ask a server?", "claims.conformance.questions.QUESTIONS"),

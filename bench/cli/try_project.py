@@ -1,17 +1,24 @@
 """`lab try`: your own project in, an answer out."""
 
 import argparse
+import time
+from pathlib import Path
 
-from rich.table import Table
+import msgspec
 
-from bench.base.console import announce, console, print_json
+from bench.base.console import announce, console, print_json, print_text, relative_to_here
 from bench.base.errors import ExitCode, UsageError, nearest
+from bench.base.files import write_atomically
 from bench.learn.your_project.databases import Wanted
 from bench.learn.your_project.document import document
 from bench.learn.your_project.examine import Wishes, examine
-from bench.learn.your_project.model import Examination, Page
+from bench.learn.your_project.load import Wanted as WantedLoad
+from bench.learn.your_project.model import Examination, Interrupted, Page
 from bench.learn.your_project.project import find_project
+from bench.learn.your_project.showing import print_answer, to_markdown, write_page
+from bench.learn.your_project.traffic import Traffic, read_log
 from bench.measure.processes import remove_abandoned_folders
+from bench.model.run_store import LOCAL
 
 METHODS = ("GET", "HEAD")
 LEFT_OUT = ("throttles", "caches")
@@ -22,15 +29,39 @@ def try_project(arguments: argparse.Namespace) -> int:
     remove_abandoned_folders()  # with copies of databases, of one that was killed
     project = find_project(arguments.project, arguments.settings, arguments.python)
     announce(f"{project.root} in {project.interpreter.program} ({project.interpreter.whose})")
-    pages = parse_pages(arguments.pages or ["/"], allows_unsafe=arguments.allow_unsafe_methods)
-    found = examine(project, pages, wishes_of(arguments), announce)
+    traffic = read_log(arguments.log) if arguments.log else None
+    pages = pages_of(arguments, traffic)
+    try:
+        found = examine(project, pages, wishes_of(arguments, traffic), announce)
+    except Interrupted as interruption:
+        announce(f"interrupted; what was found until then: {relative_to_here(keep(interruption.found))}")
+        raise
+    announce(f"all of it: {relative_to_here(keep(found))}")
     if arguments.json:
-        return print_json(document(found))
-    show(found)
-    return ExitCode.FINE
+        print_json(document(found))
+    elif arguments.markdown:
+        print_text(to_markdown(found))
+    else:
+        print_answer(found, console())
+    return ExitCode.INVALID if found.answer and found.answer.value == "cannot tell" else ExitCode.FINE
 
 
-def wishes_of(arguments: argparse.Namespace) -> Wishes:
+def keep(found: Examination) -> Path:
+    """Write the page and the document into a folder of results/local, and return the page's path."""
+    folder = LOCAL / f"try-{found.project.root.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    page = write_page(found, folder)
+    write_atomically(folder / "answer.json", msgspec.json.encode(document(found)))
+    return page
+
+
+def pages_of(arguments: argparse.Namespace, traffic: Traffic | None) -> list[Page]:
+    """Return the pages that are named, else those of the log, else the front page."""
+    if traffic and not arguments.pages:
+        return traffic.pages
+    return parse_pages(arguments.pages or ["/"], allows_unsafe=arguments.allow_unsafe_methods)
+
+
+def wishes_of(arguments: argparse.Namespace, traffic: Traffic | None) -> Wishes:
     """Return what the options ask for."""
     unknown = [word for word in arguments.without if word not in LEFT_OUT]
     if unknown:
@@ -43,6 +74,7 @@ def wishes_of(arguments: argparse.Namespace) -> Wishes:
         login=arguments.login,
         blocking_ms=arguments.blocking_over,
         headers=(*cookies, *arguments.header),
+        load=WantedLoad(tuple(arguments.users), arguments.threads, arguments.memory, tuple(arguments.what_if), traffic),
     )
 
 
@@ -58,30 +90,3 @@ def parse_pages(words: list[str], *, allows_unsafe: bool) -> list[Page]:
             )
         pages.append(Page(path if path.startswith("/") else f"/{path}", 1 / len(words), method.upper()))
     return pages
-
-
-def show(found: Examination) -> None:
-    """Print it."""
-    table = Table("kind", "what was seen", "where")
-    for notice in found.inventory:
-        table.add_row(notice.kind, notice.says, notice.place)
-    for line in found.databases:
-        table.add_row("database", line, "")
-    for change in found.changes:
-        table.add_row("changed", f"{change.name}: {change.to}, because {change.why}", "")
-    for one in found.checked:
-        says = one.refused or ("differs" if one.difference else f"{one.status}, the same behind both doors")
-        table.add_row(one.page.name, "\n".join([says, *one.difference, *one.masked]), one.view.file if one.view else "")
-    for write in found.writes:
-        table.add_row("writes", f"{write.page}: {write.statement}", write.place)
-    for refusal in found.refusals:
-        table.add_row("refused", f"{refusal.page}: {refusal.address} ({refusal.times} times)", refusal.place)
-    for traced in found.traces:
-        trace = traced.trace
-        says = traced.problem if trace is None else f"{len(trace.hops)} hops, {trace.threads} threads"
-        table.add_row(f"trace {traced.door}", f"{traced.page.name}: {says}", "")
-    for blocked in found.blocking:
-        when = "in a first request" if blocked.is_loading else f"{blocked.times} times"
-        call = f"{blocked.page.name}: {blocked.ms:.0f} ms, {when}: {blocked.call}"
-        table.add_row("blocks", "\n".join([call, *blocked.mends]), blocked.place)
-    console().print(table)

@@ -56,14 +56,16 @@ HOW_TO_READ = {
     "requests, and its latencies are lower bounds for people who do not wait for each other.",
 }
 
-PAGE = Environment(
+ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
     keep_trailing_newline=True,
-).get_template("report.html.j2")
+)
+"""Of all pages: what is put into one is escaped."""
+PAGE = ENVIRONMENT.get_template("report.html.j2")
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 """Title, headings and lines."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, LiteralString, Protocol
 
+import psycopg
 from psycopg import sql
 
 from bench.base.errors import NotRun, UsageError
@@ -260,6 +261,7 @@ class ClusterMaster:
     why: str
     name: str = field(default_factory=lambda: f"lab_try_{secrets.token_hex(6)}")
     is_new: bool = True
+    watching: psycopg.Connection | None = None
 
     @property
     def says(self) -> str:
@@ -282,8 +284,17 @@ class ClusterMaster:
 
     def remove(self) -> None:
         """Remove both: the server may be used again."""
+        if self.watching:
+            self.watching.close()
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)
         self._execute("DROP ROLE IF EXISTS {}", self.name)
+
+    def connections(self) -> int:
+        """Count the connections that the project has open."""
+        if self.watching is None:
+            self.watching = self.cluster.connect("postgres")
+        row = self.watching.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (self.name,)).fetchone()
+        return row[0] if row else 0
 
     def copy(self) -> tuple[Changed, Callable[[], None]]:
         """Copy it on our server."""

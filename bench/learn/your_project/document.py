@@ -15,6 +15,8 @@ def document(found: Examination) -> dict[str, Any]:
         page["traces"] = {
             one["door"]: one["trace"] or {"problem": one["problem"]} for one in traces if one["page"] == page
         }
+    for one in checked:
+        del one["expected"]
     return {
         "answer": plain.pop("answer"),
         "paths": [

@@ -12,7 +12,7 @@ from typing import Any
 from bench.learn.your_project import comparing
 from bench.learn.your_project.comparing import Document, Place
 from bench.learn.your_project.databases import Copies
-from bench.learn.your_project.model import Checked, Door, Page, Refusal, View, Write
+from bench.learn.your_project.model import Checked, Door, Expected, Page, Refusal, View, Write
 from bench.learn.your_project.overlay import Overlay
 
 PAGE_WITHIN_S = 15.0
@@ -119,7 +119,8 @@ def check(page: Page, wsgi: Sequence[Asked], asgi: Sequence[Asked]) -> Checked:
     refused = _refusal_of(wsgi, asgi)
     one = first.document
     masks = _masks(one, wsgi[1:])
-    differs = [] if refused else comparing.difference(one, asgi[0].document, masks | _masks(asgi[0].document, asgi[1:]))
+    all_masks = masks | _masks(asgi[0].document, asgi[1:])
+    differs = [] if refused else comparing.difference(one, asgi[0].document, all_masks)
     return Checked(
         page,
         first.status,
@@ -128,6 +129,7 @@ def check(page: Page, wsgi: Sequence[Asked], asgi: Sequence[Asked]) -> Checked:
         comparing.masked_texts(one, masks),
         differs,
         {"wsgi": wsgi[-1].took_ms, "asgi": asgi[-1].took_ms},
+        Expected(one, all_masks, [len(answer.body) for answer in (*wsgi, *asgi)]),
     )
 
 

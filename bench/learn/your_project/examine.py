@@ -6,8 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.base.errors import LabError
+from bench.learn.your_project.answer import answer_of, not_looked_at
 from bench.learn.your_project.databases import Copies, Wanted, copying
 from bench.learn.your_project.equality import check_equality
+from bench.learn.your_project.load import Wanted as WantedLoad
+from bench.learn.your_project.load import apply_load
 from bench.learn.your_project.media import MOST_FILES, link_media
 from bench.learn.your_project.model import Blocked, Change, Door, Examination, Notice, Page, Project, Traced
 from bench.learn.your_project.overlay import Overlay, laying_over
@@ -28,6 +31,7 @@ class Wishes:
     login: str | None = None
     blocking_ms: float = 20.0
     headers: tuple[tuple[str, str], ...] = ()
+    load: WantedLoad = field(default_factory=WantedLoad)
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,16 @@ def _blocked(page: Page, finding: dict[str, Any]) -> Blocked:
     )
 
 
+def measure_load(so_far: Examination, session: Session, say: Say) -> Examination:
+    """Add how the project serves its pages in several ways, under load."""
+    return apply_load(so_far, session.overlay, session.copies, session.all_headers, session.wishes.load, say)
+
+
+def find_answer(so_far: Examination, session: Session, say: Say) -> Examination:
+    """Add the answer, and what was not looked at."""
+    return replace(so_far, answer=answer_of(so_far), not_looked_at=[*so_far.not_looked_at, *not_looked_at(so_far)])
+
+
 STEPS: tuple[Callable[[Examination, Session, Say], Examination], ...] = (
-    *(take_inventory, compare_doors, trace_pages, look_for_blocking),
+    *(take_inventory, compare_doors, trace_pages, look_for_blocking, measure_load, find_answer),
 )

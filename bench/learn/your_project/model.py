@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from bench.analyse.stats import Interval
+from bench.learn.your_project.comparing import Document, Place
 from bench.trace.inside.model import Trace
 from bench.trace.interpreter import Interpreter
 
@@ -95,11 +97,21 @@ class View:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What a page answered, for what is measured later: an answer, the places that differ, and bytes of all bodies."""
+
+    document: Document
+    masks: set[Place]
+    lengths: list[int]
+
+
+@dataclass(frozen=True)
 class Checked:
     """A page asked behind both doors.
 
     `refused`: why it cannot be measured; empty where it can. `masked`: what differs between two answers of the same
-    door, as `this … that`. `difference`: lines of a diff, WSGI against ASGI, of what then still differs.
+    door, as `this … that`. `difference`: lines of a diff, WSGI against ASGI, of what then still differs. `expected`
+    is not in the JSON.
     """
 
     page: Page
@@ -109,6 +121,7 @@ class Checked:
     masked: list[str] = field(default_factory=list)
     difference: list[str] = field(default_factory=list)
     took_ms: dict[str, float] = field(default_factory=dict)
+    expected: Expected | None = field(default=None, repr=False)
 
     @property
     def is_measurable(self) -> bool:
@@ -143,51 +156,103 @@ class Blocked:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A value with the bounds of its 95 % interval."""
+class Present:
+    """How the project is served today. `place`: where that stands; empty where it is not to be read and is supposed.
 
-    value: float
-    low: float
-    high: float
+    `server`: a name of SERVERS. `threads`: of each process; None where it takes no number.
+    """
+
+    server: str
+    threads: int | None
+    processes: int
+    place: str = ""
+
+    @property
+    def door(self) -> Door:
+        """Return the door that it is served by."""
+        return "wsgi" if self.server in ("sync", "gthread") else "asgi"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the answer is for. `users`: in flight at once; `because`: where that number is from.
+
+    `is_swept`: nobody named a number, so several were measured, and this is the largest. `threads`: the largest pool
+    that would be configured. `memory_bytes`: for all processes; None where nobody said. `today`: how it is served.
+    `cores`: that the server had.
+    """
+
+    users: int
+    because: str
+    is_swept: bool
+    threads: int
+    memory_bytes: int | None
+    today: Present
+    cores: int = 1
+
+
+Role = Literal["today", "threads", "processes", "asgi", "what if"]
+"""Why an arm is measured: as today, with more threads or processes, behind ASGI, with one of the lab's handlers."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to serve the project, under load. Memory in bytes; `connections` of the database; `cpu_us` a request."""
+    """One way to serve the project, under load: medians over restarts of the server.
 
+    `per_s`: the requests per second of each restart, `throughput_per_s` their interval, None for fewer than three.
+    Memory in bytes; `connections`: the most to its database; `cpu_us`: of a request. `cpu_share`: of the server's
+    cores, `load_share`: of the load generator's. `slots`: requests that are let in at once, None for no bound.
+    `other_cores`: kept busy by other programs meanwhile.
+    """
+
+    role: Role
     name: str
     stack: str
     users: int
-    throughput_per_s: Interval | None
-    p50_ms: float | None
-    p99_ms: float | None
-    threads: int | None
-    rss_bytes: int | None
-    connections: int | None
-    cpu_us: float | None
-    verdict: str
+    per_s: list[float]
+    throughput_per_s: Interval | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    threads: int | None = None
+    rss_bytes: int | None = None
+    connections: int | None = None
+    cpu_us: float | None = None
+    cpu_share: float | None = None
+    load_share: float | None = None
+    slots: int | None = None
+    other_cores: float | None = None
+    verdict: str = "ok"
     reasons: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Mend:
-    """Something to mend, and what that is worth."""
+    """Something to mend, and what that is worth in words. `gain`: times the requests per second, 1 for none known."""
 
     what: str
     place: str
     worth: str
+    gain: float = 1.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer. `ratio`: best ASGI throughput over that of the present server; `instead`: what else would help."""
+    """The answer, and `because`, one sentence.
+
+    `ratio`: requests per second behind ASGI, as it is, over those of today's server; `against_best`: over those of the
+    best WSGI server within the terms. `limiter`: what limits today's. `instead`: what else would help. `turns`: from
+    how many at once on ASGI is better, where several were measured. `sure`: how far intervals are to be trusted.
+    """
 
     value: Value
     because: str
     ratio: Interval | None = None
+    against_best: Interval | None = None
     limiter: str = ""
-    instead: str = ""
+    instead: list[str] = field(default_factory=list)
+    turns: str = ""
     mends: list[Mend] = field(default_factory=list)
+    sure: str = ""
 
 
 @dataclass(frozen=True)
@@ -205,6 +270,15 @@ class Examination:
     refusals: list[Refusal] = field(default_factory=list)
     traces: list[Traced] = field(default_factory=list)
     blocking: list[Blocked] = field(default_factory=list)
+    terms: Terms | None = None
     arms: list[Arm] = field(default_factory=list)
     not_looked_at: list[str] = field(default_factory=list)
     answer: Answer | None = None
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while a project was examined; `found` is what had been found out until then."""
+
+    def __init__(self, found: Examination) -> None:
+        self.found = found
+        super().__init__("interrupted")

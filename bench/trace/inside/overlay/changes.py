@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .plan import LOCAL_HOSTS, Plan
+from .what_if import changed_middlewares
 
 Found = Iterator[tuple[str, Any, str, str]]
 """Name of the setting, its value, the value in words, and why."""
@@ -185,7 +186,16 @@ def sessions(settings: Any, plan: Plan) -> Found:
         yield "SESSION_ENGINE", SIGNED_SESSIONS, "signed cookies", "--login makes a session that all processes know"
 
 
+def handlers(settings: Any, plan: Plan) -> Found:
+    """What one of the lab's handlers wants of the middlewares."""
+    named = list(settings.MIDDLEWARE)
+    changed = changed_middlewares(named, plan) if plan.what_if else named
+    if changed != named:
+        yield "MIDDLEWARE", changed, f"as {plan.what_if} has them", "as --what-if asks"
+
+
 CHANGES: tuple[Callable[[Any, Plan], Found], ...] = (
+    handlers,
     *(debug_off, hosts, https, toolbars, page_caches, throttles),
     *(mail, celery, tasks, databases, sessions, caches, static_files, compressed_files, log_files, media),
 )

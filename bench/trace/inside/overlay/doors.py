@@ -89,7 +89,8 @@ def prepare() -> Plan:
         raise Refused(
             f"{sys.executable} cannot import Django ({error_text(error)}): name the project's Python with --python."
         ) from None
-    note_statements()
+    if not plan.is_measured:
+        note_statements()
     return plan
 
 

@@ -21,6 +21,8 @@ class Plan:
     `caches`. `prefix`: of cache keys. `folder`: for files. `media`: a folder in the place of
     MEDIA_ROOT; empty for the project's own.
     `allows_network`: connections off this machine are let through. `logs_in`: requests have a session of a user.
+    `what_if`: which of the lab's handlers, from the folder `labs`, serves it behind ASGI, with `threads` in its pool if
+    it has one; empty for the project's own. `is_measured`: nothing is noted of requests.
     """
 
     settings: str
@@ -35,6 +37,10 @@ class Plan:
     media: str = ""
     allows_network: bool = False
     logs_in: bool = False
+    what_if: str = ""
+    labs: str = ""
+    threads: int = 16
+    is_measured: bool = False
 
 
 def read_plan() -> Plan:
