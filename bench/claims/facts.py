@@ -130,9 +130,10 @@ def _conformance_facts(rows: Sequence[Mapping[str, str]], evidence: ConformanceE
     ]
     if not theirs:
         raise Absent(f"no answer to {evidence.question} is kept: `{CONFORMANCE}` makes it")
-    named = {word: [f"{row['server']}" for row in theirs if row["answer"] == word] for word in ("yes", "no")}
+    named = {word: [row["server"] for row in theirs if row["answer"] == word] for word in ("yes", "no")}
     return {
         "asked": sum(map(len, named.values())),
         **{word: len(names) for word, names in named.items()},
+        **{f"any_{word}": bool(names) for word, names in named.items()},
         **{f"{word}_servers": list(dict.fromkeys(names)) for word, names in named.items()},
     }

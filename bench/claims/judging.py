@@ -201,14 +201,15 @@ def _judge_run(evidence: RunEvidence, material: ReferenceMaterial) -> JudgedEvid
 
 def _judge_steps(evidence: RunEvidence, run: Run) -> JudgedEvidence:
     """Make the comparison at each step; each is a part of the evidence by itself."""
-    made = [(step, findings.finding_for(assertion_for(evidence, step), run.trials)) for step in evidence.steps]
-    results = [StepResult(step.at, found.value, found.measured) for step, found in made]
+    results, lines = list[StepResult](), list[Measured]()
+    for step in evidence.steps:
+        assertion = assertion_for(evidence, step)
+        found = findings.finding_for(assertion, run.trials)
+        results.append(StepResult(step.at, found.value, found.measured))
+        lines += fill_table(evidence, assertion.left | {"at": step.at, "seen": found.measured})
     finding = combine_findings([each.finding for each in results]) if evidence.decides else None
-    left = assertion_for(evidence).left
-    lines = [
-        line for each in results for line in fill_table(evidence, left | {"at": each.at, "seen": each.text})
-    ]
-    return JudgedEvidence(evidence, finding, fill_in(evidence.shows, left | {"turn": turn_text(results)}), tuple(lines))
+    words = assertion_for(evidence).left | turn_words(results)
+    return JudgedEvidence(evidence, finding, fill_in(evidence.shows, words), tuple(lines))
 
 
 class StepResult(NamedTuple):
@@ -219,16 +220,20 @@ class StepResult(NamedTuple):
     text: str
 
 
-def turn_text(results: Sequence[StepResult]) -> str:
-    """Name the two neighbours between which the finding changes; both ends if it does not change."""
+def turn_words(results: Sequence[StepResult]) -> dict[str, str]:
+    """Return `turn`, what was measured at the two neighbours between which the finding changes, else at both ends.
+
+    `holds_at` and `fails_at` are the steps of these that support and that refute the claim; empty if there is none.
+    """
     known = [each for each in results if each.finding != "cannot tell"]
     if not known:
-        return "; ".join(f"{each.at}: {each.text}" for each in results)
-    for before, after in pairwise(known):
-        if before.finding != after.finding:
-            return f"{before.text} {before.at}, but {after.text} {after.at}"
-    first, *others = known
-    return " and ".join(f"{each.text} {each.at}" for each in (first, *others[-1:]))
+        return {"turn": "; ".join(f"{each.at}: {each.text}" for each in results), "holds_at": "", "fails_at": ""}
+    turns = [pair for pair in pairwise(known) if pair[0].finding != pair[1].finding]
+    first, *others = turns[0] if turns else (known[0], *known[1:][-1:])
+    at = {each.finding: each.at for each in (first, *others)}
+    parts = [f"{each.text} {each.at}" for each in (first, *others)]
+    turn = (", but " if turns else " and ").join(parts)
+    return {"turn": turn, "holds_at": at.get("supported", ""), "fails_at": at.get("refuted", "")}
 
 
 def assertion_for(evidence: RunEvidence, step: Step | None = None) -> Assertion:

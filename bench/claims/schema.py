@@ -36,9 +36,9 @@ class RunEvidence(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A comparison in the reference run of an experiment, as `run_record.Assertion` has it.
 
     `claim` takes over what a claim of that experiment compares; what is given beside it comes instead, above all what
-    people expect. With `steps` the comparison is made once at each: `{turn}` says where its finding changes, and `table`
-    is filled in once for each step, with `{at}` and `{seen}`. Without a `claim` and anything expected it only adds
-    detail.
+    people expect. With `steps` the comparison is made once at each: `{turn}` says where its finding changes,
+    `{holds_at}` and `{fails_at}` name the steps on either side, and `table` is filled in once for each step, with `{at}`
+    and `{seen}`. Without a `claim` and anything expected it only adds detail.
     """
 
     experiment: str

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 from gunicorn.config import Config
 
@@ -69,20 +70,36 @@ async def begin(request: HttpRequest) -> HttpResponse:
     return HttpResponse("begun")
 
 
-async def task_with_a_hop(request: HttpRequest) -> HttpResponse:
+async def _work_in_a_thread() -> str:
+    await asyncio.sleep(INSIDE_S)
+    return await sync_to_async(str)("worked")
+
+
+def _task_in_a_thread() -> asyncio.Task[str]:
+    return asyncio.get_running_loop().create_task(_work_in_a_thread())
+
+
+async def awaited(request: HttpRequest) -> HttpResponse:
     """Await a task whose work goes to a thread."""
+    return HttpResponse(await _task_in_a_thread())
 
-    async def work() -> str:
-        return await sync_to_async(str)("worked")
 
-    return HttpResponse(await asyncio.wait_for(asyncio.get_running_loop().create_task(work()), WITHIN_S))
+async def streamed(request: HttpRequest) -> StreamingHttpResponse:
+    """Begin such a task, and await it in the stream, when the view has returned."""
+    task = _task_in_a_thread()
+
+    async def parts() -> AsyncIterator[str]:
+        yield await task
+
+    return StreamingHttpResponse(parts())
 
 
 urlpatterns = [
     path("sync_wait", sync_wait),
     path("async_wait", async_wait),
     path("begin", begin),
-    path("task_with_a_hop", task_with_a_hop),
+    path("awaited", awaited),
+    path("streamed", streamed),
 ]
 
 
@@ -177,20 +194,33 @@ def _ask_until_it_answers(url: str) -> None:
 
 
 def task_that_hops() -> dict[str, Any]:
-    """Await a task with sync_to_async in it, in an async view with and without a sync-only middleware."""
+    """Start a task with sync_to_async in it, awaited by the view or by its stream: with and without a sync middleware.
+
+    Each as a text, `works` or what happens instead, and whether it fails.
+    """
     with project(__name__):
-        plain, under = (asyncio.run(_status("/task_with_a_hop", middleware)) for middleware in ([], [SYNC_ONLY]))
-        return {"plain": plain, "under_sync_only": under}
+        found = {
+            f"{name}{suffix}": asyncio.run(_outcome(f"/{name}", middleware))
+            for name in ("awaited", "streamed")
+            for suffix, middleware in {"": list[str](), "_under_sync_only": [SYNC_ONLY]}.items()
+        }
+    return found | {f"{name}_fails": outcome != "works" for name, outcome in found.items()}
 
 
-async def _status(where: str, middleware: list[str]) -> int:
+async def _outcome(where: str, middleware: list[str]) -> str:
     from django.core.handlers.asgi import ASGIHandler
     from django.test import override_settings
 
     with override_settings(MIDDLEWARE=middleware):
         transport = httpx.ASGITransport(ASGIHandler())
     async with httpx.AsyncClient(transport=transport, base_url=WHERE) as client:
-        return (await asyncio.wait_for(client.get(where), 2 * WITHIN_S)).status_code
+        try:
+            answer = await asyncio.wait_for(client.get(where), WITHIN_S)
+        except TimeoutError:
+            return "hangs"
+        except Exception as error:
+            return f"raises {type(error).__name__}"
+    return "works" if answer.text == "worked" else f"answers {answer.status_code}"
 
 
 def inside_one_worker() -> dict[str, Any]:

@@ -159,12 +159,18 @@ def whitenoise() -> dict[str, Any]:
 
         def noting(static_file: Any, request: Any) -> Any:
             FOUND["on_the_loop"] = threading.get_ident() == main
-            FOUND["response"] = serve(static_file, request)
-            return FOUND["response"]
+            response = serve(static_file, request)
+            response.streaming_content = noted(response.streaming_content)
+            FOUND["async_iterator"] = response.is_async
+            return response
+
+        def noted(parts: Any) -> Any:
+            for part in parts:
+                FOUND["read_on_the_loop"] = threading.get_ident() == main
+                yield part
 
         with patch.object(WhiteNoiseMiddleware, "serve", staticmethod(noting)):
             asked = _ask("/static/large.txt")
-        FOUND["async_iterator"] = FOUND.pop("response").is_async
         return {
             "version": version("whitenoise"),
             "bytes": LARGE,
