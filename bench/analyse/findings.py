@@ -17,7 +17,7 @@ from bench.model.trial_record import Trial
 
 @dataclass(frozen=True)
 class ClaimFinding:
-    """A claim, its Outcome in `value`, and in `measured` the number or the ratio with its interval, or why there is none.
+    """A claim, its Outcome in `value`, and in `measured` the number, the ratio with its interval, or why there is none.
 
     `expected` is what the claim lets one expect, such as `more than 2×`; empty where the claim itself says it.
     """

@@ -19,7 +19,7 @@ def path_of(name: str) -> str:
 
 
 def to_page(each: JudgedClaim, material: ReferenceMaterial) -> str:
-    """Return the page: claim, source, finding, what it turns on, a table of what was measured, evidence, command."""
+    """Return the page: claim, finding, what it turns on, table of measurements, source, evidence, command."""
     return "\n\n".join(filter(None, _parts(each, material))) + "\n"
 
 

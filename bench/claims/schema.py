@@ -37,8 +37,8 @@ class RunEvidence(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `claim` takes over what a claim of that experiment compares; what is given beside it comes instead, above all what
     people expect. With `steps` the comparison is made once at each: `{turn}` says where its finding changes,
-    `{holds_at}` and `{fails_at}` name the steps on either side, and `table` is filled in once for each step, with `{at}`
-    and `{seen}`. Without a `claim` and anything expected it only adds detail.
+    `{holds_at}` and `{fails_at}` name the steps on either side, and `table` is filled in once for each step, with
+    `{at}` and `{seen}`. Without a `claim` and anything expected it only adds detail.
     """
 
     experiment: str

@@ -52,6 +52,7 @@ SHOWN_EXPERIMENT, SHOWN_REQUEST, SHOWN_USERS = "io_wait", "wait?ms=100", 200
 SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "A2", "F3", "N8", "N9")
 ANSWER_COLUMNS = ("question", "answer", "what was seen", "who says so")
 CLAIM_COLUMNS = ("id", "claim", "finding", "what was measured here")
+CLAIM_PAGES = ROOT / claim_page.FOLDER
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -387,23 +388,24 @@ def claim_pages() -> dict[Path, str]:
     """The page of each claim, by its path."""
     material = ReferenceMaterial()
     found = ledger.judge_all(material)
-    return {ROOT / claim_page.path_of(each.entry.id): claim_page.to_page(each, material) for each in found}
+    return {CLAIM_PAGES / f"{each.entry.id}.md": claim_page.to_page(each, material) for each in found}
 
 
 def write_claim_pages() -> None:
     """Write the page of each claim; remove those of claims that are no more."""
+    CLAIM_PAGES.mkdir(exist_ok=True)
     pages = claim_pages()
-    for path in set((ROOT / claim_page.FOLDER).glob("*.md")) - pages.keys():
+    for path in set(CLAIM_PAGES.glob("*.md")) - pages.keys():
         path.unlink()
     for path, text in pages.items():
         write_atomically(path, text.encode())
 
 
 def stale_claim_pages() -> list[str]:
-    """The pages of claims that do not say what was measured, or whose claim is no more."""
-    pages, there = claim_pages(), set((ROOT / claim_page.FOLDER).glob("*.md"))
+    """The pages of claims that do not say what was measured, are not there, or whose claim is no more."""
+    pages, there = claim_pages(), set(CLAIM_PAGES.glob("*.md"))
     old = [path for path, text in pages.items() if path not in there or path.read_text() != text]
-    return [str(path.relative_to(ROOT)) for path in (*old, *sorted(there - pages.keys()))]
+    return [f"{claim_page.FOLDER}/{path.name}" for path in (*old, *sorted(there - pages.keys()))]
 
 
 def stale() -> list[str]:

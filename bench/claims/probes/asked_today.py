@@ -14,7 +14,7 @@ import httpx
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
-from gunicorn.config import Config
+from gunicorn.config import Config  # type: ignore[import-untyped]
 
 from bench.base.errors import LabError
 from bench.base.files import ROOT

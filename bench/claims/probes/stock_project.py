@@ -103,7 +103,7 @@ def _until(parts: Iterator[str], wanted: str) -> bool:
 
 
 def admin_files() -> dict[str, Any]:
-    """Ask for the admin's style sheet under Django's `runserver`, under uvicorn, and there with a static files handler."""
+    """Ask for the admin's style sheet under `runserver`, under uvicorn, and there with a static files handler."""
     commands: dict[str, Command] = {
         "runserver": lambda port: ["python", "-m", ADMIN, "runserver", "--noreload", f"{HOST}:{port}"],
         "uvicorn": lambda port: [*UVICORN, "--port", str(port), f"{ADMIN}:application"],

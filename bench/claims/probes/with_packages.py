@@ -74,15 +74,15 @@ async def _asked(path: str) -> dict[str, Any]:
 def rest_framework() -> dict[str, Any]:
     """Ask an APIView with an async `get`, and one with a sync `get`."""
     _set_up(INSTALLED_APPS=["rest_framework"], REST_FRAMEWORK={"UNAUTHENTICATED_USER": None})
-    import rest_framework as package
+    import rest_framework as package  # type: ignore[import-not-found,unused-ignore]
     from django.urls import path
-    from rest_framework.renderers import JSONRenderer
-    from rest_framework.response import Response
-    from rest_framework.views import APIView
+    from rest_framework.renderers import JSONRenderer  # type: ignore[import-not-found,unused-ignore]
+    from rest_framework.response import Response  # type: ignore[import-not-found,unused-ignore]
+    from rest_framework.views import APIView  # type: ignore[import-not-found,unused-ignore]
 
     class Base(APIView):
-        authentication_classes: list[Any] = []
-        renderer_classes = [JSONRenderer]
+        authentication_classes = ()
+        renderer_classes = (JSONRenderer,)
 
     class AsyncView(Base):
         async def get(self, request: Any) -> Any:
@@ -109,7 +109,7 @@ def rest_framework() -> dict[str, Any]:
 def ninja() -> dict[str, Any]:
     """Ask an async and a sync operation."""
     _set_up(INSTALLED_APPS=["ninja"])
-    import ninja as package
+    import ninja as package  # type: ignore[import-not-found,unused-ignore]
     from django.urls import path
 
     api = package.NinjaAPI()
@@ -152,7 +152,7 @@ def whitenoise() -> dict[str, Any]:
         globals()["urlpatterns"] = []
         from importlib.metadata import version
 
-        from whitenoise.middleware import WhiteNoiseMiddleware
+        from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-not-found,unused-ignore]
 
         serve = WhiteNoiseMiddleware.serve
         main = threading.get_ident()
