@@ -19,7 +19,7 @@ def path_of(name: str) -> str:
 
 
 def to_page(each: JudgedClaim, material: ReferenceMaterial) -> str:
-    """Return the page: claim, finding, what it turns on, table of measurements, source, evidence, command."""
+    """Return the page: claim, finding, what it turns on, table, source, evidence, the command to see it again."""
     return "\n\n".join(filter(None, _parts(each, material))) + "\n"
 
 
@@ -31,8 +31,8 @@ def _parts(each: JudgedClaim, material: ReferenceMaterial) -> Iterator[str]:
     yield _table(each)
     yield f"Said in: {_link(source_of(entry))}"
     yield "Evidence:\n\n" + "\n".join(dict.fromkeys(f"- {_evidence(part, material)}" for part in each.parts))
-    lesson = f"[{entry.lesson}]({UP}/notebooks/{entry.lesson}.ipynb)"
-    yield f"See it again: `{entry.again}`, or `lab claims {entry.id}`. The lesson: {lesson}. [All claims](../README.md)."
+    yield f"See it again: `{entry.again}`, or `lab claims {entry.id}`."
+    yield f"The lesson: [{entry.lesson}]({UP}/notebooks/{entry.lesson}.ipynb). [All claims](../README.md)."
 
 
 def _table(each: JudgedClaim) -> str:

@@ -27,6 +27,7 @@ from bench.claims.schema import (
     source_of,
 )
 from bench.model import run_store
+from bench.model.experiment import load_experiment
 from bench.trace.reference_traces import FEEDS, TRACES
 
 FILE = run_store.REFERENCE / PROBES_KEPT
@@ -144,7 +145,8 @@ def place_of(evidence: AnyEvidence, material: ReferenceMaterial) -> str:
     kept = f"results/{material.folder.name}"
     match evidence:
         case RunEvidence(experiment=name):
-            return f"{kept}/{name}/README.md"
+            is_draft = not load_experiment(name).reference
+            return f"bench/model/experiments/{name}.toml" if is_draft else f"{kept}/{name}/README.md"
         case TraceEvidence(trace=name):
             stack, middleware, request = {**TRACES, **FEEDS}[name]
             return f"lab trace {stack} {shlex.quote(request)}" + (

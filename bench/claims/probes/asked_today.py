@@ -30,7 +30,7 @@ from bench.model.workloads import parse_request
 from bench.trace.tracer import trace_stack
 
 TOGETHER, INSIDE_S = 5, 0.1
-TASK_S, WITHIN_S = 0.3, 5.0
+TASK_S, WITHIN_S, REPLACED_WITHIN_S = 0.3, 5.0, 30.0
 INSIDE, MOST, DONE = Counter[str](), Counter[str](), list[str]()
 TASKS: set[asyncio.Task[Any]] = set()
 """Kept: a loop holds tasks by weak references alone."""
@@ -226,7 +226,7 @@ async def _outcome(where: str, middleware: list[str]) -> str:
 def inside_one_worker() -> dict[str, Any]:
     """Count the callers inside a waiting view at once in one worker process: gunicorn's sync and gthread, uvicorn."""
     stacks = {"sync": "sync_wsgi@sync", "gthread": "sync_wsgi@gthread:4", "uvicorn": "async_asgi@uvicorn"}
-    return {"callers": CALLERS} | {name: _inside_most(stack, "/wait?ms=50") for name, stack in stacks.items()}
+    return {"callers": CALLERS} | {name: _inside_most(stack) for name, stack in stacks.items()}
 
 
 def gunicorn_threads() -> dict[str, Any]:
@@ -243,12 +243,13 @@ def killed_worker() -> dict[str, Any]:
 
 
 def _is_replaced(stack: str) -> bool:
+    """Kill the worker that answers; return whether a process that was not there before answers then."""
     with serve(parse_stack(stack).command) as server:
         killed = int(get(server, "/whoami")["pid"])
         before = {each.pid for each in server.family()}
         os.kill(killed, signal.SIGKILL)
-        deadline_s = time.monotonic() + WITHIN_S
-        while time.monotonic() < deadline_s:
+        deadline_s = time.monotonic() + REPLACED_WITHIN_S
+        while time.monotonic() < deadline_s and server.exit_status is None:
             if _new_one_answers(server, before):
                 return True
             time.sleep(0.05)
