@@ -1,7 +1,6 @@
 """Writes the page of a claim in Markdown: `results/reference/claims/ID.md`, an address to link in an answer."""
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from bench.claims.evidence import ReferenceMaterial
 from bench.claims.judging import JudgedClaim, JudgedEvidence
@@ -31,7 +30,8 @@ def _parts(each: JudgedClaim, material: ReferenceMaterial) -> Iterator[str]:
     yield _table(each)
     yield f"Said in: {_link(source_of(entry))}"
     yield "Evidence:\n\n" + "\n".join(dict.fromkeys(f"- {_evidence(part, material)}" for part in each.parts))
-    yield f"See it again: `{entry.again}`, or `lab claims {entry.id}`."
+    commands = dict.fromkeys((entry.again, f"lab claims {entry.id}"))
+    yield f"See it again: {' or '.join(f'`{command}`' for command in commands)}."
     yield f"The lesson: [{entry.lesson}]({UP}/notebooks/{entry.lesson}.ipynb). [All claims](../README.md)."
 
 
@@ -57,4 +57,4 @@ def _places(place: str) -> str:
     """Link files; leave a command as it is."""
     if place.startswith("lab "):
         return f"`{place}`"
-    return ", ".join(f"[{PurePosixPath(path).name}]({UP}/{path})" for path in place.split(", "))
+    return ", ".join(f"[{path}]({UP}/{path})" for path in place.split(", "))

@@ -34,6 +34,8 @@ def test_a_page_of_a_claim_that_is_old_or_too_many_or_not_there_is_noticed(
 ) -> None:
     pages = tmp_path / "claims"
     monkeypatch.setattr(readme, "CLAIM_PAGES", pages)
+    rendered = readme.claim_pages()
+    monkeypatch.setattr(readme, "claim_pages", lambda: rendered)
     readme.write_claim_pages()
     assert readme.stale_claim_pages() == []
     (pages / "A1.md").write_text("something else")
