@@ -26,6 +26,7 @@ from bench.claims import claim_table
 from bench.claims.exhibits import traps
 from bench.cli import diff
 from bench.learn import lessons, live_cell
+from bench.learn.room import widget
 from bench.show.figures import resources
 from bench.show.tables import formatting, markdown
 from bench.show.trace_svg import picture
@@ -138,6 +139,12 @@ views = traps.load()["blocking_in_async_view"]["asgi"]
 ways = {"trap": "`time.sleep`", "instead": "`await asyncio.sleep`"}
 lines = [(says, views[name].sentence) for name, says in ways.items()]
 display(Markdown(lessons.table("an async view waits by | behind uvicorn", lines)))
+
+# %% [markdown]
+# The same on real servers, recorded: ten visitors of a sync and of an async view, and each dot is a request.
+
+# %%
+widget.play_scene("blocking_line")
 
 # %% [markdown]
 # The arithmetic is that of one thread, because the loop is one: 1 / L for the view that blocks, and whoever asks for another page meanwhile waits as well.

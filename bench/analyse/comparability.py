@@ -4,9 +4,12 @@ Each difference is a text such as `python CPython 3.11.7 / CPython 3.13.0`, with
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from bench.model.environments import DEFAULT
 from bench.model.run_record import Run
+from bench.model.trial_record import ServerEnvironment
 
 SAME_MACHINE = (
     *("cpu", "cores", "cores_usable", "server_cores", "load_cores", "cores_shared", "hyperthreads"),
@@ -30,6 +33,7 @@ def differences(first: Run, second: Run) -> list[str]:
         *_descriptors(left, right),
         *_packages(left, right),
         *_fronts(left, right),
+        *_environments(first, second),
         *_differing(vars(first.plan), vars(second.plan), SAME_PLAN),
     ]
 
@@ -77,6 +81,27 @@ def _fronts(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} {ours[name]} / {theirs[name]}"
 
 
+def _environments(first: Run, second: Run) -> Iterator[str]:
+    """Yield what differs between the environments that both runs measured, beside the default, by their names."""
+    ours, theirs = environments_of(first), environments_of(second)
+    for name in sorted((ours.keys() & theirs.keys()) - {DEFAULT}):
+        left, right = ours[name], theirs[name]
+        yield from (f"%{name} {text}" for text in _differing(vars(left), vars(right), ("python", "gil", "variables")))
+        yield from (f"%{name} {text}" for text in _packages(*({"packages": it.versions} for it in (left, right))))
+
+
+def environments_of(run: Run) -> dict[str, ServerEnvironment]:
+    """Return what the run's servers said of themselves, one for each environment, in the run's order of names.
+
+    Which packages a server loads depends on lab and server, so their versions are of all servers together.
+    """
+    found: dict[str, ServerEnvironment] = {}
+    for said in (trial.environment for trial in run.trials if trial.environment):
+        versions = found[said.name].versions if said.name in found else {}
+        found[said.name] = replace(said, versions=versions | said.versions)
+    return dict(sorted(found.items()))
+
+
 def notes_of(first: Run, second: Run) -> list[str]:
     """Return the differences that a reader should know, but that do not forbid comparing."""
     left, right = ({"commit": commit_of(run)} for run in (first, second))
@@ -85,10 +110,17 @@ def notes_of(first: Run, second: Run) -> list[str]:
         *_differing(vars(first.plan), vars(second.plan), NOTED_OF_PLAN),
         *_differing(left, right, ("commit",)),
     ]
+    environments = [", ".join(_environment_texts(run)) for run in (first, second)]
+    if environments[0] != environments[1]:
+        notes.append(f"environments: {' / '.join(text or 'not known' for text in environments)}")
     for word, run in (("first", first), ("second", second)):
         if run.status != "complete":
             notes.append(f"the {word} run is {run.status}: {len(run.trials)} of {run.plan.trials} trials")
     return [*notes, "both are the same run"] if first.sha256 and first.sha256 == second.sha256 else notes
+
+
+def _environment_texts(run: Run) -> Iterator[str]:
+    yield from (f"{name} ({said.text})" for name, said in environments_of(run).items())
 
 
 def commit_of(run: Run) -> str:

@@ -13,9 +13,10 @@ from bench.analyse import stats
 from bench.analyse.comparability import differences, notes_of
 from bench.analyse.findings import ratio_of
 from bench.analyse.rows import Row, rows_of
-from bench.base.errors import UsageError
+from bench.base.errors import UsageError, nearest
 from bench.model.load import Open, Slow
 from bench.model.run_record import Run
+from bench.model.stacks import split_environment
 
 Change = Literal["better", "worse", "no difference", "cannot compare"]
 
@@ -127,6 +128,23 @@ def compare(first: Run, second: Run, *, anyway: bool = False) -> Comparison:
         only_first=[row for key, row in ours.items() if key not in theirs],
         only_second=[row for key, row in theirs.items() if key not in ours],
     )
+
+
+def compare_environments(run: Run, first: str, second: str) -> Comparison:
+    """Pair the rows of one run that differ in their environment alone. Raises UsageError for one without trials."""
+    found = {split_environment(trial.stack)[1] for trial in run.trials}
+    for name in (first, second):
+        if name not in found:
+            raise UsageError(f"The run has no trial in the environment {name!r}: {nearest(name, found)}")
+    return compare(_in_environment(run, first), _in_environment(run, second))
+
+
+def _in_environment(run: Run, name: str) -> Run:
+    """Return the run with the trials in one environment, as if their stacks had none."""
+    trials = [(split_environment(trial.stack), trial) for trial in run.trials]
+    kept = [replace(trial, stack=stack) for (stack, environment), trial in trials if environment == name]
+    stacks = list(dict.fromkeys(split_environment(stack)[0] for stack in run.plan.stacks))
+    return replace(run, trials=kept, plan=replace(run.plan, stacks=stacks))
 
 
 def _unlike_schedule(first: Run, second: Run) -> str:

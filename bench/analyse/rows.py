@@ -19,7 +19,7 @@ from bench.model.histograms import merge_histograms
 from bench.model.load import ConnectionLoad, Load, Open
 from bench.model.run_record import Run
 from bench.model.stacks import split_name
-from bench.model.trial_record import Reason, Trial, Verdict, values_of
+from bench.model.trial_record import Reason, ServerEnvironment, Trial, Verdict, values_of
 
 WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "invalid")
 
@@ -171,8 +171,20 @@ class Row:
             io_wait_s=utilisation.waiting_s(self.trials[0], cpu_us / 1e6),
             cpu_s=cpu_us / 1e6,
             threads=self.slots,
-            cores=split_name(self.stack).processes,
+            cores=self.cores,
         )
+
+    @property
+    def environment(self) -> ServerEnvironment | None:
+        """Return what the first of its servers that was asked said of itself."""
+        return next((trial.environment for trial in self.trials if trial.environment), None)
+
+    @property
+    def cores(self) -> int:
+        """Return how many cores the server could keep busy: one for each process that has a GIL, else all it had."""
+        is_free = any(trial.environment and not trial.environment.gil for trial in self.trials)
+        given = max((len(trial.server.cpus) for trial in self.trials if trial.server), default=1)
+        return given if is_free else split_name(self.stack).processes
 
     @cached_property
     def histogram(self) -> Any:

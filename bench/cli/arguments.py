@@ -185,6 +185,13 @@ COMMANDS = {
                 "N",
                 "numbers of connections, in an experiment that holds, drops or slows them, such as 10,1000",
             ),
+            several("--environment", words, "NAME", "measures every stack in each of these; see `lab env list`"),
+            option(
+                "--server-cores",
+                type=PROCESSES,
+                metavar="N",
+                help="cores for each server, also the load's if there are no others (default: one for each process)",
+            ),
             MIDDLEWARE,
             option("--repeats", type=whole(1, MAX_REPEATS), help="server restarts per trial"),
             option("--duration", type=seconds, metavar="S", help="seconds of each measured window"),
@@ -217,10 +224,11 @@ COMMANDS = {
     ),
     "compare": Command(
         "bench.cli.saved_runs:compare",
-        "compare two runs: ratios of the second to the first",
+        "compare two runs, or two environments of one: ratios of the second to the first",
         [
             option("first", metavar="RUN", help=RUN),
-            option("second", metavar="RUN"),
+            option("second", metavar="RUN", nargs="?"),
+            several("--environment", words, "A,B", "compare these environments of one run, such as py313,py313t"),
             switch("--anyway", "compare even if machines, versions or capabilities differ"),
             switch("--markdown", "print Markdown, for a pull request"),
             JSON,
@@ -294,6 +302,66 @@ COMMANDS = {
             JSON,
         ],
         epilog="Exit codes: 0 as kept, 1 an answer has changed, 3 a server could not be asked here.",
+    ),
+    "env": Command(
+        "bench.cli.env:env",
+        "make, list, show and remove environments: the interpreter and the packages in which a server runs",
+        [
+            option("action", choices=["add", "list", "show", "remove"], metavar="add | list | show | remove"),
+            option("name", metavar="NAME", nargs="?", help="as in sync_wsgi@gthread:8%%NAME"),
+            Group(
+                "of add",
+                [
+                    option("--python", metavar="PROGRAM", help="such as python3.14t (default: the one that runs lab)"),
+                    option("--django", metavar="VERSION | FOLDER", help="such as 6.1, or a checkout of Django"),
+                    several(
+                        "--with", words, "PACKAGE", "more packages, which are built where there is no wheel of them"
+                    ),
+                    option("--like", metavar="NAME", help="share interpreter and packages of that environment"),
+                    several(
+                        "--variable",
+                        lambda text: [text],
+                        "NAME=VALUE",
+                        "set for its servers, and stored in every run, such as PYTHON_GIL=1",
+                    ),
+                ],
+            ),
+            JSON,
+        ],
+    ),
+    "room": Command(
+        "bench.cli.room:room",
+        "open a page on which real servers answer, side by side, until Ctrl-C",
+        [
+            several("--stack", words, "STACK", "the lanes, one to four stacks (default: those of each scene)"),
+            option("--port", type=PORT, default=8700, help="default: 8700"),
+            option(
+                "--bind",
+                type=options.host,
+                metavar="ADDRESS",
+                default=HOST,
+                help="address of this machine that the room's phones reach (default: loopback)",
+            ),
+            OWN_HOST,
+            switch("--no-browser", "print the address and open no browser"),
+            Group(
+                "",
+                [
+                    option(
+                        "--record",
+                        type=Path,
+                        metavar="FILE",
+                        help="keep the session; as room.jsonl.gz in a run's folder, the run's report shows it",
+                    ),
+                    option(
+                        "--replay",
+                        type=Path,
+                        metavar="FILE",
+                        help="play a recording, or that of a scene, such as pool_and_crowd; no server is started",
+                    ),
+                ],
+            ),
+        ],
     ),
     "doctor": Command("bench.cli.doctor:doctor", "check this machine and say what is missing", [JSON]),
     "notebooks": Command(

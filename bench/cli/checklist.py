@@ -285,9 +285,13 @@ CHECKLIST = (
     Item(
         18,
         "environment kept",
-        "A run records its environment: CPU, kernel, limits, load before, versions, commands, lock, git, seed.",
-        ("measure.machine.describe_machine",),
-        ("test_checklist.py::test_what_needs_no_trial_holds",),
+        "A run records its machine: CPU, kernel, limits, load before, versions, commands, lock, git, seed. "
+        "Each trial records what its running server says of itself: interpreter, GIL, versions.",
+        ("measure.machine.describe_machine", "measure.contract.ask_environment"),
+        (
+            "test_checklist.py::test_what_needs_no_trial_holds",
+            "test_environments.py::test_a_server_runs_in_its_environment_and_says_so",
+        ),
         environment_told,
     ),
     Item(

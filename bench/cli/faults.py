@@ -82,6 +82,16 @@ FAULTS = (
         "test_faults_of_lab.py::test_when_lab_is_killed_its_processes_end_and_the_next_start_says_so",
     ),
     Fault(
+        "a server of `lab room` is killed",
+        "its lane is `dead` with the signal, and serves again two seconds later; what was in flight counts as cut off",
+        "test_live_room.py::test_a_server_that_is_killed_is_dead_and_comes_back",
+    ),
+    Fault(
+        "the process of `lab room` is killed",
+        "the page says that the room does not answer, and goes on at the same address with the same settings",
+        "test_live_room_page.py::test_the_page_waits_for_its_room_and_goes_on",
+    ),
+    Fault(
         "a folder of the user has a name like ours",
         "nothing: it stays, because we remove only folders with our marker that belong to this user and are not locked",
         "test_markers.py::test_a_folder_of_the_user_s_stays_whatever_its_name",
@@ -120,6 +130,16 @@ FAULTS = (
         "an environment variable changes an interpreter, an allocator, an event loop or a server",
         "it is cleared for measured processes, or kept and named in run.json",
         "test_variables.py::test_server_load_and_upstream_do_not_see_what_would_slow_them",
+    ),
+    Fault(
+        "the environment of a stack is not there, or lacks a package",
+        "`not-run`, with the command that makes it or adds the package",
+        "test_environments.py::test_a_stack_whose_package_is_lacking_is_not_run_with_the_command_that_helps",
+    ),
+    Fault(
+        "`lab env add` is killed, interrupted, or finds no network",
+        "nothing that counts as an environment; the next one of that name takes its place",
+        "test_environments.py::test_what_a_killed_one_left_does_not_count_and_gives_way",
     ),
     Fault(
         "the wall clock steps by an hour",

@@ -8,6 +8,7 @@ from bench.base.errors import UsageError, nearest
 from bench.base.options import HostPort
 from bench.measure.cpu_placement import available
 from bench.measure.ports import own_address
+from bench.model.environments import DEFAULT, load_environment
 from bench.model.servers import HOST, LOOPBACK
 from bench.model.stacks import parse_stack
 from bench.model.trial_matrix import Overrides
@@ -30,6 +31,8 @@ def overrides_of(arguments: argparse.Namespace) -> Overrides:
         schedule=arguments.schedule,
         engine=_engine_of(arguments),
         target=_target_of(arguments),
+        environments=_environments_of(arguments),
+        server_cores=_server_cores_of(arguments),
         **({} if arguments.seed is None else {"seed": arguments.seed}),
     )
 
@@ -46,6 +49,27 @@ def _engine_of(arguments: argparse.Namespace) -> Engine:
         raise UsageError("wrk runs on this machine alone: leave out --expect-workers, or --engine wrk.")
     processes = arguments.load_processes or (0 if expected else 1)
     return Engine(processes, expected, own_address(bind.host), bind.port or MASTER_PORT, arguments.engine)
+
+
+def _environments_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The environments to cross the stacks with. Raises NotRun for one that is not there."""
+    stacks = [parse_stack(text) for text in arguments.stack]
+    for name in (*arguments.environment, *(stack.environment for stack in stacks)):
+        if name != DEFAULT:
+            load_environment(name)
+    if arguments.environment and arguments.target:
+        raise UsageError("The server at --target has an environment already: leave out --environment.")
+    return tuple(dict.fromkeys(arguments.environment))
+
+
+def _server_cores_of(arguments: argparse.Namespace) -> int | None:
+    """How many cores the server gets; None is one for each process."""
+    cores = arguments.server_cores
+    if cores and arguments.target:
+        raise UsageError("The server at --target runs on cores of its own: leave out --server-cores.")
+    if cores and cores > len(available()):
+        raise UsageError(f"--server-cores {cores} is more than the {len(available())} usable here: give fewer.")
+    return int(cores) if cores else None
 
 
 def _target_of(arguments: argparse.Namespace) -> str | None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from bench.base.console import console, print_json, print_text, relative_to_here
-from bench.base.errors import ExitCode, NotKept
+from bench.base.errors import ExitCode, NotKept, UsageError
 from bench.model import run_record, run_store
 
 
@@ -41,12 +41,20 @@ def show(finished: run_record.Run, folder: Path, *, as_json: bool) -> None:
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Print two saved runs side by side: as a table, Markdown, or JSON."""
+    """Print two saved runs, or two environments of one, side by side: as a table, Markdown, or JSON."""
     from bench.analyse.compare import compare as compare_runs
+    from bench.analyse.compare import compare_environments
     from bench.show import comparison
 
-    first, second = (run_store.load_run(run_store.find_run(name)) for name in (arguments.first, arguments.second))
-    found = compare_runs(first, second, anyway=arguments.anyway)
+    if arguments.environment and (len(arguments.environment) != 2 or arguments.second):
+        raise UsageError("Two environments of one run are compared: `lab compare RUN --environment A,B`.")
+    if not arguments.environment and not arguments.second:
+        raise UsageError("Name a second run, or two environments of this one with --environment A,B.")
+    runs = [run_store.load_run(run_store.find_run(name)) for name in (arguments.first, arguments.second) if name]
+    if arguments.environment:
+        found = compare_environments(runs[0], *arguments.environment)
+    else:
+        found = compare_runs(runs[0], runs[1], anyway=arguments.anyway)
     if arguments.json:
         print_json(comparison.to_json(found))
     elif arguments.markdown:

@@ -3,7 +3,6 @@
 import argparse
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ from bench.measure import preflight
 from bench.measure.ports import own_address, require_free
 from bench.measure.readiness import address_behind, fronting, serving, stack_environment
 from bench.measure.services import serving_all_services
+from bench.model.environments import program_of
 from bench.model.redaction import VARIABLES
 from bench.model.stacks import parse_stack
 
@@ -61,6 +61,6 @@ def copyable(command: Sequence[str], environment: dict[str, str], cpus: Sequence
     words = [f"{name}={shlex.quote(value)}" for name, value in environment.items() if name not in VARIABLES]
     if cpus:
         words += ["taskset", "-c", ",".join(map(str, cpus))]
-    here, python = Path.cwd(), Path(sys.executable)
+    here, python = Path.cwd(), Path(program_of(command[0]))
     interpreter = os.path.relpath(python, here) if python.is_relative_to(here) else str(python)
     return " ".join([*words, *map(shlex.quote, (interpreter, *command[1:]))])

@@ -100,7 +100,10 @@ def ask_as_named(
         announce(f"{arguments.app} in {interpreter.program} ({interpreter.whose})")
         return of_application(spec, os.environ, Path.cwd(), arguments.time_limit, interpreter)
     if arguments.python:
-        raise UsageError("--python is for an application of yours, named with --app: a stack runs in the lab's own.")
+        raise UsageError(
+            "--python is for an application of yours, named with --app: a stack names its environment, as in "
+            "async_asgi@uvicorn%py313t."
+        )
     stack, request = parse_stack_and_request(arguments)
     return of_stack(stack, request, arguments.middleware or (), arguments.time_limit, **request_options)
 

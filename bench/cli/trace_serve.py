@@ -12,13 +12,13 @@ from bench.base.files import ROOT
 from bench.cli.trace_blocking import show_blocking
 from bench.measure.ports import require_free
 from bench.measure.processes import Process, start, work_folder
-from bench.measure.readiness import READY_WITHIN_S, listens_within, stack_environment
+from bench.measure.readiness import READY_WITHIN_S, drivers_for, listens_within, stack_environment
 from bench.measure.services import serving_all_services
 from bench.model.servers import HOST
 from bench.model.stacks import parse_stack_alone
 from bench.trace.blocking_report import REPORTS, merge_reports
 from bench.trace.inside import bootstrap
-from bench.trace.interpreter import OURS, Interpreter, choose_interpreter
+from bench.trace.interpreter import Interpreter, choose_interpreter, interpreter_of
 from bench.trace.tracer import hidden_from, run_child
 
 WSGI_SERVER = "wsgiref"
@@ -73,12 +73,12 @@ def _plan_for_stack(arguments: argparse.Namespace, work: Path, running: ExitStac
     if not arguments.words:
         raise UsageError("Say what to serve: `lab trace --serve STACK`, or `lab trace --serve --app MODULE:NAME`.")
     stack = parse_stack_alone(arguments.words[0])
-    stack.require_installed()
     needs = running.enter_context(serving_all_services(stack))
+    stack.require_installed(*drivers_for(needs.environment))
     environment = stack_environment(stack, arguments.middleware or (), needs.environment)
     _, _, *server, _ = stack.command(arguments.port)
     words = [stack.lab.application, hidden_from(ROOT), _blocking(arguments, work), *server, bootstrap.TRACED]
-    return _command(OURS, words), environment, ROOT
+    return _command(interpreter_of(stack), words), environment, ROOT
 
 
 def _command(interpreter: Interpreter, words: Sequence[str]) -> list[str]:

@@ -349,12 +349,12 @@ def _shortest_s(seen: ConnectionEvidence) -> float | None:
 
 def _driver_shares(trial: Trial, seen: ConnectionEvidence) -> dict[str, float]:
     """The share of its core that the driver used in the phases that have measured delays."""
+    if not (trial.slow or trial.held):
+        return {}
     cpu_s, phases = seen.wrote["cpu_s"], seen.wrote["phases"]
     if trial.slow:
         ends = {"alone": "opening", "holding": "leaving"}
         return {phase: cpu_s[phase] / (phases[end] - phases[phase]) for phase, end in ends.items()}
-    if not trial.held:
-        return {}
     delivered_s = sum(seen.wrote["all_delivered_s"])
     return {
         "opening": cpu_s["opening"] / (phases["holding"] - phases["opening"]),

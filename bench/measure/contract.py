@@ -3,10 +3,14 @@
 import socket
 from urllib.parse import urlsplit
 
+import msgspec
+
 from bench.analyse.utilisation import least_s
 from bench.base.bounded_http import Answer, ask
 from bench.base.errors import LabError, NotRun
+from bench.model.environments import own_variables_of
 from bench.model.stacks import Stack
+from bench.model.trial_record import ServerEnvironment
 from bench.model.workloads import Request
 
 CONNECT_WITHIN_S = 5.0
@@ -53,6 +57,16 @@ def check_contract(url: str, request: Request, stack: Stack) -> None:
             f"{stack.name} broke the contract of {request.name}: it answers after {1000 * answer.took_s:.1f} ms, "
             f"not after {1000 * wait_s:g} ms."
         )
+
+
+def ask_environment(url: str, stack: Stack) -> ServerEnvironment | None:
+    """Ask a running server what it runs on; None if it does not say, as one that is not ours."""
+    try:
+        said = ask(url, "/ready?runtime", CONNECT_WITHIN_S).json()["runtime"]
+        described = {**said, "name": stack.environment, "variables": own_variables_of(stack.environment)}
+        return msgspec.convert(described, ServerEnvironment)
+    except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError):
+        return None
 
 
 def check_answer(answer: Answer, request: Request, stack: Stack) -> None:

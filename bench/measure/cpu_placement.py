@@ -26,8 +26,10 @@ def available() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
-def plan(processes: int, load_processes: int = 1) -> CpuPlan:
+def plan(processes: int, load_processes: int = 1, server_cores: int | None = None) -> CpuPlan:
     """Give each server process a core from below, each load process one from above.
+
+    `server_cores` gives the server so many instead, also those of the load if there are no others.
 
     With too few cores for both, server processes share what is left of the load's one core. Where the load is made on
     other machines (`load_processes` 0) one core remains for the lab itself, which watches.
@@ -37,16 +39,17 @@ def plan(processes: int, load_processes: int = 1) -> CpuPlan:
         return CpuPlan(cores, cores)
     load = cores[-min(max(1, load_processes), len(cores) - 1) :]
     rest = [core for core in cores if core not in load]
-    return CpuPlan(rest[:processes], load)
+    return CpuPlan(rest[:processes] if server_cores is None else cores[:server_cores], load)
 
 
-def cores_of(server: list[int], processes: int) -> int:
-    """Return how many cores the server can keep busy: one for each process (the GIL), no more than it was given."""
-    return min(processes, len(server) or psutil.cpu_count() or 1)
+def cores_of(server: list[int], processes: int, *, has_gil: bool = True) -> int:
+    """Return how many of its cores the server can keep busy: one for each process that has a GIL, else all."""
+    given = len(server) or psutil.cpu_count() or 1
+    return min(processes, given) if has_gil else given
 
 
 def bind_to_load_cores(where: CpuPlan) -> None:
     """Bind this process, which watches, to the cores of the load: the server has its own to itself."""
     available()
-    if hasattr(os, "sched_setaffinity") and not where.shared:
+    if hasattr(os, "sched_setaffinity") and where.server != where.load:
         os.sched_setaffinity(0, where.load)

@@ -40,9 +40,12 @@ PACKAGES = (
 )
 
 
-def describe_machine() -> dict[str, Any]:
-    """Read everything about this machine that could explain a number, as JSON data."""
-    where = cpu_placement.plan(1)
+def describe_machine(server_cores: int | None = None) -> dict[str, Any]:
+    """Read everything about this machine that could explain a number, as JSON data.
+
+    `server_cores`: as in `cpu_placement.plan`.
+    """
+    where = cpu_placement.plan(1, server_cores=server_cores)
     return {
         "cpu": cpu_model(),
         "cores": psutil.cpu_count(),

@@ -23,6 +23,7 @@ from bench.base.files import ROOT
 from bench.base.markers import hold_marker, is_abandoned
 from bench.measure import launch
 from bench.measure.variables import clean_environment
+from bench.model.environments import program_of
 from bench.model.redaction import hide_own_credentials
 
 STOP_WITHIN_S = 3.0
@@ -193,8 +194,8 @@ def launch_command(
     end_by: signal.Signals = signal.SIGTERM,
     adopts: bool = False,
 ) -> list[str]:
-    """Return the command behind `launch.py`, which says what the rest means. `python` is our own interpreter."""
-    python, *arguments = command
+    """Return the command behind `launch.py`, which says what the rest means. Its first word is read by `program_of`."""
+    first, *arguments = command
     how = [",".join(map(str, cpus)) or "-", "{}:{}".format(*account) if account else "-", str(int(end_by))]
     launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), *how, str(int(adopts))]
-    return [*launcher, sys.executable if python == "python" else python, *arguments]
+    return [*launcher, program_of(first), *arguments]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
@@ -17,7 +18,9 @@ from bench.base.polling import eventually
 from bench.measure.fronting import Addresses, running_front
 from bench.measure.ports import free_port, owner_of, require_free
 from bench.measure.processes import STOP_WITHIN_S, Process, has_ended, start, work_folder
+from bench.model.environments import variables_of
 from bench.model.fronts import Front
+from bench.model.redaction import VARIABLE as DATABASE_VARIABLE
 from bench.model.servers import HOST, LOOPBACK
 from bench.model.stacks import Stack
 
@@ -145,13 +148,21 @@ def serving_stack(
     port: int | None = None,
     host: str = HOST,
     grace_s: float = STOP_WITHIN_S,
+    sheet: Path | None = None,
 ) -> Iterator[RunningServer]:
-    """Serve the stack on a free port of loopback, or on the one given. `services`: as `Services.environment`."""
-    stack.require_installed()
+    """Serve the stack on a free port of loopback, or on the one given. `services`: as `Services.environment`.
+
+    With a `sheet` the lab is served by labs/watched, which notes there where each numbered request is.
+    """
+    stack.require_installed(*drivers_for(services))
     port = port or free_port(host)
     own_port, own_host = address_behind(stack.front, port, host)
     environment = stack_environment(stack, middleware, services, host)
     command = stack.command(own_port, host=own_host)
+    if sheet:
+        *command, application = command
+        command.append(f"labs.watched.{stack.lab.interface}:application")
+        environment |= {"LAB_WATCHED": application.partition(":")[0], "LAB_SHEET": str(sheet)}
     with (
         serving(command, own_port, environment=environment, cpus=cpus, host=own_host, grace_s=grace_s) as server,
         fronting(stack.front, server, port, host),
@@ -184,10 +195,15 @@ def _serving_front(front: Front, server: RunningServer, port: int, host: str) ->
             server.front = None
 
 
+def drivers_for(services: Mapping[str, str]) -> tuple[str, ...]:
+    """The packages that the stack's environment needs for the services that it is to call."""
+    return ("psycopg",) if services.get(DATABASE_VARIABLE, "").startswith("postgres") else ()
+
+
 def stack_environment(
     stack: Stack, middleware: Sequence[str], services: Mapping[str, str], host: str = HOST
 ) -> dict[str, str]:
-    """Return the lab's settings as environment variables."""
+    """Return the variables of the stack's environment, and the lab's settings as variables."""
     allowed = {} if host in LOOPBACK else {"LAB_ALLOWED_HOST": host}
     chosen = {"LAB_MIDDLEWARE": ",".join(middleware)} if middleware else {}
-    return {**allowed, **chosen, **stack.variables, **services}
+    return {**variables_of(stack.environment), **allowed, **chosen, **stack.variables, **services}

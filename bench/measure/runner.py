@@ -52,7 +52,7 @@ def new_run(name: str, profile_name: str, overrides: Overrides) -> tuple[Run, li
         status="running",
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         took_s=0.0,
-        environment=machine.describe_machine() | _fronts_of(trials) | _database_of(trials),
+        environment=machine.describe_machine(overrides.server_cores) | _fronts_of(trials) | _database_of(trials),
         plan=_run_plan(experiment, profile, overrides, trials, [*first, *rest], len(ordered)),
         trials=[],
     )
@@ -84,6 +84,7 @@ def _run_plan(
         target=overrides.target,
         engine=overrides.engine.program,
         claims=claims_about(experiment.claims, planned),
+        server_cores=overrides.server_cores,
     )
 
 
@@ -121,7 +122,7 @@ def perform(
     """
     capacity_users = load_experiment(run.experiment).capacity_users
     with orphaned_runs.claim(folder):
-        cpu_placement.bind_to_load_cores(cpu_placement.plan(1, run.plan.load_processes))
+        cpu_placement.bind_to_load_cores(cpu_placement.plan(1, run.plan.load_processes, run.plan.server_cores))
         preflight.raise_descriptor_limit()
         began_s = started_s = time.monotonic()
         try:

@@ -13,7 +13,7 @@ from bench.analyse.gates import TrialInvalid
 from bench.base.errors import NotRun, SecondInterrupt
 from bench.measure import cpu_placement
 from bench.measure.connection_trial import ConnectionTrial
-from bench.measure.contract import CONNECT_WITHIN_S, ContractBroken, require_reachable
+from bench.measure.contract import CONNECT_WITHIN_S, ContractBroken, ask_environment, require_reachable
 from bench.measure.cpu_placement import CpuPlan
 from bench.measure.database.database import ASKED_WITHIN_S, OF_OURS_WITHIN_S
 from bench.measure.database.payment_audit import PaymentAudit
@@ -65,7 +65,7 @@ def strategy_for(plan: TrialPlan, requests_path: Path | None = None) -> Strategy
 def deadline_s(plan: TrialPlan) -> float:
     """The longest that the trial takes, whatever hangs, in seconds: the sum of what each phase is given."""
     stops_s = STOPS_WITHIN_S * (1 + plan.engine.processes)
-    return _served_within_s(plan) + CONNECT_WITHIN_S + strategy_for(plan).longest_s + stops_s
+    return _served_within_s(plan) + 2 * CONNECT_WITHIN_S + strategy_for(plan).longest_s + stops_s
 
 
 def _served_within_s(plan: TrialPlan) -> float:
@@ -81,7 +81,7 @@ def _served_within_s(plan: TrialPlan) -> float:
 def _measure(trial: Trial, plan: TrialPlan, strategy: Strategy[Any, Any]) -> Trial:
     _require_server(plan)
     strategy.require_room()
-    where = cpu_placement.plan(plan.stack.budget.processes, plan.engine.processes)
+    where = cpu_placement.plan(plan.stack.budget.processes, plan.engine.processes, plan.server_cores)
     with _services(plan, where) as services:
         audit = PaymentAudit(services.database) if services.database else None
         trial, seen = _serve_and_watch(trial, plan, strategy, where, services)
@@ -121,6 +121,7 @@ def _serve_and_watch(
         driver = running.enter_context(strategy.starting(url, folder, where))
         server = None if plan.target else running.enter_context(_serving(plan, port, where, services))
         strategy.check(url)
+        trial = replace(trial, environment=ask_environment(url, plan.stack))
         seen: Evidence = strategy.watch(server, driver, services)
         return replace(trial, commands=_commands(driver, server, services, str(folder), plan)), seen
 

@@ -14,6 +14,7 @@ from bench.measure.monitor import WindowEvidence
 from bench.measure.stalls import gap_events
 from bench.model import histograms
 from bench.model.histograms import encode_histogram, latency_of
+from bench.model.stacks import split_name
 from bench.model.trial_plan import Engine
 from bench.model.trial_record import Event, LoadUse, MachineUse, Samples, ServerUse, Trial
 
@@ -31,7 +32,7 @@ def metrics_of(trial: Trial, seen: WindowEvidence, where: CpuPlan, cores: int, e
     is_sampled = seen.server[-1].rss_bytes > 0
     used = replace(
         counted,
-        server=_server_use(seen, where, cores) if is_sampled else None,
+        server=_server_use(seen, where, min(cores, split_name(trial.stack).processes)) if is_sampled else None,
         front=process_usage.front_use(
             seen.front, seen.front_connections, where.server, seen.recording.answered_in_window
         ),
@@ -70,7 +71,7 @@ def _counts(trial: Trial, seen: Recording) -> Trial:
     )
 
 
-def _server_use(seen: WindowEvidence, where: CpuPlan, cores: int) -> ServerUse:
+def _server_use(seen: WindowEvidence, where: CpuPlan, processes: int) -> ServerUse:
     readings = in_window(seen)
     first, last = readings[0], readings[-1]
     seen_share = min(1.0, (last.at_s - first.at_s) / seen.recording.duration_s)
@@ -80,7 +81,7 @@ def _server_use(seen: WindowEvidence, where: CpuPlan, cores: int) -> ServerUse:
         connections_max=seen.connections,
         cpu_share=process_usage.cpu_share(first, last),
         cpu_s=(last.cpu_s - first.cpu_s) / seen_share,
-        processes=cores,
+        processes=processes,
         cpus=where.server,
     )
 

@@ -116,7 +116,8 @@ class WindowTrial(Strategy[RunningLoad, WindowEvidence]):
 
     def judge(self, trial: Trial, seen: WindowEvidence, where: CpuPlan) -> Trial:
         """Numbers out of the evidence, then the verdict; where that is `invalid` the numbers go again."""
-        cores = cpu_placement.cores_of(where.server, self.plan.stack.budget.processes)
+        has_gil = trial.environment is None or trial.environment.gil
+        cores = cpu_placement.cores_of(where.server, self.plan.stack.budget.processes, has_gil=has_gil)
         warmed_up = replace(trial, warmup_s=self.plan.full_warmup_s)
         measured = _with_recovery(metrics_of(warmed_up, seen, where, cores=cores, engine=self.plan.engine))
         verdict, reasons = gates.judge(

@@ -58,6 +58,7 @@ class RunPlan:
     target: Text | None = None
     engine: Text = "locust"
     claims: list[Assertion] = field(default_factory=list)
+    server_cores: Count | None = None
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,19 @@ packages that the server runs in: `sync_wsgi@gthread:8%py313t`; the lab's own, `
 Nothing else takes the notation apart. The lists of servers and fronts are in `servers.py` and `fronts.py`.
 """
 
-import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from bench.base import programs
-from bench.base.errors import MissingDependency, UsageError, nearest, refuse_first
+from bench.base.errors import UsageError, nearest, refuse_first
+from bench.model.environments import DEFAULT, check_name, python_word, require_packages
 from bench.model.fronts import FRONTS, Front
 from bench.model.servers import HOST, SERVERS, Budget, Interface, Line, Need, ServerKind, Views
+
+DJANGO_PACKAGES = ("django", "dj-database-url", "django-htmx", "httpx")
+"""What every Django lab imports; dj-database-url reads LAB_DATABASE_URL, httpx calls the upstream."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Lab:
     """One folder of `labs/`, seen through one interface, and what it needs of a server besides HTTP.
 
     `page` is where to look first; `has_workloads` is False for a lab of pages alone, `has_tables` True where these ask
-    a database. In figures the lab has this colour, and `markers`, one for each of its servers and budgets.
+    a database. `more_packages`: those beside DJANGO_PACKAGES that it imports, or its server for it. In figures the lab
+    has this colour, and `markers`, one for each of its servers and budgets.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Lab:
     page: str = "/wait?ms=100"
     has_workloads: bool = True
     has_tables: bool = False
+    more_packages: tuple[str, ...] = ()
     # After Okabe and Ito, "Color Universal Design" (2008): told apart with any colour vision, by markers in grey. A
     # budget or another server changes the shade, the marker and the line, never the hue. Only filled markers: a
     # hollow one means degraded.
@@ -51,6 +56,11 @@ class Lab:
     def is_django(self) -> bool:
         """False for the bare callables, which answer `hello` and `wait` only."""
         return self.folder != "bare"
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that its environment must have, beside those of the server."""
+        return (*DJANGO_PACKAGES, *self.more_packages) if self.is_django else ()
 
 
 LIVE: tuple[Need, ...] = ("websockets", "lifespan")
@@ -96,6 +106,7 @@ LABS = {
         Lab(
             *("channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", LIVE),
             page="/chat/hall",
+            more_packages=("channels", "autobahn", "redis", "websockets"),
             colour="#c2185b",
             markers="8hHd",
         ),
@@ -109,6 +120,7 @@ LABS = {
             needs=("websockets",),
             page="/",
             has_workloads=False,
+            more_packages=("channels", "websockets"),
         ),
         Lab(
             *("traps_wsgi", "traps", "async", "wsgi", "what goes wrong where sync meets async"),
@@ -168,12 +180,6 @@ class StackName(NamedTuple):
     front: str | None = None
 
 
-DEFAULT = "default"
-"""The environment of the lab itself, which a stack's name leaves out."""
-ENVIRONMENT_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
-ENVIRONMENT_RULE = (
-    "{!r} is no name of an environment: write small letters, digits, `_`, `-` and `.`, at most 32, such as py313t."
-)
 _BUDGET = re.compile(r"([1-9][0-9]{0,4})?(?:x([1-9][0-9]{0,2}))?")
 
 
@@ -193,6 +199,12 @@ def split_name(stack: str) -> StackName:
         *(int(threads) if threads else None, int(processes or 1), environment if percent else None),
         front=front if slash else None,
     )
+
+
+def split_environment(stack: str) -> tuple[str, str]:
+    """Return a stack's name without its environment, and the environment's name."""
+    name, _, environment = stack.partition("%")
+    return name, environment or DEFAULT
 
 
 @dataclass(frozen=True)
@@ -233,7 +245,7 @@ class Stack:
         return (self.budget.threads or 1) * self.budget.processes
 
     def command(self, port: int, *, host: str = HOST, reload: bool = False) -> list[str]:
-        """The ordinary server command; `python` stands for the interpreter that runs the lab.
+        """The ordinary server command; its first word stands for the interpreter of the stack's environment.
 
         Raises UsageError where the server cannot reload.
         """
@@ -241,24 +253,29 @@ class Stack:
         if reload and isinstance(server.reload, str):
             raise UsageError(server.reload)
         return [
-            *("python", "-m", server.program, *server.arguments(self.budget, lab.interface, lab.needs)),
+            *(
+                python_word(self.environment),
+                "-m",
+                server.program,
+                *server.arguments(self.budget, lab.interface, lab.needs),
+            ),
             *(word.format(host=host, port=port) for word in server.bind),
             *(server.reload if reload else ()),
             lab.application,
         ]
 
-    def require_installed(self) -> None:
-        """Raise MissingDependency, with the command that helps, where front, environment or package is absent."""
+    def require_installed(self, *more: str) -> None:
+        """Raise NotRun, with the command that helps, where front, environment or a package is absent.
+
+        `more`: packages beside those of lab and server.
+        """
         if self.front:
             programs.path_of(self.front.program)
-        if self.environment != DEFAULT:
-            raise MissingDependency(f"{self.name} needs the environment {self.environment}, which is not there.")
-        for package in self.server.packages:
-            if importlib.util.find_spec(package.replace("-", "_")) is None:
-                raise MissingDependency(
-                    f"{self.name} needs the package {package}, which is not installed: "
-                    f"run `{self.server.install_command(package)}`."
-                )
+        self.require_packages(*self.lab.packages, *self.server.packages, *more)
+
+    def require_packages(self, *packages: str) -> None:
+        """Raise NotRun or MissingDependency where its environment lacks one of these."""
+        require_packages(self.environment, packages, self.name, self.server.install_command)
 
 
 def parse_stack(text: str) -> Stack:
@@ -266,8 +283,8 @@ def parse_stack(text: str) -> Stack:
     name = split_name(text)
     front, lab = _front_of(text, name), _lab_of(text, name)
     server = _server_of(text, lab, name.server)
-    budget, environment = _budget_of(text, lab, server, name), _environment_of(text, name)
-    return Stack(lab, server, budget, name.keep or "", environment, front)
+    environment = DEFAULT if name.environment is None else check_name(name.environment)
+    return Stack(lab, server, _budget_of(text, lab, server, name), name.keep or "", environment, front)
 
 
 def parse_stack_alone(text: str) -> Stack:
@@ -344,13 +361,6 @@ def _budget_of(text: str, lab: Lab, server: ServerKind, name: StackName) -> Budg
         }
     )
     return Budget(threads, processes)
-
-
-def _environment_of(text: str, name: StackName) -> str:
-    """Any name that an environment may have: whether there is one is asked where a server is to start."""
-    if name.environment is not None and not ENVIRONMENT_NAME.fullmatch(name.environment):
-        raise UsageError(f"{ENVIRONMENT_RULE.format(name.environment)} It stands in stack {text!r}.")
-    return name.environment or DEFAULT
 
 
 STACKS = tuple(parse_stack(text) for server in SERVERS.values() for text in server.examples)

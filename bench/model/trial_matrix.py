@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from bench.base.errors import NotRun, refuse_first
+from bench.model.environments import DEFAULT
 from bench.model.experiment import Block, Experiment, Profile, profile_of
 from bench.model.load import Closed, ConnectionLoad, Held, Leaving, Load, Open, Paced, Slow, Waves
-from bench.model.stacks import parse_stack
+from bench.model.stacks import Stack, parse_stack
 from bench.model.trial_plan import Engine, Freeze, Outage, TrialPlan, planned_trial
 from bench.model.trial_record import Trial
 from bench.model.workloads import WORKLOADS, Workload, parse_request
@@ -32,6 +33,8 @@ class Overrides:
     duration_s: float | None = None
     engine: Engine = field(default_factory=Engine)
     target: str | None = None
+    environments: tuple[str, ...] = ()
+    server_cores: int | None = None
     seed: int = field(default_factory=lambda: secrets.randbelow(2**31))
 
 
@@ -138,7 +141,7 @@ def _connection_load(block: Block, count: int) -> ConnectionLoad:
 def _cross(block: Block, profile: Profile, overrides: Overrides) -> list[TrialPlan]:
     return [
         TrialPlan(
-            stack=parse_stack(stack),
+            stack=stack,
             request=parse_request(request),
             repeat=0,
             middleware=tuple(middleware),
@@ -150,13 +153,24 @@ def _cross(block: Block, profile: Profile, overrides: Overrides) -> list[TrialPl
             outage=Outage(*block.outage) if block.outage else None,
             engine=overrides.engine,
             target=overrides.target,
+            server_cores=overrides.server_cores,
             load=load,
             count_hops=block.count_hops and overrides.target is None,
         )
         for request in block.requests
         for load in _loads(block)
         for middleware in block.middleware
-        for stack in block.stacks
+        for stack in _stacks_in(block.stacks, overrides.environments)
+    ]
+
+
+def _stacks_in(names: Sequence[str], environments: Sequence[str]) -> list[Stack]:
+    """Return each stack once for each environment; one that names its own stays as it is."""
+    stacks = [parse_stack(name) for name in names]
+    return [
+        stack if stack.environment != DEFAULT else replace(stack, environment=environment)
+        for stack in stacks
+        for environment in environments or [DEFAULT]
     ]
 
 

@@ -264,6 +264,28 @@ class WavesResult:
 
 
 @dataclass(frozen=True)
+class ServerEnvironment:
+    """What the running server said of itself, just before it was measured, through `labs/common/runtime.py`.
+
+    `name` is that of its environment. `python` as in `CPython 3.13.5t`, where t is a build that can run without the
+    GIL; `gil` is whether it had one. `versions`: of the packages that it had loaded, by module name. `variables`:
+    those that its environment sets. With several processes it is one of them that answered.
+    """
+
+    name: Name
+    python: Name
+    gil: bool
+    pid: Count
+    versions: dict[Text, Text]
+    variables: dict[Text, Text] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """Return interpreter and lock in words, such as `CPython 3.13.5t, GIL off`."""
+        return f"{self.python}, GIL {'on' if self.gil else 'off'}"
+
+
+@dataclass(frozen=True)
 class Samples:
     """Samples of the server in the window: equally long columns, `at_s` counted from the window's start."""
 
@@ -342,6 +364,7 @@ class Trial:
     waves: WavesResult | None = None
     slow: SlowResult | None = None
     database: DatabaseUse | None = None
+    environment: ServerEnvironment | None = None
     max_connections: Some | None = None
     warmup_s: Amount = 0.0
     duration_s: Amount = 0.0

@@ -151,6 +151,14 @@ WORKLOADS = {
             connection_loads=(Leaving,),
         ),
         Workload(
+            "wait_and_burn",
+            "sleeps ms milliseconds, then spends cpu milliseconds of CPU time",
+            _json(lambda p: {"waited_ms": p["ms"], "burned_ms": p["cpu"]}),
+            _one_wait,
+            {"ms": 100, "cpu": 10},
+            quick={"ms": 10, "cpu": 2},
+        ),
+        Workload(
             "feed",
             "server-sent events: n of them, ms apart, and between them what is published",
             _ticks,
@@ -239,7 +247,7 @@ WORKLOADS = {
     )
 }
 
-BOUNDS = {"ms": (0, 10_000), "n": (1, 100)}
+BOUNDS = {"ms": (0, 10_000), "n": (1, 100), "cpu": (0, 1000)}
 
 
 def request_name(workload: str, parameters: Parameters) -> str:

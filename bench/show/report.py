@@ -1,7 +1,7 @@
 """Writes `report.html` of a run: one file with everything in it, figures too, that opens offline and can be printed.
 
-No script, no address outside of the file. The page is `report.html.j2`, which escapes what a run says: it may hold a
-server's log. This module makes the data for it.
+No address outside of the file, and no script unless the folder has a recording of the room. The page is
+`report.html.j2`, which escapes what a run says: it may hold a server's log. This module makes the data for it.
 """
 
 import shlex
@@ -13,15 +13,18 @@ from typing import Any, get_args
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.analyse import stats
+from bench.analyse.comparability import environments_of
 from bench.analyse.findings import compared_text, findings_of
 from bench.analyse.plateaus import plateaus_of
 from bench.analyse.rows import Row, between_windows_s, rows_of, stacks_without_trials
 from bench.base.errors import UsageError
 from bench.base.files import write_atomically
+from bench.model import room_recording
 from bench.model.run_record import Run
 from bench.model.stacks import parse_stack
-from bench.model.trial_record import Trial
+from bench.model.trial_record import ServerEnvironment, Trial
 from bench.show.figures import catalogue
+from bench.show.replay import replay_markup
 from bench.show.tables.columns import COLUMNS, cells, columns_of
 from bench.show.tables.footnotes import ACCOUNT, account_of, notes_of, plateau_name, refusals_of
 from bench.show.tables.formatting import milliseconds, number
@@ -68,13 +71,14 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 def write_report(run: Run, folder: Path) -> Path:
     """Write `report.html` into the folder, whole or not at all, and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "report.html"
-    write_atomically(path, to_html(run).encode())
+    path, recorded = folder / "report.html", folder / room_recording.NAME
+    recording = room_recording.read_recording(recorded) if recorded.exists() else None
+    write_atomically(path, to_html(run, recording).encode())
     return path
 
 
-def to_html(run: Run) -> str:
-    """The report as one HTML document; the same run gives the same text."""
+def to_html(run: Run, recording: room_recording.RoomRecording | None = None) -> str:
+    """The report as one HTML document, with the recording to play if there is one; the same run gives the same text."""
     rows, findings = rows_of(run), findings_of(run)
     return PAGE.render(
         run=run,
@@ -82,6 +86,7 @@ def to_html(run: Run) -> str:
         said={value: [one for one in findings if one.value == value] for value in get_args(stats.Outcome)},
         compared_text=compared_text,
         figures=catalogue.figures_for(run),
+        replay=replay_markup(recording) if recording else None,
         groups=groups_of(rows),
         columns=columns_of(rows),
         notes=notes_of(rows),
@@ -178,7 +183,14 @@ def _environment(run: Run) -> dict[str, str]:
         else f"{pause_s:.2f} s at the median, warm-up not counted",
         "cores shared by server and load": _text(run.environment.get("cores_shared")),
     }
-    return made | dict(_flat(run.environment))
+    said = {f"environment {name}": _runtime_text(it) for name, it in environments_of(run).items()}
+    return made | said | dict(_flat(run.environment))
+
+
+def _runtime_text(said: ServerEnvironment) -> str:
+    """Return what the servers of an environment said of themselves."""
+    lists = (", ".join(f"{name} {text}" for name, text in of.items()) for of in (said.variables, said.versions))
+    return "; ".join(filter(None, [said.text, *lists]))
 
 
 def _engines(run: Run) -> set[str]:

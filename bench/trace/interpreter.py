@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.base.errors import UsageError
+from bench.model.environments import program_of, python_word
+from bench.model.stacks import Stack
 
 ENVIRONMENTS = (".venv", "venv", "env")
 ACTIVE = ("VIRTUAL_ENV", "CONDA_PREFIX")
@@ -21,6 +23,11 @@ class Interpreter:
 
 
 OURS = Interpreter(sys.executable, "the lab's, because no environment of the project was found")
+
+
+def interpreter_of(stack: Stack) -> Interpreter:
+    """The one of a stack's environment. Raises NotRun if there is no such environment."""
+    return Interpreter(program_of(python_word(stack.environment)), f"that of the environment {stack.environment}")
 
 
 def choose_interpreter(named: str | None, folder: Path) -> Interpreter:

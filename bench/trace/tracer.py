@@ -11,14 +11,14 @@ from typing import Any
 from bench.base.errors import ExitCode, LabError, NotRun, UsageError, nearest
 from bench.base.files import ROOT
 from bench.measure.processes import Process, start, work_folder
-from bench.measure.readiness import stack_environment
+from bench.measure.readiness import drivers_for, stack_environment
 from bench.measure.services import serving_services
 from bench.model.stacks import Stack
 from bench.model.workloads import Request
 from bench.trace.inside import bootstrap
 from bench.trace.inside.model import Trace, from_json
 from bench.trace.inside.request_spec import RequestSpec
-from bench.trace.interpreter import OURS, Interpreter
+from bench.trace.interpreter import OURS, Interpreter, interpreter_of
 
 TIME_LIMIT_S = 30.0
 LOOK_EVERY_S = 0.005
@@ -42,9 +42,12 @@ def trace_stack(
     stack: Stack, request: Request, middleware: Sequence[str] = (), within_s: float = TIME_LIMIT_S, **more: Any
 ) -> Trace:
     """Trace a request of one of the lab's stacks, with the services that it needs; `more` are fields of RequestSpec."""
+    interpreter = interpreter_of(stack)
     with serving_services(request) as needs:
+        stack.require_packages(*stack.lab.packages, *drivers_for(needs.environment))
         environment = stack_environment(stack, middleware, needs.environment)
-        return trace_application(RequestSpec(stack.lab.application, request.path, **more), environment, ROOT, within_s)
+        spec = RequestSpec(stack.lab.application, request.path, **more)
+        return trace_application(spec, environment, ROOT, within_s, interpreter)
 
 
 def trace_application(

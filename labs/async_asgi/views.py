@@ -67,6 +67,15 @@ async def burn(request: HttpRequest) -> HttpResponse:
     return answer(burned_ms=ms)
 
 
+async def wait_and_burn(request: HttpRequest) -> HttpResponse:
+    """Wait `ms` milliseconds, then spend `cpu` milliseconds of CPU time."""
+    ms, cpu = number(request, "ms"), number(request, "cpu")
+    with inside():
+        await asyncio.sleep(ms / 1000)
+        spend_cpu(cpu)
+    return answer(waited_ms=ms, burned_ms=cpu)
+
+
 async def feed(request: HttpRequest) -> StreamingHttpResponse:
     """Stream `n` server-sent events, one each `ms` milliseconds, with published news in between."""
     n, ms = number(request, "n", default=10), number(request, "ms", default=1000)

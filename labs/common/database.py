@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+import django
 from django.core.exceptions import ImproperlyConfigured
 
 from labs.common.addresses import is_quoted
@@ -14,7 +15,9 @@ from labs.common.addresses import is_quoted
 OWN_FILE = Path(__file__).parents[1] / "db.sqlite3"
 POOL_TIMEOUT_S = 10
 # SQLite lets one write at a time: say so when a transaction begins and wait, instead of failing at its first write.
-FOR_SQLITE = {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL"}
+FOR_SQLITE: dict[str, Any] = {"timeout": 20}
+if django.VERSION >= (5, 1):
+    FOR_SQLITE |= {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL"}
 
 
 def database() -> dict[str, Any]:
@@ -26,6 +29,8 @@ def database() -> dict[str, Any]:
     }
     if entry["ENGINE"].endswith("sqlite3"):
         return {**entry, "OPTIONS": FOR_SQLITE}
+    if pool and django.VERSION < (5, 1):
+        raise ImproperlyConfigured(f"A pool of connections needs Django 5.1, this is {django.get_version()}.")
     if pool:
         most = _number("LAB_CONN_POOL", pool)
         pooled = {"min_size": min(most, 4), "max_size": most, "timeout": POOL_TIMEOUT_S}

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from labs.common.parameters import DEFAULTS, BadParameter, whole_number
+from labs.common.runtime import runtime
 
 INSTANCE = os.environ.get("LAB_INSTANCE", "")
 
@@ -33,8 +34,13 @@ def answer_to(path: str, query: bytes) -> Answer:
         case "/wait":
             return _wait(query)
         case "/ready":
-            return Answer(_json(instance=INSTANCE))
+            return Answer(_json(**about(query.decode(errors="replace"))))
     return Answer(_json(error=nothing_here("hello", "wait", "ready")), HTTPStatus.NOT_FOUND)
+
+
+def about(query: str) -> dict[str, object]:
+    """Return what `/ready` answers: LAB_INSTANCE, and with `?runtime` also what the process runs on."""
+    return {"instance": INSTANCE} | ({"runtime": runtime()} if query == "runtime" else {})
 
 
 def nothing_here(*names: str) -> str:

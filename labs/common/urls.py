@@ -11,7 +11,7 @@ from labs.common.files import file
 from labs.common.http import answer
 from labs.common.news import NEWS
 from labs.common.origins import asks_from_elsewhere
-from labs.common.plain import INSTANCE, nothing_here
+from labs.common.plain import about, nothing_here
 from labs.common.redis_news import LONGEST_TEXT, REDIS_URL, RedisIsAway, publish_to_redis
 
 PAGES = ("contact",)  # for people: not measured, so no workloads
@@ -28,8 +28,8 @@ def workload_urls(views: ModuleType) -> list[URLPattern]:
 
 
 def ready(request: HttpRequest) -> HttpResponse:
-    """Answer with LAB_INSTANCE, so that a caller knows which server this is."""
-    return answer(instance=INSTANCE)
+    """Answer with LAB_INSTANCE, so that a caller knows which server this is, and with `?runtime` what it runs on."""
+    return answer(**about(request.META["QUERY_STRING"]))
 
 
 @csrf_exempt

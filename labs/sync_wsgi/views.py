@@ -65,6 +65,15 @@ def burn(request: HttpRequest) -> HttpResponse:
     return answer(burned_ms=ms)
 
 
+def wait_and_burn(request: HttpRequest) -> HttpResponse:
+    """Wait `ms` milliseconds, then spend `cpu` milliseconds of CPU time."""
+    ms, cpu = number(request, "ms"), number(request, "cpu")
+    with inside():
+        time.sleep(ms / 1000)
+        spend_cpu(cpu)
+    return answer(waited_ms=ms, burned_ms=cpu)
+
+
 def feed(request: HttpRequest) -> StreamingHttpResponse:
     """Stream `n` server-sent events, one each `ms` milliseconds, with published news in between."""
     n, ms = number(request, "n", default=10), number(request, "ms", default=1000)

@@ -1,12 +1,17 @@
 """The bare callables, called as a server calls them."""
 
 import asyncio
+import json
+import os
+import platform
+import sys
 from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 
 from labs.bare.asgi import application
+from labs.common.plain import answer_to
 from labs.tests.ask import run_python
 
 
@@ -50,3 +55,12 @@ def test_the_labs_without_a_framework_load_none() -> None:
         "import labs.bare.wsgi, labs.bare.asgi, labs.upstream.asgi, sys; print('django' in sys.modules)",
     )
     assert done.stdout == "False\n", done.stderr
+
+
+def test_a_lab_says_what_it_runs_on_when_it_is_asked() -> None:
+    said = json.loads(answer_to("/ready", b"runtime").body)["runtime"]
+    assert said["python"].removesuffix("t") == f"{platform.python_implementation()} {platform.python_version()}"
+    assert (said["pid"], said["gil"]) == (os.getpid(), getattr(sys, "_is_gil_enabled", lambda: True)())
+    assert said["versions"]["pytest"] == pytest.__version__
+    assert "json" not in said["versions"]
+    assert json.loads(answer_to("/ready", b"").body).keys() == {"instance"}

@@ -41,7 +41,7 @@ def test_each_twin_has_the_same_views_in_order_and_all_of_its_own_kind() -> None
     assert list(kinds_of_views(ASYNC).items()) == [(name, ast.AsyncFunctionDef) for name in names]
 
 
-WAITING = {("views.py", name) for name in ("wait", "hold", "checkout_in_halves")}
+WAITING = {("views.py", name) for name in ("wait", "wait_and_burn", "hold", "checkout_in_halves")}
 MUTATIONS = [
     ("views.py", "burned_ms=ms", "burned_ms=10", {("views.py", "burn")}),
     ("views.py", "await asyncio.sleep(", "time.sleep(", WAITING),

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.analyse.compare import Comparison, Ratio, compare
+from bench.analyse.comparability import differences
+from bench.analyse.compare import Comparison, Ratio, compare, compare_environments
 from bench.base.errors import ExitCode, UsageError
 from bench.cli.main import main
 from bench.model import run_store
 from bench.model.run_record import Run
 from bench.model.tests import runs
-from bench.model.trial_record import Trial
+from bench.model.trial_record import ServerEnvironment, Trial
 from bench.show.comparison import show, to_markdown
 
 LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"
@@ -254,3 +255,36 @@ def test_lab_compare_as_json_is_one_document(tmp_path: Path, capsys: pytest.Capt
     assert found["pairs"][0]["ratios"][0]["measure"] == "throughput_per_s"
     assert main(["compare", folder, folder, "--markdown"]) == 0
     assert "1 pair by throughput" in capsys.readouterr().out
+
+
+def test_two_environments_of_one_run_are_compared_row_by_row() -> None:
+    trials = [*closed(100, 101, 102), *closed(200, 201, 202, stack=f"{LOOP}%py313t"), *closed(1, 2, 3, stack=THREADS)]
+    said = ServerEnvironment("py313t", "CPython 3.13.5t", gil=False, pid=1, versions={"django": "6.1"})
+    run = runs.run_of([replace(it, environment=said if "%" in it.stack else None) for it in trials])
+    found = compare_environments(run, "default", "py313t")
+    assert [(pair.first.stack, pair.second.stack) for pair in found.pairs] == [(LOOP, LOOP)]
+    assert ratio_of(found, "throughput_per_s").text.startswith("1.99×")
+    assert [row.stack for row in found.only_first] == [THREADS]
+    assert "environments: not known / py313t (CPython 3.13.5t, GIL off)" in found.notes
+    with pytest.raises(UsageError, match="The run has no trial in the environment 'nowhere'"):
+        compare_environments(run, "default", "nowhere")
+
+
+def test_an_environment_that_has_changed_between_two_runs_is_a_difference() -> None:
+    def run(versions: dict[str, str], **changes: Any) -> Run:
+        said = replace(ServerEnvironment("other", "CPython 3.13.5t", False, 1, versions), **changes)
+        return runs.run_of(closed(1, 2, 3, stack=f"{LOOP}%other", environment=said))
+
+    assert differences(run({"django": "6.1"}), run({"django": "6.1"}, pid=2)) == []
+    assert differences(run({"django": "6.1"}), run({"django": "6.2"}, gil=True)) == [
+        "%other gil no / yes",
+        "%other django 6.1 / 6.2",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words", [["--environment", "a"], ["--environment", "a,b,c"], ["other", "--environment", "a,b"], []]
+)
+def test_compare_needs_two_runs_or_two_environments(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "first_look", *words]) == ExitCode.USAGE
+    assert "environments of" in capsys.readouterr().err

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from bench.analyse import utilisation
+from bench.analyse.rows import Row
 from bench.analyse.utilisation import observed_bottleneck, utilisation_of
 from bench.model.servers import BACKLOG
-from bench.model.trial_record import LoadUse, MachineUse, Samples, ServerUse, Trial
+from bench.model.trial_record import LoadUse, MachineUse, Samples, ServerEnvironment, ServerUse, Trial
 
 SERVER = ServerUse(threads_max=10, rss_bytes_max=1, connections_max=50, cpu_share=0.4, cpu_s=1.0, processes=1, cpus=[0])
 QUEUE = Trial(
@@ -62,3 +63,11 @@ def test_where_parts_of_a_request_overlap_it_takes_the_longer_of_wait_and_cpu() 
     assert utilisation.waiting_s(trial, 0.005) + 0.005 == pytest.approx(0.02)
     assert utilisation.waiting_s(trial, 0.03) + 0.03 == pytest.approx(0.03)
     assert utilisation.waiting_s(replace(trial, overlaps=False), 0.005) + 0.005 == pytest.approx(0.025)
+
+
+def test_a_server_without_a_gil_can_keep_all_its_cores_busy() -> None:
+    two_cores = replace(SERVER, cpus=[0, 1])
+    for gil, stack, cores in ((False, QUEUE.stack, 2), (True, QUEUE.stack, 1), (True, "async_asgi@uvicorn:x2", 2)):
+        said = ServerEnvironment("other", "CPython 3.13.5t", gil, 1, {})
+        trial = replace(QUEUE, stack=stack, server=two_cores, environment=said)
+        assert Row(stack, "wait?ms=100", (), trial.offered_load, (trial,)).cores == cores

@@ -66,6 +66,13 @@ MISTAKES = [
     ("run held --engine wrk", "wrk drives only closed loops"),
     ("run first_look --middleware bothh", "both"),
     ("run first_look --colour", "--colour"),
+    ("run first_look --environment Py313", "'Py313' is no name of an environment"),
+    ("run first_look --server-cores 64", "--server-cores 64 is more than the"),
+    ("run first_look --server-cores 0", "from 1 to 64"),
+    (
+        "run first_look --stack sync_wsgi@gthread:8 --target http://127.0.0.1:9 --environment default",
+        "The server at --target has an environment already",
+    ),
     ("report no_such_run", "There is no run 'no_such_run'"),
     ("lsit", "list"),
     ("", "COMMAND"),

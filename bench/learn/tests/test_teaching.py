@@ -22,8 +22,9 @@ def part(heading: str) -> str:
     return TEACHING.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
-def test_the_minutes_of_the_short_plan_follow_each_other_and_are_ninety() -> None:
-    spans = [tuple(map(int, span)) for span in re.findall(r"^\| (\d+)–(\d+) \|", part("Ninety minutes"), re.MULTILINE)]
+@pytest.mark.parametrize("heading", ["Ninety minutes, with the room", "Ninety minutes, without it"])
+def test_the_minutes_of_the_short_plans_follow_each_other_and_are_ninety(heading: str) -> None:
+    spans = [tuple(map(int, span)) for span in re.findall(r"^\| (\d+)–(\d+) \|", part(heading), re.MULTILINE)]
     assert spans[0][0] == 0
     assert all(before[1] == after[0] for before, after in pairwise(spans))
     assert spans[-1][1] == 90

@@ -36,9 +36,11 @@ STARTERS = frozenset(
             "run_probe",
             "LiveMaterial",
             "execute_source",
+            "record_scene",
+            "chromium",
             "burst",
         ),
-        *("run_probe", "LiveMaterial", "new_run", "try_traps", "live_cell", "find_system"),
+        *("run_probe", "LiveMaterial", "new_run", "try_traps", "live_cell", "find_system", "make_environment"),
     )
 )
 PASSING = ("git",)

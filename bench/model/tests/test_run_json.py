@@ -15,7 +15,7 @@ from bench.measure.tests.processes import lab
 from bench.model import histograms, run_json, run_record, run_store, trial_matrix
 from bench.model.run_record import Run
 from bench.model.trial_plan import planned_trial
-from bench.model.trial_record import Reason
+from bench.model.trial_record import Reason, ServerEnvironment
 
 
 @pytest.fixture
@@ -215,3 +215,10 @@ def test_an_unknown_run_is_a_users_mistake() -> None:
 
 def test_the_median_of_nothing_is_none() -> None:
     assert histograms.latency_of(histograms.new_histogram()) is None
+
+
+def test_what_a_server_said_of_itself_is_kept_and_an_older_run_has_none(run: Run, tmp_path: Path) -> None:
+    said = ServerEnvironment("py313t_gil", "CPython 3.13.5t", True, 7, {"django": "6.1"}, {"PYTHON_GIL": "1"})
+    first, *others = run.trials
+    run_store.save_run(replace(run, trials=[replace(first, environment=said), *others]), tmp_path)
+    assert [trial.environment for trial in run_store.load_run(tmp_path).trials] == [said, *(None for _ in others)]

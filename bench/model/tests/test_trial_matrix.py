@@ -197,3 +197,22 @@ def test_bare_callables_are_left_out_of_what_they_do_not_answer() -> None:
     assert {plan.stack.name for plan in new_run("no_wait", "quick", both)[1]} == {"async_asgi@uvicorn"}
     with pytest.raises(UsageError, match="None of these stacks answers that workload"):
         new_run("no_wait", "quick", Overrides(stacks=("bare_asgi@uvicorn",), requests=("burn",)))
+
+
+def test_environments_cross_the_stacks_and_are_interleaved_like_them() -> None:
+    stacks = ("sync_wsgi@gthread:8", "async_asgi@uvicorn", "bare_asgi@uvicorn%other")
+    wishes = Overrides(stacks=stacks, requests=("hello",), users=(5,), repeats=2, environments=("default", "py313t"))
+    run, ordered = new_run("first_look", "quick", wishes)
+    assert run.plan.stacks == [
+        *("sync_wsgi@gthread:8", "sync_wsgi@gthread:8%py313t", "async_asgi@uvicorn", "async_asgi@uvicorn%py313t"),
+        "bare_asgi@uvicorn%other",
+    ]
+    for restarts in (ordered[:5], ordered[5:]):
+        assert sorted(plan.stack.name for plan in restarts) == sorted(run.plan.stacks)
+
+
+def test_cores_of_the_server_are_in_the_plan_and_in_each_trial() -> None:
+    run, ordered = new_run("first_look", "quick", Overrides(server_cores=1))
+    assert run.plan.server_cores == 1
+    assert {plan.server_cores for plan in ordered} == {1}
+    assert new_run("first_look", "quick", Overrides())[0].plan.server_cores is None

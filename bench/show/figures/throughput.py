@@ -10,7 +10,6 @@ from bench.analyse import queueing
 from bench.analyse.plateaus import plateaus_of
 from bench.analyse.rows import Row
 from bench.model.run_record import Run
-from bench.model.stacks import split_name
 from bench.show.figures.axes import label_ends, scale_users, scale_values
 from bench.show.figures.bars import bars
 from bench.show.figures.layout import Picture, new_page
@@ -124,7 +123,7 @@ def _theory(ax: Axes, series: Series, levels: Sequence[int]) -> None:
     cpu_s, row = series.cpu_s, series.rows[0]
     if not cpu_s:
         return
-    known: dict[str, Any] = {"io_wait_s": row.io_wait_s, "cpu_s": cpu_s, "cores": split_name(row.stack).processes}
+    known: dict[str, Any] = {"io_wait_s": row.io_wait_s, "cpu_s": cpu_s, "cores": row.cores}
     ceiling = queueing.limit_per_s(users=10**9, threads=row.slots, **known)
     knee = ceiling * (row.io_wait_s + cpu_s)
     if knee < levels[-1]:

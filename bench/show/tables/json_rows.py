@@ -89,6 +89,7 @@ def to_json_rows(run: Run) -> list[dict[str, Any]]:
 def _row(row: Row, plateau: Plateau | None) -> dict[str, Any]:
     return {
         "stack": row.stack,
+        "environment": asdict(row.environment) if row.environment else None,
         "request": row.request,
         "middleware": list(row.middleware),
         **load_to_json(row),

@@ -7,8 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.analyse.comparability import environments_of
 from bench.analyse.findings import ClaimFinding, findings_of
 from bench.analyse.rows import Row, between_windows_s, rows_of, stacks_without_trials
+from bench.model.environments import DEFAULT
 from bench.model.run_record import Run
 from bench.show.tables.columns import Column, cells, columns_of
 from bench.show.tables.footnotes import notes_of, plateau_lines, refusal_lines
@@ -36,6 +38,7 @@ def print_run(run: Run, console: Console) -> None:
     print_lines([*plateau_lines(run), *refusal_lines(rows)], console)
     for stack in stacks_without_trials(run):
         console.print(f"{stack}: planned, not measured in this run ({run.status})", highlight=False, markup=False)
+    print_lines([f"%{name}: {said.text}" for name, said in environments_of(run).items() if name != DEFAULT], console)
     print_findings(findings_of(run), console)
     pause_s = between_windows_s(run)
     if pause_s is not None:

@@ -13,7 +13,8 @@ from bench.analyse.rows import rows_of
 from bench.learn import lessons
 from bench.model.run_record import Run
 from bench.model.tests import runs
-from bench.model.trial_record import DatabaseUse, Reason
+from bench.model.trial_record import DatabaseUse, Reason, ServerEnvironment
+from bench.show.report import to_html
 from bench.show.tables.columns import COLUMNS, cells, columns_of
 from bench.show.tables.footnotes import account_of, notes_of, plateau_lines
 from bench.show.tables.formatting import AT_LEAST, milliseconds, number
@@ -65,6 +66,14 @@ def test_every_stack_and_every_reason_is_in_the_terminal() -> None:
         assert stack in text
     for reason in (runs.DIED, runs.NO_BOOT, runs.CLIENT_LIMITED):
         assert reason.message.rstrip(".") in text
+
+
+def test_environments_are_told_in_terminal_report_and_json() -> None:
+    said = ServerEnvironment("free", "CPython 3.13.5t", False, 7, {"django": "6.1.3"}, {"PYTHON_GIL": "0"})
+    run = runs.run_of([runs.trial_of("async_asgi@uvicorn%free", environment=said), runs.trial_of("async_asgi@uvicorn")])
+    assert "%free: CPython 3.13.5t, GIL off" in printed(run)
+    assert "CPython 3.13.5t, GIL off; PYTHON_GIL 0; django 6.1.3" in to_html(run)
+    assert [row["environment"] and row["environment"]["gil"] for row in to_json_rows(run)] == [False, None]
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 200])

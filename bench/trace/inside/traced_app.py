@@ -4,6 +4,7 @@ Each request and each WebSocket leaves a line on standard error, and each reques
 never for measuring.
 """
 
+import atexit
 import os
 import runpy
 import signal
@@ -29,6 +30,7 @@ SERVED: dict[str, str] = {}
 EVALUATES = ("hypercorn",)
 """Servers that look the application up in a module's dictionary, which knows nothing of `__getattr__`."""
 _WATCHING = ExitStack()
+atexit.register(_WATCHING.close)  # while the interpreter is whole: later it would print what it can no longer undo
 _ERRORS = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
 """Standard error as it is before the application can close it."""
 

@@ -69,6 +69,14 @@ def test_load_from_elsewhere_leaves_the_server_its_cores(monkeypatch: pytest.Mon
     assert cpu_placement.plan(3, load_processes=2) == CpuPlan(server=[0, 1], load=[2, 3])
 
 
+def test_a_server_gets_the_cores_that_are_asked_for_also_those_of_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu_placement, "available", lambda: [0, 1, 2, 3])
+    assert cpu_placement.plan(1, server_cores=2) == CpuPlan(server=[0, 1], load=[3])
+    assert cpu_placement.plan(1, server_cores=4) == CpuPlan(server=[0, 1, 2, 3], load=[3])
+    assert [cpu_placement.plan(1, server_cores=cores).shared for cores in (2, 4)] == [False, True]
+    assert [cpu_placement.cores_of([0, 1], 1, has_gil=has_gil) for has_gil in (True, False)] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("engine", "busiest_share", "on"), [(Engine(2), 0.9, [1]), (Engine(0, 2), 0.5, []), (Engine(1, 1), 0.5, [1])]
 )
