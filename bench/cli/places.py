@@ -23,6 +23,7 @@ PLACES = (
     ("Which questions does `lab conformance` ask a server?", "claims.conformance.questions.QUESTIONS"),
     ("How does the room know where a request is?", "learn.room.places.places_of"),
     ("How does a claim of claims.toml become a finding?", "claims.judging.judge_claim"),
+    ("What stands on the page of a claim?", "claims.claim_page.to_page"),
     ("How is a claim of an experiment's file judged (`lab verify`)?", "analyse.findings.finding_for"),
     ("How does a stack get its colour?", "show.figures.stack_style.look_of"),
     ("Which columns does a table have?", "show.tables.columns.COLUMNS"),

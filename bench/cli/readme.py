@@ -20,7 +20,7 @@ from bench.base.console import run_program
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT, write_atomically
 from bench.base.options import Parser
-from bench.claims import claim_table, ledger
+from bench.claims import claim_page, claim_table, ledger
 from bench.claims.conformance import kept, tables
 from bench.claims.evidence import ReferenceMaterial
 from bench.claims.exhibits import detectors as compared
@@ -54,6 +54,7 @@ SHOWN_EXPERIMENT, SHOWN_REQUEST, SHOWN_USERS = "io_wait", "wait?ms=100", 400
 SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "F3", "N8")
 ANSWER_COLUMNS = ("question", "answer", "what was seen", "who says so")
 CLAIM_COLUMNS = ("id", "claim", "finding", "what was measured here")
+CLAIM_PAGES = ROOT / claim_page.FOLDER
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -319,13 +320,13 @@ def _lesson_link(source: Path) -> str:
 
 def claims() -> str:
     """Common claims and what was measured here, from the stored findings."""
-    return table(CLAIM_COLUMNS, claim_table.to_rows(ledger.judge_all(ReferenceMaterial())))
+    return table(CLAIM_COLUMNS, claim_table.to_rows(ledger.judge_all(ReferenceMaterial()), pages="claims"))
 
 
 def claims_shown() -> str:
     """The claims to begin with."""
     found = ledger.judge_all(ReferenceMaterial(), list(map(load_claim, SHOWN_CLAIMS)))
-    return table(CLAIM_COLUMNS, claim_table.to_rows(found))
+    return table(CLAIM_COLUMNS, claim_table.to_rows(found, pages=claim_page.FOLDER))
 
 
 def claims_counted() -> str:
@@ -428,6 +429,30 @@ def write_page(name: str) -> None:
     write_atomically(folder / "README.md", run_page.to_readme(run, figures).encode())
 
 
+def claim_pages() -> dict[Path, str]:
+    """The page of each claim, by its path."""
+    material = ReferenceMaterial()
+    found = ledger.judge_all(material)
+    return {CLAIM_PAGES / f"{each.entry.id}.md": claim_page.to_page(each, material) for each in found}
+
+
+def write_claim_pages() -> None:
+    """Write the page of each claim; remove those of claims that are no more."""
+    CLAIM_PAGES.mkdir(exist_ok=True)
+    pages = claim_pages()
+    for path in set(CLAIM_PAGES.glob("*.md")) - pages.keys():
+        path.unlink()
+    for path, text in pages.items():
+        write_atomically(path, text.encode())
+
+
+def stale_claim_pages() -> list[str]:
+    """The pages of claims that do not say what was measured, are not there, or whose claim is no more."""
+    pages, there = claim_pages(), set(CLAIM_PAGES.glob("*.md"))
+    old = [path for path, text in pages.items() if path not in there or path.read_text() != text]
+    return [f"{claim_page.FOLDER}/{path.name}" for path in (*old, *sorted(there - pages.keys()))]
+
+
 def stale() -> list[str]:
     """The files that do not say what the results say."""
     texts = {str(path.relative_to(ROOT)): path.read_text() for path in FILES}
@@ -435,11 +460,13 @@ def stale() -> list[str]:
         *(name for name, text in texts.items() if rendered(text) != text),
         *(f"results/reference/{name}" for name in PICTURES if not is_fresh(name)),
         *(f"results/reference/{name}" for name in experiment_names(drafts=False) if not is_page_fresh(name)),
+        *stale_claim_pages(),
     ]
 
 
 def render_all() -> None:
-    """Write the pages of the runs, the pictures, and all generated parts."""
+    """Write the pages of the runs and of the claims, the pictures, and all generated parts."""
+    write_claim_pages()
     for name in experiment_names(drafts=False):
         write_page(name)
     for name, picture in PICTURES.items():

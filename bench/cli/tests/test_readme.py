@@ -30,6 +30,23 @@ def test_a_changed_number_is_noticed(tmp_path: Path) -> None:
     assert readme.rendered(changed) == text
 
 
+def test_a_page_of_a_claim_that_is_old_or_too_many_or_not_there_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = tmp_path / "claims"
+    monkeypatch.setattr(readme, "CLAIM_PAGES", pages)
+    rendered = readme.claim_pages()
+    monkeypatch.setattr(readme, "claim_pages", lambda: rendered)
+    readme.write_claim_pages()
+    assert readme.stale_claim_pages() == []
+    (pages / "A1.md").write_text("something else")
+    (pages / "A2.md").unlink()
+    (pages / "Z9.md").write_text("a claim that is no more")
+    assert readme.stale_claim_pages() == [f"results/reference/claims/{name}.md" for name in ("A1", "A2", "Z9")]
+    readme.write_claim_pages()
+    assert readme.stale_claim_pages() == []
+
+
 def test_an_unknown_part_is_refused() -> None:
     with pytest.raises(LabError, match="'nonsense'"):
         readme.rendered("<!-- generated: nonsense -->\n<!-- end -->")
