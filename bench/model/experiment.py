@@ -13,6 +13,7 @@ from bench.base.errors import NotRun, UsageError, nearest
 from bench.model.bounds import Connections, Some, Users
 from bench.model.environments import Recipe, is_environment
 from bench.model.run_record import Assertion
+from bench.model.stacks import parse_stack
 
 FOLDER = Path(__file__).parent / "experiments"
 ProfileName = Literal["quick", "standard", "reference"]
@@ -80,6 +81,13 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Raise NotRun, with the commands that make it, if an environment that this file describes is not there."""
         if name in self.environments and not is_environment(name):
             raise NotRun(f"There is no environment {name!r}: run `{' && '.join(self._commands_for(name))}`.")
+
+    def require_stacks(self, profile: str) -> None:
+        """Raise NotRun, with the command that helps, for the first stack of a profile that cannot run here."""
+        names = dict.fromkeys(name for block in self.matrix if profile in block.profiles for name in block.stacks)
+        for stack in map(parse_stack, names):
+            self.require_environment(stack.environment)
+            stack.require_installed()
 
     def _commands_for(self, name: str) -> list[str]:
         """Return the command that makes an environment, after that of the one that it shares where that is absent."""
