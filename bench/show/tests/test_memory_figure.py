@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from bench.analyse.rows import rows_of
 from bench.model.run_record import Run
 from bench.model.tests import runs
@@ -31,7 +33,7 @@ def test_processes_with_several_numbers_of_threads_are_drawn_over_their_memory()
     run = ladder(*RATES_AND_MB)
     (figure,) = [drawn.figure for drawn in figures_for(run) if drawn.slug.startswith("memory")]
     (ax,) = figure.axes
-    points = {(*line.get_xdata(), *line.get_ydata()) for line in ax.lines if line.get_marker() not in ("None", "")}
+    points = {tuple(np.concatenate(line.get_data())) for line in ax.lines if line.get_marker() not in ("None", "")}
     assert points == {(megabytes, rate) for rate, megabytes in RATES_AND_MB.values()}
     assert {text.get_text() for text in ax.texts} == {"8", "64", "1 process", "2 processes"}
     assert "sync_wsgi@gthread:64 answers 600/s in 90 MB; sync_wsgi@gthread:8 answers 80.0/s in 80 MB" in figure.finding
