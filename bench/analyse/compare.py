@@ -155,11 +155,12 @@ def _unlike_schedule(first: Run, second: Run) -> str:
 
 
 def _by_key(run: Run) -> dict[tuple[object, ...], Row]:
-    """Return the rows by stack, request, middleware and load; a rate that is a share of the capacity may differ."""
+    """Return the rows by what they share in both runs; a rate that is a share of the capacity may differ."""
     found: dict[tuple[object, ...], Row] = {}
     for row in rows_of(run):
         share = row.trial.capacity_share
-        key = (row.stack, row.request, row.middleware, row.load if share is None else Open(capacity_share=share))
+        load = row.load if share is None else Open(capacity_share=share)
+        key = (row.stack, row.request, row.middleware, load, row.trial.server_cores)
         found[key] = replace(row, trials=found[key].trials + row.trials) if key in found else row
     return found
 

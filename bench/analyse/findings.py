@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from bench.analyse import stats
-from bench.analyse.rows import Row
+from bench.analyse.rows import Row, cores_text
 from bench.analyse.usable_trials import usable_values, why_unusable
 from bench.model.load import STORED, load_of
 from bench.model.run_record import Assertion, Run, sides_of
@@ -118,6 +118,7 @@ def _pick(trials: Sequence[Trial], selector: dict[str, Any]) -> list[Trial]:
         and selector.get("request") in (None, trial.request, trial.workload)
         and _fits_load(trial, selector)
         and selector.get("middleware") in (None, trial.middleware)
+        and selector.get("server_cores", trial.server_cores) == trial.server_cores
     ]
 
 
@@ -139,8 +140,8 @@ def _why_not(selector: dict[str, Any], trials: Sequence[Trial], measure: str, *,
     side = selector_text(selector)
     if not trials:
         return f"not in this run: {side}"
-    if len({(trial.request, trial.load_text, tuple(trial.middleware)) for trial in trials}) > 1:
-        return f"{side} fits several rows: the claim must name its request and load"
+    if len({(it.request, it.load_text, tuple(it.middleware), it.server_cores) for it in trials}) > 1:
+        return f"{side} fits several rows: the claim must name its request and load, and cores where they differ"
     because = why_unusable(trials, measure, may_be_zero=may_be_zero)
     return f"{side} has {because}" if because else ""
 
@@ -149,7 +150,8 @@ def selector_text(selector: dict[str, Any]) -> str:
     """Write one side of a claim: `async_asgi@uvicorn, wait?ms=100, 400 users`."""
     named = {name: selector[name] for name in STORED if name in selector}
     load = load_of(**named).text if named else None
-    parts = [selector["stack"], selector.get("request"), load, "+".join(selector.get("middleware") or [])]
+    cores = f"on {cores_text(selector['server_cores'])}" if selector.get("server_cores") else None
+    parts = [selector["stack"], selector.get("request"), load, "+".join(selector.get("middleware") or []), cores]
     return ", ".join(part for part in parts if part)
 
 

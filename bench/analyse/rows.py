@@ -1,4 +1,4 @@
-"""A run as rows: one for each stack x request x middleware x load, over all restarts.
+"""A run as rows: one for each stack x request x middleware x load x cores, over all restarts.
 
 Tables, figures, the report, comparisons and the stack choice all start from these rows.
 """
@@ -26,7 +26,7 @@ WORST_LAST: tuple[Verdict, ...] = ("ok", "degraded", "aborted", "not-run", "inva
 
 @dataclass(frozen=True)
 class Row:
-    """All restarts of one stack x request x middleware x load; its numbers are medians over the measured ones."""
+    """All restarts of one stack x request x middleware x load x cores; its numbers are medians over measured ones."""
 
     stack: str
     request: str
@@ -180,6 +180,11 @@ class Row:
         return next((trial.environment for trial in self.trials if trial.environment), None)
 
     @property
+    def given_cores(self) -> int:
+        """Return how many cores the server was to have: those that were asked for, or one for each process."""
+        return self.trial.server_cores or split_name(self.stack).processes
+
+    @property
     def cores(self) -> int:
         """Return how many cores the server could keep busy: one for each process that has a GIL, else all it had."""
         is_free = any(trial.environment and not trial.environment.gil for trial in self.trials)
@@ -195,13 +200,18 @@ class Row:
 _median_interval = cache(stats.median_interval)
 
 
+def cores_text(count: int) -> str:
+    """Return `1 core`, `2 cores`."""
+    return f"{count} core{'' if count == 1 else 's'}"
+
+
 def rows_of(run: Run) -> list[Row]:
     """Return the run's rows in the plan's order: request, middleware, load, stack."""
-    groups: dict[tuple[str, str, tuple[str, ...], Load], list[Trial]] = {}
+    groups: dict[tuple[str, str, tuple[str, ...], Load, int | None], list[Trial]] = {}
     for trial in sorted(run.trials, key=attrgetter("repeat")):
-        key = (trial.stack, trial.request, tuple(trial.middleware), trial.offered_load)
+        key = (trial.stack, trial.request, tuple(trial.middleware), trial.offered_load, trial.server_cores)
         groups.setdefault(key, []).append(trial)
-    rows = [Row(*key, tuple(trials)) for key, trials in groups.items()]
+    rows = [Row(*key[:4], tuple(trials)) for key, trials in groups.items()]
     return sorted(rows, key=lambda row: _place(run, row))
 
 
@@ -213,6 +223,7 @@ def _place(run: Run, row: Row) -> tuple[object, ...]:
         *_rank(run.plan.requests, row.request),
         *(len(row.middleware), row.middleware, row.is_open, *(value or 0 for value in load)),
         *_rank(run.plan.stacks, row.stack),
+        row.trial.server_cores or 0,
     )
 
 

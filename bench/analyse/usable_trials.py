@@ -31,6 +31,10 @@ def _touches(code: str, trial: Trial, measure: str) -> bool:
         return measure.startswith("latency")
     if measure.startswith("hops."):  # counted in a request of their own
         return False
+    if (
+        code == "shared-cores" and trial.server_cores
+    ):  # as asked: what it answers beside the load, at most what it could
+        return measure.startswith("latency")
     if code == "lab-gap":
         return True
     if measure.startswith(COUNTED) or (trial.connections and measure == "failed"):

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.analyse.findings import ClaimFinding, finding_for, findings_of
 from bench.base import files
 from bench.base.console import relative_to_here, run_program
-from bench.base.errors import ExitCode, LabError
+from bench.base.errors import ExitCode, LabError, NotRun
 from bench.base.options import Parser
 from bench.cli import saved_runs, verify
 from bench.measure import orphaned_runs
@@ -62,7 +62,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """One experiment: how `lab run` ended, the run that it left, and the reference run; each with why it is missing."""
+    """One experiment: how `lab run` ended, the run that it left, and the reference run; each with why it is missing.
+
+    `is_left_out`: nobody asked for it by name, and an environment or a package that it needs is not there.
+    """
 
     name: str
     exit_code: int
@@ -70,6 +73,7 @@ class Reproduction:
     trouble: str
     reference: Run | None
     reference_trouble: str
+    is_left_out: bool = False
 
     @property
     def comparisons(self) -> list[Comparison]:
@@ -81,6 +85,8 @@ class Reproduction:
     @property
     def code(self) -> ExitCode:
         """What this experiment does to the exit code of all."""
+        if self.is_left_out:
+            return ExitCode.FINE
         if self.run is None:
             return ExitCode.NOT_RUN if self.exit_code == ExitCode.NOT_RUN else ExitCode.FAILED
         measured = saved_runs.exit_code_of(self.run) if self.run.status == "complete" else ExitCode.INTERRUPTED
@@ -97,6 +103,17 @@ def reproduce(name: str, profile: str, folder: Path) -> Reproduction:
     code = lab_run(name, profile, folder)
     run, trouble = _load(folder, f"`lab run` ended with {int(code)} and left no run")
     return Reproduction(name, code, run, trouble, *_load(run_store.REFERENCE / name, "Nothing to compare with"))
+
+
+def left_out(names: Sequence[str], profile: str) -> list[Reproduction]:
+    """Return the experiments that lack an environment or a package here, each with the command that helps."""
+    found = []
+    for name in names:
+        try:
+            experiment.load_experiment(name).require_stacks(profile)
+        except NotRun as error:
+            found.append(Reproduction(name, ExitCode.NOT_RUN, None, f"Not run. {error}", None, "", is_left_out=True))
+    return found
 
 
 def _load(folder: Path, otherwise: str) -> tuple[Run | None, str]:
@@ -216,12 +233,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", default="quick", help="quick (default), standard or reference")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: results/local/reproduce-STAMP")
     arguments = parser.parse_args(argv)
-    names = list(dict.fromkeys(arguments.names)) or experiment.experiment_names()
-    for name in names:
+    every = list(dict.fromkeys(arguments.names)) or experiment.experiment_names()
+    for name in every:
         experiment.profile_of(experiment.load_experiment(name), arguments.profile)
+    without = [] if arguments.names else left_out(every, arguments.profile)
+    names = [name for name in every if name not in {one.name for one in without}]
     folder = (arguments.out or orphaned_runs.new_folder("reproduce")).resolve()
     with orphaned_runs.claim(folder, (SUMMARY, *names)):
-        done = reproduce_all(names, arguments.profile, folder)
+        done = [*reproduce_all(names, arguments.profile, folder), *without]
         publish(to_markdown(done, arguments.profile), folder)
     return code_of(done)
 

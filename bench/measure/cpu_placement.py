@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from bench.base.errors import NotRun
+
 
 @dataclass(frozen=True)
 class CpuPlan:
@@ -42,6 +44,12 @@ def plan(processes: int, load_processes: int = 1, server_cores: int | None = Non
     load = cores[-min(max(1, load_processes), len(cores) - 1) :]
     rest = [core for core in cores if core not in load]
     return CpuPlan(rest[:processes] if server_cores is None else cores[:server_cores], load)
+
+
+def require_cores(server_cores: int | None) -> None:
+    """Raise NotRun if a server is to have more cores than this process may use."""
+    if server_cores and server_cores > len(available()):
+        raise NotRun(f"The server is to have {server_cores} cores, and {len(available())} can be given to it here.")
 
 
 def cores_of(server: list[int], processes: int, *, has_gil: bool = True) -> int:

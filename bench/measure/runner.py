@@ -52,7 +52,7 @@ def new_run(name: str, profile_name: str, overrides: Overrides) -> tuple[Run, li
         status="running",
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         took_s=0.0,
-        environment=machine.describe_machine(overrides.server_cores) | _fronts_of(trials) | _database_of(trials),
+        environment=machine.describe_machine(_most_cores(trials)) | _fronts_of(trials) | _database_of(trials),
         plan=_run_plan(experiment, profile, overrides, trials, [*first, *rest], len(ordered)),
         trials=[],
     )
@@ -84,8 +84,13 @@ def _run_plan(
         target=overrides.target,
         engine=overrides.engine.program,
         claims=claims_about(experiment.claims, planned),
-        server_cores=overrides.server_cores,
+        server_cores=_most_cores(trials),
     )
+
+
+def _most_cores(trials: Iterable[TrialPlan]) -> int | None:
+    """Return the most cores that a trial's server is to have; None where each has one for each process."""
+    return max((trial.server_cores for trial in trials if trial.server_cores), default=None)
 
 
 def _fronts_of(trials: Iterable[TrialPlan]) -> dict[str, dict[str, str]]:
@@ -120,7 +125,7 @@ def perform(
     Raises UsageError where the folder is not ours alone, NotKept where the disk does not take what was measured, and,
     once everything is saved, SecondInterrupt.
     """
-    capacity_users = load_experiment(run.experiment).capacity_users
+    experiment = load_experiment(run.experiment)
     with orphaned_runs.claim(folder):
         cpu_placement.bind_to_load_cores(cpu_placement.plan(1, run.plan.load_processes, run.plan.server_cores))
         preflight.raise_descriptor_limit()
@@ -131,7 +136,7 @@ def perform(
                 before(plan)
                 with _refusal_as_not_kept(number, len(ordered), folder):
                     requests_path = folder / "requests" / f"{number:04}.csv.gz"
-                    trial = run_one(plan, run.trials, capacity_users, requests_path, count_hops)
+                    trial = run_one(plan, run.trials, experiment, requests_path, count_hops)
                     run = append_trial(run, trial, began_s, started_s)
                     run_store.save_run(run, folder)
                 if run.status == "aborted":
@@ -172,14 +177,16 @@ def _cut_short(run: Run, ordered: Sequence[TrialPlan], began_s: float, started_s
 def run_one(
     plan: TrialPlan,
     trials: Sequence[Trial],
-    capacity_users: int,
+    experiment: Experiment,
     requests_path: Path,
     count_hops: Callable[[TrialPlan], Hops | None],
 ) -> Trial:
     """Run one trial with its hops counted. A trial that cannot begin is `not-run`, with the reason."""
     try:
+        experiment.require_environment(plan.stack.environment)
         hops = count_hops(plan)
-        return replace(run_trial(with_measured_rate(plan, trials, capacity_users), requests_path), hops=hops)
+        plan_now = with_measured_rate(plan, trials, experiment.capacity_users)
+        return replace(run_trial(plan_now, requests_path), hops=hops)
     except NotRun as error:
         return replace(planned_trial(plan), reasons=[Reason("not-run", str(error))])
 

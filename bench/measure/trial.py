@@ -82,6 +82,7 @@ def _served_within_s(plan: TrialPlan) -> float:
 def _measure(trial: Trial, plan: TrialPlan, strategy: Strategy[Any, Any]) -> Trial:
     _require_server(plan)
     strategy.require_room()
+    cpu_placement.require_cores(plan.server_cores)
     where = cpu_placement.plan(plan.stack.budget.processes, plan.engine.processes, plan.server_cores)
     with _services(plan, where) as services:
         audit = PaymentAudit(services.database) if services.database else None

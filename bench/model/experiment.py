@@ -3,14 +3,17 @@
 To add an experiment, add its file to `experiments/`, with `reference = false` until its reference run is committed.
 """
 
+import shlex
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from bench.base.errors import UsageError, nearest
-from bench.model.bounds import Connections, Users
+from bench.base.errors import NotRun, UsageError, nearest
+from bench.model.bounds import Connections, Some, Users
+from bench.model.environments import Recipe, is_environment
 from bench.model.run_record import Assertion
+from bench.model.stacks import parse_stack
 
 FOLDER = Path(__file__).parent / "experiments"
 ProfileName = Literal["quick", "standard", "reference"]
@@ -34,7 +37,8 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `max_connections`, as many as the database allows, they come in waves. With `slow_over_s` they are slow clients,
     which take so many seconds for their request or their answer, beside `visitors`. `outage` takes the database away
     and `freeze` pauses the server: start and duration in seconds, counted from the window's start. `count_hops` also
-    traces one request of each.
+    traces one request of each. `server_cores`: for each server, also those of the load if there are no others; without
+    it a server has one for each process.
     """
 
     stacks: list[str]
@@ -52,6 +56,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outage: tuple[float, float] | None = None
     freeze: tuple[float, float] | None = None
     count_hops: bool = False
+    server_cores: Some | None = None
     middleware: list[list[str]] = msgspec.field(default_factory=lambda: [[]])
     profiles: list[ProfileName] = msgspec.field(default_factory=lambda: list(PROFILES))
 
@@ -60,7 +65,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file of `experiments/`.
 
     `reference` is false for a draft, which has no run in results/reference yet. `capacity_users`: N of the closed
-    loop that measures a stack's capacity.
+    loop that measures a stack's capacity. `environments`: how those are made that its stacks name.
     """
 
     title: str
@@ -69,7 +74,26 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     matrix: list[Block]
     reference: bool = True
     capacity_users: int = 200
+    environments: dict[str, Recipe] = {}
     claims: list[Assertion] = []
+
+    def require_environment(self, name: str) -> None:
+        """Raise NotRun, with the commands that make it, if an environment that this file describes is not there."""
+        if name in self.environments and not is_environment(name):
+            raise NotRun(f"There is no environment {name!r}: run `{' && '.join(self._commands_for(name))}`.")
+
+    def require_stacks(self, profile: str) -> None:
+        """Raise NotRun, with the command that helps, for the first stack of a profile that cannot run here."""
+        names = dict.fromkeys(name for block in self.matrix if profile in block.profiles for name in block.stacks)
+        for stack in map(parse_stack, names):
+            self.require_environment(stack.environment)
+            stack.require_installed()
+
+    def _commands_for(self, name: str) -> list[str]:
+        """Return the command that makes an environment, after that of the one that it shares where that is absent."""
+        recipe = self.environments[name]
+        shared = recipe.like in self.environments and not is_environment(recipe.like)
+        return [*(self._commands_for(recipe.like) if shared else ()), shlex.join(recipe.words(name))]
 
 
 def experiment_names(*, drafts: bool = True) -> list[str]:

@@ -21,7 +21,8 @@ class Assertion:
     With `left` and `right` it is about their ratio: `greater` or `less` than `than`, or `between` the two numbers of
     `within`. With `left` alone it is about the number itself in every restart, which is for counts. With `order` each
     selector has more of the measure than the next. A selector picks trials by stack, and by request, middleware
-    and load where those differ: users, rate_per_s (with users: a closed loop held to it), capacity_share, connections.
+    and load where those differ: users, rate_per_s (with users: a closed loop held to it), capacity_share, connections;
+    and `server_cores` where the same stack has several.
     """
 
     says: Text

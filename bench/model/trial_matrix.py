@@ -96,7 +96,10 @@ def _once(trials: Iterable[TrialPlan]) -> list[TrialPlan]:
 
 def identity_of(trial: TrialPlan) -> tuple[object, ...]:
     """What two trials have in common if they are the same."""
-    return (trial.stack.name, trial.request.name, trial.load, trial.freeze, trial.outage, trial.middleware)
+    return (
+        *(trial.stack.name, trial.request.name, trial.load, trial.freeze, trial.outage, trial.middleware),
+        trial.server_cores,
+    )
 
 
 def _overridden(block: Block, overrides: Overrides) -> Block:
@@ -153,7 +156,7 @@ def _cross(block: Block, profile: Profile, overrides: Overrides) -> list[TrialPl
             outage=Outage(*block.outage) if block.outage else None,
             engine=overrides.engine,
             target=overrides.target,
-            server_cores=overrides.server_cores,
+            server_cores=overrides.server_cores or block.server_cores,
             load=load,
             count_hops=block.count_hops and overrides.target is None,
         )
@@ -197,8 +200,8 @@ def with_measured_rate(plan: TrialPlan, trials: Iterable[Trial], capacity_users:
         trial.throughput_per_s
         for trial in trials
         if trial.throughput_per_s
-        and (trial.stack, trial.request, trial.middleware, trial.offered_load)
-        == (like.stack, like.request, like.middleware, like.offered_load)
+        and (trial.stack, trial.request, trial.middleware, trial.offered_load, trial.server_cores)
+        == (like.stack, like.request, like.middleware, like.offered_load, like.server_cores)
     ]
     if not found:
         raise NotRun(f"The capacity of {plan.stack.name} was not measured, so its rates are not known.")

@@ -124,5 +124,6 @@ def planned_trial(plan: TrialPlan) -> Trial:
         io_wait_s=plan.request.io_wait_s(plan.stack),
         overlaps=plan.stack.lab.views in plan.request.workload.overlapping_views,
         slots=plan.request.slots(plan.stack),
+        server_cores=plan.server_cores,
         **({"users": None} | stored_fields(plan.load)),
     )

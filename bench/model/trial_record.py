@@ -303,6 +303,7 @@ class Trial:
     The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate. With
     `connections` there is no such load: see `held`, `gone` and, of a database that allows `max_connections` and no
     more, `waves`; with `visitors` they are slow clients: see `slow`.
+    `server_cores`: how many the server was given; None: one for each process.
     `overlaps`: parts of a request wait while others compute, so that it takes the longer of L and S, not their sum.
     `in_flight_mean` is how many requests were in flight, averaged over the window.
     `issued` requests belong to the window; in an open loop issued = completed + failed + timed_out + dropped +
@@ -366,6 +367,7 @@ class Trial:
     database: DatabaseUse | None = None
     environment: ServerEnvironment | None = None
     max_connections: Some | None = None
+    server_cores: Some | None = None
     warmup_s: Amount = 0.0
     duration_s: Amount = 0.0
     started_s: Number = 0.0

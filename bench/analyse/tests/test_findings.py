@@ -13,7 +13,7 @@ from bench.model.histograms import decode_histogram
 from bench.model.run_record import Assertion, Run
 from bench.model.stacks import split_name
 from bench.model.tests import runs
-from bench.model.trial_record import Trial
+from bench.model.trial_record import Reason, Trial
 
 EVENT_LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"
 
@@ -237,3 +237,24 @@ def test_times_are_told_in_milliseconds_with_what_was_asked() -> None:
     ]
     assert len(told) == 2
     assert all(re.fullmatch(r"[\d,]+ to [\d,]+ ms \(claimed: .* ms\)", text) for text in told)
+
+
+def test_trials_that_differ_in_cores_alone_are_rows_of_their_own_and_a_claim_says_which() -> None:
+    shared = Reason("shared-cores", "Server and load had to share a core.")
+    two = [replace(it, server_cores=2, verdict="degraded", reasons=[shared]) for it in rated(200.0, 210.0, 220.0)]
+    one = [replace(it, server_cores=1) for it in rated(100.0, 105.0, 110.0)]
+    assert [row.given_cores for row in rows.rows_of(runs.run_of([*one, *two]))] == [1, 2]
+    sides: list[dict[str, Any]] = [{"stack": EVENT_LOOP, "server_cores": cores} for cores in (2, 1)]
+    finding = finding_of([*one, *two], left=sides[0], right=sides[1], than=1.5)
+    assert finding.value == "supported"
+    assert findings.selector_text(sides[0]) == f"{EVENT_LOOP}, on 2 cores"
+    assert "fits several rows" in finding_of([*one, *two], right=None, than=1).text
+
+
+def test_a_core_that_server_and_load_share_unasked_leaves_no_throughput_to_go_by() -> None:
+    shared = Reason("shared-cores", "Server and load had to share a core.")
+    unasked = [replace(it, verdict="degraded", reasons=[shared]) for it in rated(200.0, 210.0, 220.0)]
+    asked = [replace(it, server_cores=2) for it in unasked]
+    bound: dict[str, Any] = {"right": None, "than": 100}
+    assert [finding_of(trials, **bound).value for trials in (unasked, asked)] == ["cannot tell", "supported"]
+    assert finding_of(asked, **bound, measure="latency_us.p50").value == "cannot tell"

@@ -12,7 +12,7 @@ from bench.base.errors import ExitCode, UsageError
 from bench.base.polling import eventually
 from bench.cli import reproduce
 from bench.measure.tests.processes import assert_nothing_is_left, end, left_of, running
-from bench.model import run_store, trial_record
+from bench.model import environments, experiment, run_store, trial_record
 from bench.model.run_record import Assertion, Run
 from bench.model.tests import runs
 
@@ -167,3 +167,18 @@ def test_interrupted_or_killed_it_leaves_nothing_running(how: signal.Signals, ma
         assert status == ExitCode.INTERRUPTED
         assert "Interrupted: what follows" in out
         assert (tmp_path / "summary.md").exists()
+
+
+def test_what_lacks_an_environment_is_left_out_and_says_the_command(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(environments, "FOLDER", tmp_path / "environments")
+    monkeypatch.setattr(experiment, "experiment_names", lambda: ["first_look", "versions"])
+    run_store.save_run(run_of(MORE, CLAIM), reference / "first_look")
+    asked = measuring(monkeypatch, {"first_look": run_of(MORE, CLAIM)})
+    assert reproduce.main(["--out", str(tmp_path / "out")]) == ExitCode.FINE
+    assert asked == ["first_look"]
+    said = capsys.readouterr().out
+    assert "- Not run. There is no environment 'django52': run `lab env add django52 --python python3.13" in said
+    assert reproduce.main(["versions", "--out", str(tmp_path / "asked")]) == ExitCode.FAILED
+    assert asked == ["first_look", "versions"]  # by its name it is measured, and `lab run` says what it lacks

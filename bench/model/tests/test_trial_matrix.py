@@ -1,16 +1,18 @@
 """Experiments: their files hold together, and their order is fair. What befalls a run is in `test_faults_of_lab.py`."""
 
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.analyse.findings import claims_about
 from bench.base.errors import NotRun, UsageError
-from bench.measure.runner import new_run
-from bench.model import experiment
+from bench.measure.runner import new_run, run_one
+from bench.model import environments, experiment
 from bench.model.experiment import PROFILES
 from bench.model.load import Closed, Open, Paced, Slow, stored_fields
+from bench.model.stacks import split_environment
 from bench.model.trial_matrix import Overrides, capacity_trials, in_random_order, trials_of, with_measured_rate
 from bench.model.trial_plan import Engine, TrialPlan, planned_trial
 from bench.model.trial_record import (
@@ -50,6 +52,7 @@ def cell(plan: TrialPlan) -> dict[str, Any]:
         "request": plan.request.name,
         "load": stored_fields(plan.load),
         "middleware": list(plan.middleware),
+        "server_cores": plan.server_cores,
     }
 
 
@@ -216,3 +219,45 @@ def test_cores_of_the_server_are_in_the_plan_and_in_each_trial() -> None:
     assert run.plan.server_cores == 1
     assert {plan.server_cores for plan in ordered} == {1}
     assert new_run("first_look", "quick", Overrides())[0].plan.server_cores is None
+
+
+def test_a_block_gives_its_servers_cores_and_the_command_line_others() -> None:
+    run, ordered = new_run("free_threading", "quick", Overrides())
+    assert run.plan.server_cores == 2
+    assert {(plan.stack.server.name, plan.server_cores) for plan in ordered} == {
+        *{("gthread", 1), ("gthread", 2), ("uvicorn", 2)}
+    }
+    assert {planned_trial(plan).server_cores for plan in ordered} == {1, 2}
+    asked = new_run("free_threading", "quick", Overrides(server_cores=1))[1]
+    assert {plan.server_cores for plan in asked} == {1}
+    assert len(asked) < len(ordered)  # those of both blocks are the same trial then
+
+
+def test_an_environment_that_an_experiment_describes_is_asked_for_with_the_commands_that_make_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(environments, "FOLDER", tmp_path)
+    found = experiment.load_experiment("free_threading")
+    with pytest.raises(NotRun) as refused:
+        found.require_stacks("quick")
+    assert "lab env add py313t --python python3.13t --django 5.2 --with uvloop" in str(refused.value)
+    assert "&& lab env add py313t_gil --like py313t --variable PYTHON_GIL=1`" in str(refused.value)
+    experiment.load_experiment("first_look").require_stacks("quick")
+
+
+def test_a_trial_whose_environment_is_not_there_is_not_run_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(environments, "FOLDER", tmp_path)
+    _, (plan, *_) = new_run("versions", "quick", Overrides())
+    trial = run_one(plan, [], experiment.load_experiment("versions"), tmp_path / "requests", lambda _: None)
+    assert trial.verdict == "not-run"
+    name = plan.stack.environment
+    assert f"run `lab env add {name} --python python3.13 --django {name[-2]}.{name[-1]}`" in trial.reasons[0].message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_describes_each_environment_that_its_stacks_name(name: str) -> None:
+    found = experiment.load_experiment(name)
+    named = {split_environment(stack)[1] for block in found.matrix for stack in block.stacks} - {"default"}
+    assert set(found.environments) == named

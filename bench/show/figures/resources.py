@@ -18,6 +18,7 @@ from bench.show.figures.series import (
     extremes_of,
     holes_in,
     levels_of,
+    name_of,
     rows_for,
     series_of,
     subtitle_of,
@@ -56,7 +57,9 @@ def threads_and_memory(run: Run, request: str) -> Picture:
 def _threads_title(rows: Sequence[Row]) -> str:
     """Compare the stack with the most and the one with the fewest threads."""
     extremes = extremes_of(top_of(rows, THREADS), THREADS)
-    texts = [f"{row.stack} {whole(THREADS.of(row))} threads and {whole(MEMORY.of(row))} MB" for row in extremes]
+    texts = [
+        f"{name_of(row, rows)} {whole(THREADS.of(row))} threads and {whole(MEMORY.of(row))} MB" for row in extremes
+    ]
     return f"{at_load(extremes)} the server takes: {'; '.join(texts)}" if texts else "No threads were counted"
 
 
@@ -73,7 +76,7 @@ def _cpu_title(rows: Sequence[Row]) -> str:
     """Compare the least and the most CPU per request, and the throughput that goes with each."""
     extremes = extremes_of(top_of(rows, CPU), CPU)[::-1]
     texts = [
-        f"{row.stack} spends {whole(CPU.of(row))} µs of CPU a request, answers {number(THROUGHPUT.of(row))}/s"
+        f"{name_of(row, rows)} spends {whole(CPU.of(row))} µs of CPU a request, answers {number(THROUGHPUT.of(row))}/s"
         for row in extremes
     ]
     return f"{at_load(extremes)} {'; '.join(texts)}" if texts else "No CPU time was measured"

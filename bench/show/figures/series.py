@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench.analyse.rows import Row, rows_of
+from bench.analyse.rows import Row, cores_text, rows_of
 from bench.model.run_record import Run
 from bench.model.stacks import split_name
 from bench.show.figures.axes import End, scale_users, scale_values
@@ -82,20 +82,23 @@ def is_plainly_closed(row: Row) -> bool:
 
 
 def series_of(rows: Sequence[Row]) -> list[Series]:
-    """Return one Series for each stack and its middleware, in the order of the rows."""
-    groups: dict[tuple[str, tuple[str, ...]], list[Row]] = {}
+    """Return one Series for each stack, its middleware and its cores, in the order of the rows."""
+    groups: dict[tuple[str, tuple[str, ...], int], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row.stack, row.middleware), []).append(row)
+        groups.setdefault((row.stack, row.middleware, row.given_cores), []).append(row)
     return [Series(name_of(members[0], rows), look_of(key[0]), tuple(members)) for key, members in groups.items()]
 
 
 def name_of(row: Row, among: Sequence[Row]) -> str:
-    """Name a row by its stack, with workload or middleware where `among` has the stack with another one."""
+    """Name a row by its stack, with workload, middleware or cores where `among` has the stack with another one."""
     if len({other.request for other in among}) > 1:
         return f"{row.stack} {row.request.partition('?')[0]}"
-    if len({other.middleware for other in among if other.stack == row.stack}) < 2:
-        return row.stack
-    return f"{row.stack} + {', '.join(row.middleware)}" if row.middleware else f"{row.stack}, no middleware"
+    same = [other for other in among if other.stack == row.stack]
+    cores = f", {cores_text(row.given_cores)}" if len({other.given_cores for other in same}) > 1 else ""
+    if len({other.middleware for other in same}) < 2:
+        return row.stack + cores
+    middleware = f" + {', '.join(row.middleware)}" if row.middleware else ", no middleware"
+    return row.stack + middleware + cores
 
 
 def levels_of(rows: Sequence[Row]) -> list[int]:

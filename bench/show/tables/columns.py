@@ -36,6 +36,13 @@ def _median(measure: str, factor: float, text: Callable[[float | None], str]) ->
 COLUMNS = (
     Column("stack", lambda row: row.stack, 0, "lab @ server : budget (threads, x processes)"),
     Column(
+        "cores",
+        lambda row: str(row.given_cores),
+        1,
+        "cores that the server was given, where the experiment says how many; the load may have one of them too",
+        lambda row: row.trial.server_cores is not None,
+    ),
+    Column(
         "offered/s",
         _median("rate_per_s", 1, number),
         2,

@@ -93,6 +93,7 @@ def _row(row: Row, plateau: Plateau | None) -> dict[str, Any]:
         "request": row.request,
         "middleware": list(row.middleware),
         **load_to_json(row),
+        "server_cores": row.trial.server_cores,
         "limiter": row.limiter,
         "plateau": None if plateau is None else _plateau(plateau),
         "verdict": row.verdict,
