@@ -10,16 +10,23 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from bench.analyse import rows
+from bench.analyse.plateaus import plateaus_of
+from bench.model import run_store
 from bench.model.run_record import Run
 from bench.model.tests import runs
 from bench.show.figures import burst_timeline, catalogue, resources, throughput
+from bench.show.figures.latency_curve import NAMES, curve_of
 from bench.show.figures.layout import Picture
-from bench.show.figures.series import THROUGHPUT, extremes_of
+from bench.show.figures.series import THROUGHPUT, Measure, extremes_of
 from bench.show.figures.stack_style import look_of
 from bench.show.tables.columns import cells, columns_of
 from bench.show.tables.formatting import number, percent
 
 WAIT = "wait?ms=100"
+REFERENCE_RUNS = sorted(path.parent.name for path in run_store.REFERENCE.glob("*/run.json"))
+WITHOUT_LATENCIES = {"connections", "gone", "held", "transactions"}
+"""Runs of connections: they count and time other things."""
+LIMITED = r"(\w\S*@\S+) (?:answers )?[\d.,]+(?: requests/s)? \((\d+ %) of its limit, (?:limited by )?([^)]+)\)"
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,50 @@ def test_title_has_the_same_numbers_as_the_table() -> None:
     columns = columns_of(rows.rows_of(run))
     p99 = [column.heading for column in columns].index("p99 ms")
     assert cells(at_400["sync_wsgi@gthread:8"], columns, {})[p99] in figures["latency"].finding
+
+
+@pytest.mark.parametrize("name", REFERENCE_RUNS)
+def test_every_number_of_a_row_that_a_figure_draws_stands_in_the_table(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, used, of = run_store.load_run(run_store.REFERENCE / name), [], Measure.of
+    monkeypatch.setattr(Measure, "of", lambda measure, row: used.append((measure, row)) or of(measure, row))
+    catalogue.figures_for(run)
+    columns = columns_of(rows.rows_of(run))
+    drawn = {(measure, measure.text(of(measure, row)), row.stack, row.load_text): row for measure, row in used}
+    assert drawn
+    missing = [
+        (measure.path, text, stack, load)
+        for (measure, text, stack, load), row in drawn.items()
+        if text not in {cell.removeprefix("○ ").removeprefix("≥") for cell in cells(row, columns, {})}
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", REFERENCE_RUNS)
+def test_a_latency_curve_goes_through_the_percentiles_of_the_table(name: str) -> None:
+    found = [
+        (curve[at], row.median(f"{measure}.{percentile}"))
+        for row in rows.rows_of(run_store.load_run(run_store.REFERENCE / name))
+        for measure, kept in (("latency_us", "histogram"), ("latency_from_send_us", "histogram_from_send"))
+        for curve in [curve_of(row, kept)]
+        for at, percentile in NAMES.items()
+        if at in curve
+    ]
+    assert [curve_ms for curve_ms, _ in found] == pytest.approx([(us or 0.0) / 1000 for _, us in found])
+    assert found or name in WITHOUT_LATENCIES
+
+
+@pytest.mark.parametrize("name", REFERENCE_RUNS)
+def test_plateaus_and_titles_are_limited_by_what_the_table_says(name: str) -> None:
+    run = run_store.load_run(run_store.REFERENCE / name)
+    assert all(plateau.limiter == plateau.rows[-1].limiter for plateau in plateaus_of(run))
+    at = {(row.stack, row.request, row.load_text): row for row in rows.rows_of(run)}
+    for drawn in catalogue.figures_for(run):
+        load = re.match(r"At ([\d,]+ users) ", drawn.figure.finding)
+        for stack, share, limiter in re.findall(LIMITED, drawn.figure.finding):
+            row = at[stack, drawn.caption.partition(":")[0], load[1] if load else ""]
+            assert (share, limiter) == (percent(row.median("fraction_of_limit")), row.limiter or "nothing was full")
 
 
 def test_throughput_title_sets_the_best_of_each_lab_side_by_side() -> None:
