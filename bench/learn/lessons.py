@@ -109,7 +109,7 @@ def fewest_and_most_answers(row: Row) -> tuple[float, float] | None:
 
 
 def users_in_step_per_s(row: Row) -> float | None:
-    """Return N / (L + N S) in requests/s: all N users wait L together, then one core serves them one after the other."""
+    """Return N / (L + N S) in requests/s: all N users wait L together, then one core serves them one by one."""
     cpu_us = row.median("cpu_us_per_request")
     return None if cpu_us is None else row.users / (row.io_wait_s + row.users * cpu_us / 1e6)
 
