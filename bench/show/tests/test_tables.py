@@ -31,7 +31,17 @@ ABOUT_DATABASES = {
 ABOUT_CONNECTIONS = {
     *("served", "starved", "refused", "first event ms", "delivery ms", "MB held", "threads held", "threads after"),
     *("kB per feed", "wasted views", "cancelled views", "next client ms", "CPU ms per departure"),
-    *("visits kept", "before /s", "beside /s", "visit p50 ms", "visit p99 ms", "in views", "slow served", "CPU ms", "front CPU ms"),
+    *(
+        "visits kept",
+        "before /s",
+        "beside /s",
+        "visit p50 ms",
+        "visit p99 ms",
+        "in views",
+        "slow served",
+        "CPU ms",
+        "front CPU ms",
+    ),
 }
 ABOUT_FRONTS = {"front CPU µs", "front MB"}
 
