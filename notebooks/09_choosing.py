@@ -28,18 +28,17 @@ from bench.analyse import stack_choice
 from bench.claims import claim_table
 from bench.learn import lessons, live_cell, sliders
 from bench.show import choice_text
-from bench.show.figures import choice
+from bench.show.figures import choice, middleware_ladder
 
 run = lessons.run_to_show("io_wait")
 crowd, ladder, held = (lessons.reference(name) for name in ("without_hops", "middleware_ladder", "held"))
 prices = stack_choice.prices_of(ladder, crowd, held)
-at = lessons.Rows(run)
 start = stack_choice.Case()
 
 # %% [markdown]
 # ## Predict
 #
-# There are 400 users at once, a view that waits 100 ms, no middleware and one core. How many requests per second does a sync view answer on 400 threads behind WSGI, and how many an
+# There are 400 users at once, a view that waits 100 ms, the seven middlewares of a new project, and one core. How many requests per second does a sync view answer on 400 threads behind WSGI, and how many an
 # async view behind ASGI?
 
 # %%
@@ -59,9 +58,10 @@ my_prediction_loop = None
 # ```
 
 # %%
-display(Markdown(lessons.describe_run(run)))
+display(Markdown(lessons.describe_run(crowd)))
 for mine, stack in ((my_prediction_threads, "sync_wsgi@gthread:400"), (my_prediction_loop, "async_asgi@uvicorn")):
-    measured = at[stack, "wait?ms=100", 400].median("throughput_per_s")
+    pair = middleware_ladder.without_and_with_seven(crowd, stack)
+    measured = pair and pair[1].median("throughput_per_s")
     display(Markdown(f"`{stack}`: " + lessons.compare(mine, measured, "requests/s")))
 
 # %% [markdown]

@@ -302,10 +302,10 @@ def test_what_arithmetic_answers_is_right_and_near_what_was_measured(source: Pat
     assert bool(checks) == any(not name.startswith("my_prediction") for name in answers)
 
 
-def test_the_first_table_of_the_readme_does_not_have_what_the_first_lessons_ask_for() -> None:
+def test_the_first_table_of_the_readme_does_not_have_what_lessons_ask_for() -> None:
     table = (ROOT / "README.md").read_text().split("<!-- generated: first_table -->")[1].partition("<!-- end -->")[0]
     shown = set(re.findall(r"[\d,.]*\d", table))
-    for stem in ("00_start_here", "02_io_wait"):
+    for stem in ("00_start_here", "02_io_wait", "09_choosing"):
         source = build_notebooks.FOLDER / f"{stem}.py"
         asked = dict.fromkeys(re.findall(r"^(my_prediction\w+) = None$", source.read_text(), re.MULTILINE), "1")
         measured = re.findall(r"measured: ([\d,]+) ", "\n".join(said_to(source, asked)))
