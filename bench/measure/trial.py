@@ -118,7 +118,7 @@ def _serve_and_watch(
         port = free_port(plan.engine.bind)
         url = plan.target or f"http://{plan.engine.bind}:{port}"
         # Locust takes as long to load as the server to boot, so both start together.
-        driver = running.enter_context(strategy.starting(url, folder, where))
+        driver = running.enter_context(strategy.starting(url, folder, where, services))
         server = None if plan.target else running.enter_context(_serving(plan, port, where, services))
         strategy.check(url)
         trial = replace(trial, environment=ask_environment(url, plan.stack))
