@@ -189,7 +189,7 @@ def _watch(server: RunningServer, driver: Process, services: Services, settle_s:
     (folder / "go").touch()
     deadline_s = time.monotonic() + DRIVEN_WITHIN_S
     while not (folder / "seen.json").exists():
-        _require_alive(server, driver, deadline_s)
+        _require_alive(server, services, driver, deadline_s)
         if not seen.connections and "holding" in _phases(folder):
             seen.connections = process_usage.established(server.port)
             seen.front_connections = process_usage.established(server.front.port) if server.front else 0
@@ -202,7 +202,7 @@ def _watch(server: RunningServer, driver: Process, services: Services, settle_s:
     seen.upstream += _read_optional(upstream)
     seen.wrote = json.loads((folder / "seen.json").read_text())
     time.sleep(settle_s)
-    _require_alive(server, None, math.inf)
+    _require_alive(server, services, None, math.inf)
     seen.server.append(process_usage.read(members))
     seen.log = server.log.read_text(errors="replace")
     return seen
@@ -224,8 +224,8 @@ def _phases(folder: Path) -> dict[str, float]:
     return found
 
 
-def _require_alive(server: RunningServer, driver: Process | None, deadline_s: float) -> None:
-    for who, it in {"server": server, "front": server.front}.items():
+def _require_alive(server: RunningServer, services: Services, driver: Process | None, deadline_s: float) -> None:
+    for who, it in {"server": server, "front": server.front, "upstream": services.upstream}.items():
         if it and it.exit_status is not None:
             raise TrialInvalid(
                 "server-died", f"The {who} ended with status {it.exit_status}. Its log:\n{it.log_tail()}"
