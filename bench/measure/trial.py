@@ -99,7 +99,7 @@ def _require_server(plan: TrialPlan) -> None:
     if plan.target:
         require_reachable(plan.target, plan.stack)
     else:
-        plan.stack.require_installed()
+        plan.stack.require_installed(*plan.request.packages_in(plan.stack))
 
 
 def _services(plan: TrialPlan, where: CpuPlan) -> AbstractContextManager[Services]:

@@ -31,6 +31,7 @@ class Workload:
     `sends`: how many bytes of body a slow client sends; any other request has none, and `body` answers that one.
     `overlapping_views`: the views in which parts of a request wait while others compute, so that it takes less than
     L + S.
+    `async_packages`: the packages that the async view imports, beside those of its lab.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Workload:
     may_tear: bool = False
     sends: Callable[[Parameters], int] | None = None
     overlapping_views: tuple[Views, ...] = ()
+    async_packages: tuple[str, ...] = ()
     content_type: str = "application/json"
 
 
@@ -181,7 +183,11 @@ WORKLOADS = {
             content_type="text/event-stream",
         ),
         _passed_on("tokens", "passes on what an upstream writes in n parts, ms apart, read with httpx"),
-        _passed_on("tokens_lean", "the same, read with http.client in sync code and aiohttp in async code"),
+        _passed_on(
+            "tokens_lean",
+            "the same, read with http.client in sync code and aiohttp in async code",
+            async_packages=("aiohttp",),
+        ),
         Workload(
             "poll",
             "answers when something is published, at the latest after ms",
@@ -296,6 +302,10 @@ class Request:
     def quick(self) -> "Request":
         """A request of the same kind that is over soon."""
         return Request(self.workload, {**self.workload.defaults, **self.workload.quick})
+
+    def packages_in(self, stack: Stack) -> tuple[str, ...]:
+        """Return what the view imports in that stack, beside what its lab does."""
+        return self.workload.async_packages if stack.lab.views == "async" else ()
 
     def io_wait_s(self, stack: Stack) -> float:
         """Return L of this request in that stack, in s."""

@@ -27,6 +27,7 @@ LATE_AFTER_S = 3.0
 """So long after its upstream could have been done, a stream is late."""
 ASKED_WITHIN_S, LOOK_EVERY_S = 5.0, 0.05
 PART_END = b"\n\n"
+PART = b"event: token\ndata: %d" + PART_END
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ class Driver(http_stream.StreamDriver[Options]):
         try:
             http_stream.require_ok(await reader.readuntil(b"\r\n"))
             for number in range(self.options.parts):
-                if not (await reader.readuntil(PART_END)).endswith(b"data: %d\n\n" % number):
+                if not (await reader.readuntil(PART_END)).endswith(PART % number):
                     raise WrongPart("wrong part")
                 stream.arrived_ns.append(time.monotonic_ns())
             await http_stream.read_all(reader)

@@ -1,15 +1,21 @@
 """Streams that are passed on, with real servers, the real upstream and the real driver: who carries them, who stops."""
 
 import asyncio
+import importlib.util
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench.base.polling import eventually
+from bench.measure import connection_trial
 from bench.measure.load.streams import Driver, Options, Stream
+from bench.measure.processes import Process
 from bench.measure.readiness import RunningServer, serving_stack
-from bench.measure.services import serving_upstream
+from bench.measure.services import Services, serving_upstream
 from bench.measure.trial import run_trial
 from bench.model import run_json
 from bench.model.histograms import decode_histogram
@@ -26,17 +32,21 @@ CONNECTIONS, LEAVING, PARTS, EVERY_MS = 6, 2, 12, 100
 STAYING = CONNECTIONS - LEAVING
 
 
-def measured(stack: str, workload: str = "tokens") -> tuple[Trial, StreamsResult]:
-    """A trial of which every stream ended as planned."""
+def planned(stack: str, workload: str) -> TrialPlan:
     request = parse_request(f"{workload}?n={PARTS}&ms={EVERY_MS}")
     load = Streams(CONNECTIONS, LEAVING)
-    trial = run_trial(TrialPlan(parse_stack(stack), request, load, 0, (), warmup_s=0.1, duration_s=0.5))
+    return TrialPlan(parse_stack(stack), request, load, 0, (), warmup_s=0.1, duration_s=0.5)
+
+
+def measured(stack: str, workload: str = "tokens") -> tuple[Trial, StreamsResult]:
+    """A trial of which every stream ended as planned."""
+    trial = run_trial(planned(stack, workload))
     seen = trial.streams
     assert seen, trial.reasons
     assert (seen.whole, seen.left, seen.late, seen.failed) == (STAYING, LEAVING, 0, 0)
     assert seen.first_part_us
     assert seen.cpu_us_per_part
-    assert trial.offered_load == load
+    assert trial.offered_load == Streams(CONNECTIONS, LEAVING)
     return trial, seen
 
 
@@ -85,6 +95,32 @@ def test_fewer_threads_than_streams_let_the_others_wait_and_a_run_keeps_it_all()
     assert drawn.figure.finding.startswith(f"{trial.load_text} {trial.stack} carries ", len("At "))
 
 
+def test_an_upstream_that_dies_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = connection_trial._watch
+
+    def without_upstream(
+        server: RunningServer, driver: Process, services: Services, settle_s: float
+    ) -> connection_trial.ConnectionEvidence:
+        upstream = services.upstream
+        assert upstream
+        os.kill(upstream.pid, signal.SIGKILL)
+        assert eventually(lambda: upstream.exit_status is not None, 5)
+        return watch(server, driver, services, settle_s)
+
+    monkeypatch.setattr(connection_trial, "_watch", without_upstream)
+    trial = run_trial(planned("sync_wsgi@gthread:2", "tokens"))
+    assert (trial.verdict, trial.reasons[0].code) == ("invalid", "server-died")
+    assert trial.reasons[0].message.startswith("The upstream ended with status -9")
+
+
+def test_a_view_whose_own_package_is_absent_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "aiohttp" else find(name))
+    trial = run_trial(planned("async_asgi@uvicorn", "tokens_lean"))
+    assert trial.verdict == "not-run"
+    assert "needs the package aiohttp, which is not installed: run `" in trial.reasons[0].message
+
+
 @pytest.mark.parametrize(
     ("first_ms", "gaps_ms", "end", "is_carried"),
     [
@@ -111,6 +147,12 @@ def test_a_stream_that_stalls_until_its_client_leaves_is_not_carried() -> None:
 
 
 @pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with serving_stack(parse_stack("zero_hop@uvicorn"), grace_s=0) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def upstream() -> Iterator[RunningServer]:
     with serving_upstream() as running:
         yield running
@@ -118,23 +160,12 @@ def upstream() -> Iterator[RunningServer]:
 
 @pytest.mark.parametrize(
     ("path", "error"),
-    [
-        ("/nothing", "status 404"),
-        ("/feed?n=3&ms=1", "IncompleteReadError"),  # its parts look alike, but are fewer
-        ("/hello", "IncompleteReadError"),
-    ],
+    [("/nothing", "status 404"), ("/feed?n=3&ms=1", "wrong part"), ("/hello", "IncompleteReadError")],
 )
-def test_a_wrong_answer_is_counted_by_its_class(upstream: RunningServer, tmp_path: Path, path: str, error: str) -> None:
-    with serving_stack(parse_stack("zero_hop@uvicorn"), grace_s=0) as server:
-        options = Options(
-            url=server.url,
-            path=path,
-            folder=tmp_path,
-            connections=3,
-            parts=4,
-            every=0.01,
-            leaving=0,
-            upstream=upstream.url,
-        )
-        seen = asyncio.run(Driver(options).run())
+def test_a_wrong_answer_is_counted_by_its_class(
+    server: RunningServer, upstream: RunningServer, tmp_path: Path, path: str, error: str
+) -> None:
+    each = {"connections": 3, "parts": 4, "every": 0.01, "leaving": 0}
+    options = Options(url=server.url, path=path, folder=tmp_path, upstream=upstream.url, **each)  # type: ignore[arg-type]
+    seen = asyncio.run(Driver(options).run())
     assert (seen["failed"], seen["errors"], seen["carried"]) == (3, {error: 3}, 0)
