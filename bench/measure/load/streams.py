@@ -1,6 +1,7 @@
 """Streams of small parts, read as they come: N at once, some left half way, and what became of them upstream.
 
-They begin one after the other while the first half of a stream lasts: then all are there at once, and nobody has left.
+They begin one after the other in the first OPENED_SHARE of the time that a stream lasts: before the first client
+leaves, all are there at once.
 
 A stream is carried if it is about as quick as its upstream: the first part comes within FIRST_WITHIN_S, and hardly a
 gap between two parts is longer than MOST_GROWTH times the upstream's. Run as a subprocess, because the driver wants a
@@ -21,6 +22,7 @@ from bench.measure.load import http_stream
 from bench.measure.load.driver import exception_class
 from bench.model.histograms import encode_histogram, new_histogram
 
+OPENED_SHARE = 0.4
 FIRST_WITHIN_S, MOST_GROWTH, MOST_SLOW_SHARE = 1.0, 2.0, 0.05
 """What a stream that is carried may have: its first part so late, and this share of gaps over so many times theirs."""
 LATE_AFTER_S = 3.0
@@ -89,7 +91,7 @@ class Driver(http_stream.StreamDriver[Options]):
     async def run_phases(self) -> dict[str, Any]:
         """Open, read until all have ended or are late, close. Return counts, and histograms encoded."""
         before = await self.ask_upstream()
-        per_s = self.options.connections / max(LOOK_EVERY_S, self.options.lasts_s / 2)
+        per_s = self.options.connections / max(LOOK_EVERY_S, OPENED_SHARE * self.options.lasts_s)
         reading = await self.run_phase("opening", lambda: self.start_all(self.follow, per_s))
         after = await self.run_phase("holding", lambda: self.wait_for(reading))
         await self.run_phase("closing", lambda: self.close_all(reading))
