@@ -78,8 +78,8 @@ EXPECTED_OF_DJANGO = EXPECTED | {
         404,
         {
             "error": "Nothing here; this lab answers "
-            "/hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, /burn, /feed, /tokens, /tokens_lean, /poll, "
-            "/rows, /slow_rows, /crud, /gathered, /gathered_threads, /hold, "
+            "/hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, /burn, /wait_and_burn, /feed, "
+            "/tokens, /tokens_lean, /poll, /rows, /slow_rows, /crud, /gathered, /gathered_threads, /hold, "
             "/checkout, /checkout_in_halves, /checkout_across_hops, /upload, /download, /whoami, /ready, /publish."
         },
     ),
