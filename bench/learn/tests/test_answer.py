@@ -10,6 +10,9 @@ from bench.learn.tests.made_up_examinations import HOME, USERS, arm, examined, t
 from bench.learn.your_project.answer import Sides, answer_of, limiter_of, not_looked_at, sides_at
 from bench.learn.your_project.mends import hop_price_us, mends_of
 from bench.learn.your_project.model import Arm, Blocked, Checked, Examination, Notice, Page, Present, Refusal
+from bench.learn.your_project.parts import report_of
+from bench.learn.your_project.showing import to_markdown
+from bench.show.project_page import page_of
 
 SLOW = arm("today", 30, 31, 32)
 POOL = arm("threads", 240, 250, 260)
@@ -216,3 +219,19 @@ def test_what_was_not_looked_at_names_pages_and_unknown_users() -> None:
     assert not any("--users" in line for line in not_looked_at(found))
     assert found.terms
     assert any("--users" in line for line in not_looked_at(replace(found, terms=replace(found.terms, is_swept=True))))
+
+
+def test_the_screen_has_the_answer_its_table_and_why_an_arm_has_no_number() -> None:
+    log = "The server did not boot. The end of its log:\nTraceback\nlab: zero_hop does not run here: too old."
+    found = examined(SLOW, POOL, ASGI, arm("what if", verdict="not-run", reasons=[log]))
+    found = replace(found, answer=answer_of(found), not_looked_at=not_looked_at(found))
+    text = to_markdown(found)
+    assert text.startswith("**switch**: With 64 at once, ASGI against today's")
+    assert "| today | 31.0 | 30.0–32.0 |" in text
+    assert "- ASGI with zero\\_hop: not-run, zero\\_hop does not run here: too old." in text.replace(
+        "zero_hop", "zero\\_hop"
+    )
+    assert "### Mend first" in text
+    page = page_of("<mysite>", "switch", "sentence", report_of(found))
+    assert "&lt;mysite&gt;: switch" in page
+    assert "mysite@gthread:64" in page

@@ -107,12 +107,21 @@ def _load_part(found: Examination, *, is_short: bool) -> Part:
     users = found.terms.users if found.terms else 0
     if is_short:
         rows = [arm_cells(arm) for arm in found.arms if arm.users == users]
-        return Part(LOAD, heads=HEADS, rows=rows)
+        return Part(LOAD, list(_unmeasured_lines(found)), HEADS, rows)
     rows = [
         [*arm_cells(arm), percent(arm.cpu_share), whole(arm.connections), f"{arm.users:,}", arm.verdict, arm.stack]
         for arm in found.arms
     ]
     return Part(LOAD, heads=REPORT_HEADS, rows=rows)
+
+
+def _unmeasured_lines(found: Examination) -> Iterator[str]:
+    """Yield why an arm has no number; of a server's log, what it says itself."""
+    for arm in found.arms:
+        if not arm.per_s:
+            reason = arm.reasons[0] if arm.reasons else arm.verdict
+            ours = [line.partition("lab: ")[2] for line in reason.splitlines() if "lab: " in line]
+            yield f"{arm.name}: {arm.verdict}, {' '.join((ours or [reason])[0].split())}"
 
 
 def arm_cells(arm: Arm) -> list[str]:
