@@ -44,6 +44,7 @@ def test_a_server_that_keeps_everything_is_answered_yes_everywhere(monkeypatch: 
 
 
 @pytest.mark.live
+@pytest.mark.slow
 def test_a_server_that_breaks_everything_is_answered_no_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waits, "NEVER_S", 0.5)
     monkeypatch.setattr(waits, "ANSWERS_S", 3.0)

@@ -23,6 +23,7 @@ def assert_good(said: dict[str, str]) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.slow
 def test_the_calls_that_block_are_found_with_file_and_line_and_no_others(tmp_path: Path) -> None:
     assert_good(detectors.run_in_subprocess(OURS, tmp_path))
 

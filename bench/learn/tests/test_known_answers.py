@@ -48,6 +48,7 @@ def is_told(code: int, answer: dict[str, Any], value: str) -> bool:
     return (code, answer["value"]) == (ExitCode.FINE, value)
 
 
+@pytest.mark.slow
 def test_a_project_that_waits_on_few_threads_should_switch(
     brief: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,6 +64,7 @@ def test_a_project_that_waits_on_few_threads_should_switch(
     assert json.loads(page.with_name("answer.json").read_text()) == found
 
 
+@pytest.mark.slow
 def test_a_project_of_small_pages_under_seven_middlewares_should_stay(
     brief: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
