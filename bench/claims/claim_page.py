@@ -1,4 +1,4 @@
-"""Writes the page of a claim in Markdown: one for each id in `results/reference/claims`, an address to link in an answer."""
+"""Writes the page of a claim in Markdown, one for each in `results/reference/claims`: an address to link."""
 
 from collections.abc import Iterator
 

@@ -1,8 +1,8 @@
 """Exercise: predict the throughput that cannot be exceeded.
 
 Each of `users` users asks, waits for the answer, and asks again at once. A request waits `wait_s` for something else
-and takes `cpu_s` of the server's one core, both in seconds. A server with `threads` threads gives one to each request for
-all of that time. None stands for an event loop, which has no such bound.
+and takes `cpu_s` of the server's one core, both in seconds. A server with `threads` threads gives one to each
+request for all of that time. None stands for an event loop, which has no such bound.
 
 Task: return the most requests per second that are possible. The function knows only the limit that the users set; there
 are two more. The check compares your numbers with the reference run of `io_wait`, and with a server that it starts.
