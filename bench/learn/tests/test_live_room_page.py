@@ -18,6 +18,8 @@ from bench.model.tests import runs
 from bench.show import report
 from bench.show.replay import joined_modules
 
+pytestmark = pytest.mark.slow
+
 SIZES = [(1280, 720), (1920, 1080)]
 ATTACK = "<img src=x onerror='window.ran = true'>"
 WITHIN_MS = 20_000

@@ -348,6 +348,7 @@ BLOCKS = """
 """
 
 
+@pytest.mark.slow
 def test_a_project_without_tables_gets_them_and_its_page_is_traced_and_what_blocks_in_it_is_found(
     tmp_path: Path,
 ) -> None:

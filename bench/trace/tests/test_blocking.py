@@ -418,6 +418,7 @@ async def use_admin(port: int) -> list[int]:
 
 
 @pytest.mark.live
+@pytest.mark.slow
 def test_a_new_project_under_load_gives_no_alarm(tmp_path: Path, mark: str) -> None:
     for words in (("-m", "django", "startproject", "mysite", "."), ("-c", MADE)):
         subprocess.run([sys.executable, *words], cwd=tmp_path, check=True, timeout=60)
