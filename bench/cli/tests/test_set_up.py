@@ -46,6 +46,7 @@ def assert_is_made(machine: BareMachine) -> None:
     assert not [call for call in machine.calls() if "install" in call]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_killed_at_any_point_the_next_set_up_makes_all_anew(either: BareMachine) -> None:
     either.run()

@@ -24,6 +24,8 @@ from bench.measure.tests.postgresql import require_postgresql
 from bench.measure.tests.processes import assert_nothing_is_left, lab
 from bench.model.room_recording import KIND, VERSION, RecordingWriter, read_recording
 
+pytestmark = pytest.mark.slow
+
 SYNC_WSGI, SYNC_ASGI, ASYNC_ASGI = range(3)
 NEUTRAL = Settings(visitors=10, wait_ms=100)
 
