@@ -30,6 +30,8 @@ import psutil
 from bench.cli import verify
 from bench.show import report
 from bench.model import run_store
+
+pytestmark = pytest.mark.slow
 run = run_store.load_run(Path(sys.argv[1]))
 findings = verify.require_findings(run)
 page = report.write_report(run, Path(sys.argv[2]))

@@ -209,6 +209,7 @@ def disagreement(server: RunningServer, folder: Path) -> list[float]:
     return [abs(ours.throughput_per_s / theirs.throughput_per_s - 1), abs(ours.p50_us / theirs.p50_us - 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 @NEEDS_WRK
 @pytest.mark.skipif(WHERE.shared, reason="server and load have to share a core here")
