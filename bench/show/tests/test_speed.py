@@ -22,6 +22,8 @@ from bench.model.trial_record import Trial
 from bench.show import report
 from bench.show.tables.terminal import print_run
 
+pytestmark = pytest.mark.slow
+
 WITHIN_S, WITHIN_BYTES, TRIAL_BYTES = 10.0, 500_000_000, 12_000
 PROGRAM = """
 import json, sys, time
@@ -31,7 +33,6 @@ from bench.cli import verify
 from bench.show import report
 from bench.model import run_store
 
-pytestmark = pytest.mark.slow
 run = run_store.load_run(Path(sys.argv[1]))
 findings = verify.require_findings(run)
 page = report.write_report(run, Path(sys.argv[2]))
