@@ -64,6 +64,19 @@ def milliseconds(text: str) -> float:
     return found
 
 
+def minutes(text: str) -> float:
+    """Read a number of minutes from 0 up to a day."""
+    with suppress(ValueError):
+        if 0 <= (found := float(text)) <= 24 * 60:
+            return found
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes up to 1440")
+
+
+def percent(text: str) -> float:
+    """Read a share in percent, above 0 and up to 100."""
+    return _positive_numbers(text, [text], "percent", 100, "")[0]
+
+
 def size(text: str) -> int:
     """Read a size in bytes, such as `512M` or `2G` (powers of 1024)."""
     found = re.fullmatch(r"([1-9]\d{0,6})([KMGT])i?B?", text.strip(), re.IGNORECASE)
@@ -115,6 +128,14 @@ def http_address(text: str) -> str:
     scheme, _, where = text.removesuffix("/").partition("://")
     _address(text, where if scheme.lower() == "http" else "", "http://HOST:PORT")
     return f"http://{where}"
+
+
+def web_address(text: str) -> str:
+    """Read the address of a page, such as https://HOST/PATH."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address of a page: write https://HOST/PATH")
+    return text.rstrip("/")
 
 
 def _address(text: str, where: str, form: str, *, may_have_port: bool = True) -> HostPort:

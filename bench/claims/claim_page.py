@@ -32,7 +32,7 @@ def _parts(each: JudgedClaim, material: ReferenceMaterial) -> Iterator[str]:
     yield "Evidence:\n\n" + "\n".join(dict.fromkeys(f"- {_evidence(part, material)}" for part in each.parts))
     commands = dict.fromkeys((entry.again, f"lab claims {entry.id}"))
     yield f"See it again: {' or '.join(f'`{command}`' for command in commands)}."
-    yield f"The lesson: [{entry.lesson}]({UP}/notebooks/{entry.lesson}.ipynb). [All claims](../README.md)."
+    yield f"The lesson: [{entry.lesson}]({UP}/notebooks/{entry.lesson}.ipynb). [All claims](README.md)."
 
 
 def _table(each: JudgedClaim) -> str:

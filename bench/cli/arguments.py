@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.base import options
+from bench.base.files import ROOT
 from bench.base.options import Parser, address, seconds, whole, wholes, words
-from bench.model.bounds import MAX_CONNECTIONS, MAX_USERS
+from bench.model.bounds import MATTERS_FROM, MAX_CONNECTIONS, MAX_USERS
 from bench.model.servers import HOST
 from bench.model.trial_plan import PROGRAMS
 
+SITE = ROOT / "results" / "local" / "site"
 MAX_REPEATS, MAX_PROCESSES, MAX_THREADS = 100, 64, 1000
 
 
@@ -251,6 +253,7 @@ COMMANDS = {
             option("--repeats", type=whole(1, MAX_REPEATS), help="server restarts per trial"),
             option("--duration", type=seconds, metavar="S", help="seconds of each measured window"),
             option("--seed", type=whole(0, 2**31 - 1), help="of the random order of trials"),
+            option("--undecided", metavar="RUN", help="only what the claims need that this run could not decide"),
             LOAD_OPTIONS,
             option(
                 "--out",
@@ -284,6 +287,13 @@ COMMANDS = {
             option("first", metavar="RUN", help=RUN),
             option("second", metavar="RUN", nargs="?"),
             several("--environment", words, "A,B", "compare these environments of one run, such as py313,py313t"),
+            option(
+                "--threshold",
+                type=options.percent,
+                default=100 * MATTERS_FROM,
+                metavar="PERCENT",
+                help=f"a change below this does not matter (default: {100 * MATTERS_FROM:g})",
+            ),
             switch("--anyway", "compare even if machines, versions or capabilities differ"),
             switch("--markdown", "print Markdown, for a pull request"),
             JSON,
@@ -292,7 +302,11 @@ COMMANDS = {
     "verify": Command(
         "bench.cli.verify:verify",
         "judge the claims of a run",
-        [option("run", metavar="RUN", nargs="?", default="latest", help=f"{RUN} (default: latest)"), JSON],
+        [
+            option("run", metavar="RUN", nargs="?", default="latest", help=f"{RUN} (default: latest)"),
+            switch("--markdown", "print Markdown, for the summary of a job"),
+            JSON,
+        ],
         epilog="Exit codes: 0 all claims supported, 1 a claim refuted, 4 no claim refuted but some undecided.",
     ),
     "trace": Command(
@@ -440,6 +454,22 @@ COMMANDS = {
                         help="play a recording, or that of a scene, such as pool_and_crowd; no server is started",
                     ),
                 ],
+            ),
+        ],
+    ),
+    "site": Command(
+        "bench.cli.site:site",
+        "write a static site of what is committed: claims, runs with their reports, lessons, the room's recordings",
+        [
+            option(
+                "--out", type=Path, default=SITE, metavar="FOLDER", help="an empty folder (default: results/local/site)"
+            ),
+            option(
+                "--repository",
+                type=options.web_address,
+                default="",
+                metavar="URL",
+                help="the web address of the code, for links to it (default: no such links)",
             ),
         ],
     ),

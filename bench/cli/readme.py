@@ -46,7 +46,7 @@ FILES = [
     ROOT / name
     for name in (
         *("README.md", "bench/README.md", "bench/trace/inside/README.md", "labs/CATALOGUE.md", ".github/CHANGELOG.md"),
-        *("results/reference/README.md", "results/reference/conformance.md"),
+        *(f"results/reference/{name}.md" for name in ("README", "claims/README", "conformance")),
         *("notebooks/README.md", "notebooks/TEACHING.md"),
     )
 ]
@@ -54,7 +54,7 @@ SHOWN_EXPERIMENT, SHOWN_REQUEST, SHOWN_USERS = "io_wait", "wait?ms=100", 400
 SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "F3", "N8")
 ANSWER_COLUMNS = ("question", "answer", "what was seen", "who says so")
 CLAIM_COLUMNS = ("id", "claim", "finding", "what was measured here")
-CLAIM_PAGES = ROOT / claim_page.FOLDER
+CLAIM_PAGES, CLAIM_PAGE = ROOT / claim_page.FOLDER, "[A-Z]*[0-9].md"
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -320,7 +320,7 @@ def _lesson_link(source: Path) -> str:
 
 def claims() -> str:
     """Common claims and what was measured here, from the stored findings."""
-    return table(CLAIM_COLUMNS, claim_table.to_rows(ledger.judge_all(ReferenceMaterial()), pages="claims"))
+    return table(CLAIM_COLUMNS, claim_table.to_rows(ledger.judge_all(ReferenceMaterial()), pages="."))
 
 
 def claims_shown() -> str:
@@ -440,7 +440,7 @@ def write_claim_pages() -> None:
     """Write the page of each claim; remove those of claims that are no more."""
     CLAIM_PAGES.mkdir(exist_ok=True)
     pages = claim_pages()
-    for path in set(CLAIM_PAGES.glob("*.md")) - pages.keys():
+    for path in set(CLAIM_PAGES.glob(CLAIM_PAGE)) - pages.keys():
         path.unlink()
     for path, text in pages.items():
         write_atomically(path, text.encode())
@@ -448,7 +448,7 @@ def write_claim_pages() -> None:
 
 def stale_claim_pages() -> list[str]:
     """The pages of claims that do not say what was measured, are not there, or whose claim is no more."""
-    pages, there = claim_pages(), set(CLAIM_PAGES.glob("*.md"))
+    pages, there = claim_pages(), set(CLAIM_PAGES.glob(CLAIM_PAGE))
     old = [path for path, text in pages.items() if path not in there or path.read_text() != text]
     return [f"{claim_page.FOLDER}/{path.name}" for path in (*old, *sorted(there - pages.keys()))]
 

@@ -18,3 +18,5 @@ Width = Annotated[float, Meta(gt=0, le=MOST)]
 Name = Annotated[str, Meta(max_length=100, pattern=r"^[ -~]*\Z")]
 Text = Annotated[str, Meta(max_length=10_000)]
 Encoded = Annotated[str, Meta(max_length=1_000_000)]
+MATTERS_FROM = 0.05
+"""The share from which a change between two runs matters, if nobody says another."""
