@@ -13,9 +13,9 @@ from bench.model.trial_record import ServerEnvironment
 
 SAME_MACHINE = (
     *("cpu", "cores", "cores_usable", "server_cores", "load_cores", "cores_shared", "hyperthreads"),
-    *("governor", "system", "python", "gil", "lock_sha256"),
+    *("governor", "python", "gil", "lock_sha256"),
 )
-"""What must be equal in the environments, beside the packages, memory and file descriptors."""
+"""What must be equal in the environments, beside the packages, memory, file descriptors and the kernel's release."""
 SAME_PLAN = ("engine", "load_processes", "expect_workers", "target")
 NOTED_OF_PLAN = ("warmup_s", "duration_s", "repeats")
 MEMORY_TOLERANCE = 0.05
@@ -29,6 +29,7 @@ def differences(first: Run, second: Run) -> list[str]:
     left, right = first.environment, second.environment
     return [
         *_differing(left, right, SAME_MACHINE),
+        *_differing({"system": _release(left)}, {"system": _release(right)}, ("system",)),
         *_memory(left, right),
         *_descriptors(left, right),
         *_packages(left, right),
@@ -42,6 +43,12 @@ def _differing(left: Mapping[str, Any], right: Mapping[str, Any], names: Sequenc
     for name in names:
         if left.get(name) != right.get(name):
             yield f"{name.replace('_', ' ')} {_value_text(left.get(name))} / {_value_text(right.get(name))}"
+
+
+def _release(environment: Mapping[str, Any]) -> str | None:
+    """Return the system without the patch level of its kernel: `Linux 6.18` of `Linux 6.18.44-generic`."""
+    system = environment.get("system")
+    return system and ".".join(str(system).split(".")[:2])
 
 
 def _value_text(value: Any) -> str:
@@ -109,6 +116,7 @@ def notes_of(first: Run, second: Run) -> list[str]:
         *_differing(vars(first), vars(second), ("experiment", "profile")),
         *_differing(vars(first.plan), vars(second.plan), NOTED_OF_PLAN),
         *_differing(left, right, ("commit",)),
+        *_differing(first.environment, second.environment, ("system",)),
     ]
     environments = [", ".join(_environment_texts(run)) for run in (first, second)]
     if environments[0] != environments[1]:

@@ -14,11 +14,12 @@ from bench.analyse.comparability import differences, notes_of
 from bench.analyse.findings import ratio_of
 from bench.analyse.rows import Row, rows_of
 from bench.base.errors import UsageError, nearest
+from bench.model.bounds import MATTERS_FROM
 from bench.model.load import Open, Slow, Streams
 from bench.model.run_record import Run
 from bench.model.stacks import split_environment
 
-Change = Literal["better", "worse", "no difference", "cannot compare"]
+Change = Literal["better", "worse", "no difference", "no change that matters", "cannot compare"]
 
 
 @dataclass(frozen=True)
@@ -64,22 +65,33 @@ STREAMS = (
 
 @dataclass(frozen=True)
 class Ratio:
-    """One measure of a pair: second / first with its interval; without one `text` says why."""
+    """One measure of a pair: second / first with its interval; without one `text` says why.
+
+    `threshold` is a share: a ratio whose whole interval is nearer to 1 than that is no change that matters.
+    """
 
     measure: Measure
     first: float | None
     second: float | None
     interval: stats.Interval | None
     text: str
+    threshold: float = 0.0
 
     @property
     def outcome(self) -> Change:
         """What became of the measure in the second run, compared with the first."""
         if self.interval is None:
             return "cannot compare"
+        if stats.judge_between(self.interval, 1 / (1 + self.threshold), 1 + self.threshold) == "supported":
+            return "no change that matters"
         if self.interval.includes(1.0):
             return "no difference"
         return "better" if (self.interval.low > 1) == self.measure.more_is_better else "worse"
+
+    @property
+    def said(self) -> str:
+        """The text, and that the change does not matter where it does not."""
+        return f"{self.text}: {self.outcome}" if self.outcome == "no change that matters" else self.text
 
 
 @dataclass(frozen=True)
@@ -112,8 +124,11 @@ class Comparison:
     only_second: list[Row]
 
 
-def compare(first: Run, second: Run, *, anyway: bool = False) -> Comparison:
-    """Pair the rows of two runs. Raises UsageError with the differences, unless there are none or `anyway`."""
+def compare(first: Run, second: Run, *, anyway: bool = False, threshold: float = MATTERS_FROM) -> Comparison:
+    """Pair the rows of two runs. Raises UsageError with the differences, unless there are none or `anyway`.
+
+    `threshold` is the share below which a change does not matter.
+    """
     differing = differences(first, second)
     if differing and not anyway:
         raise UsageError(f"These runs differ in {'; '.join(differing)}: say --anyway to compare them all the same.")
@@ -129,19 +144,19 @@ def compare(first: Run, second: Run, *, anyway: bool = False) -> Comparison:
         second,
         differing,
         notes_of(first, second),
-        pairs=[_pair(row, theirs[key], refusal) for key, row in ours.items() if key in theirs],
+        pairs=[_pair(row, theirs[key], refusal, threshold) for key, row in ours.items() if key in theirs],
         only_first=[row for key, row in ours.items() if key not in theirs],
         only_second=[row for key, row in theirs.items() if key not in ours],
     )
 
 
-def compare_environments(run: Run, first: str, second: str) -> Comparison:
+def compare_environments(run: Run, first: str, second: str, *, threshold: float = MATTERS_FROM) -> Comparison:
     """Pair the rows of one run that differ in their environment alone. Raises UsageError for one without trials."""
     found = {split_environment(trial.stack)[1] for trial in run.trials}
     for name in (first, second):
         if name not in found:
             raise UsageError(f"The run has no trial in the environment {name!r}: {nearest(name, found)}")
-    return compare(_in_environment(run, first), _in_environment(run, second))
+    return compare(_in_environment(run, first), _in_environment(run, second), threshold=threshold)
 
 
 def _in_environment(run: Run, name: str) -> Run:
@@ -170,9 +185,10 @@ def _by_key(run: Run) -> dict[tuple[object, ...], Row]:
     return found
 
 
-def _pair(first: Row, second: Row, unlike_schedule: str) -> Pair:
+def _pair(first: Row, second: Row, unlike_schedule: str, threshold: float) -> Pair:
     refusal = unlike_schedule if first.is_open else ""
-    return Pair(first, second, tuple(_ratio(first, second, measure, refusal) for measure in _measures_of(first)))
+    ratios = (_ratio(first, second, measure, refusal) for measure in _measures_of(first))
+    return Pair(first, second, tuple(replace(ratio, threshold=threshold) for ratio in ratios))
 
 
 def _measures_of(row: Row) -> tuple[Measure, ...]:

@@ -52,9 +52,9 @@ def compare(arguments: argparse.Namespace) -> int:
         raise UsageError("Name a second run, or two environments of this one with --environment A,B.")
     runs = [run_store.load_run(run_store.find_run(name)) for name in (arguments.first, arguments.second) if name]
     if arguments.environment:
-        found = compare_environments(runs[0], *arguments.environment)
+        found = compare_environments(runs[0], *arguments.environment, threshold=arguments.threshold / 100)
     else:
-        found = compare_runs(runs[0], runs[1], anyway=arguments.anyway)
+        found = compare_runs(runs[0], runs[1], anyway=arguments.anyway, threshold=arguments.threshold / 100)
     if arguments.json:
         print_json(comparison.to_json(found))
     elif arguments.markdown:

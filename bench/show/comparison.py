@@ -22,7 +22,7 @@ CHANCE = "By chance alone about 1 interval in 20 leaves out the truth (1 in 10 w
 RATIO_WIDTH = 40
 """Characters of the last column; a reason for having no ratio may take more lines."""
 HEADINGS = ("stack", "measure", "first", "second", "second / first")
-_STYLES: dict[Change, str] = {"better": "green", "worse": "red", "no difference": "", "cannot compare": "yellow"}
+_STYLES: dict[Change, str] = {"better": "green", "worse": "red", "cannot compare": "yellow"}
 
 
 def _summary(comparison: Comparison) -> str:
@@ -32,11 +32,14 @@ def _summary(comparison: Comparison) -> str:
     total = len(comparison.pairs)
     speed = (
         f"{total} pair{'' if total == 1 else 's'} by throughput, p99 or delay: {counts['better']} faster, "
-        f"{counts['worse']} slower, {counts['no difference']} {NO_DIFFERENCE}, "
-        f"{counts['cannot compare']} not comparable."
+        f"{counts['worse']} slower, {_neither(counts)}, {counts['cannot compare']} not comparable."
     )
-    spent = f"{cpu['better']} less, {cpu['worse']} more, {cpu['no difference']} {NO_DIFFERENCE}"
+    spent = f"{cpu['better']} less, {cpu['worse']} more, {_neither(cpu)}"
     return f"{speed} CPU per request: {spent}." if cpu else speed
+
+
+def _neither(counts: Counter[Change]) -> str:
+    return f"{counts['no change that matters']} no change that matters, {counts['no difference']} {NO_DIFFERENCE}"
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
@@ -81,7 +84,7 @@ def _ratio_to_json(ratio: Ratio) -> dict[str, Any]:
 def _cells(pair: Pair, ratio: Ratio) -> list[str]:
     """Return the cells under HEADINGS, both numbers in the measure's shown unit."""
     values = (None if it is None else it * ratio.measure.scale for it in (ratio.first, ratio.second))
-    return [pair.first.stack, ratio.measure.heading, *map(number, values), ratio.text]
+    return [pair.first.stack, ratio.measure.heading, *map(number, values), ratio.said]
 
 
 def _row_text(row: Row) -> str:
@@ -166,5 +169,5 @@ def _table(pairs: Sequence[Pair], widths: Sequence[int | None], *, is_narrow: bo
         for ratio in pair.ratios:
             line = _cells(pair, ratio)
             texts = [line[place] if place or ratio is pair.ratios[0] else "" for place in shown[:-1]]
-            table.add_row(*map(Text, texts), Text(line[-1], style=_STYLES[ratio.outcome]))
+            table.add_row(*map(Text, texts), Text(line[-1], style=_STYLES.get(ratio.outcome, "")))
     return table

@@ -57,7 +57,9 @@ def ratio_of(comparison: Comparison, measure: str) -> Ratio:
     [
         ((200, 202, 204), "better", "2.00× (1.96 to 2.04)"),
         ((50, 51, 52), "worse", "0.50×"),
-        ((99, 101, 103), "no difference", "no difference detected"),
+        ((90, 101, 112), "no difference", "no difference detected"),
+        ((99, 101, 103), "no change that matters", "no difference detected"),
+        ((103, 103.5, 104), "no change that matters", "1.025× (1.010 to 1.040)"),
     ],
 )
 def test_closed_loops_are_compared_by_throughput_the_second_over_the_first(
@@ -66,6 +68,18 @@ def test_closed_loops_are_compared_by_throughput_the_second_over_the_first(
     ratio = ratio_of(compared(closed(100, 101, 102), closed(*rates)), "throughput_per_s")
     assert ratio.outcome == outcome
     assert ratio.text.startswith(text)
+
+
+def test_what_matters_is_for_the_reader_to_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [
+        saved(runs.run_of(closed(*rates)), tmp_path / str(rates[0])) for rates in ((100, 101, 102), (103, 103.5, 104))
+    ]
+    for percent, outcome in (("5", "no change that matters"), ("1", "better")):
+        main(["compare", *folders, "--json", "--threshold", percent])
+        found = json.loads(capsys.readouterr().out)
+        assert found["pairs"][0]["ratios"][0]["outcome"] == outcome
+    main(["compare", *folders, "--markdown"])
+    assert "no change that matters" in capsys.readouterr().out
 
 
 def test_less_cpu_per_request_is_better() -> None:
@@ -139,7 +153,7 @@ RUN = runs.run_of(closed(1, 2, 3))
         ({"cores_shared": True}, "cores shared no / yes"),
         ({"gil": False}, "gil unknown / no"),
         ({"governor": "powersave"}, "governor unknown / powersave"),
-        ({"system": "Linux 7.0.0"}, "system Linux 6.1.0 / Linux 7.0.0"),
+        ({"system": "Linux 6.2.0"}, "system Linux 6.1 / Linux 6.2"),
         ({"memory_bytes": 16_400_000_000}, "memory 8.2 GB / 16.4 GB"),
         ({"lock_sha256": "ab" * 32}, "lock sha256 unknown / abababababab:"),
         ({"packages": {**runs.ENVIRONMENT["packages"], "uvloop": "0.23.0"}}, "uvloop absent / 0.23.0"),
@@ -157,10 +171,19 @@ def test_another_machine_or_version_is_refused_with_what_differs(environment: di
 
 @pytest.mark.parametrize(
     "environment",
-    [{"memory_bytes": 8_300_000_000}, {"file_descriptors": [10_000, 10_000]}, {"file_descriptors": [-1, -1]}],
+    [
+        {"memory_bytes": 8_300_000_000},
+        {"file_descriptors": [10_000, 10_000]},
+        {"file_descriptors": [-1, -1]},
+        {"system": "Linux 6.1.9-generic"},
+    ],
 )
 def test_what_explains_no_number_is_not_refused(environment: dict[str, Any]) -> None:
     assert compare(RUN, elsewhere(RUN, **environment)).differences == []
+
+
+def test_another_patch_of_the_kernel_is_a_note() -> None:
+    assert "system Linux 6.1.0 / Linux 6.1.9" in compare(RUN, elsewhere(RUN, system="Linux 6.1.9")).notes
 
 
 def test_fronts_are_compared_where_both_runs_know_their_versions() -> None:
@@ -197,7 +220,7 @@ def three() -> Comparison:
 
 def test_markdown_begins_with_a_count_of_pairs_and_shows_what_changed() -> None:
     text = to_markdown(three())
-    assert "3 pairs by throughput, p99 or delay: 1 faster, 1 slower, 1 no difference detected, 0 not comparable" in text
+    assert "3 pairs by throughput, p99 or delay: 1 faster, 1 slower, 1 no change that matters, 0 no difference" in text
     shown, folded = text.split("<details>")
     assert "10 users" in shown
     assert "30 users" not in shown
