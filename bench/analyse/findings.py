@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.analyse import stats
 from bench.analyse.rows import Row, cores_text
-from bench.analyse.usable_trials import usable_values, why_unusable
+from bench.analyse.usable_trials import is_lower_bound, usable_values, why_unusable
 from bench.model.load import STORED, load_of
 from bench.model.run_record import Assertion, Run, sides_of
 from bench.model.trial_record import Trial
@@ -44,6 +44,11 @@ def claims_about(claims: Iterable[Assertion], trials: Sequence[Trial]) -> list[A
     return [claim for claim in claims if all(_pick(trials, side) for side in sides_of(claim))]
 
 
+def is_about(claim: Assertion, trial: Trial) -> bool:
+    """Return True if the trial, measured or only planned, is on one of the claim's sides."""
+    return any(_pick([trial], side) for side in sides_of(claim))
+
+
 def finding_for(claim: Assertion, trials: Sequence[Trial]) -> ClaimFinding:
     """Judge a claim by these trials; they may be of any run."""
     if claim.order:
@@ -62,7 +67,22 @@ def finding_for(claim: Assertion, trials: Sequence[Trial]) -> ClaimFinding:
     ratio = stats.ratio_interval(*values)
     is_plain = claim.expect != "between" and claim.than == 1
     expected = "" if is_plain else _expectation(claim, "×")
-    return ClaimFinding(claim, _outcome(claim, ratio), stats.describe_ratio(ratio), ratio, expected)
+    return _as_bound(ClaimFinding(claim, _outcome(claim, ratio), stats.describe_ratio(ratio), ratio, expected), sides)
+
+
+def _as_bound(found: ClaimFinding, sides: Sequence[tuple[Any, Sequence[Trial]]]) -> ClaimFinding:
+    """Let a ratio with a lower bound on one side decide only what a bound can decide.
+
+    A server that shares a core with the load could answer more: as the left side it makes the ratio a lower bound, as
+    the right side an upper one. Where both share, both answer beside the same load, and the ratio counts as it is.
+    """
+    claim = found.claim
+    left, right = (any(is_lower_bound(trial, claim.measure) for trial in picked) for _, picked in sides)
+    decided = {"supported": "greater", "refuted": "less"} if left else {"supported": "less", "refuted": "greater"}
+    if left == right or found.value == "cannot tell" or decided[found.value] == claim.expect:
+        return found
+    word = "at least" if left else "at most"
+    return replace(found, value="cannot tell", measured=f"{word} {found.measured}: one side shares a core with the load")
 
 
 def _outcome(claim: Assertion, interval: stats.Interval | None) -> stats.Outcome:

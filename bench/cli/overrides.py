@@ -4,11 +4,14 @@ import argparse
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
+from bench.analyse.findings import findings_of
 from bench.base.errors import UsageError, nearest
 from bench.base.options import HostPort
 from bench.measure.cpu_placement import available
 from bench.measure.ports import own_address
 from bench.model.environments import DEFAULT, load_environment
+from bench.model.run_record import Assertion
+from bench.model.run_store import find_run, load_run
 from bench.model.servers import HOST, LOOPBACK
 from bench.model.stacks import parse_stack
 from bench.model.trial_matrix import Overrides
@@ -33,8 +36,22 @@ def overrides_of(arguments: argparse.Namespace) -> Overrides:
         target=_target_of(arguments),
         environments=_environments_of(arguments),
         server_cores=_server_cores_of(arguments),
+        about=_undecided_of(arguments),
         **({} if arguments.seed is None else {"seed": arguments.seed}),
     )
+
+
+def _undecided_of(arguments: argparse.Namespace) -> tuple[Assertion, ...]:
+    """Return the claims that a run could not decide. UsageError if it is of another experiment or decided all."""
+    if arguments.undecided is None:
+        return ()
+    run = load_run(find_run(arguments.undecided))
+    if run.experiment != arguments.experiment:
+        raise UsageError(f"That is a run of {run.experiment}, not of {arguments.experiment}: --undecided needs one.")
+    found = tuple(finding.claim for finding in findings_of(run) if finding.value == "cannot tell")
+    if not found:
+        raise UsageError(f"That run of {run.experiment} decides every claim: nothing is left to measure.")
+    return found
 
 
 def _engine_of(arguments: argparse.Namespace) -> Engine:

@@ -11,14 +11,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.analyse.findings import claims_about
+from bench.analyse.findings import claims_about, is_about
 from bench.base.errors import NotKept, NotRun, SecondInterrupt
 from bench.measure import cpu_placement, machine, orphaned_runs, preflight
 from bench.measure.database.database import source
 from bench.measure.trial import INTERRUPTED, run_trial
 from bench.model import run_record, run_store
 from bench.model.experiment import Experiment, Profile, load_experiment, profile_of
-from bench.model.run_record import Run, RunPlan, Status
+from bench.model.run_record import Assertion, Run, RunPlan, Status
 from bench.model.trial_matrix import (
     Overrides,
     capacity_trials,
@@ -38,7 +38,7 @@ def new_run(name: str, profile_name: str, overrides: Overrides) -> tuple[Run, li
     """
     experiment = load_experiment(name)
     profile = profile_of(experiment, profile_name)
-    trials = trials_of(experiment, profile_name, overrides)
+    trials = _about(overrides.about, trials_of(experiment, profile_name, overrides))
     repeats = overrides.repeats or profile.repeats
     first = capacity_trials(experiment, trials)
     rest = [trial for trial in trials if identity_of(trial) not in set(map(identity_of, first))]
@@ -57,6 +57,11 @@ def new_run(name: str, profile_name: str, overrides: Overrides) -> tuple[Run, li
         trials=[],
     )
     return run, ordered
+
+
+def _about(claims: Sequence[Assertion], trials: Sequence[TrialPlan]) -> list[TrialPlan]:
+    """Return the trials that one of the claims needs; all if there is no claim."""
+    return [plan for plan in trials if not claims or any(is_about(claim, planned_trial(plan)) for claim in claims)]
 
 
 def _run_plan(

@@ -12,6 +12,7 @@ from bench.base.errors import NotRun, refuse_first
 from bench.model.environments import DEFAULT
 from bench.model.experiment import Block, Experiment, Profile, profile_of
 from bench.model.load import Closed, ConnectionLoad, Held, Leaving, Load, Open, Paced, Slow, Streams, Waves
+from bench.model.run_record import Assertion
 from bench.model.stacks import Stack, parse_stack
 from bench.model.trial_plan import Engine, Freeze, Outage, TrialPlan, planned_trial
 from bench.model.trial_record import Trial
@@ -20,7 +21,10 @@ from bench.model.workloads import WORKLOADS, Workload, parse_request
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line changes: an empty tuple or None leaves the experiment's own."""
+    """What the command line changes: an empty tuple or None leaves the experiment's own.
+
+    `about` limits the trials to those that one of these claims needs.
+    """
 
     stacks: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
@@ -35,6 +39,7 @@ class Overrides:
     target: str | None = None
     environments: tuple[str, ...] = ()
     server_cores: int | None = None
+    about: tuple[Assertion, ...] = ()
     seed: int = field(default_factory=lambda: secrets.randbelow(2**31))
 
 

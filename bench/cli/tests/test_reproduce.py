@@ -41,8 +41,8 @@ def measuring(monkeypatch: pytest.MonkeyPatch, found: dict[str, Run | int]) -> l
     """Let `lab run` leave these runs, or end with these codes; returns the names in the order asked."""
     asked: list[str] = []
 
-    def lab_run(name: str, profile: str, folder: Path) -> int:
-        asked.append(name)
+    def lab_run(name: str, profile: str, folder: Path, *options: str) -> int:
+        asked.append(" ".join([name, *options[:1]]))
         run = found.get(name, ExitCode.FAILED)
         if isinstance(run, int):
             return run
@@ -60,8 +60,8 @@ def measuring(monkeypatch: pytest.MonkeyPatch, found: dict[str, Run | int]) -> l
         (LESS, MORE, "differs", ExitCode.FAILED),
         (MORE, LESS, "differs", ExitCode.FAILED),
         (LESS, LESS, "agrees", ExitCode.FAILED),
-        (ALIKE, MORE, "cannot tell", ExitCode.INVALID),
-        (MORE, ALIKE, "cannot tell", ExitCode.INVALID),
+        (ALIKE, MORE, "undecided here", ExitCode.INVALID),
+        (MORE, ALIKE, "reference undecided", ExitCode.FINE),
     ],
 )
 def test_each_claim_agrees_or_differs_or_cannot_be_told(
@@ -92,6 +92,45 @@ def test_without_a_reference_the_summary_says_so_and_the_claims_still_count(
     text = capsys.readouterr().out
     assert "Nothing to compare with: " in text
     assert "| no reference | the loop serves more |" in text
+
+
+FEW = MORE[:2]
+
+
+@pytest.mark.usefixtures("reference")
+@pytest.mark.parametrize(("minutes", "code", "times"), [("10", ExitCode.FINE, 1), ("0", ExitCode.INVALID, 0)])
+def test_what_is_undecided_gets_more_restarts_until_it_is_decided_or_the_time_is_spent(
+    minutes: str,
+    code: ExitCode,
+    times: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = measuring(monkeypatch, {"first_look": run_of(FEW, CLAIM), "io_wait": run_of(MORE, CLAIM)})
+    given = ["first_look", "io_wait", "--out", str(tmp_path / "out"), "--more", minutes]
+    assert reproduce.main(given) == code
+    assert asked == ["first_look", "io_wait", *["first_look --undecided"] * times]
+    assert f"| {3 * times} | 0 |" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("reference")
+def test_what_restarts_do_not_decide_is_left_undecided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = measuring(monkeypatch, {"first_look": run_of(ALIKE, CLAIM)})
+    assert reproduce.main(["first_look", "--out", str(tmp_path / "out")]) == ExitCode.INVALID
+    assert len(asked) == 1 + reproduce.MOST_MORE
+
+
+@pytest.mark.usefixtures("reference")
+def test_the_summary_says_what_other_programs_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(MORE, CLAIM)
+    other = trial_record.Reason("other-load", "Other programs kept 1.0 cores busy.")
+    disturbed = [replace(run.trials[0], verdict="degraded", reasons=[other]), *run.trials[1:]]
+    measuring(monkeypatch, {"first_look": replace(run, trials=disturbed)})
+    reproduce.main(["first_look", "--out", str(tmp_path / "out"), "--more", "0"])
+    assert "1 of 6 trials were disturbed by other programs" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("reference")

@@ -46,6 +46,20 @@ def test_the_exit_code_tells_supported_refuted_and_cannot_tell_apart(
     assert (found["exit_code"], len(found["findings"])) == (code, len(claims))
 
 
+def test_markdown_begins_with_the_verdict_and_names_machine_and_versions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_with(TRUE, FALSE)
+    environment = {"cpu": "A CPU", "cores": 2, "system": "Linux 6.1", "packages": {"django": "5.2.1"}}
+    run_store.save_run(replace(run, environment=environment), tmp_path)
+    assert main(["verify", str(tmp_path), "--markdown"]) == ExitCode.FAILED
+    text = capsys.readouterr().out
+    assert "a claim is refuted (exit code 1).**" in text.splitlines()[0]
+    assert "A CPU, 2 cores, Linux 6.1" in text
+    assert "django 5.2.1" in text
+    assert "| **refuted** | the loop serves less |" in text
+
+
 def test_a_run_without_claims_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_store.save_run(run_with(), tmp_path)
     assert main(["verify", str(tmp_path)]) == ExitCode.USAGE
