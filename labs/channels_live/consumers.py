@@ -6,7 +6,17 @@ from contextlib import suppress
 from channels.generic.websocket import AsyncWebsocketConsumer
 from redis.exceptions import RedisError
 
-from labs.channels_live.rooms import REDIS_IS_AWAY, Refused, checked, group_of, said, visitor, wait_s, welcome
+from labs.channels_live.rooms import (
+    OPEN_SOCKETS,
+    REDIS_IS_AWAY,
+    Refused,
+    checked,
+    group_of,
+    said,
+    visitor,
+    wait_s,
+    welcome,
+)
 from labs.common.news import NEWS
 
 
@@ -18,6 +28,7 @@ class Chat(AsyncWebsocketConsumer):
         self.room, self.who = group_of(self.scope), visitor()
         await self.channel_layer.group_add(self.room, self.channel_name)
         await self.accept()
+        OPEN_SOCKETS.add(self.channel_name)
         await self.send(welcome(self.who))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -44,6 +55,7 @@ class Chat(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         """Leave the room."""
+        OPEN_SOCKETS.discard(self.channel_name)
         with suppress(RedisError):  # the layer has forgotten this socket before it tells Redis
             await self.channel_layer.group_discard(self.room, self.channel_name)
 

@@ -10,7 +10,17 @@ from asgiref.sync import async_to_sync
 from channels.generic.websocket import WebsocketConsumer
 from redis.exceptions import RedisError
 
-from labs.channels_live.rooms import REDIS_IS_AWAY, Refused, checked, group_of, said, visitor, wait_s, welcome
+from labs.channels_live.rooms import (
+    OPEN_SOCKETS,
+    REDIS_IS_AWAY,
+    Refused,
+    checked,
+    group_of,
+    said,
+    visitor,
+    wait_s,
+    welcome,
+)
 
 
 class ChatOnOneThread(WebsocketConsumer):
@@ -21,6 +31,7 @@ class ChatOnOneThread(WebsocketConsumer):
         self.room, self.who = group_of(self.scope), visitor()
         async_to_sync(self.channel_layer.group_add)(self.room, self.channel_name)
         self.accept()
+        OPEN_SOCKETS.add(self.channel_name)
         self.send(welcome(self.who))
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -47,5 +58,6 @@ class ChatOnOneThread(WebsocketConsumer):
 
     def disconnect(self, code: int) -> None:
         """Leave the room."""
+        OPEN_SOCKETS.discard(self.channel_name)
         with suppress(RedisError):
             async_to_sync(self.channel_layer.group_discard)(self.room, self.channel_name)

@@ -11,6 +11,8 @@ ROOM = "(?P<room>[-a-zA-Z0-9_]{1,50})"
 LONGEST_MESSAGE = 1000
 # An application's own codes (RFC 6455, section 7.4.2): daphne raises where one sends 1003, 1009 or 1013 itself.
 NOT_TEXT, TOO_BIG, TRY_AGAIN_LATER = 4003, 4009, 4013
+OPEN_SOCKETS: set[str] = set()
+"""The channel names of the chat's sockets in this process."""
 REDIS_IS_AWAY = "Nobody has heard this: Redis is away. Say it again later."
 
 
@@ -58,10 +60,15 @@ def visitor() -> str:
 
 def welcome(who: str) -> str:
     """Return the JSON line that tells a visitor their name."""
-    return json.dumps({"you": who})
+    return json.dumps({"you": who, **process_counts()})
 
 
 def said(who: str, text: str) -> dict[str, str]:
     """A message for all of a room; `thread` is the one in which it was handled."""
-    line = json.dumps({"who": who, "text": text, "thread": threading.get_native_id()})
+    line = json.dumps({"who": who, "text": text, "thread": threading.get_native_id(), **process_counts()})
     return {"type": "chat.said", "line": line}
+
+
+def process_counts() -> dict[str, int]:
+    """Return how many chat sockets this process has open, and how many threads of Python."""
+    return {"sockets": len(OPEN_SOCKETS), "threads": threading.active_count()}
