@@ -5,10 +5,10 @@ No address outside of the file, and no script unless the folder has a recording 
 """
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -20,41 +20,89 @@ from bench.analyse.rows import Row, between_windows_s, rows_of, stacks_without_t
 from bench.base.errors import UsageError
 from bench.base.files import write_atomically
 from bench.model import room_recording
+from bench.model.load import Closed, Paced
 from bench.model.run_record import Run
 from bench.model.stacks import parse_stack
 from bench.model.trial_record import ServerEnvironment, Trial
+from bench.show import run_page
 from bench.show.figures import catalogue
 from bench.show.replay import replay_markup
-from bench.show.tables.columns import COLUMNS, cells, columns_of
+from bench.show.tables.columns import cells, columns_of
 from bench.show.tables.footnotes import ACCOUNT, account_of, notes_of, plateau_name, refusals_of
-from bench.show.tables.formatting import milliseconds, number
+from bench.show.tables.formatting import AT_LEAST, milliseconds, number
 from bench.show.tables.groups import groups_of
 
 EVENTS_SHOWN = 5
+FOLDED_FROM = 8
+"""Groups of rows from which on a table folds all but the first."""
+
+
+class Term(NamedTuple):
+    """What a word of a report means, and in which runs it is used."""
+
+    text: str
+    is_used: Callable[[Run, Sequence[Row]], bool]
+
+
+def _any(holds: Callable[[Row], bool]) -> Callable[[Run, Sequence[Row]], bool]:
+    return lambda run, rows: any(map(holds, rows))
+
+
 HOW_TO_READ = {
-    "limit": "The most throughput that is possible here: min(N/(L+S), W/(L+S), 1/S), with N users, L the time a "
-    "request waits, S the server CPU time it takes, measured in the same trial, and W the requests that the server "
-    "works on at once. With P processes the last term is P/S.",
-    "interval": "The 95 % bootstrap interval of the median over server restarts. With three to five restarts it is "
-    "their range. With fewer there is none, and no claim is judged.",
-    "verdict": "ok: nothing speaks against the number. degraded: the number has a reservation, is drawn hollow, and "
-    "decides no claim that the reservation touches. invalid: the number would be wrong and is not shown. aborted: "
-    "interrupted. not-run: this machine did not allow it.",
-    "finding": "supported or refuted only where the whole interval of the ratio lies on one side; else cannot tell.",
-    "open loop": "Requests leave on a schedule that was fixed beforehand, whatever happens to earlier ones. Latency "
-    "counts from the intended send, so it includes the time that a slow server or client made a request wait. The "
-    "uncorrected p99 counts from the actual send, and only requests that were answered.",
-    "≥ (at least)": "Some requests were never answered. Their latency is longer than the time they were waited for, "
-    "so a percentile that includes them is a lower bound.",
-    "client-limited": "The load generator missed its schedule or was too busy, so the number may be its own limit. "
-    "Such numbers are drawn hollow and left out of titles and findings.",
-    "plateau": "Neighbouring numbers of users, of at least three that were measured, at which throughput is within "
-    "10 % of the most. It is limited by what its row with the most users is limited by.",
-    "held": "A closed loop whose users together send no more than a rate. While they wait they send nothing, and do "
-    "not catch up later.",
-    "closed loop": "Every user waits for its answer before it sends again. A slow server therefore gets fewer "
-    "requests, and its latencies are lower bounds for people who do not wait for each other.",
+    "limit": Term(
+        "The most throughput that is possible here: min(N/(L+S), W/(L+S), 1/S), with N users, L the time a "
+        "request waits, S the server CPU time it takes, measured in the same trial, and W the requests that the server "
+        "works on at once. With P processes the last term is P/S.",
+        _any(lambda row: row.median("limit_per_s") is not None),
+    ),
+    "interval": Term(
+        "The 95 % bootstrap interval of the median over server restarts. With three to five restarts it is "
+        "their range. With fewer there is none, and no claim is judged.",
+        lambda run, rows: True,
+    ),
+    "verdict": Term(
+        "ok: nothing speaks against the number. degraded: the number has a reservation, is drawn hollow, and "
+        "decides no claim that the reservation touches. invalid: the number would be wrong and is not shown. aborted: "
+        "interrupted. not-run: this machine did not allow it.",
+        lambda run, rows: True,
+    ),
+    "finding": Term(
+        "supported or refuted only where the whole interval of the ratio lies on one side; else cannot tell.",
+        lambda run, rows: bool(run.plan.claims),
+    ),
+    "open loop": Term(
+        "Requests leave on a schedule that was fixed beforehand, whatever happens to earlier ones. Latency "
+        "counts from the intended send, so it includes the time that a slow server or client made a request wait. The "
+        "uncorrected p99 counts from the actual send, and only requests that were answered.",
+        _any(lambda row: row.is_open),
+    ),
+    "≥ (at least)": Term(
+        "Some requests were never answered. Their latency is longer than the time they were waited for, "
+        "so a percentile that includes them is a lower bound.",
+        _any(lambda row: any(AT_LEAST in milliseconds(row, name) for name in ("p50", "p99"))),
+    ),
+    "client-limited": Term(
+        "The load generator missed its schedule or was too busy, so the number may be its own limit. "
+        "Such numbers are drawn hollow and left out of titles and findings.",
+        _any(lambda row: any(reason.code == "client-limited" for trial in row.trials for reason in trial.reasons)),
+    ),
+    "plateau": Term(
+        "Neighbouring numbers of users, of at least three that were measured, at which throughput is within "
+        "10 % of the most. It is limited by what its row with the most users is limited by.",
+        lambda run, rows: bool(plateaus_of(run)),
+    ),
+    "held": Term(
+        "A closed loop whose users together send no more than a rate. While they wait they send nothing, and do "
+        "not catch up later.",
+        _any(lambda row: isinstance(row.load, Paced)),
+    ),
+    "closed loop": Term(
+        "Every user waits for its answer before it sends again. A slow server therefore gets fewer "
+        "requests, and its latencies are lower bounds for people who do not wait for each other.",
+        _any(lambda row: isinstance(row.load, Closed | Paced)),
+    ),
 }
+"""The words that a report explains where it uses them; the heads of its columns are explained as well."""
 
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -81,25 +129,34 @@ def write_report(run: Run, folder: Path) -> Path:
 
 def to_html(run: Run, recording: room_recording.RoomRecording | None = None) -> str:
     """The report as one HTML document, with the recording to play if there is one; the same run gives the same text."""
-    rows, findings = rows_of(run), findings_of(run)
+    rows, findings, drawn = rows_of(run), findings_of(run), catalogue.figures_for(run)
+    columns = columns_of(rows)
+    lead = run_page.leading(drawn)[:1]
     return PAGE.render(
         run=run,
         findings=findings,
         said={value: [one for one in findings if one.value == value] for value in get_args(stats.Outcome)},
         compared_text=compared_text,
-        figures=catalogue.figures_for(run),
+        first_findings=run_page.first_findings(findings),
+        lead=lead,
+        figures=[one for one in drawn if one not in lead],
         replay=replay_markup(recording) if recording else None,
         groups=groups_of(rows),
-        columns=columns_of(rows),
+        folded_from=FOLDED_FROM,
+        columns=columns,
         notes=notes_of(rows),
         cells=cells,
         shorten=shorten,
         small_tables=[_plateaus(run), _refusals(rows), _accounts(rows)],
         remarks=_remarks(run, rows),
-        how_to_read={column.heading: column.help for column in COLUMNS} | HOW_TO_READ,
+        how_to_read={column.heading: column.help for column in columns} | _terms(run, rows),
         environment=_environment(run),
         commands=_commands(run),
     )
+
+
+def _terms(run: Run, rows: Sequence[Row]) -> dict[str, str]:
+    return {name: term.text for name, term in HOW_TO_READ.items() if term.is_used(run, rows)}
 
 
 def _plateaus(run: Run) -> Table:

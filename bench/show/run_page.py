@@ -20,8 +20,12 @@ THEN = ("throughput-", "cpu-", "timeline-1", "timeline-outage-1")
 
 
 def figures_of(run: Run) -> list[catalogue.Drawn]:
-    """Choose the two or three figures that answer the question, in the order of the report."""
-    drawn = catalogue.figures_for(run)
+    """Draw a run and choose the two or three figures that answer its question, in the order of the catalogue."""
+    return leading(catalogue.figures_for(run))
+
+
+def leading(drawn: Sequence[catalogue.Drawn]) -> list[catalogue.Drawn]:
+    """Choose the two or three figures that answer the question, in their order."""
     least, most = FIGURES
     ranks = [0 if one.slug.startswith(LEAD) else 1 if one.slug.startswith(THEN) else 2 for one in drawn]
     answering = sum(rank < 2 for rank in ranks)
@@ -29,16 +33,20 @@ def figures_of(run: Run) -> list[catalogue.Drawn]:
     return [drawn[place] for place in sorted(best_first[: min(most, max(least, answering))])]
 
 
+def first_findings(found: Sequence[findings.ClaimFinding]) -> list[findings.ClaimFinding]:
+    """Return the findings that a page begins with: the first that were decided."""
+    return [finding for finding in found if finding.value != "cannot tell"][:SENTENCES]
+
+
 def to_readme(run: Run, figures: Sequence[catalogue.Drawn]) -> str:
     """Return the page as Markdown; its figures are SVG files beside it, named by their slugs."""
     pictures = [f"![{verbatim(one.figure.finding)}]({one.slug}.svg)\n\n{verbatim(one.caption)}" for one in figures]
-    decided = [finding for finding in findings.findings_of(run) if finding.value != "cannot tell"]
     parts = [
         f"# {verbatim(run.experiment)}: {verbatim(run.title)}",
         verbatim(run.question),
         "\n".join(
             f"- **{it.value.capitalize()}**: {verbatim(it.claim.says)} ({verbatim(it.text)})."
-            for it in decided[:SENTENCES]
+            for it in first_findings(findings.findings_of(run))
         ),
         *pictures,
         "## All numbers",

@@ -68,6 +68,13 @@ COLUMNS = (
         counts_requests,
     ),
     Column(
+        "hops",
+        _median("hops.both", 1, whole),
+        1,
+        "hops of one such request between event loop and threads, counted outside of the window",
+        has("hops.both"),
+    ),
+    Column(
         "interval",
         lambda row: span(row.throughput_interval),
         2,
@@ -144,13 +151,6 @@ COLUMNS = (
         "the resource that sampling found saturated, by the medians of its used shares; users or rate: nothing but "
         "the load; a dash: nothing was full",
         counts_requests,
-    ),
-    Column(
-        "hops",
-        _median("hops.both", 1, whole),
-        1,
-        "hops of one such request between event loop and threads, counted outside of the window",
-        has("hops.both"),
     ),
     Column(
         "DB connections",

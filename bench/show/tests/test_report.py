@@ -17,7 +17,7 @@ from bench.model.run_record import Run
 from bench.model.tests import runs
 from bench.model.trial_record import Reason
 from bench.show import report
-from bench.show.tables.columns import COLUMNS, cells, columns_of
+from bench.show.tables.columns import cells, columns_of
 from bench.show.tables.footnotes import notes_of
 from bench.show.tables.formatting import number
 
@@ -201,16 +201,32 @@ def test_commands_can_be_copied_into_a_shell() -> None:
     assert """python -c 'print('"'"'a b'"'"')'""" in words(report.to_html(runs.run_of([trial])))
 
 
-def test_how_to_read_defines_what_is_shown(flawed: str) -> None:
-    for term in (
-        "limit",
-        "open loop",
-        "client-limited",
-        "≥ (at least)",
-        *report.HOW_TO_READ,
-        *(column.heading for column in COLUMNS),
-    ):
-        assert f"<dt>{term}</dt>" in flawed
+def terms_of(run: Run) -> list[str]:
+    """What "How to read it" explains."""
+    part = report.to_html(run).partition("How to read it")[2].partition("</dl>")[0]
+    return re.findall("<dt>(.*?)</dt>", part)
+
+
+def test_how_to_read_defines_what_is_shown_and_nothing_else() -> None:
+    closed, opened = terms_of(runs.sweep(users=(50,))), terms_of(runs.open_sweep())
+    heads = [column.heading for column in columns_of(rows_of(runs.sweep(users=(50,))))]
+    assert closed[: len(heads)] == heads
+    assert {"limit", "closed loop"} <= set(closed)
+    assert {"open loop", "plateau", "held", "served", "coins lost"}.isdisjoint(closed)
+    assert "open loop" in opened
+    assert "held" in terms_of(runs.freeze())
+
+
+def test_a_page_opens_with_three_sentences_and_a_figure(flawed: str) -> None:
+    opening = flawed.partition("<h2>")[0]
+    assert 1 <= opening.count("<li>") <= 3
+    assert opening.count("<figure") == 1
+
+
+def test_many_groups_are_folded_but_the_first() -> None:
+    many, few = (report.to_html(runs.sweep(users=tuple(range(1, 1 + count)))) for count in (report.FOLDED_FROM, 2))
+    assert (many.count("<details"), many.count("<details open>")) == (report.FOLDED_FROM, 1)
+    assert "<details" not in few
 
 
 def test_plateaus_stand_in_a_table_with_their_limiter(flawed: str) -> None:
