@@ -28,6 +28,12 @@ def is_usable(trial: Trial, measure: str) -> bool:
     return trial.verdict == "ok"
 
 
+def is_lower_bound(trial: Trial, measure: str) -> bool:
+    """Return True if the trial answered beside the load on a core of its own, so that it could answer more."""
+    shared = trial.server_cores and any(reason.code == "shared-cores" for reason in trial.reasons)
+    return bool(shared) and measure == "throughput_per_s"
+
+
 def _touches(code: str, trial: Trial, measure: str) -> bool:
     if code in ONLY_LATENCY_SUFFERS:
         return measure.startswith("latency")

@@ -162,7 +162,9 @@ def at_least(answered: Any, censored: Any) -> list[str]:
 def _against_limit(trial: Trial, cores: int) -> Trial:
     """S from the server's CPU time, the limit that follows from it, and the resource that was used to the full.
 
-    A front works on the server's cores, so that its time per request counts for the limit, and not for S.
+    A front works on the server's cores, so that its time per request counts for the limit, and not for S. The limit
+    is that of all cores the server has, with a GIL too: C code that lets go of the GIL, such as a database driver,
+    works beside the thread that holds it. What is used to the full counts the cores that a server could keep busy.
     """
     answered = trial.throughput_per_s * trial.duration_s if trial.throughput_per_s else 0.0
     restarted = any(event.code == "server-restarted" for event in trial.events)
@@ -175,7 +177,7 @@ def _against_limit(trial: Trial, cores: int) -> Trial:
         io_wait_s=waiting_s(trial, cpu_s),
         cpu_s=both_s,
         threads=trial.slots,
-        cores=cores,
+        cores=max(cores, len(trial.server.cpus)),
     )
     utilisation = utilisation_of(trial, cpu_s, cores)
     return replace(

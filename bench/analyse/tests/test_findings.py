@@ -209,6 +209,34 @@ def test_a_ratio_between_two_numbers_is_a_shape(within: list[float], value: str)
     assert finding.text.endswith(f" (claimed: {within[0]:g} to {within[1]:g}×)")
 
 
+SHARED = {"server_cores": 2, "verdict": "degraded", "reasons": [Reason("shared-cores", "Shared.")]}
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expect", "value"),
+    [
+        ((300, 303, 306), SHARED, "greater", "cannot tell"),
+        ((300, 303, 306), SHARED, "less", "cannot tell"),
+        ((30, 31, 32), SHARED, "less", "supported"),
+        ((30, 31, 32), SHARED, "greater", "refuted"),
+    ],
+)
+def test_a_server_that_shares_a_core_with_the_load_bounds_a_ratio_on_one_side(
+    left: tuple[float, ...], right: dict[str, Any], expect: Any, value: str
+) -> None:
+    trials = [*rated(*left), *rated(100, 101, 102, stack=THREADS, **right)]
+    finding = finding_of(trials, expect=expect)
+    assert finding.value == value
+    assert finding.measured.startswith("at most ") == (value == "cannot tell")
+
+
+def test_two_servers_that_share_a_core_with_the_load_are_compared_as_they_are() -> None:
+    trials = [*rated(300, 303, 306, **SHARED), *rated(100, 101, 102, stack=THREADS, **SHARED)]
+    assert finding_of(trials).value == "supported"
+    mirrored = [*rated(30, 31, 32, **SHARED), *rated(100, 101, 102, stack=THREADS)]
+    assert finding_of(mirrored).measured.startswith("at least ")
+
+
 def test_claims_are_kept_where_all_their_sides_are_planned() -> None:
     trials = [runs.trial_of(stack, users=50) for stack in (ONE, TWO)]
     here = [

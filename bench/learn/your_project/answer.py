@@ -178,15 +178,16 @@ def limiter_of(sides: Sides) -> str:
     """Say what limits today's server: what is used to the full, in words.
 
     With fewer threads than requests all threads are busy, whatever they do; whether more of them help was measured.
+    How long a request waits is not known, so a row's share of its threads is not, and a busy client comes before them.
     """
     arm, cpu = sides.today, f"the CPU is used {sides.today.cpu_share or 0.0:.0%}"
     larger = [other for other in sides.wsgi if other.role == "threads" and (other.slots or 0) > (arm.slots or 0)]
     helped = [ratio for other in larger if (ratio := ratio_of(other, arm)) and ratio.low > 1]
-    if (arm.load_share or 0.0) > CLIENT_FULL:
-        return f"the load generator, which used {arm.load_share:.0%} of its core"
     if (arm.cpu_share or 0.0) >= FULL:
         cores = f"{sides.terms.cores} core{'' if sides.terms.cores == 1 else 's'}"
         return f"the server's CPU: {arm.cpu_share:.0%} of {cores}, {whole(arm.cpu_us or 0)} µs a request"
+    if (arm.load_share or 0.0) > CLIENT_FULL:
+        return f"the load generator, which used {arm.load_share:.0%} of its core"
     if arm.slots and arm.slots < arm.users and (helped or not larger):
         threads = f"{arm.slots} thread{'' if arm.slots == 1 else 's'}"
         return f"its {threads}: {arm.users - arm.slots:,} of {arm.users:,} requests wait for one, and {cpu}"

@@ -1,5 +1,6 @@
 """Percentiles over what was answered and what was not; gaps told apart."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -77,11 +78,11 @@ def reading(at_s: float, cpu_s: float) -> Reading:
     return Reading(at_s, cpu_s, machine_s=cpu_s, stolen_s=0.0, rss_bytes=1, threads=1, accept_queue=0)
 
 
-def use_of(*server: Reading, all_there: bool = True) -> Trial:
+def use_of(*server: Reading, all_there: bool = True, cpus: Sequence[int] = (0,)) -> Trial:
     """Numbers of a window of 5 s that began at 100 s, from these readings of the server."""
     edges = [server[0], server[-1]]
     evidence = WindowEvidence(books(), list(server), edges, edges, [], 100.0, database=edges, all_there=all_there)
-    return metrics_of(replace(TRIAL, users=20), evidence, CpuPlan([0], [1]), cores=1)
+    return metrics_of(replace(TRIAL, users=20), evidence, CpuPlan(list(cpus), [1]), cores=1)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,13 @@ def test_the_servers_use_is_that_of_the_window_whenever_it_was_read(first: Readi
     assert trial.limiter == "server CPU"
     assert max(trial.samples.at_s) <= 5.0
     assert min(trial.samples.cpu_share) == pytest.approx(0.98, abs=0.001)
+
+
+def test_the_limit_counts_all_cores_of_a_server_also_if_a_gil_keeps_its_python_on_one() -> None:
+    one, two = (use_of(reading(100.0, 1.0), reading(105.0, 5.9), cpus=cpus) for cpus in ((0,), (0, 1)))
+    assert one.limit_per_s == pytest.approx(1 / 0.0098, rel=0.01)
+    assert two.limit_per_s == pytest.approx(20 / (0.1 + 0.0098), rel=0.01)
+    assert one.limiter == two.limiter == "server CPU"
 
 
 def test_of_a_machine_that_was_read_after_the_load_had_ended_nothing_is_said() -> None:
