@@ -8,7 +8,7 @@ import pytest
 
 from bench.analyse.findings import claims_about
 from bench.base.errors import NotRun, UsageError
-from bench.measure.runner import new_run
+from bench.measure.runner import new_run, run_one
 from bench.model import environments, experiment
 from bench.model.experiment import PROFILES
 from bench.model.load import Closed, Open, Paced, Slow, stored_fields
@@ -243,6 +243,17 @@ def test_an_environment_that_an_experiment_describes_is_asked_for_with_the_comma
     assert "lab env add py313t --python python3.13t --django 5.2 --with uvloop" in str(refused.value)
     assert "&& lab env add py313t_gil --like py313t --variable PYTHON_GIL=1`" in str(refused.value)
     experiment.load_experiment("first_look").require_stacks("quick")
+
+
+def test_a_trial_whose_environment_is_not_there_is_not_run_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(environments, "FOLDER", tmp_path)
+    _, (plan, *_) = new_run("versions", "quick", Overrides())
+    trial = run_one(plan, [], experiment.load_experiment("versions"), tmp_path / "requests", lambda _: None)
+    assert trial.verdict == "not-run"
+    name = plan.stack.environment
+    assert f"run `lab env add {name} --python python3.13 --django {name[-2]}.{name[-1]}`" in trial.reasons[0].message
 
 
 @pytest.mark.parametrize("name", NAMES)
