@@ -25,6 +25,7 @@ from bench.analyse.findings import ratio_of
 from bench.analyse.stats import describe_ratio
 from bench.learn import lessons, live_cell
 from bench.show.figures import memory, resources
+from bench.show.figures.series import MEMORY
 from bench.show.tables import formatting, markdown
 
 run, ladder = lessons.run_to_show("which_server"), lessons.run_to_show("processes_and_threads")
@@ -124,7 +125,7 @@ stacks = [stack for stack in ladder.plan.stacks if "+" not in stack]
 lines = [
     (
         f"`{stack}`",
-        formatting.whole((steps[stack, "wait?ms=100", crowd].median("server.rss_bytes_max") or 0) / 1e6),
+        formatting.whole(MEMORY.of(steps[stack, "wait?ms=100", crowd])),
         formatting.number(steps[stack, "wait?ms=100", crowd].median("throughput_per_s")),
         formatting.number(steps[stack, "burn?ms=10", busy].median("throughput_per_s")),
     )
