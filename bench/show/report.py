@@ -49,7 +49,7 @@ HOW_TO_READ = {
     "client-limited": "The load generator missed its schedule or was too busy, so the number may be its own limit. "
     "Such numbers are drawn hollow and left out of titles and findings.",
     "plateau": "Neighbouring numbers of users, of at least three that were measured, at which throughput is within "
-    "10 % of the most. It is limited by the resource that was saturated in most of its trials.",
+    "10 % of the most. It is limited by what its row with the most users is limited by.",
     "held": "A closed loop whose users together send no more than a rate. While they wait they send nothing, and do "
     "not catch up later.",
     "closed loop": "Every user waits for its answer before it sends again. A slow server therefore gets fewer "

@@ -9,7 +9,6 @@ import pytest
 
 from bench.analyse import findings, rows, stats
 from bench.model import run_store
-from bench.model.histograms import decode_histogram
 from bench.model.run_record import Assertion, Run
 from bench.model.stacks import split_name
 from bench.model.tests import runs
@@ -66,14 +65,6 @@ def test_row_without_measured_restarts_has_no_number_at_all() -> None:
     assert not row.is_hollow
     assert row.median("throughput_per_s") is None
     assert row.verdict_text == "invalid"
-    assert row.histogram.get_total_count() == 0
-
-
-def test_histograms_of_all_restarts_are_added_without_loss() -> None:
-    row = row_of(runs.sweep(), EVENT_LOOP, 100)
-    each = [decode_histogram(trial.histogram or "") for trial in row.trials]
-    assert row.histogram.get_total_count() == sum(histogram.get_total_count() for histogram in each)
-    assert row.histogram.get_max_value() == max(histogram.get_max_value() for histogram in each)
 
 
 def test_reasons_of_one_code_are_told_once_with_their_count() -> None:
@@ -88,6 +79,15 @@ def test_reasons_of_one_code_are_told_once_with_their_count() -> None:
 )
 def test_limiter_is_the_smallest_of_the_bounds(stack: str, users: int, limiter: str) -> None:
     assert row_of(runs.sweep(), stack, users).limiter == limiter
+
+
+def test_a_row_is_limited_by_what_is_full_at_the_median_and_not_by_what_one_restart_found() -> None:
+    shares = ({"threads": 0.99, "server CPU": 0.5}, {"threads": 0.7, "server CPU": 0.9}, {"threads": 0.7})
+    made = [runs.trial_of(THREADS, users=400, repeat=place) for place in range(3)]
+    trials = [replace(trial, utilisation=used) for trial, used in zip(made, shares, strict=True)]
+    row = row_of(runs.run_of(trials), THREADS, 400)
+    assert row.utilisation == {"threads": 0.7, "server CPU": 0.7}
+    assert row.limiter is None
 
 
 @pytest.mark.parametrize(

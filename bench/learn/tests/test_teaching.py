@@ -51,3 +51,12 @@ def test_the_long_plan_has_lessons_once_and_in_order_names_the_others_and_has_ev
 def test_a_heading_that_the_plans_name_is_there(lesson: str, heading: str) -> None:
     assert f'"{heading}"' in TEACHING
     assert f"# {heading}\n" in (ROOT / "notebooks" / f"{lesson}.py").read_text()
+
+
+def test_a_show_comes_after_the_predictions_of_its_lesson() -> None:
+    whens = re.findall(r"^\| `\./scripts/(show_\w+)` \|.*\| ([^|]+) \|$", part("The shows"), re.MULTILINE)
+    assert {name for name, _ in whens} == {"show_hops", "show_stall", "show_threads"}
+    assert all(when.startswith("after the predictions of ") for _, when in whens)
+    for line in [*part("Ninety minutes").splitlines(), *part("Half a day").splitlines()]:
+        if "show_hops" in line or "show_threads" in line:
+            assert "prediction" in line

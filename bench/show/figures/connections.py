@@ -23,9 +23,9 @@ from bench.show.tables.formatting import number, whole
 
 SERVED = Measure("held.served", 1, "feeds served at once", whole, log=True)
 HELD_THREADS = Measure("held.threads_held", 1, "threads while they are held", whole, log=True)
-HELD_MEMORY = Measure("held.rss_held_bytes", 1e-6, "resident memory, MB", whole, log=False)
+HELD_MEMORY = Measure("held.rss_held_bytes", 1e-6, "resident memory while they are held, MB", whole, log=False)
 DELIVERY = Measure("held.all_delivered_us", 1e-3, "delivery to the last feed, ms", number, log=True)
-PER_FEED = Measure("held.rss_per_connection_bytes", 1e-3, "kB per feed", whole)
+PER_FEED = Measure("held.rss_per_connection_bytes", 1e-3, "kB per feed", number)
 IN_VAIN = Measure("gone.ended_in_vain", 1, "wasted views", whole)
 NEXT_CLIENT = Measure("gone.newcomer_us", 1e-3, "the next client waits, ms", number)
 SPENT = Measure("gone.cpu_us_per_leaver", 1e-3, "CPU per departure, ms", number)
@@ -80,7 +80,7 @@ def held_title(rows: Sequence[Row]) -> str:
 
 
 def _say_held(row: Row) -> str:
-    return f"{row.stack} holds them on {whole(HELD_THREADS.of(row))} threads, {whole(PER_FEED.of(row))} kB each"
+    return f"{row.stack} holds them on {whole(HELD_THREADS.of(row))} threads, {number(PER_FEED.of(row))} kB each"
 
 
 @styled

@@ -95,7 +95,13 @@ COLUMNS = (
         "most threads seen in the server's processes",
         lambda row: not holds(row),
     ),
-    Column("MB", _median("server.rss_bytes_max", 1e-6, whole), 3, "most resident memory of the server, 10⁶ bytes"),
+    Column(
+        "MB",
+        _median("server.rss_bytes_max", 1e-6, whole),
+        3,
+        "most resident memory of the server, 10⁶ bytes",
+        lambda row: not holds(row),
+    ),
     Column(
         "CPU µs", _median("cpu_us_per_request", 1, whole), 3, "S: CPU time of the server per request", counts_requests
     ),
@@ -124,7 +130,8 @@ COLUMNS = (
         "limited by",
         lambda row: row.limiter or HOLE,
         3,
-        "the resource that sampling found saturated; users or rate: nothing but the load",
+        "the resource that sampling found saturated, by the medians of its used shares; users or rate: nothing but "
+        "the load; a dash: nothing was full",
         counts_requests,
     ),
     Column(
@@ -214,6 +221,13 @@ COLUMNS = (
         _median("held.all_delivered_us", 1e-3, number),
         1,
         "time until the last feed had what was published; a dash where nothing could be published",
+        holds,
+    ),
+    Column(
+        "MB held",
+        _median("held.rss_held_bytes", 1e-6, whole),
+        3,
+        "resident memory of the server while all feeds were held, 10⁶ bytes",
         holds,
     ),
     Column("threads held", _median("held.threads_held", 1, whole), 0, "threads while all feeds were held", holds),

@@ -32,6 +32,7 @@ MEASURES = {
     "front_rss_bytes_max": "front.rss_bytes_max",
     "front_connections_max": "front.connections_max",
     "load_cpu_share": "load.cpu_share",
+    "held_rss_bytes": "held.rss_held_bytes",
     "held_served": "held.served",
     "held_starved": "held.starved",
     "held_first_byte_p99_us": "held.first_byte_us.p99",
