@@ -238,7 +238,7 @@ COMMANDS = {
                 "--connections",
                 wholes(1, MAX_CONNECTIONS),
                 "N",
-                "numbers of connections, in an experiment that holds, drops or slows them, such as 10,1000",
+                "numbers of connections, in an experiment that holds, drops, slows or streams them, such as 10,1000",
             ),
             several("--environment", words, "NAME", "measures every stack in each of these; see `lab env list`"),
             option(

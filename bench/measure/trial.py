@@ -101,7 +101,7 @@ def _require_server(plan: TrialPlan) -> None:
     if plan.target:
         require_reachable(plan.target, plan.stack)
     else:
-        plan.stack.require_installed()
+        plan.stack.require_installed(*plan.request.packages_in(plan.stack))
 
 
 def _services(plan: TrialPlan, where: CpuPlan) -> AbstractContextManager[Services]:
@@ -120,7 +120,7 @@ def _serve_and_watch(
         port = free_port(plan.engine.bind)
         url = plan.target or f"http://{plan.engine.bind}:{port}"
         # Locust takes as long to load as the server to boot, so both start together.
-        driver = running.enter_context(strategy.starting(url, folder, where))
+        driver = running.enter_context(strategy.starting(url, folder, where, services))
         server = None if plan.target else running.enter_context(_serving(plan, port, where, services))
         strategy.check(url)
         trial = replace(trial, environment=ask_environment(url, plan.stack))

@@ -18,6 +18,7 @@ from labs.common.shop.models import Account, Note, Product
 from labs.common.shop.payment import ONE_LESS, ONE_MORE, pay, two_accounts
 from labs.common.shop.slow import slow_product_alone, slow_products
 from labs.common.upstream_client import LoopThreadPool, ask_upstream_async, ask_upstream_in, async_client
+from labs.common.upstream_stream import pass_on_async, pass_on_lean_async
 from labs.common.work import spend_cpu, whereabouts
 
 
@@ -80,6 +81,18 @@ async def feed(request: HttpRequest) -> StreamingHttpResponse:
     """Stream `n` server-sent events, one each `ms` milliseconds, with published news in between."""
     n, ms = number(request, "n", default=10), number(request, "ms", default=1000)
     return event_stream(events_async(n, ms))
+
+
+async def tokens(request: HttpRequest) -> StreamingHttpResponse:
+    """Pass on what the upstream writes: `n` small parts, one each `ms` milliseconds."""
+    n, ms = number(request, "n", default=20), number(request, "ms", default=50)
+    return event_stream(pass_on_async(request, n, ms))
+
+
+async def tokens_lean(request: HttpRequest) -> StreamingHttpResponse:
+    """Do the same as `tokens`, with a client library that does less."""
+    n, ms = number(request, "n", default=20), number(request, "ms", default=50)
+    return event_stream(pass_on_lean_async(request, n, ms))
 
 
 async def poll(request: HttpRequest) -> HttpResponse:

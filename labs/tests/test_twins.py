@@ -17,6 +17,8 @@ DECLARED = {
     ("views.py", "blocking_wait"): "the classic mistake: time.sleep stays in the async view",
     ("views.py", "fan_out"): "one call after the other, or all gathered on the loop",
     ("views.py", "feed"): "a generator that a thread waits in, or one that gives the loop away",
+    ("views.py", "tokens"): "the same two kinds of generators, which read from an upstream",
+    ("views.py", "tokens_lean"): "and again, with the lean client of each kind of code",
     ("views.py", "poll"): "the same for an inbox",
     ("views.py", "fan_out_threads"): "a pool's map blocks its caller; a loop awaits the pool's threads",
     ("views.py", "gathered"): "one query after the other, or all gathered (and one after the other all the same)",
