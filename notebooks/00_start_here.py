@@ -12,7 +12,7 @@
 # **Question.** The same project can be served through WSGI or through ASGI, with sync views or with async ones. What does that change: for
 # visitors who wait, for threads and memory, and for the CPU that a request costs?
 #
-# People answer this with sentences. Here each sentence is asked of real servers, and you say first what you expect. No lesson needs more than half an hour.
+# These questions are usually answered by opinion. Here we measure, and you predict first. No lesson takes more than half an hour.
 #
 # | views \ door | WSGI | ASGI |
 # |---|---|---|
@@ -26,6 +26,7 @@ from bench.base.files import ROOT
 from bench.claims import claim_table
 from bench.learn import lessons, live_cell
 from bench.show.figures import throughput
+from bench.show.figures.database import P50
 from bench.show.tables import formatting, markdown
 
 run = lessons.run_to_show("first_look")
@@ -36,14 +37,14 @@ users = at.crowd(request, 100)
 # %% [markdown]
 # ## Predict
 #
-# A view waits 100 ms for something else and computes nothing. 100 users ask it; each waits for the answer and asks again at once. The server is gunicorn with 8
-# threads. How many requests per second does it answer? And uvicorn, with the same view made async?
+# A view waits 100 ms for something else and computes nothing. 100 users ask it: each waits for its answer and asks again at once. The server is gunicorn with 8
+# threads. Within how many milliseconds does half of the answers come? And on uvicorn, with the same view made async?
 #
-# Put your numbers into the cell and go on. A wrong number teaches more than none: it shows which of your pictures to change.
+# Put your numbers into the cell and go on. A wrong number teaches more than none: it shows where your mental model is off.
 
 # %%
-my_prediction_8_threads = None
-my_prediction_event_loop = None
+my_prediction_8_threads_ms = None
+my_prediction_event_loop_ms = None
 
 # %% [markdown]
 # ## Run
@@ -52,21 +53,23 @@ my_prediction_event_loop = None
 # lab run first_look
 # ```
 #
-# measures all of this on your machine in about a minute and a half. Until you have done so, the pictures show the run that comes with the lab;
-# `LAB_RESULTS=results/local/latest`, set before you start Jupyter, shows yours instead.
+# This measures all of it on your machine, in about a minute and a half. The pictures show the run that comes with the lab.
+# Set `LAB_RESULTS=results/local/latest` before you start Jupyter, and they show your own run.
 
 # %%
 display(Markdown(lessons.describe_run(run)))
-pool, loop = (at[stack, request, users] for stack in ("sync_wsgi@gthread:8", "async_asgi@uvicorn"))
-for mine, row in ((my_prediction_8_threads, pool), (my_prediction_event_loop, loop)):
-    compared = lessons.compare(mine, row.median("throughput_per_s"), "requests/s")
-    display(Markdown(f"`{row.stack}`, {row.load_text}: {compared}"))
+predicted = {"sync_wsgi@gthread:8": my_prediction_8_threads_ms, "async_asgi@uvicorn": my_prediction_event_loop_ms}
+for stack, mine in predicted.items():
+    asked = at[stack, request, 100]
+    compared = lessons.compare(mine, P50.of(asked), "ms")
+    display(Markdown(f"`{stack}`, {asked.load_text}: {compared}"))
+pool, loop = (at[stack, request, users] for stack in predicted)
 
 # %% [markdown]
 # ## See
 #
-# One point for each **stack** and number of users: the median over server restarts, with its 95 % interval as a bar and every single restart as a faint dot.
-# A line that climbs with the grey one serves whoever comes; a flat one has reached its end.
+# Each point is one **stack** with one number of users: the median over server restarts. The bar is its 95 % interval, and each faint dot is one restart.
+# A line that climbs with the grey one serves all users without a queue. A flat line has reached its limit.
 
 # %%
 throughput.throughput_vs_users(run, request)
@@ -74,7 +77,7 @@ throughput.throughput_vs_users(run, request)
 # %% [markdown]
 # ### How to read a result
 #
-# The right end of the picture, as numbers:
+# These are the numbers at the right end of the picture:
 
 # %%
 crowd = [row for row in at.values() if (row.request, row.users) == (request, users)]
@@ -83,28 +86,28 @@ lines = [
         f"`{row.stack}`",
         f"{formatting.number(row.median('throughput_per_s'))} ({formatting.span(row.throughput_interval)})",
         formatting.percent(row.median("fraction_of_limit")),
-        *(row.ceiling or formatting.HOLE, formatting.whole(row.median("server.threads_max"))),
+        row.limiter or "nothing was full",
         *(f"{formatting.whole(row.median('cpu_us_per_request'))} µs", row.verdict_text),
     )
     for row in crowd
 ]
-head = "stack | requests/s (95 % interval): | of limit: | limit set by | threads: | CPU a request: | verdict"
+head = "stack | requests/s (95 % interval): | of limit: | limited by | CPU per request: | verdict"
 display(Markdown(lessons.table(head, lines)))
 
 # %% [markdown]
 # - **stack**: a lab, a server and its budget. `sync_wsgi@gthread:8` is the project with sync views behind gunicorn with 8 threads.
-# - **limit**: what no server can exceed, the least of N/(L+S), W/(L+S) and 1/S: N users, a wait of L, W threads, and S of CPU for a request, which is measured.
-#   *Of limit* says how near a stack comes, *limit set by* which of the three it is. A little over 100 % is the window's edge: answers count when they come,
-#   and some were asked for before it began.
-# - **interval**: where the median lies, by what the restarts show. Two stacks whose ratio's interval includes 1 do not differ, as far as this run can tell.
-# - **verdict**: `ok`; `degraded`, a number with a reservation, drawn hollow and told in the report; `invalid` and `not-run`, which never show a number.
-#   `2/5 degraded` is said of two restarts in five.
+# - **limit**: the throughput that no server can exceed. It is the lowest of N/(L+S), W/(L+S) and 1/S, with N users, a wait of L, W threads and S of CPU per request. S is
+#   measured. *Of limit* says how near the stack comes. Slightly over 100 % is an effect of the window's edge: some of the first answers were asked for before it.
+# - **limited by**: the resource that sampling found saturated, which means at least 85 % used: the users, the threads, the server's CPU, and so on. Often nothing is full.
+# - **interval**: the range in which the median lies, judged by the restarts. Where the interval of a ratio includes 1, this run finds no difference.
+# - **verdict**: `ok`, or `degraded`: the number has a reservation, is drawn hollow, and the report gives the reason. `invalid` and `not-run` never show a number.
+#   `2/5 degraded`: two of five restarts were degraded.
 
 # %% [markdown]
 # ## Explain
 #
-# One thread holds one request, and a request holds its thread for as long as it waits. So a pool of W threads that wait L each answers W / L requests a second, whatever the
-# machine could do; and N users who wait L for each answer ask for no more than N / L.
+# A request holds its thread for as long as it waits. So W threads answer at most W / L requests per second, however fast the machine is. And N users who wait L for each answer
+# ask for at most N / L. The users who find no free thread queue: of N users, each gets an answer every N / X seconds if the server answers X requests per second.
 
 # %%
 wait_s = pool.io_wait_s
@@ -115,22 +118,32 @@ lines = [
 for of, most, row in lines:
     measured = formatting.number(row.median("throughput_per_s"))
     told = f"{of} / {wait_s:g} s = **{most:,.0f} requests/s**; `{row.stack}` answered {measured}"
-    display(Markdown(f"- {told}"))
+    takes = f"{users} users / {most:,.0f} per s = **{1000 * users / most:,.0f} ms**, measured {formatting.number(P50.of(row))} ms"
+    display(Markdown(f"- {told}. {takes}"))
 
 # %% [markdown]
-# The pool does what the arithmetic says. The loop has no pool to run out of, and yet stays below what its users ask for. Its answers tell where the rest went:
+# The pool does what the arithmetic says. The loop has no pool that can run out, and yet it stays below what its users ask for. Is its core too slow?
 
 # %%
 p50_ms, share = formatting.milliseconds(loop, "p50"), formatting.percent(loop.median("server.cpu_share"))
-told = f"Half of the loop's answers took {p50_ms} ms or more, of which the view waits {1000 * wait_s:g}"
-display(Markdown(f"{told}; its core was busy {share} of the time."))
+told = f"Half of the loop's answers took {p50_ms} ms or more; the view waits {1000 * wait_s:g} ms of that"
+display(Markdown(f"{told}. Its core was busy only {share} of the time."))
 
 # %% [markdown]
-# So each request spends time on something that is neither its wait nor a thread that is missing: requests take turns on one core, and each is handed back
-# and forth between the loop and a thread. Lessons 02 to 04 take that apart.
+# No: its core also has time in which it does nothing. The run counted the answers in short slices of time, and they show why:
+
+# %%
+every_ms = 1000 * loop.trial.answered_every_s
+enough = at["sync_wsgi@gthread:100", request, users]
+counted = [(row, lessons.fewest_and_most_answers(row)) for row in (enough, loop)]
+lines = [(f"`{row.stack}`", f"{counts[0]:,.0f}", f"{counts[1]:,.0f}") for row, counts in counted if counts]
+display(Markdown(lessons.table(f"stack | fewest answers in {every_ms:g} ms: | most:", lines)))
+
+# %% [markdown]
+# With a thread for everybody the answers come evenly. On the loop they come in waves. Users who are answered together ask again together and then wait together, and while
+# they all wait the core is idle. Lesson 02 tests this explanation with users who do not come together.
 #
-# What a run was made to find out is written down beforehand as claims, and the run itself says what becomes of them, in three values: *supported*, *refuted*,
-# *cannot tell*.
+# Each experiment states its claims before it is run. The run then decides each claim: *supported*, *refuted* or *cannot tell*.
 
 # %%
 display(Markdown(lessons.findings(run, "100 users")))
@@ -138,13 +151,13 @@ display(Markdown(lessons.findings(run, "100 users")))
 # %% [markdown]
 # ### The two doors
 #
-# What is a door? WSGI is a function: the server calls it in a thread, and has the answer when it returns. The thread is taken for that long.
+# A *door* is the interface between server and project. WSGI is a function: the server calls it in a thread and has the answer when it returns. The thread is taken for that long.
 
 # %%
 print(lessons.source_of("labs/bare/wsgi.py", "application"))
 
 # %% [markdown]
-# ASGI is a coroutine: the server awaits it, hears from it in messages, and serves others on the same thread whenever it waits.
+# ASGI is a coroutine: the server awaits it and exchanges messages with it. While it waits, the server serves others on the same thread.
 
 # %%
 print(lessons.source_of("labs/bare/asgi.py", "respond"))
@@ -162,26 +175,26 @@ display(Markdown("\n".join(line for line in course if line.startswith("- ["))))
 # %% [markdown]
 # ## What people say
 #
-# Sentences about Django, WSGI and ASGI are kept as a ledger of claims, each with its source and a finding that is computed here. Most lessons settle some of them.
-# These are about the two doors and the four cells:
+# The lab keeps a list of common claims about Django, WSGI and ASGI. Each has its source and a finding that is computed here. Most lessons settle some of them.
+# These are about the two doors and the four combinations:
 
 # %%
 display(Markdown(claim_table.settled_in("00_start_here")))
 
 # %% [markdown]
-# `lab claims` shows all of them, `lab claims F4` one with its evidence and the command that shows it again.
+# `lab claims` shows all of them. `lab claims F4` shows one, with its evidence and the command that repeats it.
 
 # %% [markdown]
 # ## What this cannot tell
 #
 # - **What your site does.** A wait here is a sleep: no driver, no connection, no answer to parse.
-# - **Rates on your machine.** One server process on one core was measured. Shapes and ratios carry over, rates do not.
-# - **Which is better.** The small pool is too small for its crowd, on purpose. The next lessons give it what it needs.
+# - **Rates on your machine.** We measured one server process on one core. Shapes and ratios carry over to other machines, rates do not.
+# - **Which is better.** The small pool is too small for its users, on purpose. The next lessons give it what it needs.
 
 # %% [markdown]
 # ## Exercise
 #
-# How many threads would the pool need to answer as many requests per second as this run's event loop did?
+# How many threads would the pool need to answer as many requests per second as this run's event loop did? The table above has what you need.
 
 # %%
 my_threads = None
@@ -193,16 +206,15 @@ my_threads = None
 answered = loop.median("throughput_per_s")
 print(lessons.check(my_threads, answered and answered * wait_s, "threads"))
 if my_threads:
-    enough = at["sync_wsgi@gthread:100", request, users]
     print(f"{enough.slots} threads answered {formatting.number(enough.median('throughput_per_s'))} requests/s.")
 
 # %% [markdown]
-# The lessons that follow have exercises in files as well, as you would meet them in a project: `lab check` lists them, and says of each whether it passes or what it sees.
+# The next lessons also have exercises in files, as you would meet them in a project. `lab check` lists them and says of each whether it passes, or what it saw.
 
 # %% [markdown]
 # ## Live
 #
-# The crowd of 100 on this machine, each stack once, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
+# This measures 100 users on your machine, each stack once, with a progress bar. Open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
 mine = live_cell.measure("first_look", users=[100], repeats=1)
@@ -212,6 +224,6 @@ if mine:
 # %% [markdown]
 # ## In practice
 #
-# - The first number to know of a site is how many requests are in flight at once: requests per second times the seconds that each takes. Most sites have fewer than they think.
-# - A pool with a thread for each of those serves them well. That is the plain case for WSGI, and the default of Django for good reasons.
+# - First find out how many requests your site has in flight at once: requests per second times the seconds that each takes.
+# - A pool with a thread for each of them serves them well. That is the plain case for WSGI.
 # - ASGI is worth its price where no pool is large enough, where connections stay open, and where one request has to do several things at once.

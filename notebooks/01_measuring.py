@@ -9,15 +9,15 @@
 # %% [markdown]
 # # Measuring: who notices when a server stands still?
 #
-# **Question.** A server answers requests in a fraction of a second each. Then it freezes for some seconds, and
-# goes on. What does your load generator say about it?
+# **Question.** A server answers each request in a fraction of a second. Then it freezes for some seconds and
+# goes on. What does your load generator report?
 #
-# Two ways to ask the same server for the same number of requests per second:
+# There are two ways to ask the same server for the same number of requests per second:
 #
 # | load | how a request leaves |
 # |---|---|
-# | **closed loop** (Locust, wrk, most tools) | each of a few users asks, waits for its answer, pauses, asks again |
-# | **open loop** | on a schedule fixed beforehand, whatever became of the requests before it, as visitors do who do not know of each other |
+# | **closed loop** (Locust, wrk, most tools) | each of a few users asks, waits for its answer, pauses and asks again |
+# | **open loop** | on a schedule fixed beforehand, whatever happens to earlier requests. Visitors who do not know of each other come like this |
 
 # %%
 from IPython.display import Markdown, display
@@ -32,14 +32,14 @@ run = lessons.run_to_show("freeze")
 opened, closed = lessons.both_loops(run)
 freeze_s = max((event.for_s for event in opened.measured[0].events if event.code == "frozen"), default=0.0)
 window_s, users, rate = run.plan.duration_s, closed.users, opened.trial.rate_per_s
-asked = f"**{rate:.0f} requests/s** of `{opened.stack}`, on a schedule or from **{users} users** who wait"
-display(Markdown(f"Here: {asked}, for {window_s:.0f} s. The server stands still for **{freeze_s:.0f} s** of it."))
+asked = f"`{opened.stack}` gets **{rate:.0f} requests/s**, on a schedule or from **{users} users** who wait"
+display(Markdown(f"Here {asked}, for {window_s:.0f} s. The server stands still for **{freeze_s:.0f} s** of them."))
 
 # %% [markdown]
 # ## Predict
 #
-# The p99 is the latency that one request in a hundred exceeds. Commit to two numbers, in milliseconds: what p99 will the closed loop
-# report, and what the open loop?
+# The p99 is the latency that one answer in a hundred exceeds. Write down two numbers, in milliseconds: which p99 does the closed loop
+# report, and which does the open loop report?
 
 # %%
 my_prediction_closed_ms = None
@@ -48,7 +48,7 @@ my_prediction_open_ms = None
 # %% [markdown]
 # ## Run
 #
-# In each window the lab itself sends the server SIGSTOP, and SIGCONT when the freeze is to end:
+# In each window the lab stops the server with SIGSTOP and lets it go on with SIGCONT:
 #
 # ```sh
 # lab run freeze
@@ -64,8 +64,8 @@ for name, mine, row in (("closed", my_prediction_closed_ms, closed), ("open", my
 # %% [markdown]
 # ## See
 #
-# Time runs from left to right, the shaded stretch is the freeze. Above is what the open loop saw, below it the closed one. While the server stands, requests on
-# a schedule go on arriving and pile up before its door; users who wait do not come again.
+# Time runs from left to right, and the shaded part is the freeze. The open loop is above, the closed loop below. While the server stands still, requests on
+# a schedule go on arriving and pile up. Users who wait send nothing.
 
 # %%
 if freeze_s:
@@ -74,8 +74,8 @@ else:
     print(f"The server did not stand still in this run: its window of {window_s:g} s was over before.")
 
 # %% [markdown]
-# The same windows as distributions: within which latency did 50, 90, 99 of 100 answers come? The open loop is there twice, timed from when each request should
-# have left and from when it really left. The two lie on each other as long as the generator keeps its schedule; only one that falls behind needs the first.
+# The same windows as distributions: within which time did 50, 90 and 99 of 100 answers come? The open loop is drawn twice: timed from the moment when each request should
+# have left, and from the moment when it really left. The two lines are the same as long as the generator keeps its schedule.
 
 # %%
 open_loop.both_distributions(run, opened.request)
@@ -83,22 +83,22 @@ open_loop.both_distributions(run, opened.request)
 # %% [markdown]
 # ## Explain
 #
-# All users of the closed loop wait for a frozen server: one late request for each of them, and nobody asks meanwhile. All the requests that would have found the
-# server frozen were never sent, so they are in no percentile. This is called **coordinated omission** (Gil Tene): the generator
-# takes its pace from the server it measures.
+# In the closed loop each user has one late request, and sends nothing more until the server goes on. The requests that would have met the
+# freeze were never sent, so no percentile contains them. This is called **coordinated omission** (Gil Tene): the generator
+# takes its pace from the server that it measures.
 #
-# The arithmetic that predicts both numbers: so many requests are late, a share of all; they wait between nothing and the whole freeze, evenly spread; and the p99 is
-# what the worst hundredth of all requests exceeds.
+# Simple arithmetic predicts both numbers. Count the late requests, as a share of all. In the open loop their waits are spread evenly between zero and the whole freeze. The
+# p99 is the wait that the slowest hundredth of all requests exceeds.
 
 
 # %%
 def arithmetic(row, late):
-    """How many of a row's requests were late, as a share, and what p99 that leaves."""
-    total = row.measured[0].completed
+    """How many of a row's requests were late, as a share, and the p99 that follows."""
+    total = row.median("completed")
     share = late / total
     p99_ms = 0.0 if share < 0.01 else 1000 * freeze_s * (1 - 0.01 / share)
-    says = f"{p99_ms:,.0f} ms" if p99_ms else "as if nothing had happened"
-    shown = f"{late:,.0f}", f"{total:,}", f"{100 * share:.1f} %", says
+    says = f"{p99_ms:,.0f} ms" if p99_ms else "as without a freeze"
+    shown = f"{late:,.0f}", f"{total:,.0f}", f"{100 * share:.1f} %", says
     return row.load_text, *shown, f"{row.median('latency_us.p99') / 1000:,.0f} ms"
 
 
@@ -106,7 +106,7 @@ head = "load | late requests: | answered: | share: | so p99 is about: | measured
 display(Markdown(lessons.table(head, [arithmetic(closed, closed.users), arithmetic(opened, freeze_s * rate)])))
 
 # %% [markdown]
-# One late request for each user of the closed loop; rate times freeze in the open one. What the run says to its claims:
+# The closed loop has one late request per user. The open loop has rate x freeze of them. The run's claims:
 
 # %%
 display(Markdown(lessons.findings(run)))
@@ -114,9 +114,9 @@ display(Markdown(lessons.findings(run)))
 # %% [markdown]
 # ## Latency under load
 #
-# A freeze is the plain case. The same thing happens, less visibly, on every server that comes near its capacity: a queue grows, and only a
-# loop that does not wait for it sees how long it gets. So latency under load is measured in an open loop here: first each stack's
-# capacity in a closed one, then requests that arrive at a share of it, at random (Poisson).
+# A freeze is the plain case. The same happens, less visibly, on every server near its capacity: a queue grows, and only an
+# open loop sees how long it gets. So we measure latency under load in an open loop: first each stack's
+# capacity with a closed loop, then requests that arrive at random (Poisson) at a share of that capacity.
 
 # %%
 loaded = lessons.reference("latency_under_load")
@@ -128,9 +128,9 @@ display(Markdown(lessons.findings(loaded)))
 # %% [markdown]
 # ## How to know that the generator is not what you measure
 #
-# Every trial ends with a verdict. For an open loop the first question is whether it kept its own schedule: how late did requests leave? Where one in a hundred left later than
-# 2 ms, and later than 5 % of the median latency, the point is **client-limited**: drawn hollow, and no finding rests on
-# it. Where that leaves a claim fewer than three restarts, it says *cannot tell*.
+# Every trial ends with a verdict. For an open loop the first question is whether it kept its own schedule: how late did requests leave? If one in a hundred left more than
+# 2 ms late, and more than 5 % of the median latency, the point is **client-limited**: it is drawn hollow, and no finding uses
+# it. A claim with fewer than three usable restarts is *cannot tell*.
 
 # %%
 lines = [
@@ -168,17 +168,17 @@ display(Markdown(f"So {told}."))
 # %% [markdown]
 # ## What this cannot tell
 #
-# - **Which loop your visitors are.** People on a page wait for it (closed); people who find your page do not wait for each other (open). Real traffic
-#   is a mixture, and the open loop is its worse half.
-# - **Anything about throughput.** An open loop below capacity answers what it is asked. For throughput against concurrency the
-#   closed loop is the right tool, and the lesson on waiting uses it.
-# - **Long tails.** With some thousand requests, a p99.9 rests on a handful of them.
+# - **Which loop your visitors are.** People on a page wait for it (closed). People who find your page do not wait for each other (open). Real traffic
+#   is a mixture.
+# - **Anything about throughput.** Below capacity, an open loop gets as many answers as it asks for. For throughput against concurrency the
+#   closed loop is the right tool, and lesson 02 uses it.
+# - **Long tails.** With some thousand requests, a p99.9 depends on a few of them.
 
 # %% [markdown]
 # ## Exercise
 #
-# How many seconds must the freeze last for the closed loop's p99 to notice it, with the same users, rate and window? Think before you try:
-# which of the two numbers in `late requests / answered` does a longer freeze change?
+# How many seconds must the freeze last until the closed loop's p99 shows it, with the same users, rate and window? Think first:
+# a longer freeze changes one of the two numbers in `late requests / answered`. Which one?
 
 # %%
 my_freeze_s = None
@@ -190,13 +190,13 @@ my_freeze_s = None
 print(lessons.check(my_freeze_s, window_s - users * 100 / rate, "s"))
 
 # %% [markdown]
-# The way there: a freeze of t seconds leaves at most rate x (window - t) answers, of which one per user is late. Their share passes 1 % when those answers
-# are fewer than 100 x users.
+# The way there: a freeze of t seconds leaves rate x (window - t) answers, and one per user is late. Their share passes 1 % when there are fewer than
+# 100 x users answers.
 
 # %% [markdown]
 # ## Live
 #
-# The freeze, once for each loop, on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
+# This measures the freeze on your machine, once with each loop, with a progress bar. Open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
 mine = live_cell.measure("freeze", repeats=1, duration_s=16)
@@ -206,6 +206,6 @@ if mine:
 # %% [markdown]
 # ## In practice
 #
-# - Ask of every latency number: from when was it timed, and who decided when to send? `lab run first_look --rate 100` answers with both.
-# - A tool that reports a p99 far below a pause you know of has omitted the requests that met it.
-# - Keep the closed loop for capacity, and give it one arm with as many threads as users, or it measures the pool.
+# - Ask two things about every latency: from which moment was it timed, and who decided when to send? `lab run first_look --rate 100` measures both ways.
+# - If you know of a pause and the tool's p99 is far below it, the tool has left out the requests that met the pause.
+# - Use the closed loop for capacity. Include a stack with as many threads as users, or you measure only the pool.

@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Async outside, sync inside
 #
-# **Question.** A project with sync views is put behind an ASGI server, and not one view is changed. Which thread do the views run on, how many of them run at once, and what does
-# it cost? And what if a view says `async def` and blocks all the same?
+# **Question.** You put a project with sync views behind an ASGI server and change no view. On which thread do the views run, how many of them run at once, and what does
+# it cost? And what happens if a view says `async def` and blocks all the same?
 #
 # | stack | the view | around it |
 # |---|---|---|
@@ -26,6 +26,7 @@ from bench.claims import claim_table
 from bench.claims.exhibits import traps
 from bench.cli import diff
 from bench.learn import lessons, live_cell
+from bench.learn.room import widget
 from bench.show.figures import resources
 from bench.show.tables import formatting, markdown
 from bench.show.trace_svg import picture
@@ -41,9 +42,9 @@ inside, outside, pool = (at[name, request, at.crowd(request, 100)] for name in n
 # %% [markdown]
 # ## Predict
 #
-# 100 users ask a sync view that waits 100 ms, behind uvicorn, one process. How many threads has that process?
+# 100 users ask a sync view that waits 100 ms, behind uvicorn, one process. How many threads does that process have at most?
 #
-# Ten callers ask an *async* view whose author wrote `time.sleep(0.25)`. After how many milliseconds does the last of them have an answer?
+# Ten callers ask at once for an *async* view whose author wrote `time.sleep(0.25)`. After how many milliseconds does the last of them have an answer?
 
 # %%
 my_prediction_threads = None
@@ -61,34 +62,35 @@ my_prediction_ms = None
 # %%
 blocked = traps.load()["blocking_in_async_view"]["asgi"]["trap"].values
 display(Markdown(lessons.describe_run(run)))
-display(Markdown(lessons.compare(my_prediction_threads, inside.median("server.threads_max"), "threads")))
+asked = at["sync_asgi@uvicorn", request, 100]
+display(Markdown(lessons.compare(my_prediction_threads, asked.median("server.threads_max"), "threads")))
 display(Markdown(lessons.compare(my_prediction_ms, blocked["took_ms"], "ms")))
 
 # %% [markdown]
 # ## See
 #
-# All that was changed is the door, `wsgi.py` against `asgi.py`; the views, the settings and the URLs are the same files:
+# Only the door changed, from `wsgi.py` to `asgi.py`. The views, the settings and the URLs are the same files:
 
 # %%
 doors = [(diff.LABS / door).read_text() for door in ("sync_wsgi/wsgi.py", "sync_asgi/asgi.py")]
 print(lessons.difference(*doors))
 
 # %% [markdown]
-# One request through it, from top to bottom, under the seven middlewares of a new project:
+# One request through the new door, from top to bottom. It is for a short stream, without any middleware. Left is the event loop, right the thread, and each arrow goes from one to
+# the other:
 
 # %%
-trace = reference_traces.load_trace("sync inside")
+trace = reference_traces.load_trace("sync_asgi@uvicorn")
 picture(trace)
 
 # %%
-(view,) = (hop for hop in trace.hops if hop.what == "hello")
-place = f"hop {view.number} of {len(trace.hops)}, on *{trace.lanes[view.to_lane]}*"
-display(Markdown(f"The view, `{view.what}`, is {place}; all that is sync in this request runs there."))
-spent = f"{trace.handed_off_us / 1000:.1f} of {trace.took_us / 1000:.1f} ms"
-display(Markdown(f"Getting from thread to thread took {spent}: {hops_text(trace.hop_counts)}."))
+(view,) = (hop for hop in trace.hops if hop.what == "feed")
+display(
+    Markdown(f"The view, `{view.what}`, runs on *{trace.lanes[view.to_lane]}*, as all sync code of this request does.")
+)
 
 # %% [markdown]
-# Both doors serve both kinds of view. What a request crosses in each of the four, here for a short stream without any middleware:
+# Both doors serve both kinds of view. How often does the same request cross between loop and thread in each of the four combinations?
 
 # %%
 four = {stack: reference_traces.load_trace(stack) for stack in reference_traces.FEEDS if "zero_hop" not in stack}
@@ -96,8 +98,8 @@ lines = [(f"`{stack}`", hops_text(seen.hop_counts), ", ".join(seen.lanes)) for s
 display(Markdown(lessons.table("stack | crossings | runs on", lines)))
 
 # %% [markdown]
-# With more users: the throughput, the threads and the memory. A pool takes the threads that it was given; behind ASGI there is one for each request in flight. gunicorn's
-# memory is that of two processes, the one that manages and the one that works.
+# And with more users: throughput, threads and memory. A pool has the threads that it was given. Behind ASGI there is one for each request in flight. gunicorn's
+# memory is that of two processes, one that manages and one that works.
 
 # %%
 resources.threads_and_memory(run, request)
@@ -105,16 +107,16 @@ resources.threads_and_memory(run, request)
 # %% [markdown]
 # ## Explain
 #
-# - **Outside is the loop.** It reads the request, walks through Django's async handler, and sends whatever is sync to a thread: the view, each hook of a middleware, a signal, `close`.
-# - **Inside is one thread for each request**, made by its first hop and parked until it ends. So sync views behind ASGI do run side by side, each on a thread of its own, and nothing bounds
-#   how many. An async view has one as well: Django's own `request_started` needs it. An answered request
-#   keeps its thread until `close` has run there, and asgiref starts another to end it, so that more are counted than there are users.
-# - **A hop costs CPU.** What that comes to for 100 users who wait:
+# - **Outside is the loop.** It reads the request, runs Django's async handler, and sends everything sync to a thread: the view, each hook of a middleware, a signal, `close`.
+# - **Inside is one thread for each request.** The request's first hop makes it, and it is parked until the request ends. So sync views behind ASGI do run side by side, each on its
+#   own thread, and nothing bounds their number. An async view has such a thread as well, because Django's own `request_started` needs one.
+# - **There are a few more threads than users.** A request keeps its thread until `close` has run there. A short-lived extra thread shuts it down.
+# - **A hop costs CPU.** For 100 users who wait it comes to this:
 
 
 # %%
 def line(row):
-    """One stack: what a request costs, against the pool that has a thread for everybody."""
+    """One stack: what a request costs, compared with the pool that has a thread for each user."""
     ratio = findings.ratio_of(row, pool, "cpu_us_per_request")
     times = "" if row is pool else f"{ratio.estimate:.1f}" if ratio else "cannot tell"
     cpu = f"{formatting.whole(row.median('cpu_us_per_request'))} µs"
@@ -122,7 +124,7 @@ def line(row):
     return f"`{row.stack}`", *served, cpu, times, row.verdict_text
 
 
-head = f"stack | requests/s: | threads: | CPU a request: | times `{pool.stack}`: | verdict"
+head = f"stack | requests/s: | threads: | CPU per request: | times `{pool.stack}`: | verdict"
 display(Markdown(lessons.table(head, map(line, (pool, inside, outside)))))
 
 # %%
@@ -131,7 +133,7 @@ display(Markdown(lessons.findings(run, "asgi")))
 # %% [markdown]
 # ## One blocking line
 #
-# A sync view says that it blocks, and is given a thread. An async view that blocks says nothing: it runs on the loop, and while it sleeps the loop serves nobody.
+# Django gives a sync view a thread, so it may block. An async view runs on the loop: while it sleeps, the loop serves nobody.
 
 # %%
 views = traps.load()["blocking_in_async_view"]["asgi"]
@@ -140,18 +142,26 @@ lines = [(says, views[name].sentence) for name, says in ways.items()]
 display(Markdown(lessons.table("an async view waits by | behind uvicorn", lines)))
 
 # %% [markdown]
-# The arithmetic is that of one thread, because the loop is one: 1 / L for the view that blocks, and whoever asks for another page meanwhile waits as well.
+# The same on real servers, recorded: ten visitors of a sync and of an async view, and each dot is a request.
+
+# %%
+widget.play_scene("blocking_line")
+
+# %% [markdown]
+# The loop is one thread, so the arithmetic is that of one thread: at most 1 / L requests per second. Requests for other pages wait as well.
 
 # %%
 wait_s = inside.io_wait_s
 told = f"An async view that blocks for {1000 * wait_s:g} ms answers at most **{1 / wait_s:.0f} requests/s** a process"
-answered = formatting.number(inside.median("throughput_per_s"))
-display(Markdown(f"{told}; a sync view that blocks as long answered {answered} in the run above, on `{inside.stack}`."))
+answered = f"{formatting.number(inside.median('throughput_per_s'))} for {inside.load_text}"
+display(
+    Markdown(f"{told}. A sync view that blocks for as long answered {answered} on `{inside.stack}`, in the run above.")
+)
 
 # %% [markdown]
 # ## What people say
 #
-# Who is async here, who is sync, and which way the adapter between them turns:
+# Claims about what is async, what is sync, and what the adapter between them does:
 
 # %%
 display(Markdown(claim_table.settled_in("03_sync_inside")))
@@ -159,16 +169,17 @@ display(Markdown(claim_table.settled_in("03_sync_inside")))
 # %% [markdown]
 # ## What this cannot tell
 #
-# - **What your views hold.** A thread for each request is a database connection for each request, if the view asks one: the lesson on the ORM.
-# - **How many threads are too many.** Here they sleep. Threads that compute take turns at one core.
-# - **Whether a library blocks.** Its name does not say; the lesson on traps has a list of calls.
+# - **What your views hold.** A thread for each request is also a database connection for each request whose view asks the database: see lesson 05.
+# - **How many threads are too many.** Here they sleep. Threads that compute take turns on one core.
+# - **Whether a library blocks.** Its name does not say. Lesson 07 has a list of calls.
 
 # %% [markdown]
 # ## Exercise
 #
-# An async view awaits for 100 ms and then computes, or blocks, for 20 ms. 50 users ask it, one process. How many requests per second can it answer at most?
+# An async view awaits for 100 ms and then computes, or blocks, for 20 ms. 50 users ask one process for it. How many requests per second can it answer at most?
 #
-# And one to mend: `labs/exercises/blocking_view.py` waits as its client library does, and lets nobody else in. `lab check blocking_view` says how many are inside at once.
+# And one file to correct: the view in `labs/exercises/blocking_view.py` waits inside a client library that blocks, so it serves one caller at a time.
+# `lab check blocking_view` says how many are inside at once.
 
 # %%
 my_most = None
@@ -183,7 +194,7 @@ print(lessons.check(my_most, limit, "requests/s", within=0.05))
 # %% [markdown]
 # ## Live
 #
-# `time.sleep` in both kinds of view, for ten users on this machine, with a progress bar: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you
+# This measures `time.sleep` in both kinds of view, for ten users on your machine, with a progress bar. Open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you
 # start Jupyter.
 
 # %%
@@ -195,6 +206,6 @@ if mine:
 # %% [markdown]
 # ## In practice
 #
-# - **Sync views behind ASGI are a fair place to be**: they keep what they are, a crowd is served, and one process can hold sockets and streams beside them. They cost more CPU than behind WSGI.
-# - **Behind WSGI the pool is a bound**, and a bound is a friend: of the database, of memory, of whoever comes next. Behind ASGI you have to set one yourself.
-# - **Leave a view sync unless all of it can await.** An async view with one blocking line is worse than a sync one, for everybody.
+# - **Sync views behind ASGI are a fair choice**: you change no view, many users are served at once, and the same process can hold sockets and streams. They cost more CPU than behind WSGI.
+# - **Behind WSGI the pool is a bound.** It protects the database and the memory. Behind ASGI you have to set a bound yourself.
+# - **Leave a view sync unless all of it can await.** An async view with one blocking line is worse than a sync one, for every user of the process.

@@ -9,10 +9,10 @@
 # %% [markdown]
 # # The ORM: what async means for the database
 #
-# **Question.** Nearly every method of Django's ORM has a twin to be awaited: `aget`, `acreate`, `adelete`. While one of them waits, the event loop serves others. Is a
-# database then one more thing that async code waits for better than threads do? And who counts the connections, where nobody counts threads?
+# **Question.** Nearly every method of Django's ORM has an async twin: `aget`, `acreate`, `adelete`. While one of them waits, the event loop serves others. Does
+# async code then wait for a database better than threads do? And what bounds the connections, if nothing bounds the threads?
 #
-# Everything in this lesson asked a real PostgreSQL. It shares a core with the load; the server has one of its own.
+# Everything in this lesson was measured with a real PostgreSQL. It shares a core with the load; the server has a core of its own.
 
 # %%
 from math import ceil
@@ -33,9 +33,9 @@ stock = "async_asgi@uvicorn"
 # %% [markdown]
 # ## Predict
 #
-# - An async view creates a row, reads it, changes it and deletes it, each by an a-method. How often does its request go from the event loop to a thread?
-# - A view hands five queries of 20 ms to `asyncio.gather`. After how many milliseconds does it answer?
-# - Sixty requests come one after the other to an async view on uvicorn. Each asks the database once and then waits 1.5 s for something else; the database allows 40
+# - An async view creates a row, reads it, changes it and deletes it, each with an a-method. How often does its request go from the event loop to a thread?
+# - An async view hands five queries of 20 ms to `asyncio.gather`. One user asks for it. After how many milliseconds does it answer?
+# - Sixty requests come quickly one after the other to an async view on uvicorn. Each asks the database once and then waits 1.5 s for something else. The database allows 40
 #   connections. Which request is the first to fail?
 
 # %%
@@ -53,7 +53,7 @@ my_prediction_first = None
 # lab run connections
 # ```
 #
-# Where PostgreSQL's programs are installed, the lab starts one for the run; `LAB_DATABASE_URL=postgresql://me:secret@127.0.0.1/mine` asks yours instead.
+# If PostgreSQL's programs are installed, the lab starts a server for the run. `LAB_DATABASE_URL=postgresql://me:secret@127.0.0.1/mine` makes it use yours.
 
 # %%
 display(Markdown(lessons.describe_run(cost)))
@@ -69,9 +69,9 @@ display(Markdown("First to fail: " + lessons.compare(my_prediction_first, first,
 # %% [markdown]
 # ## See
 #
-# ### A row's life, spelt twice
+# ### Create, read, update, delete: sync and async
 #
-# Four lines differ, and each by an `await` and an `a`:
+# Four lines differ, each by an `await` and an `a`:
 
 # %%
 print(lessons.difference_in("crud", "sync_wsgi", "async_asgi"))
@@ -84,8 +84,8 @@ table = lessons.table("stack | hops:", [(f"`{stack}`", formatting.whole(count)) 
 display(Markdown(table if hops else f"`crud` was {lessons.NOT_MEASURED}."))
 
 # %% [markdown]
-# What it takes, beside a single query, with few users who ask all the time. A name with `max_age_60` keeps its connections (`CONN_MAX_AGE = 60`), one with `pool_16` takes
-# them from psycopg's pool; the others open one for each request, which is what Django does unless it is told otherwise.
+# What it costs, beside a single query, with a few users who ask all the time. After `+` stands how a stack keeps its database connections: `max_age_60` keeps them open
+# (`CONN_MAX_AGE = 60`), `pool_16` takes them from psycopg's pool. The others open one for each request, which is Django's default.
 
 # %%
 few = min((row.users for row in costs.values()), key=lambda users: abs(users - 8))
@@ -98,8 +98,8 @@ display(Markdown(lessons.findings(cost)))
 # %% [markdown]
 # ### Five queries, gathered
 #
-# `gathered` hands them to `asyncio.gather`, and in sync code asks them in a row; `gathered_threads` gives each a thread and a connection; `slow_rows` asks once for what
-# the five would fetch. A pool opens some connections in advance, also where one is all that is used.
+# `gathered` hands them to `asyncio.gather`; its sync twin asks them one after the other. `gathered_threads` gives each query a thread and a connection. `slow_rows` asks once for
+# all that the five would fetch. A pool opens some connections in advance, even if only one is used.
 
 # %%
 database.sided(gathering, ("sync_wsgi@gthread:8", stock, "async_asgi+pool_16@uvicorn"))
@@ -107,8 +107,8 @@ database.sided(gathering, ("sync_wsgi@gthread:8", stock, "async_asgi+pool_16@uvi
 # %% [markdown]
 # ### Connections through two waves
 #
-# Sixty requests, and some seconds later sixty more. Each asks the database once and then waits for something else. Grey is what is in flight, the line is what
-# `pg_stat_activity` counts. First on a database that allows 100 connections:
+# Sixty requests come, and some seconds later sixty more. Each asks the database once and then waits for something else. Grey shows the requests in flight, the line shows the
+# connections that `pg_stat_activity` counts. First on a database that allows 100 connections:
 
 # %%
 shown = ("sync_wsgi@gthread:64", "sync_wsgi+max_age_60@gthread:64", stock)
@@ -126,7 +126,7 @@ database.waves(connections, request, 40)
 display(Markdown(lessons.findings(connections)))
 
 # %% [markdown]
-# What the labs' logs said when there was no connection left:
+# The errors in the labs' logs when no connection was left:
 
 # %%
 said = {error for trial in connections.trials if trial.database for error in trial.database.errors}
@@ -135,8 +135,8 @@ display(Markdown("\n".join(f"- `{error}`" for error in sorted(said))))
 # %% [markdown]
 # ### Payments whose clients leave
 #
-# A payment takes a coin from one account and gives it to another. Half of the clients leave between the two. `checkout` is one transaction in one sync function,
-# `checkout_in_halves` two updates with an `await` between them, `checkout_across_hops` a transaction that is held open from one a-method to the next.
+# A payment takes a coin from one account and gives it to another. Half of the clients leave between the two steps. `checkout` is one transaction in one sync function.
+# `checkout_in_halves` is two updates with an `await` between them. `checkout_across_hops` keeps a transaction open from one a-method to the next.
 
 # %%
 database.torn(payments, ("sync_wsgi@gthread:64", stock, "pinned_pool@uvicorn"))
@@ -145,7 +145,7 @@ database.torn(payments, ("sync_wsgi@gthread:64", stock, "pinned_pool@uvicorn"))
 display(Markdown(lessons.findings(payments)))
 
 # %% [markdown]
-# `transaction.atomic` has no async form. What works today is one sync function for the whole transaction, sent to the thread in one hop:
+# `transaction.atomic` has no async form. One sync function for the whole transaction works today. One hop sends it to the thread:
 
 # %%
 print(lessons.difference_in("checkout", "sync_wsgi", "async_asgi"))
@@ -153,8 +153,8 @@ print(lessons.difference_in("checkout", "sync_wsgi", "async_asgi"))
 # %% [markdown]
 # ### When the database goes away
 #
-# It is stopped under load, and started again a second later. A request that waits for a pool goes on waiting; one that opens a
-# connection of its own is refused at once:
+# The database is stopped under load and started again a second later. A request that waits for a pool goes on waiting. A request that opens its own
+# connection is refused at once:
 
 # %%
 database.away(outage)
@@ -163,16 +163,16 @@ database.away(outage)
 # ## Explain
 #
 # - **An a-method is a sync method in a thread.** `await Note.objects.aget(...)` is `await sync_to_async(Note.objects.get)(...)`, word for word in Django's source. The
-#   loop is free meanwhile; the query is asked by a thread, and each call is one more hop.
-# - **All of a request's calls go to one thread**, its own, in the order in which they were made: hence one connection, hence a `gather` that is serial.
-# - **A connection belongs to a thread, and behind ASGI a thread to a request.** Once it has asked, a request has a connection until it ends, also while it waits for
-#   something else. So the database is filled by requests in flight. Behind WSGI it is filled by threads, and there a bound is part of the bargain.
-# - **`CONN_MAX_AGE` then keeps what nobody finds again:** the thread ends with its request, the next request has another, and the connection stays open until Python's
-#   garbage collector comes by.
-# - **A client who leaves cancels the coroutine, not the thread.** What is cancelled between two awaits stays half done; a function that has begun in the thread runs to
+#   loop is free meanwhile. A thread sends the query, and each call is one more hop.
+# - **All calls of a request go to its one thread**, in the order in which they were made. So there is one connection, and `gather` is serial.
+# - **A connection belongs to a thread, and behind ASGI a thread belongs to a request.** After its first query a request has a connection until it ends, also while it waits for
+#   something else. So the number of connections is the number of requests in flight. Behind WSGI it is the number of threads, and that is bounded.
+# - **`CONN_MAX_AGE` then keeps connections that are never used again.** The thread ends with its request, and the next request has another thread. The connection stays open until
+#   Python's garbage collector closes it.
+# - **A client who leaves cancels the coroutine, not the thread.** Work that is cancelled between two awaits stays half done. A function that has begun in the thread runs to
 #   its end.
 #
-# From these each of the numbers could have been told beforehand:
+# From these facts you can predict each of the numbers:
 
 # %%
 wave, hold_s, slots, allowed = small.trial.connections, small.io_wait_s, 16, 40
@@ -191,7 +191,7 @@ display(Markdown(lessons.table("what | arithmetic | predicted: | measured:", lin
 # %% [markdown]
 # ## What people say
 #
-# What this lesson and its probes have to say to sentences that are heard about the async ORM:
+# Common claims about the async ORM, checked here:
 
 # %%
 display(Markdown(claim_table.settled_in("05_orm")))
@@ -199,18 +199,18 @@ display(Markdown(claim_table.settled_in("05_orm")))
 # %% [markdown]
 # ## What this cannot tell
 #
-# - **What your network adds.** The database is on the same machine. Over a network each query waits longer, and waiting is what threads and loops are both good at.
-# - **What a disk adds.** The throw-away PostgreSQL does not wait for one when it commits.
-# - **How fast PostgreSQL is.** It shares its core with the load; where it was the limit, the report says so.
+# - **What your network adds.** The database is on the same machine. Over a network each query waits longer.
+# - **What a disk adds.** This PostgreSQL does not wait for a disk when it commits.
+# - **How fast PostgreSQL is.** It shares its core with the load. Where it was full, the report says *limited by database*.
 # - **Anything about async drivers.** psycopg has one, and Django's ORM does not use it.
 
 # %% [markdown]
 # ## Exercise
 #
-# An async site on uvicorn answers 50 requests a second. Each asks the database once, early, and then waits 0.8 s for another service. How many connections does the
-# database have to allow, if nothing bounds them?
+# An async site on uvicorn answers 50 requests per second. Each asks the database once, early, and then waits 0.8 s for another service. How many connections must the
+# database allow, if nothing bounds them?
 #
-# The same question as a file: `labs/exercises/bounded_connections.py` takes as many connections as it has visitors, and yours is to bound them. `lab check bounded_connections` says
+# The same question as a file: `labs/exercises/bounded_connections.py` takes as many connections as it has visitors. Bound them. `lab check bounded_connections` says
 # what it sees.
 
 # %%
@@ -225,7 +225,7 @@ print(lessons.check(my_connections, 50 * 0.8, "connections"))
 # %% [markdown]
 # ## Live
 #
-# One query behind four stacks on this machine: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
+# This measures one query behind four stacks on your machine. Open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
 mine = live_cell.measure("orm_cost", requests=["rows?n=20"], repeats=2)
@@ -235,10 +235,10 @@ if mine:
 # %% [markdown]
 # ## In practice
 #
-# - A site that waits for its database gains nothing by async views: a thread asks, here as there. What it gains or loses is decided by how connections are kept.
-# - Under WSGI set `CONN_MAX_AGE`. Under ASGI leave it at 0, and take a pool or bound the threads (`labs/pinned_pool`).
-# - A pool of 16 is not a pool for 16 queries at once: a request has its connection for as long as it lives, so those that only wait make others wait. Ask late, or end the request early.
-# - Set the database's limit against requests in flight, and let something refuse what is beyond: a pool's timeout, a proxy, the server's own limit.
+# - A site that waits for its database gains nothing from async views: a thread sends the query in both cases. How the connections are kept matters more.
+# - Under WSGI set `CONN_MAX_AGE`. Under ASGI leave it at 0, and use a pool or bound the threads (`labs/pinned_pool`).
+# - A pool of 16 does not mean 16 queries at once. A request keeps its connection until it ends, so requests that only wait make others wait. Ask late, or end the request early.
+# - Compare the database's limit with your requests in flight, and let something refuse the rest: a pool's timeout, a proxy, or the server's own limit.
 # - One transaction, one sync function, one hop. Between two awaits the client may leave.
-# - `gather` is for what waits outside of the ORM. For queries ask once (`pk__in`, `prefetch_related`, a join); where they are truly different, give each a thread and a
-#   connection, in sync code as well as in async code, and take them from a pool.
+# - `gather` is for waits outside of the ORM. For queries, ask once (`pk__in`, `prefetch_related`, a join). If they are truly different, give each a thread and a
+#   connection from a pool, in sync and in async code.

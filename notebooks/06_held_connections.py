@@ -9,10 +9,10 @@
 # %% [markdown]
 # # Connections that stay open
 #
-# **Question.** A feed, a long-poll or a socket is open for minutes, and for most of them nothing happens. How many of those can one process hold, what does
-# a connection cost that only waits, and what becomes of the work for a client who has gone?
+# **Question.** A feed, a long poll or a socket is open for minutes, and most of the time nothing happens. How many of them can one process hold, what does
+# a connection cost that only waits, and what happens to the work for a client who has left?
 #
-# Every stack here serves the same `/feed`: server-sent events, one every ten seconds, and between them whatever is published. A driver opens N of them, holds them,
+# Every stack here serves the same `/feed`: server-sent events, one every ten seconds, and between them what is published. A driver opens N feeds, holds them,
 # publishes to all, and closes them again.
 
 # %%
@@ -32,8 +32,8 @@ stock = "async_asgi@uvicorn"
 # %% [markdown]
 # ## Predict
 #
-# - An async view streams from an async iterator, behind uvicorn, on one event loop. A thousand browsers listen. On how many threads does the server's process run?
-# - A WSGI server has 8 threads, and 100 browsers listen. How many of them hear anything?
+# - An async view streams from an async iterator, behind uvicorn, on one event loop. A thousand browsers listen. How many threads does the server's process have?
+# - A WSGI server has 8 threads, and 100 browsers listen. How many of them receive anything?
 
 # %%
 my_prediction_threads = None
@@ -58,7 +58,7 @@ display(Markdown("Eight threads: " + lessons.compare(my_prediction_served, serve
 # %% [markdown]
 # ## See
 #
-# The two sides of the lesson are the same generator, spelt twice:
+# The two sides of the lesson are the same generator, once sync and once async:
 
 # %%
 print(lessons.difference_in("feed", "sync_wsgi", "async_asgi"))
@@ -66,7 +66,7 @@ print(lessons.difference_in("feed", "sync_wsgi", "async_asgi"))
 # %% [markdown]
 # ### Held
 #
-# All of it against the number of open connections: feeds that hear anything, threads, memory, and how soon the last one has what was published.
+# Against the number of open connections: feeds that receive anything, threads, memory, and the time until the last feed has what was published.
 
 # %%
 connections.held(run, request)
@@ -77,7 +77,7 @@ display(Markdown(lessons.findings(run)))
 # %% [markdown]
 # ### The first byte
 #
-# Some stacks served none. A short feed of four events, which does come to its end, shows why: when does its first byte leave?
+# Some stacks served no feed at all. A short feed of four events, which does end, shows why. When does its first byte leave?
 
 # %%
 traces = {stack: reference_traces.load_trace(stack) for stack in reference_traces.FEEDS}
@@ -94,8 +94,8 @@ display(
 # %% [markdown]
 # ### When they leave
 #
-# Clients do not only stay, they go: a tab is closed while the server still works for it. Here 50 left at once. What was done for nobody, and how long does the next client
-# wait for that? First a view that waits a second:
+# Clients also leave: someone closes a tab while the server still works for it. Here 50 clients left at once. How much work was wasted, and how long does the next client
+# wait because of it? First a view that waits for a second:
 
 # %%
 waiting, computing = left.plan.requests
@@ -113,16 +113,16 @@ display(Markdown(lessons.findings(left)))
 # %% [markdown]
 # ## Explain
 #
-# - **Under WSGI a connection is a thread.** A pool of T threads serves T feeds; the next one is connected and hears nothing. Nor is a thread left that could take what is
-#   to be published.
-# - **Under ASGI it is a task**, and the view's waiting takes no thread. But Django's handler sends the signal `request_started` to a thread, made for this request and kept until it ends,
-#   which a feed does not. So stock Django parks a thread for each, also where all code is async.
-# - **A thread that waits is cheap, not free.** The last column is what each feed that is served added to the server's memory. (Before the first one gunicorn has
-#   more of it than uvicorn: two processes, the one that manages and the one that works.)
-# - **The wrong pairings collect.** Django takes a sync iterator to its end before the first byte leaves under ASGI, and an async one under WSGI. A feed has no end.
-# - **Leaving cancels a coroutine, and nothing else.** A view that awaits is told at its `await`; a thread is told nothing, and a computation has no `await` to be told at.
+# - **Under WSGI a connection takes a thread.** A pool of T threads serves T feeds. The next client is connected and receives nothing. And no thread is left for the request that
+#   publishes something.
+# - **Under ASGI a connection is a task**, and its waiting takes no thread. But Django's handler sends the signal `request_started` to a thread. That thread is made for the request and
+#   kept until the request ends, and a feed does not end. So stock Django parks a thread for each feed, even if all code is async.
+# - **A waiting thread is cheap, but not free.** The last column shows how much memory each served feed added. (Without any feed gunicorn already takes
+#   more memory than uvicorn, because it is two processes.)
+# - **A mismatched iterator is buffered whole before its first byte leaves:** a sync iterator under ASGI, an async one under WSGI. A feed has no end, so nothing ever leaves.
+# - **A client who leaves cancels a coroutine, and nothing else.** A view that awaits is cancelled at its `await`. A thread runs on, and a computation has no `await`.
 #
-# So served should be min(N, T), and N where nothing bounds it:
+# So N clients should get min(N, T) feeds, or N where nothing bounds the threads:
 
 # %%
 lines = [
@@ -140,12 +140,12 @@ lines = [
 display(Markdown(lessons.table("stack | N: | min(N, T): | served: | threads: | kB each:", lines)))
 
 # %% [markdown]
-# Where the third and the fourth column differ, the iterator is of the wrong kind.
+# Where the third and the fourth column differ, the iterator does not match the door.
 
 # %% [markdown]
 # ## What people say
 #
-# What this lesson and its probes have to say to sentences that are heard about streams, sockets and long polls:
+# Common claims about streams, sockets and long polls, checked here:
 
 # %%
 display(Markdown(claim_table.settled_in("06_held_connections")))
@@ -153,17 +153,17 @@ display(Markdown(claim_table.settled_in("06_held_connections")))
 # %% [markdown]
 # ## What this cannot tell
 #
-# - **What the kernel keeps.** Memory is that of the server's process; socket buffers are not in it.
-# - **What your messages cost.** Here an event is a few bytes and publishing is a loop over listeners; rendering and serialising come on top.
-# - **Anything about many processes.** One process was asked. Several need something between them that carries what is published, such as Redis.
-# - **How long connections live in the wild.** Proxies and phones cut them; clients come back, often all at once.
+# - **What the kernel keeps.** The memory shown is that of the server's processes, without socket buffers.
+# - **What your messages cost.** Here an event is a few bytes and publishing is a loop over listeners. Rendering and serialising come on top.
+# - **Anything about many processes.** We measured one process. Several need something that carries messages between them, such as Redis.
+# - **How long real connections live.** Proxies and phones cut them, and clients come back, often all at once.
 
 # %% [markdown]
 # ## Exercise
 #
-# A site has two processes with a pool of 64 threads each behind WSGI, and 1,000 readers listen. How many of them hear nothing, at best?
+# A WSGI site has two processes with 64 threads each, and 1,000 readers listen. How many of them receive nothing, at best?
 #
-# And one to mend: `labs/exercises/stream.py` streams behind WSGI and comes all at once behind ASGI. `lab check stream` says when its first byte leaves.
+# And one file to correct: `labs/exercises/stream.py` streams behind WSGI, but behind ASGI it arrives all at once. `lab check stream` says when its first byte leaves.
 
 # %%
 my_answer = None
@@ -178,7 +178,7 @@ print(lessons.check(my_answer, None if served is None else 1000 - 2 * served, "r
 # %% [markdown]
 # ## Live
 #
-# A thousand feeds on this machine, with stock Django and without its hops: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
+# This measures a thousand feeds on your machine, with stock Django and without its hops. Open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
 stacks = ["async_asgi@uvicorn", "zero_hop@uvicorn"]
@@ -189,8 +189,8 @@ if mine:
 # %% [markdown]
 # ## In practice
 #
-# - For open connections ASGI is the right door, and a reason to have one beside a WSGI site: a second process for `/feed` and sockets, not a rewrite.
-# - WSGI can hold some: a hundred listeners are a hundred threads, and those are affordable. What it cannot do is hold more than it has threads, or a WebSocket.
-# - Under stock Django count threads as you would under WSGI. A bounded set of them (`labs/pinned_pool`) holds as many connections as none at all.
-# - Match the iterator to the door, and look at the time of the first byte: a feed that collects looks like one that hangs.
-# - Work that a client may walk away from belongs where it can be cancelled, or in a queue. CPU work is never given up, on either side.
+# - For open connections ASGI is the right door. You can put it beside a WSGI site: a second process for `/feed` and sockets, not a rewrite.
+# - WSGI can hold some: a hundred listeners are a hundred threads, and you can afford those. It cannot hold more than it has threads, and it cannot hold a WebSocket.
+# - With stock Django count threads as you would under WSGI. A bounded set of threads (`labs/pinned_pool`) holds as many connections as a stack without threads.
+# - Match the iterator to the door, and look at the time of the first byte: a feed that is buffered looks like one that hangs.
+# - If a client may leave during long work, put that work where it can be cancelled, or in a queue. CPU work is never cancelled, on either side.

@@ -9,10 +9,10 @@
 # %% [markdown]
 # # Traps: where sync meets async
 #
-# **Question.** A line that was right for years stands in an `async def`, or behind another server. Which of the mistakes that follow does Django tell you about, and
-# which ones does it let pass?
+# **Question.** A line that was right for years now stands in an `async def`, or behind another server. Which of the following mistakes does Django report, and
+# which does it let pass?
 #
-# Each trap is a file in `labs/traps` with two views: `trap`, as people write it, and `instead`. Both were asked behind both doors, on real servers.
+# Each trap is a file in `labs/traps` with two views: `trap`, as people write it, and `instead`. Both were tried behind both doors, on real servers.
 
 # %%
 from IPython.display import Markdown, display
@@ -29,8 +29,8 @@ versions = a_methods.load()
 # %% [markdown]
 # ## Predict
 #
-# - Some calls of this lesson hold up the event loop for 50 ms and more, and everybody else waits. Of how many does Django warn you?
-# - Five queries of 100 ms each are given to `asyncio.gather`. After how many milliseconds are all of them there?
+# - Some calls of this lesson hold up the event loop for 50 ms or more, and all other requests wait. How many of them does Django report?
+# - An async view gives five queries of 100 ms each to `asyncio.gather`. After how many milliseconds has it all the results?
 
 # %%
 my_prediction_calls = None
@@ -53,33 +53,33 @@ display(Markdown(lessons.compare(my_prediction_ms, gathered, "ms")))
 # %% [markdown]
 # ## See
 #
-# What goes wrong where. A trap that harms behind one door only is one for whoever changes the server:
+# What goes wrong, and where. A trap that harms behind one door only hits you when you change the server:
 
 # %%
 display(Markdown(traps.overview(seen)))
 
 # %% [markdown]
-# ### Those that Django refuses
+# ### Traps that Django refuses
 #
-# Its database layer looks whether an event loop is running in the thread, and raises.
+# Django's database layer checks whether an event loop is running in the thread. If so, it raises an error.
 
 # %%
 for name in ("sync_orm_in_async_view", "request_user_in_async_view", "lazy_queryset_in_template"):
     display(Markdown(traps.lesson_of(name, seen[name])))
 
 # %% [markdown]
-# ### Those that it does not
+# ### Traps that Django does not notice
 #
-# Nothing is raised; something is slow, or late, or never there.
+# No error is raised. Something is slow, or late, or never comes.
 
 # %%
 for name in ("asyncio_run_in_sync_view", "blocking_in_async_view", "gather_is_serial"):
     display(Markdown(traps.lesson_of(name, seen[name])))
 
 # %% [markdown]
-# ### Those that come with the server
+# ### Traps that come with the server
 #
-# Right behind WSGI, wrong behind ASGI, and not a line of the view has changed.
+# These are right behind WSGI and wrong behind ASGI, without a change to the view.
 
 # %%
 for name in ("conn_max_age_leak", "sync_stream_under_asgi", "context_token_across_hop"):
@@ -88,13 +88,13 @@ for name in ("conn_max_age_leak", "sync_stream_under_asgi", "context_token_acros
 # %% [markdown]
 # ### Which calls hold up the loop
 #
-# Calls of `labs/traps/calls.py` that take their time, each made on a loop beside a task that ticks every millisecond. Where the ticks stop, everybody stands still.
+# These calls of `labs/traps/calls.py` take some time. Each was made on a loop beside a task that ticks every millisecond. Where the ticks stop, all requests stand still.
 
 # %%
 loop_gaps.gaps(asked)
 
 # %% [markdown]
-# The red ones as they are written; `slow` is a web server, a mail server, a file and a lock that take their time:
+# The red ones, as they are written. `slow` stands for a slow web server, mail server, file or lock:
 
 # %%
 display(Markdown(blocking_calls.to_markdown(asked, "blocks")))
@@ -102,13 +102,13 @@ display(Markdown(blocking_calls.to_markdown(asked, "blocks")))
 # %% [markdown]
 # ### Where there is nothing to await
 #
-# a-methods, counted in Django's sources version by version:
+# The a-methods, counted in the sources of each Django version:
 
 # %%
 display(Markdown(a_methods.to_markdown(versions)))
 
 # %% [markdown]
-# And what Django refuses on a loop without an async form of the same name. For some there is another way, such as `aexists` for `bool`; a transaction has none:
+# And these Django refuses on a loop, without an async form of the same name. For some there is another way, such as `aexists` for `bool`. For a transaction there is none:
 
 # %%
 without = blocking_calls.load_without_twin().items()
@@ -118,15 +118,15 @@ display(Markdown("\n".join(lines)))
 # %% [markdown]
 # ## Explain
 #
-# - **The rule is narrow.** Django refuses what goes through a database connection while a loop runs in the thread. It knows nothing of the network, files,
-#   programs, locks and the CPU: a call that asks no database blocks in silence.
-# - **A request has one thread for sync code.** All a-methods of the ORM go there, one after the other: n queries of t each take n times t, gathered or not, and who
-#   waits on that thread for itself waits for ever.
-# - **Behind ASGI that thread is new for each request**, and so is what belongs to threads: connections. Behind WSGI a thread serves one request after another.
+# - **The rule is narrow.** Django refuses only database access while a loop runs in the thread. It does not check the network, files,
+#   programs, locks and the CPU: a call that asks no database blocks without a warning.
+# - **A request has one thread for sync code.** All a-methods of the ORM go there, one after the other. So n queries of t each take n times t, gathered or not. Code on that thread that
+#   waits for the same thread waits for ever.
+# - **Behind ASGI that thread is new for each request**, and so are the connections that belong to it. Behind WSGI a thread serves one request after another.
 # - **A hop runs in a copy of the context.** Values are carried back, tokens are not.
-# - **The name says nothing.** An a-method can be awaited; whether it leaves the loop depends on what is inside, and changes from version to version.
+# - **The name does not tell.** You can await an a-method. Whether it leaves the loop free depends on its code, and changes from version to version.
 #
-# Two of the numbers could have been told beforehand: callers who hold up the loop take turns, and so do the queries of one request.
+# You can predict two of the numbers: callers who block the loop take turns, and so do the queries of one request.
 
 # %%
 held_up, queried = (seen[name]["asgi"]["trap"].values for name in ("blocking_in_async_view", "gather_is_serial"))
@@ -140,7 +140,7 @@ display(Markdown(lessons.table("what takes turns | arithmetic | predicted: | mea
 # %% [markdown]
 # ## What people say
 #
-# What the traps and the calls have to say to sentences that are heard about mixed code:
+# Common claims about mixed code, checked here:
 
 # %%
 display(Markdown(claim_table.settled_in("07_traps")))
@@ -148,18 +148,18 @@ display(Markdown(claim_table.settled_in("07_traps")))
 # %% [markdown]
 # ## What this cannot tell
 #
-# - **How likely you are to fall in.** These are exhibits, one mistake each, with nothing around it.
-# - **What your libraries do.** The list of calls is a sample. A client that says it is async may look up a name or read certificates on the loop.
-# - **How many connections leak.** When the garbage collector comes depends on all that the process does.
+# - **How likely you are to meet a trap.** Each exhibit is one mistake with nothing around it.
+# - **What your libraries do.** The list of calls is a sample. A client that calls itself async may look up a name or read certificates on the loop.
+# - **How many connections leak.** When the garbage collector runs depends on everything else in the process.
 # - **How long calls take on your machine.** Whether the loop ticked is the same everywhere; milliseconds are not.
 
 # %% [markdown]
 # ## Exercise
 #
-# Six calls, each made in an async view. Write `True` where Django refuses it with `SynchronousOnlyOperation`, `False` where it does not.
+# Here are six calls, each made in an async view. Write `True` where Django refuses the call with `SynchronousOnlyOperation`, and `False` where it does not.
 #
-# And seven to mend: `labs/exercises/traps.py` has seven of these traps in one file. Five end in an error or in no answer at all, one of them only for visitors who have
-# signed in; two make no noise. `lab check traps` says what becomes of each.
+# And seven mistakes to correct: `labs/exercises/traps.py` has seven of these traps in one file. Five end in an error or in no answer, one of them only for visitors who have
+# signed in. Two go unnoticed. `lab check traps` says what happens to each.
 
 # %%
 my_refused = {
@@ -180,7 +180,7 @@ for name, mine in my_refused.items():
     print(f"{name}: {'no answer yet' if mine is None else 'right' if mine == caught[name] else 'not yet'}")
 
 # %% [markdown]
-# When you have answered, the whole list is here to look things up in:
+# When you have answered, the whole list appears here:
 
 # %%
 for outcome in ("caught", "swallowed", "other error", "waits", "short") if None not in my_refused.values() else ():
@@ -190,7 +190,7 @@ for outcome in ("caught", "swallowed", "other error", "waits", "short") if None 
 # %% [markdown]
 # ## Live
 #
-# All of them asked again, on this machine, behind both doors: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
+# This tries all of them again on your machine, behind both doors. Open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
 mine = live_cell.ask_traps()
@@ -200,8 +200,8 @@ if mine:
 # %% [markdown]
 # ## In practice
 #
-# - In an async view every line that is not awaited has to be short. What cannot be awaited goes to a thread: `sync_to_async(..., thread_sensitive=False)` where
-#   it asks no database, `sync_to_async(...)` where it does.
-# - A view that is all ORM is best left sync, behind either door: nothing in it can block anybody else.
-# - Test signed in, and behind the door that production has. Django's test client is not it.
+# - In an async view every line without `await` must be short. Send what cannot be awaited to a thread: `sync_to_async(..., thread_sensitive=False)` if
+#   it asks no database, `sync_to_async(...)` if it does.
+# - Leave a view sync if it only uses the ORM, behind either door. It cannot block other requests.
+# - Test as a signed-in user, and behind the same door as in production. Django's test client is not that door.
 # - Before you change the server, look for `asyncio.run`, `StreamingHttpResponse`, `CONN_MAX_AGE` and `reset(`.

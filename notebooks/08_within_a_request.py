@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Within a request: one after the other, gathered, or in threads
 #
-# **Question.** A page asks five services before it can answer, and sync code asks them one after the other. `asyncio.gather` is the reason most often given for going
-# async. Would a handful of threads have done as well, and what does either take?
+# **Question.** A page asks five services before it can answer, and sync code asks them one after the other. Many people go async because of `asyncio.gather`.
+# Would a few threads do as well, and what does each way cost?
 #
 # The two workloads of this lesson make five calls of 100 ms to a slow service:
 #
@@ -37,8 +37,8 @@ wsgi, loop = "sync_wsgi@gthread:16", "async_asgi@uvicorn"
 # %% [markdown]
 # ## Predict
 #
-# - An async view gathers the five calls. After how many milliseconds has half of its visitors an answer?
-# - Eight visitors at once ask the sync view that makes its calls in five threads. How many threads has the server?
+# - An async view gathers the five calls. Eight users ask for it at once, again and again. Within how many milliseconds does half of the answers come?
+# - Eight users ask for the sync view that makes its calls in five threads. How many threads does the server have at most?
 
 # %%
 my_prediction_ms = None
@@ -63,7 +63,7 @@ display(
 # %% [markdown]
 # ## See
 #
-# Every way on every stack, with users who ask again and again:
+# Every way on every stack, with users who ask again as soon as they are answered:
 
 # %%
 users = min((row.users for row in at.values()), key=lambda users: abs(users - 8))
@@ -73,13 +73,13 @@ within_request.within(run, users)
 display(Markdown(lessons.findings(run)))
 
 # %% [markdown]
-# The view that asks in a row, and what gathering makes of it:
+# The view that makes its calls one after the other, and the view that gathers them:
 
 # %%
 print(lessons.difference_in("fan_out", "sync_wsgi", "async_asgi"))
 
 # %% [markdown]
-# The same five calls in threads. The sync side needs no event loop for it, only the standard library:
+# The same five calls in threads. The sync side needs only the standard library, no event loop:
 
 # %%
 print(lessons.difference_in("fan_out_threads", "sync_wsgi", "async_asgi"))
@@ -96,7 +96,7 @@ display(Markdown(f"- `gather` over the ORM: {seen['trap'].sentence}\n- instead: 
 # %% [markdown]
 # ## Explain
 #
-# Calls in a row take their sum; calls that overlap take as long as the slowest of them. Whether a loop or threads make them overlap does not matter to that:
+# Calls in a row take the sum of their times. Calls that overlap take as long as the slowest of them, whether a loop or threads make them overlap:
 
 # %%
 lines = [
@@ -110,19 +110,19 @@ lines = [
     )
     for row in within_request.within_rows(run, users)
 ]
-head = "stack | workload | must wait: | half answered within: | threads: | CPU a request:"
+head = "stack | workload | must wait: | half answered within: | threads: | CPU per request:"
 display(Markdown(lessons.table(head, lines)))
 
 # %% [markdown]
-# - **Behind ASGI a sync view still asks in a row.** The door changes where a view runs, not what is in it.
-# - **What gathering saves is threads**: five for each request in flight, and the memory that goes with them. Eight requests of six threads each, their own and five more, are
-#   the number you were asked for, but for the few that a server has anyway.
-# - **It does not save CPU.** A request makes five HTTP calls, and those cost more than the view around them: read the last column before you say that gathering is cheap.
+# - **Behind ASGI a sync view still makes its calls one after the other.** The door changes where a view runs, not what it does.
+# - **Gathering saves threads**: five for each request in flight, and their memory. Eight requests with six threads each, their own and five more, are 48. A server has a few
+#   more for itself.
+# - **Gathering does not save CPU.** A request makes five HTTP calls, and those cost more than the view around them. See the last column.
 
 # %% [markdown]
 # ## What people say
 #
-# What this lesson and its probes have to say to sentences that are heard about `sync_to_async` and its threads:
+# Common claims about `sync_to_async` and its threads, checked here:
 
 # %%
 display(Markdown(claim_table.settled_in("08_within_a_request")))
@@ -130,16 +130,17 @@ display(Markdown(claim_table.settled_in("08_within_a_request")))
 # %% [markdown]
 # ## What this cannot tell
 #
-# - **What your services do when five calls come at once.** This one sleeps. A real one may take turns, or limit you.
-# - **What one slow call of five does.** Here all take the same time; in the wild the slowest decides, and needs a time limit.
+# - **What your services do when five calls come at once.** This one sleeps. A real one may answer them one by one, or limit you.
+# - **What one slow call of five does.** Here all take the same time. In practice the slowest one decides, so give it a time limit.
 # - **Which client is best.** Both sides here use httpx; another one may cost less.
 
 # %% [markdown]
 # ## Exercise
 #
-# The sync view is changed from a row of calls to five threads. By which factor does the throughput of 8 users on `sync_wsgi@gthread:16` change? And that of one user?
+# You change the sync view from calls in a row to calls in five threads. By which factor does the throughput change on `sync_wsgi@gthread:16`, for 8 users and for one user?
 #
-# And one to mend: in `labs/exercises/overlapping_calls.py` two views, a sync one and an async one, ask in a row. `lab check overlapping_calls` counts how many calls are with the service at once.
+# And one file to correct: in `labs/exercises/overlapping_calls.py` a sync and an async view make their calls one after the other. `lab check overlapping_calls` counts how many
+# calls reach the service at once.
 
 # %%
 my_factors = {8: None, 1: None}
@@ -150,12 +151,14 @@ my_factors = {8: None, 1: None}
 # %%
 for count, mine in my_factors.items():
     before, after = (at[wsgi, request, count].median("throughput_per_s") for request in (in_a_row, in_threads))
-    print(f"{count} at once: {lessons.check(mine, before and after and after / before, 'times', within=0.2)}")
+    print(
+        f"{count} user{'s' if count > 1 else ''}: {lessons.check(mine, before and after and after / before, 'times', within=0.2)}"
+    )
 
 # %% [markdown]
 # ## Live
 #
-# All three ways on this machine, with eight users: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
+# This measures all three ways on your machine, with eight users. Open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
 mine = live_cell.measure("fan_out", users=[8], repeats=1)
@@ -165,7 +168,8 @@ if mine:
 # %% [markdown]
 # ## In practice
 #
-# - **For a few calls in a few requests, threads in a sync view are enough**: as soon answered, no rewriting, any client library. Bound the pool, and give it to the process instead of the request where many come.
-# - **The loop is for calls that are many**: a hundred in a request, or five in each of a thousand. Threads would be in the thousands, tasks are not.
-# - **A gather is as good as its slowest call.** Time limits first, then concurrency.
-# - **Queries do not overlap this way.** Ask for less, join, or take connections of their own, and count them.
+# - **For a few calls in a few requests, threads in a sync view are enough**: the answer comes as soon, you rewrite nothing, and any client library will do. Bound the pool. If many
+#   requests come, use one pool for the process.
+# - **The loop is for many calls**: a hundred in one request, or five in each of a thousand requests. That would be thousands of threads.
+# - **A gather takes as long as its slowest call.** Set time limits first, then add concurrency.
+# - **Queries do not overlap this way.** Ask for less, use a join, or give each query its own connection, and count the connections.

@@ -9,15 +9,15 @@
 # %% [markdown]
 # # Choosing: from five numbers to a stack
 #
-# **Question.** Five things you know of your site, or can count: how long a request waits (L), what it computes (S), which middlewares it passes, how many requests are in flight
-# at once (N), and how much memory a process may take. A sixth you decide: the largest pool of threads you would configure. Which stack should serve the site, and what is there to
-# do on Monday?
+# **Question.** You know five numbers of your site, or can count them: how long a request waits (L), how long it computes (S), which middlewares it passes, how many requests are in
+# flight at once (N), and how much memory a process may take. And you decide one more: the largest pool of threads you would configure. Which stack should serve the site, and what
+# do you do on Monday?
 #
-# A rule has to be short enough to argue with. This one is:
+# Here is a rule that is short enough to argue with:
 #
-# 1. Predict what each stack answers, from L, S, N and its threads. A pool gets no more of them than twice what keeps the core busy.
-# 2. Leave out what does not fit into the memory.
-# 3. Of those that come within a tenth of the best, take the one that asks least of you: sync behind WSGI, then sync behind ASGI, then async.
+# 1. Predict the throughput of each stack from L, S, N and its threads. A pool gets at most twice the threads that keep the core busy.
+# 2. Leave out the stacks that do not fit into the memory.
+# 3. Of those within a tenth of the best, take the one with the least work for you: sync behind WSGI, then sync behind ASGI, then async.
 
 # %%
 from dataclasses import replace
@@ -28,18 +28,18 @@ from bench.analyse import stack_choice
 from bench.claims import claim_table
 from bench.learn import lessons, live_cell, sliders
 from bench.show import choice_text
-from bench.show.figures import choice
+from bench.show.figures import choice, middleware_ladder
 
 run = lessons.run_to_show("io_wait")
 crowd, ladder, held = (lessons.reference(name) for name in ("without_hops", "middleware_ladder", "held"))
 prices = stack_choice.prices_of(ladder, crowd, held)
-at = lessons.Rows(run)
 start = stack_choice.Case()
 
 # %% [markdown]
 # ## Predict
 #
-# 400 users at once, a view that waits 100 ms, no middleware, one core. A sync view on 400 threads behind WSGI, or an async view behind ASGI: how many requests per second does each answer?
+# There are 400 users at once, a view that waits 100 ms, the seven middlewares of a new project, and one core. How many requests per second does a sync view answer on 400 threads behind WSGI, and how many an
+# async view behind ASGI?
 
 # %%
 my_prediction_threads = None
@@ -48,7 +48,7 @@ my_prediction_loop = None
 # %% [markdown]
 # ## Run
 #
-# The first command measures the points of the pictures. What a stack takes, which the lines are made from, is measured by the others:
+# The first command measures the points in the pictures. The others measure what a request costs on each stack. The lines are computed from that:
 #
 # ```sh
 # lab run io_wait --profile standard
@@ -58,15 +58,16 @@ my_prediction_loop = None
 # ```
 
 # %%
-display(Markdown(lessons.describe_run(run)))
+display(Markdown(lessons.describe_run(crowd)))
 for mine, stack in ((my_prediction_threads, "sync_wsgi@gthread:400"), (my_prediction_loop, "async_asgi@uvicorn")):
-    measured = at[stack, "wait?ms=100", 400].median("throughput_per_s")
+    pair = middleware_ladder.without_and_with_seven(crowd, stack)
+    measured = pair and pair[1].median("throughput_per_s")
     display(Markdown(f"`{stack}`: " + lessons.compare(mine, measured, "requests/s")))
 
 # %% [markdown]
 # ## See
 #
-# Move a slider, and decision, reasons and what to do are made again. Where you see no sliders, run this cell: what is kept in the file stands still. In a front end
+# Move a slider, and the decision, its reasons and the next steps change. If you see no sliders, run this cell: the file keeps only one picture. In a front end
 # other than Jupyter's own, set `LAB_SLIDERS=1`.
 
 
@@ -82,7 +83,7 @@ sliders.explore(decide, start)
 # %% [markdown]
 # ### Under the seven
 #
-# The same crowd under the seven middlewares that `startproject` writes into a new project's settings:
+# The same users under the seven middlewares that `startproject` writes into the settings of a new project:
 
 # %%
 decide(replace(start, with_seven=True))
@@ -90,7 +91,7 @@ decide(replace(start, with_seven=True))
 # %% [markdown]
 # ### A case for ASGI
 #
-# 2,000 at once who wait five seconds each for another service, where nobody would configure more than 64 threads:
+# Here 2,000 requests are in flight at once. Each waits five seconds for another service, and you would configure at most 64 threads:
 
 # %%
 decide(replace(start, wait_s=5.0, users=2000, threads=64))
@@ -98,26 +99,26 @@ decide(replace(start, wait_s=5.0, users=2000, threads=64))
 # %% [markdown]
 # ## Explain
 #
-# The prices: what Django itself takes of the CPU for a request, few at once and in a crowd, and what one more request in flight takes of memory.
+# The prices: the CPU that Django itself takes for a request, with few and with many users, and the memory that one more request in flight takes.
 
 # %%
 display(Markdown(choice_text.price_table(prices)))
 
 # %% [markdown]
-# From these the lines follow by mean value analysis: users circulate between a wait of L and one CPU that needs S for each, and a pool lets only so many circulate at once. How good is
-# that? The model's number beside the measured one; the two come from different runs:
+# The lines are computed from these prices by mean value analysis: each user waits L, then needs S of one CPU, then asks again, and a pool admits only as many as it has threads. How
+# good is the model? Here are its numbers beside the measured ones, which come from another run:
 
 # %%
 display(Markdown(choice_text.missed_predictions(prices, run)))
 
 # %% [markdown]
-# Where the ratio is near 1, the five numbers told what would be measured. Where it is not, the model leaves something out, and mostly it is this: the CPU a request takes is no constant. It
-# depends on how many threads take turns, and on how evenly the requests come.
+# Where the ratio is near 1, the five numbers were enough. Where it is not, the model leaves something out. The CPU per request is not a constant: it falls on a busy server
+# (lesson 02) and rises among many threads (lesson 04). And users on a loop may come in waves (lesson 02).
 
 # %% [markdown]
 # ## What people say
 #
-# What the runs and probes have to say to sentences that are heard when a stack is to be chosen:
+# Common claims about choosing a stack, checked here:
 
 # %%
 display(Markdown(claim_table.settled_in("09_choosing")))
@@ -125,17 +126,18 @@ display(Markdown(claim_table.settled_in("09_choosing")))
 # %% [markdown]
 # ## What this cannot tell
 #
-# - **What your code costs here.** The prices are this machine's. Ratios between stacks travel; microseconds do not: measure your own with the four commands above.
-# - **Latency of visitors who do not wait for each other.** The model's users ask again when they are answered. What the last tenth of a capacity costs visitors who do not, the lesson on measuring shows.
-# - **A request's own memory.** What your views allocate comes on top, on every side alike.
-# - **Crowds beyond what was measured.** Between measured numbers of users CPU is read off a line, and beyond them it is taken to stay as it was: for thousands of threads that is too kind.
-# - **Your database.** The rule counts what a process can answer, not what reaches the database while it does: lesson 05 does.
+# - **What your code costs here.** The prices are those of this machine. Ratios between stacks carry over, microseconds do not. Measure your own with the four commands above.
+# - **Latency of visitors who do not wait for each other.** The model's users ask again when they are answered. Lesson 01 shows what other visitors meet near full capacity.
+# - **Your views' memory.** What they allocate comes on top, on every stack alike.
+# - **More users than we measured.** Between two measured numbers of users the CPU is interpolated. Beyond them it is taken as constant, which is too low for thousands of threads.
+# - **Your database.** The rule counts what a process can answer, not what reaches the database meanwhile. Lesson 05 does.
 
 # %% [markdown]
 # ## Exercise
 #
-# Reports: each waits 3 s for another service and computes 20 ms of its own, under the seven middlewares. 300 are in flight at once. You would configure no more than 100 threads; the process may take 512 MB. Which of
-# `sync_wsgi`, `sync_asgi` and `async_asgi` would the rule take? Work it out with the limits N/(L+S), W/(L+S) and 1/S first.
+# A site makes reports. Each waits 3 s for another service and computes for 20 ms, under the seven middlewares, and 300 are in flight at once. You would configure at most 100
+# threads, and the process may take 512 MB. Which of `sync_wsgi`, `sync_asgi` and `async_asgi` does the rule take? First compute the limits N/(L+S), W/(L+S) and 1/S. S is the 20 ms and
+# Django's own CPU for a request, which is in the table of prices.
 
 # %%
 my_lab = None
@@ -149,15 +151,15 @@ chosen = stack_choice.choose(stack_choice.options_of(reports, prices))
 if my_lab is None:
     print("No answer yet: put the name of a lab into the cell above and run both again.")
 elif my_lab != chosen.lab:
-    print("Not yet. What does a pool of 100 answer, and what the CPU?")
+    print("Not yet. How many requests per second do 100 threads allow, and how many does the CPU?")
 else:
-    print(f"Right: {chosen.stack}, {chosen.throughput_per_s:.0f} requests/s, bounded by {chosen.limiter}.")
+    print(f"Right: {chosen.stack}, {chosen.throughput_per_s:.0f} requests/s; its lowest limit is {chosen.limiter}.")
     decide(reports)
 
 # %% [markdown]
 # ## Live
 #
-# Does the model hold on this machine, with this machine's load on it? Open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
+# Does the model hold on your machine? This measures it. Open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
 
 # %%
 stacks = ["sync_wsgi@gthread:8", "sync_wsgi@gthread:400", "async_asgi@uvicorn"]
@@ -168,9 +170,9 @@ if mine:
 # %% [markdown]
 # ## In practice
 #
-# - **Count N first**: requests per second times seconds each takes, at your worst hour, divided by processes. If a pool of that size is one that your database and your memory can bear, sync behind WSGI
-#   is the answer, and the cheapest in CPU.
-# - **If N is too large for a pool**, or connections stay open, ASGI is the answer. Move the sync views as they are, then make those async that wait long and can await all they do.
-# - **If it is the database that your pool is cut to**, the loop does not free you from it: behind ASGI each request in flight may ask for a connection, and nothing counts them but you. The lesson on the ORM has what helps.
-# - **Under the middlewares of a new project** each hook is a hop. Before you rewrite a view, look at what stands around it: `lab trace --app mysite.asgi:application /`.
-# - **Both at once is a good answer**: WSGI for pages, an ASGI process beside it for `/feed` and sockets, from the same code.
+# - **Count N first**: requests per second times the seconds that each takes, at your busiest hour, divided by the number of processes. If your database and your memory can bear a pool of
+#   that size, take sync behind WSGI. It also takes the least CPU.
+# - **If N is too large for a pool**, or connections stay open, take ASGI. Move the sync views as they are. Then make those views async that wait long and can await everything.
+# - **If the database limits your pool**, ASGI does not remove that limit: each request in flight may ask for a connection, and nothing bounds them. Lesson 05 shows what helps.
+# - **Under the middlewares of a new project** each hook is a hop. Before you rewrite a view, look at what is around it: `lab trace --app mysite.asgi:application /`.
+# - **Both together are a good choice**: WSGI for pages, and an ASGI process beside it for `/feed` and sockets, from the same code.

@@ -14,7 +14,7 @@ from bench.analyse.comparability import differences, notes_of
 from bench.analyse.findings import ratio_of
 from bench.analyse.rows import Row, rows_of
 from bench.base.errors import UsageError, nearest
-from bench.model.load import Open, Slow
+from bench.model.load import Open, Slow, Streams
 from bench.model.run_record import Run
 from bench.model.stacks import split_environment
 
@@ -53,6 +53,11 @@ WAVES = (
 SLOW = (
     Measure("slow.kept_share", "visits kept", 1, True),
     Measure("slow.beside.latency_us.p50", "visitors' p50 ms", 1e-3, False),
+)
+STREAMS = (
+    Measure("streams.carried", "carried", 1, True),
+    Measure("streams.gap_us.p99", "gap p99 ms", 1e-3, False),
+    Measure("streams.cpu_us_per_part", "CPU µs per part", 1, False),
 )
 """What is compared for each kind of load; the first measure stands for the pair in the summary."""
 
@@ -175,6 +180,8 @@ def _measures_of(row: Row) -> tuple[Measure, ...]:
         return WAVES
     if isinstance(row.load, Slow):
         return SLOW
+    if isinstance(row.load, Streams):
+        return STREAMS
     if row.is_connections:
         return HELD if any(trial.held for trial in row.trials) else GONE
     return OPEN if row.is_open else CLOSED

@@ -17,12 +17,21 @@ from bench.model.trial_record import Trial
 
 @dataclass(frozen=True)
 class ClaimFinding:
-    """A claim, its Outcome in `value`, and in `text` the ratio with its interval, or why there is none."""
+    """A claim, its Outcome in `value`, and in `measured` the number, the ratio with its interval, or why there is none.
+
+    `expected` is what the claim lets one expect, such as `more than 2×`; empty where the claim itself says it.
+    """
 
     claim: Assertion
     value: stats.Outcome
-    text: str
+    measured: str
     ratio: stats.Interval | None = None
+    expected: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return what was measured and, beside it, what was claimed: `2.2× (1.7 to 2.5) (claimed: more than 2×)`."""
+        return self.measured + (f" (claimed: {self.expected})" if self.expected else "")
 
 
 def findings_of(run: Run) -> list[ClaimFinding]:
@@ -51,7 +60,9 @@ def finding_for(claim: Assertion, trials: Sequence[Trial]) -> ClaimFinding:
     if is_count:
         return _judge_count(claim, values[0])
     ratio = stats.ratio_interval(*values)
-    return ClaimFinding(claim, _outcome(claim, ratio), _ratio_text(claim, ratio), ratio)
+    is_plain = claim.expect != "between" and claim.than == 1
+    expected = "" if is_plain else _expectation(claim, "×")
+    return ClaimFinding(claim, _outcome(claim, ratio), stats.describe_ratio(ratio), ratio, expected)
 
 
 def _outcome(claim: Assertion, interval: stats.Interval | None) -> stats.Outcome:
@@ -66,8 +77,8 @@ def _judge_count(claim: Assertion, values: Sequence[float]) -> ClaimFinding:
     per_unit, unit = (1000, " ms") if "_us" in claim.measure else (1, "")
     low, high = (_number_text(value / per_unit) for value in (interval.low, interval.high))
     measured = low if low == high else f"{low} to {high}"
-    text = f"{measured}{unit}, asked: {_expectation(claim, unit, per_unit)}"
-    return ClaimFinding(claim, _outcome(claim, interval), text)
+    expected = _expectation(claim, unit, per_unit)
+    return ClaimFinding(claim, _outcome(claim, interval), f"{measured}{unit}", expected=expected)
 
 
 def _number_text(value: float) -> str:
@@ -90,11 +101,6 @@ def ratio_of(over: Row, under: Row, measure: str) -> stats.Interval | None:
     if over.why_not(measure) or under.why_not(measure):
         return None
     return stats.ratio_interval(usable_values(over.trials, measure), usable_values(under.trials, measure))
-
-
-def _ratio_text(claim: Assertion, ratio: stats.Interval | None) -> str:
-    plain = claim.expect != "between" and claim.than == 1
-    return stats.describe_ratio(ratio) + ("" if plain else f", asked: {_expectation(claim, '×')}")
 
 
 def _expectation(claim: Assertion, unit: str = "", per_unit: float = 1) -> str:

@@ -76,6 +76,8 @@ def _invalid_connections(trial: Trial, shortest_s: float | None) -> Iterator[Rea
         yield Reason("accounting", "Some feeds are missing from the driver's accounting.")
     if trial.slow and trial.slow.served + trial.slow.starved + trial.slow.failed != trial.connections:
         yield Reason("accounting", "Some slow clients are missing from the driver's accounting.")
+    if (found := trial.streams) and found.whole + found.left + found.late + found.failed != trial.connections:
+        yield Reason("accounting", "Some streams are missing from the driver's accounting.")
     if trial.slow and not trial.slow.alone.answered_per_s:
         yield Reason("no-answers", "No visitor was answered before the slow clients came.")
     yield from torn(trial)

@@ -5,14 +5,12 @@ The resource comes from the samples of each trial; `utilisation.py` says what co
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.analyse import stats
 from bench.analyse.rows import Row, rows_of
 from bench.model.run_record import Run
-from bench.model.trial_record import Trial
 
 WITHIN = 0.10
 """Throughputs within this share of the highest are one plateau."""
@@ -39,29 +37,15 @@ class Plateau:
         return stats.median_of([rate for row in self.rows if (rate := row.median("throughput_per_s")) is not None])
 
     @property
-    def trials(self) -> list[Trial]:
-        """Return the measured restarts of all rows."""
-        return [trial for row in self.rows for trial in row.measured]
-
-    @property
     def limiter(self) -> str | None:
-        """Return the resource that was saturated in most of its trials; None if sampling found none.
-
-        `users` only if nothing else was: they bound the level at the plateau's edge, and more of them bring no more.
-        """
-        found = Counter(trial.limiter for trial in self.trials)
-        users = found.pop("users", 0)
-        return found.most_common(1)[0][0] if found else ("users" if users else None)
+        """Return what its last row, the one with the most users, is limited by; None if nothing was full there."""
+        return self.rows[-1].limiter
 
     @property
     def most_used(self) -> tuple[str, float] | None:
-        """Return the limiter, or else the resource used most, with the median of its used share."""
-        shares: dict[str, list[float]] = {}
-        for trial in self.trials:
-            for name, share in trial.utilisation.items():
-                shares.setdefault(name, []).append(share)
-        used = {name: stats.median_of(values) for name, values in shares.items()}
-        named = self.limiter if self.limiter in used else max(used, key=used.__getitem__, default=None)
+        """Return the limiter, or else the resource used most, with its used share in the last row."""
+        used = self.rows[-1].utilisation
+        named = self.limiter or max(used, key=used.__getitem__, default=None)
         return None if named is None else (named, used[named])
 
     @property

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
 from operator import attrgetter
-from typing import Any
 
 from bench.analyse import queueing, stats, utilisation
 from bench.analyse.usable_trials import is_usable, why_unusable
-from bench.model.histograms import merge_histograms
 from bench.model.load import ConnectionLoad, Load, Open
 from bench.model.run_record import Run
 from bench.model.stacks import split_name
@@ -148,11 +146,22 @@ class Row:
         """Return how many requests the server can work on at once; None where that has no bound."""
         return self.trials[0].slots
 
+    @cached_property
+    def utilisation(self) -> dict[str, float]:
+        """Return the used share of each resource: the median over the measured restarts that sampled it."""
+        shares: dict[str, list[float]] = {}
+        for trial in self.measured:
+            for name, share in trial.utilisation.items():
+                shares.setdefault(name, []).append(share)
+        return {name: stats.median_of(values) for name, values in shares.items()}
+
     @property
     def limiter(self) -> str | None:
-        """Return what sampling found saturated in most measured restarts; None if nothing was."""
-        found = Counter(trial.limiter for trial in self.measured)
-        return found.most_common(1)[0][0] if found else None
+        """Return what the row is limited by: the resource that is full by `utilisation`; None if none is.
+
+        Titles, figures, tables and plateaus all say `limited by` of this and of nothing else.
+        """
+        return utilisation.observed_bottleneck(self.utilisation)
 
     @property
     def cores_us_per_request(self) -> float | None:
@@ -162,7 +171,7 @@ class Row:
 
     @property
     def ceiling(self) -> queueing.Bottleneck | None:
-        """Which of users, threads and server CPU gives the limit, with the measured CPU per request."""
+        """Return which of the three terms is the limit, with the measured CPU per request, reached or not."""
         cpu_us = self.cores_us_per_request
         if cpu_us is None:
             return None
@@ -190,11 +199,6 @@ class Row:
         is_free = any(trial.environment and not trial.environment.gil for trial in self.trials)
         given = max((len(trial.server.cpus) for trial in self.trials if trial.server), default=1)
         return given if is_free else split_name(self.stack).processes
-
-    @cached_property
-    def histogram(self) -> Any:
-        """The latencies of all measured restarts in one HdrHistogram, added without loss."""
-        return merge_histograms(trial.histogram for trial in self.measured)
 
 
 _median_interval = cache(stats.median_interval)

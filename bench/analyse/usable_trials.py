@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from bench.model.trial_record import Trial, values_of
 
 ONLY_LATENCY_SUFFERS = {"unsteady", "errors", "drift", "overload", "server-busy"}
-COUNTED = ("held.", "gone.", "waves.", "slow.", "database.")
+COUNTED = ("held.", "gone.", "waves.", "slow.", "streams.", "database.")
+DELAYS = ("streams.carried", "streams.gap_growth")
+"""Measures of delays, though they are no times."""
 LEAST = 1e-9
 """Smaller values make no ratio: they count as 0, and 1 divided by them may overflow."""
 SATURATED = 0.9
@@ -38,7 +40,7 @@ def _touches(code: str, trial: Trial, measure: str) -> bool:
     if code == "lab-gap":
         return True
     if measure.startswith(COUNTED) or (trial.connections and measure == "failed"):
-        return "_us" in measure  # a slow driver makes delays longer, not counts or memory
+        return "_us" in measure or measure in DELAYS  # a slow driver makes delays longer, not counts or memory
     if code == "client-limited":  # the server's use per request does not depend on the client
         is_the_server_s = measure.startswith("server.") or measure == "cpu_us_per_request"
         is_bounded_by_server = measure == "throughput_per_s" and (trial.fraction_of_limit or 0.0) >= SATURATED

@@ -1,4 +1,4 @@
-"""One GET request whose whole answer is bounded in time and size.
+"""One request whose whole answer is bounded in time and size.
 
 A socket's timeout alone bounds nothing: it starts again with each byte, and a server may send one a second for ever.
 """
@@ -7,11 +7,12 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPMessage
 from threading import Timer
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,8 +38,16 @@ class Answer:
         return json.loads(self.body)
 
 
-def ask(url: str, path: str, within_s: float) -> Answer:
-    """Send a GET request and return the whole answer. Raises OSError: Unreadable, or TimeoutError if it was late."""
+def ask(
+    url: str,
+    path: str,
+    within_s: float,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] = MappingProxyType({}),
+    most_bytes: int = MOST_BYTES,
+) -> Answer:
+    """Send a request and return the whole answer. Raises OSError: Unreadable, or TimeoutError if it was late."""
     parts = urlsplit(url)
     began_s = time.monotonic()
     late = TimeoutError(f"its answer was not whole after {within_s:g} s")
@@ -46,21 +55,23 @@ def ask(url: str, path: str, within_s: float) -> Answer:
         connection.connect()
         try:
             with cut_after(connection.sock.fileno(), began_s + within_s - time.monotonic()):
-                answer = _get(connection, path, began_s)
+                answer = _answer(connection, method, path, headers, most_bytes, began_s)
         except OSError as error:
             raise late if time.monotonic() - began_s >= within_s else error from None
     if answer.took_s >= within_s:  # what was cut reads like an end
         raise late
-    if len(answer.body) > MOST_BYTES:
-        raise Unreadable(f"its answer is longer than {MOST_BYTES:,} bytes")
+    if len(answer.body) > most_bytes:
+        raise Unreadable(f"its answer is longer than {most_bytes:,} bytes")
     return answer
 
 
-def _get(connection: HTTPConnection, path: str, began_s: float) -> Answer:
+def _answer(
+    connection: HTTPConnection, method: str, path: str, headers: Mapping[str, str], most_bytes: int, began_s: float
+) -> Answer:
     try:
-        connection.request("GET", path)
+        connection.request(method, path, headers=dict(headers))
         response = connection.getresponse()
-        body = response.read(MOST_BYTES + 1)
+        body = response.read(most_bytes + 1)
     except ConnectionError:  # of which one is an HTTPException too
         raise
     except (HTTPException, ValueError) as error:

@@ -64,6 +64,22 @@ def milliseconds(text: str) -> float:
     return found
 
 
+def size(text: str) -> int:
+    """Read a size in bytes, such as `512M` or `2G` (powers of 1024)."""
+    found = re.fullmatch(r"([1-9]\d{0,6})([KMGT])i?B?", text.strip(), re.IGNORECASE)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: write 512M or 2G")
+    return int(found[1]) * 1024 ** ("KMGT".index(found[2].upper()) + 1)
+
+
+def cookie(text: str) -> tuple[str, str]:
+    """Read `NAME=VALUE`."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no cookie: write NAME=VALUE")
+    return name.strip(), value.strip()
+
+
 def rates_per_s(text: str) -> list[float]:
     """Read a comma-separated list of requests per second."""
     return _positive_numbers(text, words(text), "requests/s", MAX_RATE_PER_S, ",")

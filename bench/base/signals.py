@@ -9,7 +9,7 @@ run as run.json (`save_run` in `model/run_store.py`), and `lab` exits with 130.
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
@@ -48,14 +48,16 @@ def interruptible() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def run(main: Coroutine[Any, Any, Result]) -> Result:
+def run(
+    main: Coroutine[Any, Any, Result], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> Result:
     """Run as `asyncio.run` does, but a signal cancels `main`, and a second one stops the loop; then it is raised.
 
     Raised inside a task, the exception would stay unfetched in other tasks, and asyncio would warn.
     """
     raised: list[BaseException] = []
     before = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         task = runner.get_loop().create_task(main)
 
         def on_signal(number: int, frame: FrameType | None) -> None:

@@ -17,6 +17,8 @@ from bench.model import run_store
 from bench.model.run_record import Run
 
 PROBES_KEPT = "claims.json"
+CONFORMANCE = "conformance"
+"""What servers answered; no probe asks it again, `lab conformance` does."""
 Document = Any
 
 
@@ -62,7 +64,7 @@ class ReferenceMaterial:
         return found
 
     def _read(self, name: str) -> Document:
-        if name in DOCUMENTS:
+        if name in DOCUMENTS or name == CONFORMANCE:
             return self._file(f"{name}.json")
         results = self._file(PROBES_KEPT).get("probes", {})
         if name not in results:
@@ -106,7 +108,7 @@ class LiveMaterial(ReferenceMaterial):
     @property
     def probe_results(self) -> dict[str, Document]:
         """Return the results of the probes that were run, or why there are none, as `claims.json` keeps them."""
-        probes = {name: found for name, found in sorted(self._documents.items()) if name not in DOCUMENTS}
+        probes = {name: found for name, found in sorted(self._documents.items()) if name in PROBES.keys() - DOCUMENTS}
         return {name: {"absent": str(it)} if isinstance(it, Absent) else it for name, it in probes.items()}
 
 

@@ -1,16 +1,25 @@
-"""Takes named facts out of kept evidence: a trace, traps, calls, Django's a-methods, a probe's result. Pure."""
+"""Takes named facts out of kept evidence: traces, traps, calls, a-methods, probes, answers of servers. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.claims.evidence import Absent, ReferenceMaterial
 from bench.claims.exhibits.a_methods import version_order
-from bench.claims.schema import AnyFacts, CallEvidence, MethodEvidence, ProbeEvidence, TraceEvidence, TrapEvidence
+from bench.claims.schema import (
+    AnyFacts,
+    CallEvidence,
+    ConformanceEvidence,
+    MethodEvidence,
+    ProbeEvidence,
+    TraceEvidence,
+    TrapEvidence,
+)
 from bench.trace.inside import model as traces
 
 Facts = dict[str, Any]
 DOORS = ("wsgi", "asgi")
+CONFORMANCE = "lab conformance --keep"
 A_METHODS, CALLS, TRAPS = (
     f"python -m bench.claims.exhibits.{name}" for name in ("a_methods", "blocking_calls", "traps")
 )
@@ -29,6 +38,8 @@ def facts_for(evidence: AnyFacts, material: ReferenceMaterial) -> Facts:
             return _method_facts(material.document("a_methods"), evidence, material.django)
         case ProbeEvidence():
             return dict(material.document(evidence.probe))
+        case ConformanceEvidence():
+            return _conformance_facts(material.document("conformance").get("rows", []), evidence)
 
 
 def _require(kept: Mapping[str, Any], name: str, what: str, command: str) -> Any:
@@ -105,4 +116,24 @@ def _method_facts(kept: Mapping[str, Any], evidence: MethodEvidence, django: str
         "without": [place for place, count in counts.items() if not count],
         "places_with": sum(map(bool, counts.values())),
         "places_without": sum(not count for count in counts.values()),
+    }
+
+
+def _conformance_facts(rows: Sequence[Mapping[str, str]], evidence: ConformanceEvidence) -> Facts:
+    """Count the servers by their answer, a server behind two interfaces twice, and name them."""
+    theirs = [
+        row
+        for row in rows
+        if row["question"] == evidence.question
+        and (not evidence.servers or row["server"] in evidence.servers)
+        and evidence.interface in ("", row["interface"])
+    ]
+    if not theirs:
+        raise Absent(f"no answer to {evidence.question} is kept: `{CONFORMANCE}` makes it")
+    named = {word: [row["server"] for row in theirs if row["answer"] == word] for word in ("yes", "no")}
+    return {
+        "asked": sum(map(len, named.values())),
+        **{word: len(names) for word, names in named.items()},
+        **{f"any_{word}": bool(names) for word, names in named.items()},
+        **{f"{word}_servers": list(dict.fromkeys(names)) for word, names in named.items()},
     }

@@ -21,9 +21,8 @@ from bench.claims.schema import (
     Step,
 )
 from bench.model import experiment
-from bench.model.run_record import Assertion
+from bench.model.run_record import Assertion, Run
 
-ASKED = ", asked: "
 Finding = Outcome | Literal["it depends"]
 """Of a claim: it depends where a part of the evidence supports it and another part refutes it."""
 
@@ -39,13 +38,24 @@ def combine_findings(parts: Sequence[Finding]) -> Finding:
     return parts[0] if len(kinds) == 1 else "cannot tell"
 
 
+class Measured(NamedTuple):
+    """A line of the table under a finding."""
+
+    label: str
+    value: str
+
+
 @dataclass(frozen=True)
 class JudgedEvidence:
-    """One piece of evidence, judged. `finding` is None if it only adds detail; `is_absent`: it cannot be had here."""
+    """One piece of evidence, judged. `finding` is None if it only adds detail; `is_absent`: it cannot be had here.
+
+    `text`: what it adds to the finding's sentence; `table`: what else was measured, as pairs of label and value.
+    """
 
     evidence: AnyEvidence
     finding: Finding | None
     text: str
+    table: tuple[Measured, ...] = ()
     is_absent: bool = False
 
 
@@ -63,21 +73,18 @@ class JudgedClaim:
 
     @property
     def sentence(self) -> str:
-        """Return the texts of all parts as one sentence, each text once."""
-        return _sentence(part.text for part in self.parts)
+        """Return the texts of the parts that decide as one sentence, each text once."""
+        return _sentence(part.text for part in self.parts if part.finding and part.text)
+
+    @property
+    def table(self) -> list[Measured]:
+        """Return what else was measured, each line once."""
+        return list(dict.fromkeys(line for part in self.parts for line in part.table))
 
     @property
     def answer(self) -> str:
         """Return the sentence and, where the finding depends on something, on what."""
-        return self.sentence + (f" What it turns on: {self.entry.turns_on}." if self.finding == "it depends" else "")
-
-    @property
-    def because(self) -> str:
-        """Return the text of the first piece of evidence that has the claim's finding.
-
-        Where no single piece has it, the first of each finding."""
-        first = {part.finding: part.text for part in reversed(self.parts) if part.finding}
-        return first.get(self.finding) or "; ".join(first[finding] for finding in ("supported", "refuted"))
+        return self.sentence + (f" It turns on {self.entry.turns_on}." if self.finding == "it depends" else "")
 
     @property
     def is_absent(self) -> bool:
@@ -105,7 +112,7 @@ def judge_evidence(evidence: AnyEvidence, material: ReferenceMaterial) -> Judged
         return _judge_run(evidence, material) if isinstance(evidence, RunEvidence) else _judge_facts(evidence, material)
     except Absent as absence:
         finding: Finding | None = "cannot tell" if evidence.decides else None
-        return JudgedEvidence(evidence, finding, f"cannot tell: {absence}", absence.is_of_this_place)
+        return JudgedEvidence(evidence, finding, f"cannot tell: {absence}", is_absent=absence.is_of_this_place)
 
 
 def _judge_facts(evidence: AnyFacts, material: ReferenceMaterial) -> JudgedEvidence:
@@ -113,7 +120,9 @@ def _judge_facts(evidence: AnyFacts, material: ReferenceMaterial) -> JudgedEvide
     missing = [name for name in evidence.expected if name not in found]
     if missing:
         raise LabError(f"bench/claims/claims.toml expects {missing} of evidence that has {sorted(found)}.")
-    return JudgedEvidence(evidence, finding_from_facts(evidence, found), fill_in(evidence, found))
+    return JudgedEvidence(
+        evidence, finding_from_facts(evidence, found), fill_in(evidence.shows, found), fill_table(evidence, found)
+    )
 
 
 def finding_from_facts(evidence: FactEvidence, found: Mapping[str, Any]) -> Finding | None:
@@ -133,12 +142,17 @@ def finding_from_facts(evidence: FactEvidence, found: Mapping[str, Any]) -> Find
     return combine_findings(values) if evidence.apart else min(values, key=stats.WORST_FIRST.index)
 
 
-def fill_in(evidence: Evidence, found: Mapping[str, Any]) -> str:
-    """Fill what was measured into the evidence's sentence. Raises LabError if it names a fact that is not there."""
+def fill_in(shows: str, found: Mapping[str, Any]) -> str:
+    """Fill what was measured into a text of `claims.toml`. Raises LabError if it names a fact that is not there."""
     try:
-        return evidence.shows.format_map({name: _Fact(value) for name, value in found.items()})
+        return shows.format_map({name: _Fact(value) for name, value in found.items()})
     except KeyError as error:
         raise LabError(f"bench/claims/claims.toml shows {error} of evidence that has {sorted(found)}.") from None
+
+
+def fill_table(evidence: Evidence, found: Mapping[str, Any]) -> tuple[Measured, ...]:
+    """Fill what was measured into the evidence's table. Raises LabError as `fill_in` does."""
+    return tuple(Measured(fill_in(label, found), fill_in(value, found)) for label, value in evidence.table.items())
 
 
 @dataclass(frozen=True)
@@ -175,17 +189,27 @@ def fact_text(value: Any) -> str:
 def _judge_run(evidence: RunEvidence, material: ReferenceMaterial) -> JudgedEvidence:
     run, assertion = material.run(evidence.experiment), assertion_for(evidence)
     if evidence.steps:
-        judged = [(step.at, findings.finding_for(assertion_for(evidence, step), run.trials)) for step in evidence.steps]
-        results = [StepResult(at, found.value, _number_text(found)) for at, found in judged]
-        finding = combine_findings([each.finding for each in results]) if evidence.decides else None
-        words = {"turn": turn_text(results, ends=not evidence.decides)}
-        return JudgedEvidence(evidence, finding, fill_in(evidence, assertion.left | words))
+        return _judge_steps(evidence, run)
     found = findings.finding_for(assertion, run.trials)
     decided: Finding | None = found.value if evidence.decides else None
-    if found.value == "cannot tell" and found.ratio is None and ASKED not in found.text:
+    if found.value == "cannot tell" and found.ratio is None and not found.expected:
         return JudgedEvidence(evidence, decided, f"cannot tell: {found.text}")  # nothing to compare, and why
     near = ", too near to tell" if decided == "cannot tell" else ""
-    return JudgedEvidence(evidence, decided, fill_in(evidence, assertion.left | {"seen": _number_text(found)}) + near)
+    words = assertion.left | {"seen": found.measured}
+    return JudgedEvidence(evidence, decided, fill_in(evidence.shows, words) + near, fill_table(evidence, words))
+
+
+def _judge_steps(evidence: RunEvidence, run: Run) -> JudgedEvidence:
+    """Make the comparison at each step; each is a part of the evidence by itself."""
+    results, lines = list[StepResult](), list[Measured]()
+    for step in evidence.steps:
+        assertion = assertion_for(evidence, step)
+        found = findings.finding_for(assertion, run.trials)
+        results.append(StepResult(step.at, found.value, found.measured))
+        lines += fill_table(evidence, assertion.left | {"at": step.at, "seen": found.measured})
+    finding = combine_findings([each.finding for each in results]) if evidence.decides else None
+    words = assertion_for(evidence).left | turn_words(results)
+    return JudgedEvidence(evidence, finding, fill_in(evidence.shows, words), tuple(lines))
 
 
 class StepResult(NamedTuple):
@@ -196,21 +220,20 @@ class StepResult(NamedTuple):
     text: str
 
 
-def turn_text(results: Sequence[StepResult], *, ends: bool = False) -> str:
-    """Name the two neighbours between which the finding changes; else, or where `ends` asks for it, both ends."""
+def turn_words(results: Sequence[StepResult]) -> dict[str, str]:
+    """Return `turn`, what was measured at the two neighbours between which the finding changes, else at both ends.
+
+    `holds_at` and `fails_at` are the steps of these that support and that refute the claim; empty if there is none.
+    """
     known = [each for each in results if each.finding != "cannot tell"]
-    if not known and not ends:
-        return "; ".join(f"{each.at}: {each.text}" for each in results)
-    for before, after in () if ends else pairwise(known):
-        if before.finding != after.finding:
-            return f"{before.text} {before.at}, but {after.text} {after.at}"
-    first, *others = results if ends else known
-    return " and ".join(f"{each.text} {each.at}" for each in (first, *others[-1:]))
-
-
-def _number_text(found: findings.ClaimFinding) -> str:
-    """Return the number or ratio of a comparison, without what the claim expects."""
-    return found.text.partition(ASKED)[0]
+    if not known:
+        return {"turn": "; ".join(f"{each.at}: {each.text}" for each in results), "holds_at": "", "fails_at": ""}
+    turns = [pair for pair in pairwise(known) if pair[0].finding != pair[1].finding]
+    first, *others = turns[0] if turns else (known[0], *known[1:][-1:])
+    at = {each.finding: each.at for each in (first, *others)}
+    parts = [f"{each.text} {each.at}" for each in (first, *others)]
+    turn = (", but " if turns else " and ").join(parts)
+    return {"turn": turn, "holds_at": at.get("supported", ""), "fails_at": at.get("refuted", "")}
 
 
 def assertion_for(evidence: RunEvidence, step: Step | None = None) -> Assertion:

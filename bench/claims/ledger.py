@@ -16,6 +16,7 @@ from bench.claims.probes import PROBES
 from bench.claims.schema import (
     AnyEvidence,
     CallEvidence,
+    ConformanceEvidence,
     MethodEvidence,
     ProbeEvidence,
     PublicClaim,
@@ -23,9 +24,10 @@ from bench.claims.schema import (
     TraceEvidence,
     TrapEvidence,
     load_claims,
-    load_sources,
+    source_of,
 )
 from bench.model import run_store
+from bench.model.experiment import load_experiment
 from bench.trace.reference_traces import FEEDS, TRACES
 
 FILE = run_store.REFERENCE / PROBES_KEPT
@@ -94,11 +96,13 @@ def to_json(each: JudgedClaim, material: ReferenceMaterial) -> dict[str, Any]:
     entry = each.entry
     return {
         "id": entry.id,
-        "source": load_sources()[entry.source],
+        "source": source_of(entry).title,
+        "link": source_of(entry).link,
         "says": entry.says,
         "finding": each.finding,
         "sentence": each.sentence,
         "turns_on": entry.turns_on,
+        "table": [line._asdict() for line in each.table],
         "lesson": entry.lesson,
         "again": entry.again,
         "evidence": [
@@ -131,6 +135,8 @@ def evidence_text(part: JudgedEvidence, material: ReferenceMaterial) -> str:
             return "Django's a-methods"
         case ProbeEvidence(probe=name):
             return f"probe {name}"
+        case ConformanceEvidence(question=name):
+            return f"what servers answer to {name}"
     return "nothing"
 
 
@@ -139,7 +145,8 @@ def place_of(evidence: AnyEvidence, material: ReferenceMaterial) -> str:
     kept = f"results/{material.folder.name}"
     match evidence:
         case RunEvidence(experiment=name):
-            return f"{kept}/{name}/README.md"
+            is_draft = not load_experiment(name).reference
+            return f"bench/model/experiments/{name}.toml" if is_draft else f"{kept}/{name}/README.md"
         case TraceEvidence(trace=name):
             stack, middleware, request = {**TRACES, **FEEDS}[name]
             return f"lab trace {stack} {shlex.quote(request)}" + (
@@ -153,4 +160,6 @@ def place_of(evidence: AnyEvidence, material: ReferenceMaterial) -> str:
             return f"{kept}/a_methods.json"
         case ProbeEvidence(probe=name):
             return f"bench/claims/probes/{PROBES[name].module}.py"
+        case ConformanceEvidence():
+            return f"{kept}/conformance.md"
     return ""

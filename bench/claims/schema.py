@@ -21,20 +21,24 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that speaks for or against a claim. `shows` is its sentence, with `{names}` for what was measured.
+    """Something that speaks for or against a claim.
 
-    `{name:this|that}` is the first where what was measured is true or 1, else the second; names may stand in both.
+    `shows` is what it adds to the finding's sentence, with `{names}` for what was measured; evidence that only adds
+    detail has none. `table` has what else was measured: {label: value}, both with `{names}`. `{name:this|that}` is the
+    first where what was measured is true or 1, else the second; names may stand in both.
     """
 
-    shows: str
+    shows: str = ""
+    table: dict[str, str] = {}
 
 
 class RunEvidence(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="run"):
     """A comparison in the reference run of an experiment, as `run_record.Assertion` has it.
 
     `claim` takes over what a claim of that experiment compares; what is given beside it comes instead, above all what
-    people expect. With `steps` the comparison is made once at each, and `{turn}` says where its finding changes.
-    Without a `claim` and anything expected it only adds detail.
+    people expect. With `steps` the comparison is made once at each: `{turn}` says where its finding changes,
+    `{holds_at}` and `{fails_at}` name the steps on either side, and `table` is filled in once for each step, with
+    `{at}` and `{seen}`. Without a `claim` and anything expected it only adds detail.
     """
 
     experiment: str
@@ -111,6 +115,19 @@ class ProbeEvidence(FactEvidence, frozen=True, kw_only=True, forbid_unknown_fiel
     probe: str
 
 
+class ConformanceEvidence(
+    FactEvidence, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="conformance"
+):
+    """The kept answers of servers to a question of `conformance.questions`: of all, or of those named.
+
+    `servers` are names of `model.servers`; `interface` leaves out the answers behind the other one.
+    """
+
+    question: str
+    servers: list[str] = []
+    interface: Literal["", "wsgi", "asgi"] = ""
+
+
 class NoEvidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="by", tag="nothing"):
     """No evidence yet: why, and what would be needed."""
 
@@ -118,13 +135,13 @@ class NoEvidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     needs: str
 
 
-AnyEvidence = RunEvidence | TraceEvidence | TrapEvidence | CallEvidence | MethodEvidence | ProbeEvidence | NoEvidence
-AnyFacts = TraceEvidence | TrapEvidence | CallEvidence | MethodEvidence | ProbeEvidence
+AnyFacts = TraceEvidence | TrapEvidence | CallEvidence | MethodEvidence | ProbeEvidence | ConformanceEvidence
+AnyEvidence = RunEvidence | AnyFacts | NoEvidence
 
 
 class PublicClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A claim. `turns_on`: the condition on which its finding changes; `lesson`: the notebook that settles it;
-    `again`: the command that shows it again.
+    `again`: the command that shows it again; `link`: the public page that says it, where the source has several.
     """
 
     id: str
@@ -134,10 +151,18 @@ class PublicClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lesson: str
     again: str
     evidence: list[AnyEvidence]
+    link: str = ""
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where claims come from: `title` in words, and the address of its public page where there is one."""
+
+    title: str
+    link: str = ""
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    sources: dict[str, str]
+    sources: dict[str, Source]
     claims: list[PublicClaim]
 
 
@@ -151,9 +176,15 @@ def load_claims() -> list[PublicClaim]:
     return _read().claims
 
 
-def load_sources() -> dict[str, str]:
+def load_sources() -> dict[str, Source]:
     """Return {letter: source}; a claim's id begins with the letter of its source."""
     return _read().sources
+
+
+def source_of(entry: PublicClaim) -> Source:
+    """Return the source of a claim, with the claim's own link where it has one."""
+    source = load_sources()[entry.source]
+    return Source(source.title, entry.link or source.link)
 
 
 def load_claim(name: str) -> PublicClaim:

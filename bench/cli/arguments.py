@@ -10,7 +10,7 @@ from bench.model.bounds import MAX_CONNECTIONS, MAX_USERS
 from bench.model.servers import HOST
 from bench.model.trial_plan import PROGRAMS
 
-MAX_REPEATS, MAX_PROCESSES = 100, 64
+MAX_REPEATS, MAX_PROCESSES, MAX_THREADS = 100, 64, 1000
 
 
 class Option(NamedTuple):
@@ -141,6 +141,61 @@ BLOCKING = Group(
         ),
     ],
 )
+TRIED_LOAD = Group(
+    "the load",
+    [
+        option("--log", type=Path, metavar="FILE", help="take pages and their weights from a combined access log"),
+        several(
+            "--users",
+            wholes(1, MAX_USERS),
+            "N",
+            "requests in flight at once (default: from the log by Little's law, else a sweep)",
+        ),
+        option(
+            "--threads",
+            type=whole(1, MAX_THREADS),
+            default=64,
+            metavar="N",
+            help="the largest pool of threads that you would configure (default: 64)",
+        ),
+        option("--memory", type=options.size, metavar="SIZE", help="for all processes together, such as 2G"),
+        option(
+            "--what-if",
+            type=words,
+            default=[],
+            metavar="LIST",
+            help="measure also what the lab's own handlers would give: zero_hop, folded, pinned_pool",
+        ),
+        option(
+            "--blocking-over",
+            type=options.milliseconds,
+            default=20.0,
+            metavar="MS",
+            help="report what keeps the event loop from turning for longer (default: 20)",
+        ),
+    ],
+)
+TRIED_REQUESTS = Group(
+    "the requests",
+    [
+        option("--login", metavar="USER", help="as this user, by a session made in the copied database"),
+        option("--cookie", action="append", default=[], metavar="NAME=VALUE", type=options.cookie),
+        option("--header", type=options.header, action="append", default=[], metavar="'NAME: VALUE'"),
+        several("--without", words, "LIST", "leave out throttles, caches, or both"),
+        switch("--allow-unsafe-methods", "send also other methods than GET and HEAD, such as 'POST /search'"),
+    ],
+)
+TRIED_HARM = Group(
+    "what could do harm",
+    [
+        switch("--allow-network", "let the project connect to other machines; by default that is refused and counted"),
+        switch("--i-own-this-database", "confirm that a database on another machine is yours to copy and to load"),
+        switch("--empty-database", "begin with migrated, empty databases instead of copies"),
+        option(
+            "--fixtures", action="extend", nargs="+", default=[], metavar="FILE", help="load these into a migrated one"
+        ),
+    ],
+)
 
 COMMANDS = {
     "list": Command(
@@ -183,7 +238,7 @@ COMMANDS = {
                 "--connections",
                 wholes(1, MAX_CONNECTIONS),
                 "N",
-                "numbers of connections, in an experiment that holds, drops or slows them, such as 10,1000",
+                "numbers of connections, in an experiment that holds, drops, slows or streams them, such as 10,1000",
             ),
             several("--environment", words, "NAME", "measures every stack in each of these; see `lab env list`"),
             option(
@@ -261,6 +316,31 @@ COMMANDS = {
         epilog="Exit codes of --blocking: 0 nothing blocks but loading, 1 something does, 4 a request did not end.",
         usage="lab trace [options] (STACK WORKLOAD | --app MODULE:NAME PATH)",
     ),
+    "try": Command(
+        "bench.cli.try_project:try_project",
+        "should your own Django project switch to ASGI, or stay? Found out without a change to it",
+        [
+            option(
+                "project",
+                metavar="PROJECT",
+                help="a folder with manage.py, or in the current folder mysite.settings or mysite.asgi:application",
+            ),
+            option("pages", metavar="PATH", nargs="*", help="pages to ask for, such as /blog/ (default: /)"),
+            option("--settings", metavar="MODULE", help="the settings (default: those of manage.py)"),
+            option(
+                "--python",
+                metavar="PROGRAM",
+                help="the Python that runs it "
+                "(default: the project's .venv or venv, else the active one, else the lab's)",
+            ),
+            TRIED_LOAD,
+            TRIED_REQUESTS,
+            TRIED_HARM,
+            switch("--markdown", "print Markdown, for a pull request"),
+            JSON,
+        ],
+        epilog="Exit codes: 0 switch or stay, 3 the project cannot run here, 4 cannot tell.",
+    ),
     "check": Command(
         "bench.cli.course:check",
         "check one exercise of labs/exercises, or all of them",
@@ -327,6 +407,40 @@ COMMANDS = {
                 ],
             ),
             JSON,
+        ],
+    ),
+    "room": Command(
+        "bench.cli.room:room",
+        "open a page on which real servers answer, side by side, until Ctrl-C",
+        [
+            several("--stack", words, "STACK", "the lanes, one to four stacks (default: those of each scene)"),
+            option("--port", type=PORT, default=8700, help="default: 8700"),
+            option(
+                "--bind",
+                type=options.host,
+                metavar="ADDRESS",
+                default=HOST,
+                help="address of this machine that the room's phones reach (default: loopback)",
+            ),
+            OWN_HOST,
+            switch("--no-browser", "print the address and open no browser"),
+            Group(
+                "",
+                [
+                    option(
+                        "--record",
+                        type=Path,
+                        metavar="FILE",
+                        help="keep the session; as room.jsonl.gz in a run's folder, the run's report shows it",
+                    ),
+                    option(
+                        "--replay",
+                        type=Path,
+                        metavar="FILE",
+                        help="play a recording, or that of a scene, such as pool_and_crowd; no server is started",
+                    ),
+                ],
+            ),
         ],
     ),
     "doctor": Command("bench.cli.doctor:doctor", "check this machine and say what is missing", [JSON]),

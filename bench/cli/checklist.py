@@ -22,6 +22,7 @@ TIMER_LOOKS, TIMER_STEP_S, TIMER_LATE_US = 200, 0.002, 2000
 RELATIVE_MEASURES = (
     *("latency_us", "latency_from_send_us", "server.", "issued", "completed", "failed", "dropped"),
     *("hops.", "held.", "gone.", "waves.", "database.", "fraction_of_limit", "slow.kept_share", "slow.inside_most"),
+    *("streams.carried", "streams.gap_growth", "streams.stopped", "streams.in_vain", "streams.parts_in_vain"),
 )
 """Beginnings of measures that are no absolute rate."""
 Result = tuple[bool, str]

@@ -82,6 +82,16 @@ FAULTS = (
         "test_faults_of_lab.py::test_when_lab_is_killed_its_processes_end_and_the_next_start_says_so",
     ),
     Fault(
+        "a server of `lab room` is killed",
+        "its lane is `dead` with the signal, and serves again two seconds later; what was in flight counts as cut off",
+        "test_live_room.py::test_a_server_that_is_killed_is_dead_and_comes_back",
+    ),
+    Fault(
+        "the process of `lab room` is killed",
+        "the page says that the room does not answer, and goes on at the same address with the same settings",
+        "test_live_room_page.py::test_the_page_waits_for_its_room_and_goes_on",
+    ),
+    Fault(
         "a folder of the user has a name like ours",
         "nothing: it stays, because we remove only folders with our marker that belong to this user and are not locked",
         "test_markers.py::test_a_folder_of_the_user_s_stays_whatever_its_name",
@@ -221,5 +231,35 @@ FAULTS = (
         "a server ends or hangs while `lab conformance` asks it",
         "the answer to that question, and all the others, from a new server; `could not ask` if none boots, exit 3",
         "test_conformance.py::test_a_server_that_a_question_ends_is_started_again_for_the_next",
+    ),
+    Fault(
+        "a tried project writes, logs, sends mail or stores files",
+        "its own database, logs, caches and files stay as they are; a GET that writes is listed with its line",
+        "test_your_project.py::test_nothing_of_the_project_has_changed",
+    ),
+    Fault(
+        "a tried project connects to another machine",
+        "the connection is refused and listed with the line that opened it",
+        "test_your_project.py::test_a_connection_off_this_machine_is_refused_and_counted_with_its_line",
+    ),
+    Fault(
+        "the settings of a tried project end the process",
+        "one sentence with what they say",
+        "test_your_project.py::test_settings_that_end_the_process_are_a_sentence",
+    ),
+    Fault(
+        "a page of a tried project hangs behind one door",
+        "that it did not end, and behind which door; the other pages are asked",
+        "test_your_project.py::test_a_page_that_hangs_behind_asgi_is_said_and_the_next_one_is_asked",
+    ),
+    Fault(
+        "Ctrl-C while a tried project is measured",
+        "exit 130, and what was measured until then in a folder of `results/local`",
+        "test_load_of_project.py::test_what_was_measured_before_ctrl_c_is_not_lost",
+    ),
+    Fault(
+        "a tried project answers everything with a redirect, a throttle or an error",
+        "`cannot tell` with the cause for each page, exit 4; nothing is measured",
+        "test_known_answers.py::test_a_project_without_one_plain_answer_cannot_be_told",
     ),
 )

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.analyse.findings import findings_of
+from bench.analyse.findings import findings_of, ratio_of
 from bench.analyse.rows import Row, rows_of
+from bench.analyse.stack_choice import HELD_AT_ONCE
+from bench.analyse.stats import describe_ratio
 from bench.base.console import run_program
 from bench.base.errors import ExitCode, LabError
 from bench.base.files import ROOT, write_atomically
 from bench.base.options import Parser
-from bench.claims import claim_table, ledger
+from bench.claims import claim_page, claim_table, ledger
 from bench.claims.conformance import kept, tables
 from bench.claims.evidence import ReferenceMaterial
 from bench.claims.exhibits import detectors as compared
@@ -43,15 +45,16 @@ from bench.trace import reference_traces
 FILES = [
     ROOT / name
     for name in (
-        *("README.md", "bench/README.md", "bench/trace/inside/README.md"),
+        *("README.md", "bench/README.md", "bench/trace/inside/README.md", "labs/CATALOGUE.md", ".github/CHANGELOG.md"),
         *("results/reference/README.md", "results/reference/conformance.md"),
         *("notebooks/README.md", "notebooks/TEACHING.md"),
     )
 ]
-SHOWN_EXPERIMENT, SHOWN_REQUEST, SHOWN_USERS = "io_wait", "wait?ms=100", 200
-SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "A2", "F3", "N8", "N9")
+SHOWN_EXPERIMENT, SHOWN_REQUEST, SHOWN_USERS = "io_wait", "wait?ms=100", 400
+SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "F3", "N8")
 ANSWER_COLUMNS = ("question", "answer", "what was seen", "who says so")
 CLAIM_COLUMNS = ("id", "claim", "finding", "what was measured here")
+CLAIM_PAGES = ROOT / claim_page.FOLDER
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -73,12 +76,39 @@ def shown_rows() -> list[Row]:
     ]
 
 
+def plain_name(stack: str) -> str:
+    """A stack in words, such as `8 threads, WSGI` or `async views, ASGI`."""
+    name = split_name(stack)
+    lab = LABS[name.lab]
+    budget = f"{name.threads} thread{'' if name.threads == 1 else 's'}" if name.threads else f"{lab.views} views"
+    return f"{budget}, {lab.interface.upper()}"
+
+
+def answer() -> str:
+    """The answer to the lab's question in one sentence, from the reference runs."""
+    at = {row.stack: row for row in shown_rows()}
+    loop, wide, narrow = (at[name] for name in ("async_asgi@uvicorn", "sync_wsgi@gthread:400", "sync_wsgi@gthread:8"))
+    more, less = (ratio_of(*pair, "throughput_per_s") for pair in ((wide, loop), (loop, narrow)))
+    held = {
+        row.stack: whole(row.median("held.served"))
+        for row in rows_of(reference("held"))
+        if row.trial.connections == HELD_AT_ONCE
+    }
+    return (
+        "**In short:** ASGI does not make views faster that wait; it removes the bound that a pool of threads sets. "
+        f"With {SHOWN_USERS} users, {SHOWN_USERS} threads behind WSGI answered {describe_ratio(more)} what async views "
+        f"behind ASGI answered; against 8 threads, async views answered {describe_ratio(less)}. "
+        f"Of {HELD_AT_ONCE:,} open streams, 64 threads served {held['sync_wsgi@gthread:64']}, and an event loop "
+        f"{held['async_asgi@uvicorn']}."
+    )
+
+
 def first_table() -> str:
     """Throughput, share of the limit, median latency, threads and CPU of each stack, at one number of users."""
     rows = [
         [
+            plain_name(row.stack),
             f"`{row.stack}`",
-            LABS[split_name(row.stack).lab].lesson,
             f"{f'{HOLLOW} ' if row.is_hollow else ''}{number(row.median('throughput_per_s'))} "
             f"({span(row.throughput_interval)})",
             percent(row.median("fraction_of_limit")),
@@ -88,7 +118,7 @@ def first_table() -> str:
         ]
         for row in shown_rows()
     ]
-    return table(["stack", "what it is", "requests/s", "of the limit", "p50", "threads", "CPU per request"], rows)
+    return table(["what serves", "stack", "requests/s", "of the limit", "p50", "threads", "CPU per request"], rows)
 
 
 def caption() -> str:
@@ -100,10 +130,15 @@ def caption() -> str:
         f"{SHOWN_USERS} users at once, each view waits 100 ms (`{SHOWN_REQUEST}`), server on one core, "
         f"load on another; medians over {run.plan.repeats} server restarts with 95 % intervals. "
         f"Django {packages['django']}, {run.environment['python']}, {', '.join(versions)}; {run.started_at[:10]}. "
-        f"{HOLLOW}: at least one restart has a reservation, which the "
-        f"[page of the run](results/reference/{run.experiment}/README.md) explains. "
-        f"{AT_LEAST}: a lower bound, because users waited longer than the measurement lasted."
+        f"{AT_LEAST}: a lower bound, because users waited longer than the measurement lasted. {HOLLOW}: a number with "
+        f"a reservation. {' '.join(_reservation(row) for row in shown_rows() if row.is_hollow)} The "
+        f"[page of the run](results/reference/{run.experiment}/README.md) has them all."
     )
+
+
+def _reservation(row: Row) -> str:
+    """The first reservation of a row, in the words of its verdict."""
+    return f"*{plain_name(row.stack)}*: {row.why.partition(';')[0].rstrip('.')}."
 
 
 def findings() -> str:
@@ -134,6 +169,19 @@ def runs() -> str:
     ]
     headings = ["run", "made", "took", "trials measured", "restarts", "warm-up + window", "seed", "python", "django"]
     return table(headings, rows)
+
+
+def changelog() -> str:
+    """The reference runs by the day on which they were made, newest first."""
+    made: dict[str, list[str]] = {}
+    for run in map(reference, experiment_names(drafts=False)):
+        made.setdefault(f"{run.started_at[:10]}, Django {run.environment['packages']['django']}", []).append(
+            run.experiment
+        )
+    return "\n".join(
+        f"- {when}: " + ", ".join(f"[`{name}`](../results/reference/{name}/README.md)" for name in names)
+        for when, names in sorted(made.items(), reverse=True)
+    )
 
 
 def machine() -> str:
@@ -204,9 +252,7 @@ def faults() -> str:
 
 def labs() -> str:
     """The labs."""
-    rows = [
-        [f"[`{lab.name}`](labs/{lab.folder})", lab.views, lab.interface.upper(), lab.lesson] for lab in LABS.values()
-    ]
+    rows = [[f"[`{lab.name}`]({lab.folder})", lab.views, lab.interface.upper(), lab.lesson] for lab in LABS.values()]
     return table(["lab", "views", "interface", "lesson"], rows)
 
 
@@ -274,13 +320,13 @@ def _lesson_link(source: Path) -> str:
 
 def claims() -> str:
     """Common claims and what was measured here, from the stored findings."""
-    return table(CLAIM_COLUMNS, claim_table.to_rows(ledger.judge_all(ReferenceMaterial())))
+    return table(CLAIM_COLUMNS, claim_table.to_rows(ledger.judge_all(ReferenceMaterial()), pages="claims"))
 
 
 def claims_shown() -> str:
     """The claims to begin with."""
     found = ledger.judge_all(ReferenceMaterial(), list(map(load_claim, SHOWN_CLAIMS)))
-    return table(CLAIM_COLUMNS, claim_table.to_rows(found))
+    return table(CLAIM_COLUMNS, claim_table.to_rows(found, pages=claim_page.FOLDER))
 
 
 def claims_counted() -> str:
@@ -310,7 +356,7 @@ def conformance_details() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
     for part in (
-        *(first_table, caption, findings, claims_counted, claims_shown, claims),
+        *(answer, first_table, caption, changelog, findings, claims_counted, claims_shown, claims),
         *(runs, machine, rooms, places, checklist, faults, labs, servers, workloads, experiments),
         *(lessons, lessons_not_planned, conformance, conformance_details, detectors),
     )
@@ -383,6 +429,30 @@ def write_page(name: str) -> None:
     write_atomically(folder / "README.md", run_page.to_readme(run, figures).encode())
 
 
+def claim_pages() -> dict[Path, str]:
+    """The page of each claim, by its path."""
+    material = ReferenceMaterial()
+    found = ledger.judge_all(material)
+    return {CLAIM_PAGES / f"{each.entry.id}.md": claim_page.to_page(each, material) for each in found}
+
+
+def write_claim_pages() -> None:
+    """Write the page of each claim; remove those of claims that are no more."""
+    CLAIM_PAGES.mkdir(exist_ok=True)
+    pages = claim_pages()
+    for path in set(CLAIM_PAGES.glob("*.md")) - pages.keys():
+        path.unlink()
+    for path, text in pages.items():
+        write_atomically(path, text.encode())
+
+
+def stale_claim_pages() -> list[str]:
+    """The pages of claims that do not say what was measured, are not there, or whose claim is no more."""
+    pages, there = claim_pages(), set(CLAIM_PAGES.glob("*.md"))
+    old = [path for path, text in pages.items() if path not in there or path.read_text() != text]
+    return [f"{claim_page.FOLDER}/{path.name}" for path in (*old, *sorted(there - pages.keys()))]
+
+
 def stale() -> list[str]:
     """The files that do not say what the results say."""
     texts = {str(path.relative_to(ROOT)): path.read_text() for path in FILES}
@@ -390,11 +460,13 @@ def stale() -> list[str]:
         *(name for name, text in texts.items() if rendered(text) != text),
         *(f"results/reference/{name}" for name in PICTURES if not is_fresh(name)),
         *(f"results/reference/{name}" for name in experiment_names(drafts=False) if not is_page_fresh(name)),
+        *stale_claim_pages(),
     ]
 
 
 def render_all() -> None:
-    """Write the pages of the runs, the pictures, and all generated parts."""
+    """Write the pages of the runs and of the claims, the pictures, and all generated parts."""
+    write_claim_pages()
     for name in experiment_names(drafts=False):
         write_page(name)
     for name, picture in PICTURES.items():

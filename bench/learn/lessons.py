@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+from bench.analyse import stats
 from bench.analyse.findings import findings_of
 from bench.analyse.rows import Row, rows_of
 from bench.base.errors import UsageError
@@ -96,6 +97,30 @@ def both_loops(run: Run) -> tuple[Row, Row]:
             f"`lab run {run.experiment}`, or leave {RESULTS_VARIABLE} unset."
         )
     return found[True], found[False]
+
+
+def fewest_and_most_answers(row: Row) -> tuple[float, float] | None:
+    """Return the fewest and the most answers in one slice of a window, medians over restarts; None if none were kept.
+
+    A slice is `answered_every_s` of the trial; the last one of a window, which may be shorter, does not count.
+    """
+    windows = [trial.answered[: int(trial.duration_s / trial.answered_every_s)] for trial in row.measured]
+    whole = [window for window in windows if window]
+    if not whole:
+        return None
+    return stats.median_of([min(window) for window in whole]), stats.median_of([max(window) for window in whole])
+
+
+def users_in_step_per_s(row: Row) -> float | None:
+    """Return N / (L + N S) in requests/s: all N users wait L together, then one core serves them one by one."""
+    cpu_us = row.median("cpu_us_per_request")
+    return None if cpu_us is None else row.users / (row.io_wait_s + row.users * cpu_us / 1e6)
+
+
+def factor_of(before: Row, after: Row, measure: str) -> float | None:
+    """Return by which factor the median of a measure changes from one row to the other; None where one is missing."""
+    first, second = before.median(measure), after.median(measure)
+    return second / first if first and second else None
 
 
 def compare(prediction: float | None, measured: float | None, unit: str) -> str:

@@ -1,5 +1,6 @@
-"""Trials of connections: N feeds held open, N clients that leave early, N slow ones, or waves of N requests that each
-hold a connection to the database. The drivers: load/held.py, load/departures.py, load/slow_clients.py, load/waves.py.
+"""Trials of connections: N feeds held open, N clients that leave early, N slow ones, N streams that are passed on, or
+waves of N requests that each hold a connection to the database. The drivers: load/held.py, load/departures.py,
+load/slow_clients.py, load/streams.py, load/waves.py.
 
 They have no throughput and no window. The driver has phases, and what counts is how many connections are served, what
 each costs the server while it is only open, and what is left after the last one.
@@ -35,9 +36,9 @@ from bench.measure.trial_metrics import machine_use
 from bench.measure.wave_metrics import wave_metrics_of
 from bench.model import trial_record
 from bench.model.histograms import decode_histogram, latency_of
-from bench.model.load import ConnectionLoad, Held, Leaving, Slow, Waves
+from bench.model.load import ConnectionLoad, Held, Leaving, Slow, Streams, Waves
 from bench.model.trial_plan import TrialPlan
-from bench.model.trial_record import LeavingResult, LoadUse, ServerUse, SlowResult, Trial, VisitsResult
+from bench.model.trial_record import LeavingResult, LoadUse, ServerUse, SlowResult, StreamsResult, Trial, VisitsResult
 
 LOOK_EVERY_S = 0.05
 DRIVEN_WITHIN_S = 150.0
@@ -51,8 +52,8 @@ BETWEEN_WAVES_S = 2.0
 @dataclass
 class ConnectionEvidence:
     """What the driver wrote, and readings from before the first connection until after the last, of the server, of its
-    front and, first and last, of all of ours. `front_connections`: those to the front. `open`: monotonic seconds, and
-    connections open on the database then.
+    front and, first and last, of its upstream and of all of ours. `front_connections`: those to the front. `open`:
+    monotonic seconds, and connections open on the database then.
     """
 
     server: list[process_usage.Reading]
@@ -60,6 +61,7 @@ class ConnectionEvidence:
     wrote: dict[str, Any] = field(default_factory=dict)
     connections: int = 0
     front: list[process_usage.Reading] = field(default_factory=list)
+    upstream: list[process_usage.Reading] = field(default_factory=list)
     front_connections: int = 0
     open: list[tuple[float, int]] = field(default_factory=list)
     log: str = ""
@@ -117,10 +119,10 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
         preflight.require_room(self.load.connections, "connections")
 
     @contextmanager
-    def starting(self, url: str, folder: Path, where: CpuPlan) -> Iterator[Process]:
+    def starting(self, url: str, folder: Path, where: CpuPlan, services: Services) -> Iterator[Process]:
         """Start the driver."""
         command = [
-            *("python", "-m", *self._driver(), "--url", url, "--path", self.plan.request.path),
+            *("python", "-m", *self._driver(services), "--url", url, "--path", self.plan.request.path),
             *("--connections", str(self.load.connections), "--folder", str(folder)),
         ]
         log = folder / "load.log"
@@ -130,7 +132,7 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
         finally:
             driver.stop(within_s=0)
 
-    def _driver(self) -> list[str]:
+    def _driver(self, services: Services) -> list[str]:
         """Return the driver's module, with the options of its own kind of load."""
         match self.load:
             case Held():
@@ -143,8 +145,20 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
                 sent = ["--sends", str(sends(self.plan.request.parameters))] if sends else []
                 options = ["--over", str(over_s), "--visitors", str(visitors), "--alone", str(self.plan.duration_s)]
                 return ["bench.measure.load.slow_clients", *options, *sent]
+            case Streams(_, leaving):
+                return ["bench.measure.load.streams", *self._streams(leaving, services)]
             case Waves():
                 return ["bench.measure.load.waves", "--look-after", str(BETWEEN_WAVES_S)]
+
+    def _streams(self, leaving: int, services: Services) -> list[str]:
+        """Return the options of the driver of streams, which asks the upstream itself."""
+        assert services.upstream, "what is passed on comes from an upstream"
+        parameters = self.plan.request.parameters
+        parts, every_s = parameters["n"], parameters["ms"] / 1000
+        return [
+            *("--parts", str(parts), "--every", str(every_s), "--leaving", str(leaving)),
+            *("--upstream", services.upstream.url),
+        ]
 
     def check(self, url: str) -> None:
         """Send requests of the same kind that are soon over."""
@@ -154,7 +168,7 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
     def watch(self, server: RunningServer | None, driver: Process, services: Services) -> ConnectionEvidence:
         """Give the go, read the server until some seconds after the driver's end, and gather what it wrote."""
         assert server, "connections are held to servers of ours"
-        return _watch(server, driver, services.database, self.settle_s)
+        return _watch(server, driver, services, self.settle_s)
 
     def payments(self, seen: ConnectionEvidence) -> int | None:
         """The answers to checkouts, those of the warm-up too."""
@@ -165,35 +179,37 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
         return _judge(_with_numbers(trial, self.plan, seen, where), seen)
 
 
-def _watch(server: RunningServer, driver: Process, database: Database | None, settle_s: float) -> ConnectionEvidence:
-    folder = driver.log.parent
-    members, front = server.family(), server.front.family() if server.front else []
-    ours = [*members, *front, *driver.family()]
+def _watch(server: RunningServer, driver: Process, services: Services, settle_s: float) -> ConnectionEvidence:
+    folder, database = driver.log.parent, services.database
+    members, front, upstream = (it.family() if it else [] for it in (server, server.front, services.upstream))
+    ours = [*members, *front, *upstream, *driver.family()]
     seen = ConnectionEvidence([process_usage.read(members)], [_read_ours(ours, database)])
-    seen.front += _read_front(front)
+    seen.front += _read_optional(front)
+    seen.upstream += _read_optional(upstream)
     (folder / "go").touch()
     deadline_s = time.monotonic() + DRIVEN_WITHIN_S
     while not (folder / "seen.json").exists():
-        _require_alive(server, driver, deadline_s)
+        _require_alive(server, services, driver, deadline_s)
         if not seen.connections and "holding" in _phases(folder):
             seen.connections = process_usage.established(server.port)
             seen.front_connections = process_usage.established(server.front.port) if server.front else 0
         time.sleep(LOOK_EVERY_S)
         seen.server.append(process_usage.read(members))
-        seen.front += _read_front(front)
+        seen.front += _read_optional(front)
         if database and (count := database.connections()) is not None:
             seen.open.append((time.monotonic(), count))
     seen.ours.append(_read_ours(ours, database))
+    seen.upstream += _read_optional(upstream)
     seen.wrote = json.loads((folder / "seen.json").read_text())
     time.sleep(settle_s)
-    _require_alive(server, None, math.inf)
+    _require_alive(server, services, None, math.inf)
     seen.server.append(process_usage.read(members))
     seen.log = server.log.read_text(errors="replace")
     return seen
 
 
-def _read_front(front: Sequence[psutil.Process]) -> list[process_usage.Reading]:
-    return [process_usage.read(front)] if front else []
+def _read_optional(family: Sequence[psutil.Process]) -> list[process_usage.Reading]:
+    return [process_usage.read(family)] if family else []
 
 
 def _read_ours(ours: Sequence[psutil.Process], database: Database | None) -> process_usage.Reading:
@@ -208,8 +224,8 @@ def _phases(folder: Path) -> dict[str, float]:
     return found
 
 
-def _require_alive(server: RunningServer, driver: Process | None, deadline_s: float) -> None:
-    for who, it in {"server": server, "front": server.front}.items():
+def _require_alive(server: RunningServer, services: Services, driver: Process | None, deadline_s: float) -> None:
+    for who, it in {"server": server, "front": server.front, "upstream": services.upstream}.items():
         if it and it.exit_status is not None:
             raise TrialInvalid(
                 "server-died", f"The {who} ended with status {it.exit_status}. Its log:\n{it.log_tail()}"
@@ -242,7 +258,7 @@ def _with_numbers(trial: Trial, plan: TrialPlan, seen: ConnectionEvidence, where
         ),
         front=process_usage.front_use(seen.front, seen.front_connections, where.server),
         load=LoadUse(cpu_share=cpu_s / took_s, processes=1, cpus=where.load, busiest_share=cpu_s / took_s),
-        machine=machine_use(first, last),
+        machine=replace(machine_use(first, last), upstream_cores=_upstream_cores(seen)),
         samples=process_usage.samples_of(seen.server, seen.before.at_s),
         events=stalls.lab_gaps(within(seen.held_up, seen.before.at_s, seen.after.at_s)),
         duration_s=took_s,
@@ -255,6 +271,8 @@ def _of_the_load(plan: TrialPlan, seen: ConnectionEvidence) -> dict[str, Any]:
             return {"gone": _departures(seen, plan.load.staying)}
         case Slow():
             return {"slow": _slow(seen.wrote)}
+        case Streams():
+            return {"streams": _streams(seen, plan.request.parameters["ms"])}
         case Waves():
             return {"waves": wave_metrics_of(seen.wrote, seen.open)}
     return {"held": _held(seen)}
@@ -314,6 +332,27 @@ def _slow(wrote: dict[str, Any]) -> SlowResult:
     )
 
 
+def _streams(seen: ConnectionEvidence, every_ms: int) -> StreamsResult:
+    wrote, upstream = seen.wrote, seen.wrote["upstream"]
+    gap_us = latency_of(decode_histogram(wrote["gaps"]))
+    cpu_s = seen.at("closing").cpu_s - seen.before.cpu_s
+    return StreamsResult(
+        **{name: wrote[name] for name in ("whole", "left", "late", "failed", "carried", "parts", "gaps")},
+        first_part_us=latency_of(decode_histogram(wrote["first_part"])),
+        gap_us=gap_us,
+        gap_growth=gap_us.p99 / (1000 * every_ms) if gap_us and every_ms else None,
+        cpu_us_per_part=1e6 * cpu_s / wrote["parts"] if wrote["parts"] else None,
+        stopped=upstream["cut_short"],
+        in_vain=upstream["ended"] - wrote["whole"],
+        parts_in_vain=upstream["parts"] - wrote["parts"],
+    )
+
+
+def _upstream_cores(seen: ConnectionEvidence) -> float:
+    """Cores that the upstream kept busy."""
+    return process_usage.cpu_share(seen.upstream[0], seen.upstream[-1]) if seen.upstream else 0.0
+
+
 def _visits(counted: dict[str, Any]) -> VisitsResult:
     latency = latency_of(decode_histogram(counted["latency"]))
     return VisitsResult(**{name: counted[name] for name in counted if name != "latency"}, latency_us=latency)
@@ -332,7 +371,8 @@ def _judge(trial: Trial, seen: ConnectionEvidence) -> Trial:
         driver_shares=_driver_shares(trial, seen),
     )
     judged = replace(trial, verdict=verdict, reasons=reasons)
-    return replace(judged, held=None, gone=None, waves=None, slow=None) if verdict == "invalid" else judged
+    without = replace(judged, held=None, gone=None, waves=None, slow=None, streams=None)
+    return without if verdict == "invalid" else judged
 
 
 def _missed_a_phase(seen: ConnectionEvidence) -> bool:
@@ -349,12 +389,15 @@ def _shortest_s(seen: ConnectionEvidence) -> float | None:
 
 def _driver_shares(trial: Trial, seen: ConnectionEvidence) -> dict[str, float]:
     """The share of its core that the driver used in the phases that have measured delays."""
-    if not (trial.slow or trial.held):
+    if not (trial.slow or trial.streams or trial.held):
         return {}
     cpu_s, phases = seen.wrote["cpu_s"], seen.wrote["phases"]
     if trial.slow:
         ends = {"alone": "opening", "holding": "leaving"}
         return {phase: cpu_s[phase] / (phases[end] - phases[phase]) for phase, end in ends.items()}
+    if trial.streams and trial.machine:
+        share = sum(cpu_s[phase] for phase in ("opening", "holding")) / (phases["closing"] - phases["opening"])
+        return {"reading, with the upstream beside it": share + trial.machine.upstream_cores}
     delivered_s = sum(seen.wrote["all_delivered_s"])
     return {
         "opening": cpu_s["opening"] / (phases["holding"] - phases["opening"]),

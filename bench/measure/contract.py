@@ -62,7 +62,7 @@ def check_contract(url: str, request: Request, stack: Stack) -> None:
 def ask_environment(url: str, stack: Stack) -> ServerEnvironment | None:
     """Ask a running server what it runs on; None if it does not say, as one that is not ours."""
     try:
-        said = ask(url, "/ready?runtime", CONNECT_WITHIN_S).json()["runtime"]
+        said = ask(url, f"{stack.ready_path}?runtime", CONNECT_WITHIN_S).json()["runtime"]
         described = {**said, "name": stack.environment, "variables": own_variables_of(stack.environment)}
         return msgspec.convert(described, ServerEnvironment)
     except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError):

@@ -2,6 +2,8 @@
 
 import functools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -54,6 +56,17 @@ def cores_of(server: list[int], processes: int, *, has_gil: bool = True) -> int:
     """Return how many of its cores the server can keep busy: one for each process that has a GIL, else all."""
     given = len(server) or psutil.cpu_count() or 1
     return min(processes, given) if has_gil else given
+
+
+@contextmanager
+def watching_from_load_cores() -> Iterator[None]:
+    """Bind this process to the load's cores for a while, as `bind_to_load_cores` does for good."""
+    bind_to_load_cores(plan(1))
+    try:
+        yield
+    finally:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, available())
 
 
 def bind_to_load_cores(where: CpuPlan) -> None:

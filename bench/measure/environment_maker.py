@@ -54,7 +54,7 @@ print(json.dumps({
 """
 
 
-class _NotInstalled(Exception):
+class NotInstalled(Exception):
     """What the installer printed last."""
 
 
@@ -76,13 +76,13 @@ class _Installer:
         return [self.python, "-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
 
     def install(self, *words: str) -> None:
-        """Install as requirements.lock pins it, or in another version if that does not fit. Raises _NotInstalled."""
+        """Install as requirements.lock pins it, or in another version if that does not fit. Raises NotInstalled."""
         try:
             self._install_pinned(*words)
-        except _NotInstalled as error:
+        except NotInstalled as error:
             if OFFLINE.search(str(error)):
                 raise
-            _run([*self.words, *words], self.log)
+            run_installer([*self.words, *words], self.log)
 
     def install_wheels(self, packages: Sequence[str]) -> dict[str, str]:
         """Install the locked versions that have a file for this interpreter; return the others, each with the reason.
@@ -91,14 +91,14 @@ class _Installer:
         """
         try:
             self._install_pinned("--only-binary", ":all:", *packages, within_s=WHEELS_WITHIN_S)
-        except _NotInstalled as error:
+        except NotInstalled as error:
             if len(packages) == 1:
-                return {normalised(packages[0]): _reason(str(error))}
+                return {normalised(packages[0]): reason_of(str(error))}
             return {name: why for package in packages for name, why in self.install_wheels([package]).items()}
         return {}
 
     def _install_pinned(self, *words: str, within_s: float = INSTALLED_WITHIN_S) -> None:
-        _run([*self.words, "--constraint", str(self.constraints), *words], self.log, within_s)
+        run_installer([*self.words, "--constraint", str(self.constraints), *words], self.log, within_s)
 
 
 def add(name: str, recipe: Recipe, before: Callable[[], None] = lambda: None) -> Environment:
@@ -152,17 +152,21 @@ def _make(name: str, recipe: Recipe, said: Mapping[str, Any], folder: Path, work
     installer = _Installer(python, work / "constraints.txt", work / "log")
     chosen = {normalised(it) for it in recipe.packages if re.search("[=<>~!@]", it)}
     pins = {
-        name: pin for name, pin in _locked().items() if name not in chosen | ({"django"} if recipe.django else set())
+        name: pin
+        for name, pin in locked_versions().items()
+        if name not in chosen | ({"django"} if recipe.django else set())
     }
     try:
-        _run(_venv_command(uv, said["program"], folder), installer.log)
+        run_installer(_venv_command(uv, said["program"], folder), installer.log)
         installer.constraints.write_text("\n".join(pins.values()))
         installer.install(*_django_words(recipe.django), *DJANGO_PACKAGES[1:], *recipe.packages)
         there = {name: f"{name}=={version}" for name, version in _packages_of(python).items() if "dev" not in version}
         installer.constraints.write_text("\n".join((pins | there).values()))
         lacks = _install_others(installer)
-    except _NotInstalled as error:
-        raise NotRun(f"The environment {name} could not be made for {said['python']}: {_reason(str(error))}.") from None
+    except NotInstalled as error:
+        raise NotRun(
+            f"The environment {name} could not be made for {said['python']}: {reason_of(str(error))}."
+        ) from None
     made_with = "uv" if uv else "venv and pip"
     return Environment(name, said["python"], _packages_of(python), recipe, lacks, made_with)
 
@@ -206,7 +210,7 @@ def _django_words(django: str) -> list[str]:
     return ["--editable", str(folder)]
 
 
-def _locked() -> dict[str, str]:
+def locked_versions() -> dict[str, str]:
     """Read the versions in requirements.lock with their markers, by normalised name; lines of one name together."""
     pins: dict[str, str] = {}
     for line in (ROOT / "requirements.lock").read_text().splitlines():
@@ -293,8 +297,8 @@ def _shares(name: str, of: str) -> bool:
         return False
 
 
-def _run(command: Sequence[str], log: Path, within_s: float = INSTALLED_WITHIN_S) -> None:
-    """Run a command to its end. Raises _NotInstalled with what it printed."""
+def run_installer(command: Sequence[str], log: Path, within_s: float = INSTALLED_WITHIN_S) -> None:
+    """Run a command to its end. Raises NotInstalled with what it printed."""
     log.write_bytes(b"")
     # How the user reaches their package index, and no variable that would lead elsewhere.
     reach = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_"))}
@@ -302,15 +306,15 @@ def _run(command: Sequence[str], log: Path, within_s: float = INSTALLED_WITHIN_S
     try:
         status = process.popen.wait(within_s)
     except subprocess.TimeoutExpired:
-        raise _NotInstalled(f"it took longer than {within_s:.0f} s") from None
+        raise NotInstalled(f"it took longer than {within_s:.0f} s") from None
     finally:
         process.end_offspring()
         process.stop(0)
     if status:
-        raise _NotInstalled(process.log_tail())
+        raise NotInstalled(process.log_tail())
 
 
-def _reason(said: str) -> str:
+def reason_of(said: str) -> str:
     """Return why something was not installed, in a few words."""
     if OFFLINE.search(said):
         return "the package index could not be reached; check the network"

@@ -1,4 +1,4 @@
-"""Starts a server, waits until it is ready, and ends it. It is known as ours by a nonce that it answers at /ready."""
+"""Starts a server, waits until it is ready, and ends it. It is known as ours by a nonce that it answers."""
 
 import secrets
 import socket
@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
@@ -21,7 +22,7 @@ from bench.model.environments import variables_of
 from bench.model.fronts import Front
 from bench.model.redaction import VARIABLE as DATABASE_VARIABLE
 from bench.model.servers import HOST, LOOPBACK
-from bench.model.stacks import Stack
+from bench.model.stacks import READY_PATH, Stack
 
 READY_WITHIN_S = 30.0
 ANSWER_WITHIN_S = 1.0
@@ -66,26 +67,31 @@ def serving(
     host: str = HOST,
     inherit_output: bool = False,
     grace_s: float = STOP_WITHIN_S,
+    folder: Path | None = None,
+    ready_path: str = READY_PATH,
 ) -> Iterator[RunningServer]:
     """Start a server, wait until it answers with our nonce, and stop it on the way out, whatever happened.
+
+    It starts in `folder`, else in the repository's root, and answers with the nonce at `ready_path`.
 
     `grace_s` 0 ends it at once, as after a window: gunicorn would first answer the queue of clients long gone.
     """
     require_free(port, host)  # else a stranger's socket reads as a server that does not boot
     nonce = secrets.token_hex(8)
     secret = {"LAB_INSTANCE": nonce, "LAB_SECRET_KEY": secrets.token_urlsafe(40)}
-    with work_folder("server") as folder:
-        log = folder / "server.log"
-        popen = start(command, environment={**environment, **secret}, cpus=cpus, log=log, inherit_output=inherit_output)
+    with work_folder("server") as work:
+        log, environment = work / "server.log", {**environment, **secret}
+        where: dict[str, Any] = {"folder": folder} if folder else {}
+        popen = start(command, environment=environment, cpus=cpus, log=log, inherit_output=inherit_output, **where)
         server = RunningServer(list(command), popen, log, list(cpus), port=port, host=host)
         try:
-            _wait_until_ready(server, nonce)
+            _wait_until_ready(server, nonce, ready_path)
             yield server
         finally:
             server.stop(grace_s)
 
 
-def _wait_until_ready(server: RunningServer, nonce: str) -> None:
+def _wait_until_ready(server: RunningServer, nonce: str, path: str = READY_PATH) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
     answer, boot = None, _Boot(server)
     while time.monotonic() < deadline:
@@ -95,7 +101,7 @@ def _wait_until_ready(server: RunningServer, nonce: str) -> None:
                 f"The server did not boot: `{' '.join(server.command)}` {failure}. "
                 f"The end of its log:\n{server.log_tail()}"
             )
-        answer = _instance_at(server.url)
+        answer = _instance_at(server.url, path)
         if answer == nonce:
             return
         time.sleep(0.02)
@@ -126,10 +132,10 @@ class _Boot:
         return f"lost its process {min(ended)} while it started" if ended and self.server.log_tail() else None
 
 
-def _instance_at(url: str) -> str | None:
+def _instance_at(url: str, path: str = READY_PATH) -> str | None:
     """Return the nonce that the server answers; None where nothing answers, '' where another program does."""
     try:
-        answer = ask(url, "/ready", ANSWER_WITHIN_S)
+        answer = ask(url, path, ANSWER_WITHIN_S)
         return str(answer.json().get("instance", "")) if answer.status == 200 else ""
     except (Unreadable, ValueError, AttributeError):
         return ""
@@ -147,15 +153,32 @@ def serving_stack(
     port: int | None = None,
     host: str = HOST,
     grace_s: float = STOP_WITHIN_S,
+    sheet: Path | None = None,
 ) -> Iterator[RunningServer]:
-    """Serve the stack on a free port of loopback, or on the one given. `services`: as `Services.environment`."""
+    """Serve the stack on a free port of loopback, or on the one given. `services`: as `Services.environment`.
+
+    With a `sheet` the lab is served by labs/watched, which notes there where each numbered request is.
+    """
     stack.require_installed(*drivers_for(services))
     port = port or free_port(host)
     own_port, own_host = address_behind(stack.front, port, host)
     environment = stack_environment(stack, middleware, services, host)
     command = stack.command(own_port, host=own_host)
+    if sheet:
+        *command, application = command
+        command.append(f"labs.watched.{stack.lab.interface}:application")
+        environment |= {"LAB_WATCHED": application.partition(":")[0], "LAB_SHEET": str(sheet)}
     with (
-        serving(command, own_port, environment=environment, cpus=cpus, host=own_host, grace_s=grace_s) as server,
+        serving(
+            command,
+            own_port,
+            environment=environment,
+            cpus=cpus,
+            host=own_host,
+            grace_s=grace_s,
+            folder=stack.folder,
+            ready_path=stack.ready_path,
+        ) as server,
         fronting(stack.front, server, port, host),
     ):
         yield server

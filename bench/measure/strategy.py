@@ -62,7 +62,7 @@ class Strategy(ABC, Generic[DriverT, EvidenceT]):
         """Raise NotRun where this machine has no room for the load."""
 
     @abstractmethod
-    def starting(self, url: str, folder: Path, where: CpuPlan) -> AbstractContextManager[DriverT]:
+    def starting(self, url: str, folder: Path, where: CpuPlan, services: Services) -> AbstractContextManager[DriverT]:
         """Start the load's processes, which wait for their go in `folder`; end them on the way out."""
 
     @abstractmethod

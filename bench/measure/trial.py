@@ -34,15 +34,16 @@ STOPS_WITHIN_S = 10.0  # everything that was started, also when it hangs
 INTERRUPTED = Reason("interrupted", "Interrupted; no number is claimed.")
 
 
-def run_trial(plan: TrialPlan, requests_path: Path | None = None) -> Trial:
+def run_trial(plan: TrialPlan, requests_path: Path | None = None, strategy: Strategy[Any, Any] | None = None) -> Trial:
     """Measure once. Every end is a Trial with a verdict; nothing keeps running.
 
-    `requests_path`: where the single requests of an open loop are kept. Interrupted, the trial is `aborted` with what
-    was counted so far; a second interruption goes through as SecondInterrupt.
+    `requests_path`: where the single requests of an open loop are kept. `strategy`: how the load is driven, where that
+    of the plan's load does not do. Interrupted, the trial is `aborted` with what was counted so far; a second
+    interruption goes through as SecondInterrupt.
     """
     trial = planned_trial(plan)
     try:
-        return _measure(trial, plan, strategy_for(plan, requests_path))
+        return _measure(trial, plan, strategy or strategy_for(plan, requests_path))
     except NotRun as error:
         return replace(trial, verdict="not-run", reasons=[Reason("not-run", str(error))])
     except ContractBroken as error:
@@ -100,7 +101,7 @@ def _require_server(plan: TrialPlan) -> None:
     if plan.target:
         require_reachable(plan.target, plan.stack)
     else:
-        plan.stack.require_installed()
+        plan.stack.require_installed(*plan.request.packages_in(plan.stack))
 
 
 def _services(plan: TrialPlan, where: CpuPlan) -> AbstractContextManager[Services]:
@@ -119,7 +120,7 @@ def _serve_and_watch(
         port = free_port(plan.engine.bind)
         url = plan.target or f"http://{plan.engine.bind}:{port}"
         # Locust takes as long to load as the server to boot, so both start together.
-        driver = running.enter_context(strategy.starting(url, folder, where))
+        driver = running.enter_context(strategy.starting(url, folder, where, services))
         server = None if plan.target else running.enter_context(_serving(plan, port, where, services))
         strategy.check(url)
         trial = replace(trial, environment=ask_environment(url, plan.stack))

@@ -67,7 +67,7 @@ class WindowTrial(Strategy[RunningLoad, WindowEvidence]):
             preflight.require_room(self.load.users)
 
     @contextmanager
-    def starting(self, url: str, folder: Path, where: CpuPlan) -> Iterator[RunningLoad]:
+    def starting(self, url: str, folder: Path, where: CpuPlan, services: Services) -> Iterator[RunningLoad]:
         """Start Locust, wrk or the open loop."""
         plan = self.plan
         with running_load(

@@ -35,7 +35,8 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open loops, and so do `capacity_shares`, rates relative to what the stack could do in this run. `connections` are
     held for the profile's duration, or, with `leave_after_s`, given up by all clients but `staying_share`; with
     `max_connections`, as many as the database allows, they come in waves. With `slow_over_s` they are slow clients,
-    which take so many seconds for their request or their answer, beside `visitors`. `outage` takes the database away
+    which take so many seconds for their request or their answer, beside `visitors`. With `leaving_share` they are
+    streams that are read part by part, of which that share is left half way. `outage` takes the database away
     and `freeze` pauses the server: start and duration in seconds, counted from the window's start. `count_hops` also
     traces one request of each. `server_cores`: for each server, also those of the load if there are no others; without
     it a server has one for each process.
@@ -53,6 +54,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_connections: int | None = None
     slow_over_s: float | None = None
     visitors: Users = 4
+    leaving_share: float | None = None
     outage: tuple[float, float] | None = None
     freeze: tuple[float, float] | None = None
     count_hops: bool = False

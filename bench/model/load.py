@@ -1,11 +1,11 @@
-"""The load of a trial: who asks the stack, in one of seven kinds, each with its own fields and a text for people."""
+"""The load of a trial: who asks the stack, in one of eight kinds, each with its own fields and a text for people."""
 
 from dataclasses import dataclass
 from typing import Any
 
 STORED = (
     *("users", "rate_per_s", "capacity_share", "connections", "max_connections"),
-    *("visitors", "slow_over_s"),
+    *("visitors", "slow_over_s", "leaving"),
 )
 """The fields of a load that run.json and the selectors of assertions have. When clients leave is not among them."""
 
@@ -114,9 +114,23 @@ class Slow:
         return f"{clients} beside {visitors}"
 
 
+@dataclass(frozen=True)
+class Streams:
+    """`connections` streams at once, read part by part; the clients of `leaving` of them leave half way."""
+
+    connections: int
+    leaving: int
+
+    @property
+    def text(self) -> str:
+        """`50 streams (10 left half way)`."""
+        streams = f"{self.connections:,} stream{'' if self.connections == 1 else 's'}"
+        return f"{streams} ({self.leaving:,} left half way)"
+
+
 WindowLoad = Closed | Paced | Open
 """Measured in a window, by the second."""
-ConnectionLoad = Held | Leaving | Waves | Slow
+ConnectionLoad = Held | Leaving | Waves | Slow | Streams
 """Measured in phases, by the connection."""
 Load = WindowLoad | ConnectionLoad
 
@@ -129,8 +143,11 @@ def load_of(
     max_connections: int | None = None,
     visitors: int | None = None,
     slow_over_s: float | None = None,
+    leaving: int | None = None,
 ) -> Load:
     """The load that these stored fields describe. Clients that leave come back as connections that are held."""
+    if connections is not None and leaving is not None:
+        return Streams(connections, leaving)
     if connections is not None and visitors is not None:
         return Slow(connections, visitors, slow_over_s or 0.0)
     if connections is not None:

@@ -42,6 +42,7 @@ class Selector(TypedDict, total=False):
     max_connections: Count | None
     visitors: Users | None
     slow_over_s: Number | None
+    leaving: Count | None
 
 
 def require_sound(run: Run) -> None:
@@ -80,7 +81,8 @@ def _require_consistent(trial: Trial, what: str) -> None:
     columns += [[waves.at_s, waves.in_flight, waves.open]] if waves else []
     if any(len(set(map(len, together))) > 1 for together in columns):
         raise ValueError(f"{what} has columns of different lengths")
-    for text in filter(None, (trial.histogram, trial.histogram_from_send)):
+    gaps = trial.streams.gaps if trial.streams else None
+    for text in filter(None, (trial.histogram, trial.histogram_from_send, gaps)):
         try:
             decode_histogram(text)
         except ValueError as error:

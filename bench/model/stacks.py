@@ -10,6 +10,7 @@ Nothing else takes the notation apart. The lists of servers and fronts are in `s
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from bench.base import programs
@@ -20,6 +21,8 @@ from bench.model.servers import HOST, SERVERS, Budget, Interface, Line, Need, Se
 
 DJANGO_PACKAGES = ("django", "dj-database-url", "django-htmx", "httpx")
 """What every Django lab imports; dj-database-url reads LAB_DATABASE_URL, httpx calls the upstream."""
+READY_PATH = "/ready"
+"""Where a lab answers with LAB_INSTANCE, by which its server is known as ours."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,16 @@ class Stack:
     keep: str = ""
     environment: str = DEFAULT
     front: Front | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its server is started, and the application is imported from; None for the repository's root."""
+        return None
+
+    @property
+    def ready_path(self) -> str:
+        """Where it answers with LAB_INSTANCE."""
+        return READY_PATH
 
     @property
     def variables(self) -> dict[str, str]:

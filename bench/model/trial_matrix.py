@@ -11,7 +11,7 @@ import msgspec
 from bench.base.errors import NotRun, refuse_first
 from bench.model.environments import DEFAULT
 from bench.model.experiment import Block, Experiment, Profile, profile_of
-from bench.model.load import Closed, ConnectionLoad, Held, Leaving, Load, Open, Paced, Slow, Waves
+from bench.model.load import Closed, ConnectionLoad, Held, Leaving, Load, Open, Paced, Slow, Streams, Waves
 from bench.model.stacks import Stack, parse_stack
 from bench.model.trial_plan import Engine, Freeze, Outage, TrialPlan, planned_trial
 from bench.model.trial_record import Trial
@@ -63,16 +63,16 @@ def _refusals(crossed: Sequence[TrialPlan], answerable: Sequence[TrialPlan], ove
         "An open loop uses one process: leave out --load-processes and --expect-workers, or give --users.": (
             overrides.engine.is_distributed and not is_closed
         ),
-        "This experiment holds no connections: leave out --connections, or run `held`, `gone` or `slow_clients`.": (
-            overrides.connections and not by_connections
-        ),
+        "This experiment holds no connections: leave out --connections, or run `held`, `gone`, `slow_clients` or "
+        "`token_streams`.": (overrides.connections and not by_connections),
         "This experiment is about connections: give --connections, and neither users, rates nor target.": (
             by_connections and (overrides.users or overrides.rates_per_s or overrides.target)
         ),
         f"Only {_names(lambda it: Held in it.connection_loads)} can be held, such as --workload 'feed?n=100&ms=10000'. "
         f"Clients can leave {_names(lambda it: Leaving in it.connection_loads)}. "
         f"Only {_names(lambda it: Waves in it.connection_loads)} can come in waves. "
-        f"Slow clients ask for {_names(lambda it: Slow in it.connection_loads)}.": (
+        f"Slow clients ask for {_names(lambda it: Slow in it.connection_loads)}. "
+        f"Only {_names(lambda it: Streams in it.connection_loads)} are streams to be read part by part.": (
             any(type(plan.load) not in plan.request.workload.connection_loads for plan in by_connections)
         ),
         f"Only slow clients send a body: run `slow_clients` for {_names(lambda it: it.sends is not None)}.": (
@@ -138,6 +138,8 @@ def _connection_load(block: Block, count: int) -> ConnectionLoad:
         return Leaving(count, block.leave_after_s, round(block.staying_share * count))
     if block.slow_over_s is not None:
         return Slow(count, block.visitors, block.slow_over_s)
+    if block.leaving_share is not None:
+        return Streams(count, round(block.leaving_share * count))
     return Held(count) if block.max_connections is None else Waves(count, block.max_connections)
 
 

@@ -231,6 +231,35 @@ class SlowResult:
 
 
 @dataclass(frozen=True)
+class StreamsResult:
+    """The outcome of N streams of parts, which the view reads from the upstream and passes on.
+
+    Each stream came `whole`, or its client `left` half way as planned, or it was `late`, not whole in time, or it
+    `failed`. `carried`: streams as quick as their upstream as long as a client was there; see `load/streams.py`.
+    `first_part_us`: from the request to the first part; of a stream without any, the time for which it was waited, a
+    lower bound. `gap_us`: between two parts of a stream, and `gaps` is their histogram. `gap_growth`: the p99 of the
+    gap over the upstream's own. `cpu_us_per_part`: the server's CPU time over all, for each of the `parts` that came.
+    The upstream's side: how many streams it `stopped` because their reader had gone, how many it wrote to the end
+    `in_vain`, to no client, and how many `parts_in_vain` it wrote that came to none.
+    """
+
+    whole: Count
+    left: Count
+    late: Count
+    failed: Count
+    carried: Count
+    parts: Count
+    first_part_us: Latency | None
+    gap_us: Latency | None
+    gaps: Encoded
+    gap_growth: Number | None
+    cpu_us_per_part: Number | None
+    stopped: Count
+    in_vain: Whole
+    parts_in_vain: Whole
+
+
+@dataclass(frozen=True)
 class WaveResult:
     """N requests that start one after the other, each holding its database connection.
 
@@ -302,7 +331,7 @@ class Trial:
 
     The load is closed with `users`, open with `rate_per_s`, or, with both, closed and held back to that rate. With
     `connections` there is no such load: see `held`, `gone` and, of a database that allows `max_connections` and no
-    more, `waves`; with `visitors` they are slow clients: see `slow`.
+    more, `waves`; with `visitors` they are slow clients: see `slow`; with `leaving` they are streams: see `streams`.
     `server_cores`: how many the server was given; None: one for each process.
     `overlaps`: parts of a request wait while others compute, so that it takes the longer of L and S, not their sum.
     `in_flight_mean` is how many requests were in flight, averaged over the window.
@@ -326,6 +355,7 @@ class Trial:
     connections: Connections | None = None
     visitors: Users | None = None
     slow_over_s: Amount | None = None
+    leaving: Count | None = None
     verdict: Verdict = "not-run"
     reasons: list[Reason] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -364,6 +394,7 @@ class Trial:
     gone: LeavingResult | None = None
     waves: WavesResult | None = None
     slow: SlowResult | None = None
+    streams: StreamsResult | None = None
     database: DatabaseUse | None = None
     environment: ServerEnvironment | None = None
     max_connections: Some | None = None

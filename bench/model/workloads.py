@@ -11,7 +11,7 @@ from functools import partial
 from urllib.parse import parse_qsl
 
 from bench.base.errors import UsageError, nearest
-from bench.model.load import ConnectionLoad, Held, Leaving, Slow, Waves
+from bench.model.load import ConnectionLoad, Held, Leaving, Slow, Streams, Waves
 from bench.model.servers import Views
 from bench.model.stacks import Lab, Stack
 
@@ -31,6 +31,7 @@ class Workload:
     `sends`: how many bytes of body a slow client sends; any other request has none, and `body` answers that one.
     `overlapping_views`: the views in which parts of a request wait while others compute, so that it takes less than
     L + S.
+    `async_packages`: the packages that the async view imports, beside those of its lab.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Workload:
     may_tear: bool = False
     sends: Callable[[Parameters], int] | None = None
     overlapping_views: tuple[Views, ...] = ()
+    async_packages: tuple[str, ...] = ()
     content_type: str = "application/json"
 
 
@@ -64,7 +66,7 @@ def _fan_out_wait(parameters: Parameters, lab: Lab) -> float:
     return calls_in_a_row * parameters["ms"] / 1000
 
 
-def _feed_wait(parameters: Parameters, lab: Lab) -> float:
+def _stream_wait(parameters: Parameters, lab: Lab) -> float:
     return (parameters["n"] - 1) * parameters["ms"] / 1000
 
 
@@ -87,8 +89,20 @@ def _one_product(parameters: Parameters) -> dict[str, object]:
     return {"names": ["product 1"] * parameters.get("n", 1)}
 
 
-def _ticks(parameters: Parameters) -> bytes:
-    return b"".join(b"event: tick\ndata: %d\n\n" % tick for tick in range(parameters["n"]))
+def _events(name: bytes) -> Callable[[Parameters], bytes]:
+    return lambda parameters: b"".join(b"event: %s\ndata: %d\n\n" % (name, it) for it in range(parameters["n"]))
+
+
+_passed_on = partial(
+    Workload,
+    body=_events(b"token"),
+    io_wait_s=_stream_wait,
+    defaults={"n": 20, "ms": 50},
+    quick={"n": 2, "ms": 10},
+    connection_loads=(Streams,),
+    needs_upstream=True,
+    content_type="text/event-stream",
+)
 
 
 _payment = partial(
@@ -151,14 +165,28 @@ WORKLOADS = {
             connection_loads=(Leaving,),
         ),
         Workload(
+            "wait_and_burn",
+            "sleeps ms milliseconds, then spends cpu milliseconds of CPU time",
+            _json(lambda p: {"waited_ms": p["ms"], "burned_ms": p["cpu"]}),
+            _one_wait,
+            {"ms": 100, "cpu": 10},
+            quick={"ms": 10, "cpu": 2},
+        ),
+        Workload(
             "feed",
             "server-sent events: n of them, ms apart, and between them what is published",
-            _ticks,
-            _feed_wait,
+            _events(b"tick"),
+            _stream_wait,
             {"n": 10, "ms": 1000},
             quick={"n": 2, "ms": 10},
             connection_loads=(Held,),
             content_type="text/event-stream",
+        ),
+        _passed_on("tokens", "passes on what an upstream writes in n parts, ms apart, read with httpx"),
+        _passed_on(
+            "tokens_lean",
+            "the same, read with http.client in sync code and aiohttp in async code",
+            async_packages=("aiohttp",),
         ),
         Workload(
             "poll",
@@ -239,7 +267,7 @@ WORKLOADS = {
     )
 }
 
-BOUNDS = {"ms": (0, 10_000), "n": (1, 100)}
+BOUNDS = {"ms": (0, 10_000), "n": (1, 100), "cpu": (0, 1000)}
 
 
 def request_name(workload: str, parameters: Parameters) -> str:
@@ -274,6 +302,10 @@ class Request:
     def quick(self) -> "Request":
         """A request of the same kind that is over soon."""
         return Request(self.workload, {**self.workload.defaults, **self.workload.quick})
+
+    def packages_in(self, stack: Stack) -> tuple[str, ...]:
+        """Return what the view imports in that stack, beside what its lab does."""
+        return self.workload.async_packages if stack.lab.views == "async" else ()
 
     def io_wait_s(self, stack: Stack) -> float:
         """Return L of this request in that stack, in s."""

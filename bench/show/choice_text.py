@@ -38,7 +38,7 @@ OPTIONS_HEAD = [
     "CPU per request:",
     "threads:",
     "memory:",
-    "limited by",
+    "lowest limit",
     "needs",
 ]
 PRICES_HEAD = ["lab", "middleware", "CPU per request, by users", "memory at rest:", "memory per request in flight:"]
@@ -95,17 +95,17 @@ def _both_sides(case: Case, prices: Sequence[Price]) -> str:
     pool, _, loop, free = options_of(case, prices)
     turn = turning_point(case, prices)
     where = (
-        f"the rule takes it at no number up to {MOST_USERS:,} at once"
+        f"the rule does not take it for any number of requests at once, up to {MOST_USERS:,}"
         if turn is None
-        else f"the rule takes it from about {turn:,} at once on"
+        else f"the rule takes it from about {turn:,} requests at once"
     )
     return (
-        f"- **For WSGI:** a request takes {pool.cpu_s / loop.cpu_s:.2f} of the CPU it takes with an async view behind "
-        f"stock ASGI; nothing is rewritten; {_pool_text(case, pool)}.\n"
-        f"- **For ASGI:** there is no pool to size, nor one that spares the database; {where}; of the "
-        f"{whole(1e6 * loop.cpu_s)} µs a request takes, Django without hops saves "
-        f"{whole(1e6 * (loop.cpu_s - free.cpu_s))}; and streams, sockets and clients that leave ask for it whatever "
-        f"the numbers say."
+        f"- **For WSGI:** a request takes {pool.cpu_s / loop.cpu_s:.2f} of the CPU that an async view behind stock "
+        f"ASGI takes. You rewrite nothing, and {_pool_text(case, pool)}.\n"
+        f"- **For ASGI:** there is no pool to size, and none that protects the database; {where}. Of the "
+        f"{whole(1e6 * loop.cpu_s)} µs that a request takes, Django without hops saves "
+        f"{whole(1e6 * (loop.cpu_s - free.cpu_s))}. Streams, sockets and clients that leave are a reason for ASGI "
+        f"whatever the numbers say."
     )
 
 
@@ -114,10 +114,10 @@ def _pool_text(case: Case, pool: Option) -> str:
     threads = f"its pool of {pool.slots:,}"
     waiting = case.users - (pool.slots or 0)
     if waiting <= 0:
-        return f"there is a place for everybody in {threads}"
+        return f"{threads} has a thread for each request"
     if pool.limiter == "server CPU":
-        return f"{threads} keeps the core busy, and more threads could only queue for it"
-    return f"{threads} bounds what reaches your database, and {waiting:,} wait for a place"
+        return f"{threads} keeps the core busy, so more threads would only queue for it"
+    return f"{threads} bounds what reaches your database, and {waiting:,} requests wait for a thread"
 
 
 def price_table(prices: Sequence[Price]) -> str:

@@ -1,7 +1,7 @@
 """Writes `report.html` of a run: one file with everything in it, figures too, that opens offline and can be printed.
 
-No script, no address outside of the file. The page is `report.html.j2`, which escapes what a run says: it may hold a
-server's log. This module makes the data for it.
+No address outside of the file, and no script unless the folder has a recording of the room. The page is
+`report.html.j2`, which escapes what a run says: it may hold a server's log. This module makes the data for it.
 """
 
 import shlex
@@ -19,10 +19,12 @@ from bench.analyse.plateaus import plateaus_of
 from bench.analyse.rows import Row, between_windows_s, rows_of, stacks_without_trials
 from bench.base.errors import UsageError
 from bench.base.files import write_atomically
+from bench.model import room_recording
 from bench.model.run_record import Run
 from bench.model.stacks import parse_stack
 from bench.model.trial_record import ServerEnvironment, Trial
 from bench.show.figures import catalogue
+from bench.show.replay import replay_markup
 from bench.show.tables.columns import COLUMNS, cells, columns_of
 from bench.show.tables.footnotes import ACCOUNT, account_of, notes_of, plateau_name, refusals_of
 from bench.show.tables.formatting import milliseconds, number
@@ -47,21 +49,23 @@ HOW_TO_READ = {
     "client-limited": "The load generator missed its schedule or was too busy, so the number may be its own limit. "
     "Such numbers are drawn hollow and left out of titles and findings.",
     "plateau": "Neighbouring numbers of users, of at least three that were measured, at which throughput is within "
-    "10 % of the most. It is limited by the resource that was saturated in most of its trials.",
+    "10 % of the most. It is limited by what its row with the most users is limited by.",
     "held": "A closed loop whose users together send no more than a rate. While they wait they send nothing, and do "
     "not catch up later.",
     "closed loop": "Every user waits for its answer before it sends again. A slow server therefore gets fewer "
     "requests, and its latencies are lower bounds for people who do not wait for each other.",
 }
 
-PAGE = Environment(
+ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
     keep_trailing_newline=True,
-).get_template("report.html.j2")
+)
+"""Of all pages: what is put into one is escaped."""
+PAGE = ENVIRONMENT.get_template("report.html.j2")
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 """Title, headings and lines."""
 
@@ -69,13 +73,14 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 def write_report(run: Run, folder: Path) -> Path:
     """Write `report.html` into the folder, whole or not at all, and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "report.html"
-    write_atomically(path, to_html(run).encode())
+    path, recorded = folder / "report.html", folder / room_recording.NAME
+    recording = room_recording.read_recording(recorded) if recorded.exists() else None
+    write_atomically(path, to_html(run, recording).encode())
     return path
 
 
-def to_html(run: Run) -> str:
-    """The report as one HTML document; the same run gives the same text."""
+def to_html(run: Run, recording: room_recording.RoomRecording | None = None) -> str:
+    """The report as one HTML document, with the recording to play if there is one; the same run gives the same text."""
     rows, findings = rows_of(run), findings_of(run)
     return PAGE.render(
         run=run,
@@ -83,6 +88,7 @@ def to_html(run: Run) -> str:
         said={value: [one for one in findings if one.value == value] for value in get_args(stats.Outcome)},
         compared_text=compared_text,
         figures=catalogue.figures_for(run),
+        replay=replay_markup(recording) if recording else None,
         groups=groups_of(rows),
         columns=columns_of(rows),
         notes=notes_of(rows),

@@ -18,6 +18,7 @@ from labs.common.shop.models import Account, Note, Product
 from labs.common.shop.payment import ONE_LESS, ONE_MORE, pay, two_accounts
 from labs.common.shop.slow import slow_product_alone, slow_products
 from labs.common.upstream_client import LoopThreadPool, ask_upstream_async, ask_upstream_in, async_client
+from labs.common.upstream_stream import pass_on_async, pass_on_lean_async
 from labs.common.work import spend_cpu, whereabouts
 
 
@@ -67,10 +68,31 @@ async def burn(request: HttpRequest) -> HttpResponse:
     return answer(burned_ms=ms)
 
 
+async def wait_and_burn(request: HttpRequest) -> HttpResponse:
+    """Wait `ms` milliseconds, then spend `cpu` milliseconds of CPU time."""
+    ms, cpu = number(request, "ms"), number(request, "cpu")
+    with inside():
+        await asyncio.sleep(ms / 1000)
+        spend_cpu(cpu)
+    return answer(waited_ms=ms, burned_ms=cpu)
+
+
 async def feed(request: HttpRequest) -> StreamingHttpResponse:
     """Stream `n` server-sent events, one each `ms` milliseconds, with published news in between."""
     n, ms = number(request, "n", default=10), number(request, "ms", default=1000)
     return event_stream(events_async(n, ms))
+
+
+async def tokens(request: HttpRequest) -> StreamingHttpResponse:
+    """Pass on what the upstream writes: `n` small parts, one each `ms` milliseconds."""
+    n, ms = number(request, "n", default=20), number(request, "ms", default=50)
+    return event_stream(pass_on_async(request, n, ms))
+
+
+async def tokens_lean(request: HttpRequest) -> StreamingHttpResponse:
+    """Do the same as `tokens`, with a client library that does less."""
+    n, ms = number(request, "n", default=20), number(request, "ms", default=50)
+    return event_stream(pass_on_lean_async(request, n, ms))
 
 
 async def poll(request: HttpRequest) -> HttpResponse:

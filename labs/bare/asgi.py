@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from labs.common.plain import answer_to
+from labs.common.plain import Answer, answer_to
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,6 +27,11 @@ async def respond(scope: Message, send: Send) -> None:
     answer = answer_to(scope["path"], scope["query_string"])
     if answer.wait_s:
         await asyncio.sleep(answer.wait_s)
+    await send_answer(answer, send)
+
+
+async def send_answer(answer: Answer, send: Send) -> None:
+    """Send an answer whole."""
     headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
     await send({"type": "http.response.start", "status": answer.status.value, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

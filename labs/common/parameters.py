@@ -1,7 +1,7 @@
 """Request parameters and their bounds, the same for every lab. No framework in here."""
 
-BOUNDS = {"ms": (0, 10_000), "n": (1, 100)}
-DEFAULTS = {"ms": 100, "n": 5}
+BOUNDS = {"ms": (0, 10_000), "n": (1, 100), "cpu": (0, 1000)}
+DEFAULTS = {"ms": 100, "n": 5, "cpu": 10}
 LONGEST_QUOTE = 40
 
 

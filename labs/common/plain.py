@@ -30,12 +30,12 @@ def answer_to(path: str, query: bytes) -> Answer:
     """Return the answer to a path and its query: 404 for unknown paths, 400 for a wrong `ms`."""
     match path:
         case "/hello":
-            return Answer(_json(message="hello"))
+            return Answer(as_json(message="hello"))
         case "/wait":
             return _wait(query)
         case "/ready":
-            return Answer(_json(**about(query.decode(errors="replace"))))
-    return Answer(_json(error=nothing_here("hello", "wait", "ready")), HTTPStatus.NOT_FOUND)
+            return Answer(as_json(**about(query.decode(errors="replace"))))
+    return Answer(as_json(error=nothing_here("hello", "wait", "ready")), HTTPStatus.NOT_FOUND)
 
 
 def about(query: str) -> dict[str, object]:
@@ -48,14 +48,25 @@ def nothing_here(*names: str) -> str:
     return f"Nothing here; this lab answers {', '.join('/' + name for name in names)}."
 
 
-def _wait(query: bytes) -> Answer:
+def number_in(query: bytes, name: str) -> int:
+    """Return a parameter of the query, or its default. Raises BadParameter."""
     values = dict(parse_qsl(query.decode(errors="replace"), keep_blank_values=True))
+    return whole_number(name, values.get(name, str(DEFAULTS[name])))
+
+
+def refusal(error: BadParameter) -> Answer:
+    """Return the answer to a wrong parameter."""
+    return Answer(as_json(error=str(error)), HTTPStatus.BAD_REQUEST)
+
+
+def _wait(query: bytes) -> Answer:
     try:
-        ms = whole_number("ms", values.get("ms", str(DEFAULTS["ms"])))
+        ms = number_in(query, "ms")
     except BadParameter as error:
-        return Answer(_json(error=str(error)), HTTPStatus.BAD_REQUEST)
-    return Answer(_json(waited_ms=ms), wait_s=ms / 1000)
+        return refusal(error)
+    return Answer(as_json(waited_ms=ms), wait_s=ms / 1000)
 
 
-def _json(**data: object) -> bytes:
+def as_json(**data: object) -> bytes:
+    """Return the data as the body of an answer."""
     return json.dumps(data).encode()

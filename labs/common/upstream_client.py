@@ -1,13 +1,16 @@
-"""Calls to the upstream service through httpx: one client per process, sync or async, with equal limits."""
+"""Calls to the upstream service through httpx: one client per process, sync or async, with equal limits.
+
+What the upstream writes as a stream is passed on by `upstream_stream.py`.
+"""
 
 import asyncio
 import atexit
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,6 +18,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
 UPSTREAM_URL = os.environ.get("LAB_UPSTREAM_URL", "http://127.0.0.1:8900")
+ClientT = TypeVar("ClientT")
 TIMEOUT_S = 30  # beyond the longest wait there is, 10 s
 # Idle connections are not kept: httpcore looks at each of them, with a system call, whenever any request begins
 # or ends. Hundreds of them cost more than connecting anew (https://github.com/encode/httpcore/pull/1035), the async
@@ -33,13 +37,13 @@ atexit.register(CLIENT.close)
 
 def ask_upstream(ms: int) -> int:
     """Waits in this thread until the upstream has waited; gives the milliseconds that it says it waited."""
-    with _explained():
+    with explained():
         return _waited_ms(CLIENT.get("/wait", params={"ms": ms}))
 
 
 async def ask_upstream_async(client: httpx.AsyncClient, ms: int) -> int:
     """Return the milliseconds that the upstream says it waited; awaits it. Raises ConnectionError if none is there."""
-    with _explained():
+    with explained():
         return _waited_ms(await client.get("/wait", params={"ms": ms}))
 
 
@@ -48,8 +52,20 @@ async def ask_upstream_in(pool: Executor, ms: int) -> int:
     return await asyncio.get_running_loop().run_in_executor(pool, ask_upstream, ms)
 
 
+def async_client(request: HttpRequest) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    """The client of httpx for this request."""
+    return client_for(request, new_async_client)
+
+
+def new_async_client() -> httpx.AsyncClient:
+    """Make a client, which belongs to the running loop."""
+    return httpx.AsyncClient(**OPTIONS)
+
+
 @asynccontextmanager
-async def async_client(request: HttpRequest) -> AsyncIterator[httpx.AsyncClient]:
+async def client_for(
+    request: HttpRequest, make: Callable[[], AbstractAsyncContextManager[ClientT]]
+) -> AsyncIterator[ClientT]:
     """The process's one client under ASGI, a client for this request alone under WSGI.
 
     A connection belongs to the event loop that opened it. Under ASGI one loop lives as long as the process.
@@ -57,17 +73,17 @@ async def async_client(request: HttpRequest) -> AsyncIterator[httpx.AsyncClient]
     the next request would hold connections of a dead loop ("Event loop is closed"), so nothing can be shared.
     """
     if isinstance(request, ASGIRequest):
-        yield shared_async_client(asyncio.get_running_loop())
+        yield cast(ClientT, shared_client(make, asyncio.get_running_loop()))
     else:
-        async with httpx.AsyncClient(**OPTIONS) as client:
+        async with make() as client:
             yield client
 
 
-@lru_cache(maxsize=1)
-def shared_async_client(loop: asyncio.AbstractEventLoop) -> httpx.AsyncClient:
-    """Return the process's async client: the same one for as long as the loop is the same."""
+@lru_cache(maxsize=2)
+def shared_client(make: Callable[[], Any], loop: Hashable) -> Any:
+    """Return the process's async client of this kind: the same one for as long as the loop is the same."""
     # Never closed by us: Django's ASGI handler takes no lifespan events, so the client ends with the process.
-    return httpx.AsyncClient(**OPTIONS)
+    return make()
 
 
 class LoopThreadPool(ThreadPoolExecutor):
@@ -86,9 +102,10 @@ def _waited_ms(response: httpx.Response) -> int:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
+    """Raise ConnectionError with the command that starts the upstream where it cannot be reached."""
     try:
         yield
-    except httpx.ConnectError as error:
+    except (httpx.ConnectError, OSError) as error:
         command = f"uvicorn labs.upstream.asgi:application --port {urlsplit(UPSTREAM_URL).port or 80}"
-        raise ConnectionError(f"No upstream at {UPSTREAM_URL}; start it with: {command}") from error
+        raise ConnectionError(f"No upstream at {UPSTREAM_URL} ({error}); start it with: {command}") from error

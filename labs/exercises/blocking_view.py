@@ -1,11 +1,11 @@
-"""Exercise: a view that waits, and everybody else with it.
+"""Exercise: a view that waits, and stops all other requests.
 
-The view waits as a client library does that knows nothing of event loops. Behind ASGI all requests share one loop, so
-nobody else gets in meanwhile, not even to another page.
+The view waits as in a client library that blocks. Behind ASGI all requests share one event loop, so no other request is
+served meanwhile, not even for another page.
 
-Task: let all visitors in who come at the same time. Each is still to wait as long as asked for.
+Task: serve all visitors who come at the same time. Each must still wait as long as it asked for.
 Run: lab check blocking_view
-Hint: labs/traps/blocking_in_async_view.py; the shortest of the ways out is another module and one word.
+Hint: labs/traps/blocking_in_async_view.py; the shortest way is another module and one more word.
 """
 
 import time

@@ -1,14 +1,13 @@
-"""Exercise: a middleware that goes to a thread twice in every request, and has nothing to do there.
+"""Exercise: a middleware that goes to a thread twice in every request, although it has nothing to do there.
 
 `Took` says in a header how long a request took. Its two hooks do no I/O, but MiddlewareMixin cannot know that: behind
 ASGI it sends each of them to a thread.
 
-Task: 0 hops on account of `Took` instead of 2. The header stays, for every page and behind both doors, and so does the
-name.
+Task: `Took` must make 0 hops instead of 2. Keep the header, for every page and behind both doors, and keep the name.
 Run: lab check middleware_hops
      LAB_EXERCISE=labs.exercises.middleware_hops lab trace --app labs.exercises.project.asgi:application
-Hint: look at MiddlewareMixin.__acall__ in django/utils/deprecation.py, where the hops are made; a class may have its
-own. Or write a function that knows both kinds, as `both` in labs/common/middleware.py.
+Hint: look at MiddlewareMixin.__acall__ in django/utils/deprecation.py, where the hops are made; your class may
+have its own. Or write a function for both kinds, like `both` in labs/common/middleware.py.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
 """Exercise: five calls one after the other, on both sides.
 
-Both views ask the same slow service n times, and each call waits for the answer to the one before, which it does not
-need.
+Both views call the same slow service n times. Each call waits for the answer to the one before, although it does not
+need it.
 
-Task: all n calls are to be with the service at once, in the sync view behind WSGI and in the async view behind ASGI.
-The answers stay as they are, and nobody else is held up meanwhile.
+Task: all n calls must reach the service at once, in the sync view behind WSGI and in the async view behind ASGI. Keep
+the answers as they are, and do not block other requests meanwhile.
 Run: lab check overlapping_calls
 Hint: `map` of concurrent.futures.ThreadPoolExecutor; asyncio.gather.
 """

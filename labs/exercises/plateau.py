@@ -1,13 +1,13 @@
-"""Exercise: predict where the climb ends.
+"""Exercise: predict the throughput that cannot be exceeded.
 
-So many users each ask, wait for the answer, and ask again at once. A request waits `wait_s` for somebody else and costs
-`cpu_s` of the server's one core, in seconds. A server with `threads` threads gives one to each request for all of that
-time; None is an event loop, which has no such bound.
+Each of `users` users asks, waits for the answer, and asks again at once. A request waits `wait_s` for something else and
+takes `cpu_s` of the server's one core, both in seconds. A server with `threads` threads gives one to each request for
+all of that time. None stands for an event loop, which has no such bound.
 
-Task: give the most requests per second that there can be. Here only the number of users ends the climb; two more
-things can. The check sets your numbers beside those of the reference run of `io_wait`, and beside a server of today.
+Task: return the most requests per second that are possible. The function knows only the limit that the users set; there
+are two more. The check compares your numbers with the reference run of `io_wait`, and with a server that it starts.
 Run: lab check plateau
-Hint: "Explain" in notebooks/02_io_wait: of three ceilings the lowest counts.
+Hint: "Explain" in notebooks/02_io_wait: the lowest of three ceilings is the limit.
 """
 
 

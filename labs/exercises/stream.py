@@ -1,11 +1,11 @@
-"""Exercise: a stream that comes all at once.
+"""Exercise: a stream that arrives all at once.
 
-The page counts, a number each `ms`. Behind WSGI each number leaves when it has been made. Behind ASGI Django takes a
-sync iterator to its end, in a thread, before it sends the first part.
+The page counts, one number every `ms` milliseconds. Behind WSGI each number leaves as soon as it is made. Behind ASGI
+Django reads a sync iterator to its end, in a thread, before it sends the first part.
 
-Task: behind ASGI let the first number be there while the others are still being made, for many visitors at once.
+Task: behind ASGI the first number must arrive while the others are still being made, for many visitors at once.
 Run: lab check stream
-Hint: `async def` with `yield` in it. labs/common/feed.py has a stream of either kind; what waits in them?
+Hint: `async def` with `yield` in it. labs/common/feed.py has a stream of either kind; how does each of them wait?
 """
 
 import time

@@ -1,13 +1,13 @@
 """Exercise: seven traps in one file.
 
-Behind ASGI four of the views answer 500 and one never answers. `me` deceives: as long as nobody is signed in, all is
-well; what breaks `greeting` stands in the middleware. Two traps raise nothing: the queries of `basket` take turns, and
-on account of DATABASES, which holds for all of them, each visitor leaves a connection behind. Two more traps that raise
-nothing are exercises of their own: `blocking_view` and `stream`.
+Behind ASGI four of the views answer 500 and one never answers. `me` fails only for a visitor who has signed in. The
+error in `greeting` comes from the middleware. Two traps raise no error: the queries of `basket` take turns, and because
+of DATABASES, which is used by all views, each visitor leaves a connection open. Two more traps that raise no error are
+exercises of their own: `blocking_view` and `stream`.
 
-Task: let all views answer, `me` also to somebody who is signed in, and VISITOR be afterwards what it was before. Let
-the queries of `basket` overlap, or ask one for all; each is still to take its `ms`. Let no connection stay open when
-all have been answered. The names, the URLs and what they answer stay.
+Task: make all views answer, `me` also for a signed-in visitor. Afterwards VISITOR must be what it was before. The
+queries of `basket` must overlap, or be one query; each must still take its `ms`. No connection may stay open when all
+requests are answered. Keep the names, the URLs and the answers.
 Run: lab check traps
 Hint: each trap is a file of labs/traps with its cure, in the order below: sync_orm_in_async_view,
 lazy_queryset_in_template, request_user_in_async_view, asyncio_run_in_sync_view, gather_is_serial,

@@ -1,7 +1,7 @@
-"""Solution: the wait gives the loop away.
+"""Solution: while this view awaits, the loop serves others.
 
-While this view awaits, the loop serves others. Where a library has no async function, `sync_to_async` sends its sync
-one to a thread, and a plain `def` view is sent there by Django.
+If a library has no async function, `sync_to_async` sends its sync one to a thread. Or make the view a plain `def`:
+Django then sends all of it to a thread.
 """
 
 import asyncio

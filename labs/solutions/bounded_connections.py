@@ -1,7 +1,7 @@
-"""Solution: a pool of psycopg's, which lends its connections to whichever thread asks.
+"""Solution: a psycopg pool, which lends its connections to the threads that ask.
 
-Who comes when all are lent waits, in a thread and not on the loop, and after 30 s gives up with an error. What a
-request holds while it waits for something else, nobody can have: the bound is paid for in time.
+When all are lent, a request waits, in a thread and not on the loop, and fails after 30 s. A request keeps its
+connection while it waits for something else, so the others wait longer: that is the price of the bound.
 """
 
 from labs.common.database import database

@@ -1,6 +1,6 @@
 """Solution: an async half that calls the hooks on the loop, where Django would send them to a thread.
 
-Right for hooks without I/O, and for them alone: one that asks a database would now stop the loop, or be refused.
+This is right only for hooks without I/O: a hook that asks a database would now block the loop, or be refused.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Solution: a thread for each call in sync code, a coroutine for each in async code.
 
-Both take as long as the slowest call. Sync code could do so before there was async; the price is n threads a request.
+Both take as long as the slowest call. Sync code needs no async for it; the price is n threads per request.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Solution: an async iterator, which Django's ASGI handler sends part by part.
 
-It has to wait with `await`: with `time.sleep` in it, one visitor's stream would stop all others. Behind WSGI it is now
-this stream that comes all at once.
+It must wait with `await`: with `time.sleep` in it, the stream of one visitor would stop all others. Behind WSGI this
+stream now arrives all at once.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """Solution: a-methods in the async views, a list for the template, `auser`, and `async_to_sync` in the sync view; one
 query for the basket; the value that was there, set again; a connection that is closed with its request.
 
-To make the first three plain `def` views would do as well: Django then sends each to a thread, once. Queries that do
-not fit into one overlap in threads of their own, as labs/traps/gather_is_serial.py shows, which have to close their
-connections. A pool of psycopg's may take the place of CONN_MAX_AGE.
+Another way for the first three is a plain `def` view: Django then sends each to a thread, once. Queries that cannot be
+one query overlap in their own threads, as labs/traps/gather_is_serial.py shows; these must close their connections. A
+psycopg pool can replace CONN_MAX_AGE.
 """
 
 import asyncio

@@ -17,6 +17,7 @@ from labs.common.shop.models import Account, Note, Product
 from labs.common.shop.payment import ONE_LESS, ONE_MORE, pay, two_accounts
 from labs.common.shop.slow import slow_product_alone, slow_products
 from labs.common.upstream_client import ask_upstream
+from labs.common.upstream_stream import pass_on, pass_on_lean
 from labs.common.work import spend_cpu, whereabouts
 
 
@@ -65,10 +66,31 @@ def burn(request: HttpRequest) -> HttpResponse:
     return answer(burned_ms=ms)
 
 
+def wait_and_burn(request: HttpRequest) -> HttpResponse:
+    """Wait `ms` milliseconds, then spend `cpu` milliseconds of CPU time."""
+    ms, cpu = number(request, "ms"), number(request, "cpu")
+    with inside():
+        time.sleep(ms / 1000)
+        spend_cpu(cpu)
+    return answer(waited_ms=ms, burned_ms=cpu)
+
+
 def feed(request: HttpRequest) -> StreamingHttpResponse:
     """Stream `n` server-sent events, one each `ms` milliseconds, with published news in between."""
     n, ms = number(request, "n", default=10), number(request, "ms", default=1000)
     return event_stream(events(n, ms))
+
+
+def tokens(request: HttpRequest) -> StreamingHttpResponse:
+    """Pass on what the upstream writes: `n` small parts, one each `ms` milliseconds."""
+    n, ms = number(request, "n", default=20), number(request, "ms", default=50)
+    return event_stream(pass_on(n, ms))
+
+
+def tokens_lean(request: HttpRequest) -> StreamingHttpResponse:
+    """Do the same as `tokens`, with a client library that does less."""
+    n, ms = number(request, "n", default=20), number(request, "ms", default=50)
+    return event_stream(pass_on_lean(n, ms))
 
 
 def poll(request: HttpRequest) -> HttpResponse:

@@ -89,7 +89,7 @@ def ask_wsgi(application: Any, url: str) -> Answer:
 async def ask_asgi(application: Any, urls: tuple[str, ...]) -> list[Answer]:
     answers = [await ask_asgi_once(application, url) for url in urls]
     if client := sys.modules.get("labs.common.upstream_client"):
-        await client.shared_async_client(asyncio.get_running_loop()).aclose()
+        await client.shared_client(client.new_async_client, asyncio.get_running_loop()).aclose()
     return answers
 
 

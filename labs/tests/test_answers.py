@@ -56,6 +56,8 @@ EXPECTED_OF_DJANGO = EXPECTED | {
     "/poll?ms=10": (200, {"news": None}),
     "/poll?ms=x": refused("ms", 10_000, "x"),
     "/feed?n=0": refused("n", 100, "0", least=1),
+    "/tokens?n=0": refused("n", 100, "0", least=1),
+    "/tokens_lean?ms=x": refused("ms", 10_000, "x"),
     "/rows?n=2": (200, {"names": ["product 1", "product 2"]}),
     "/rows?n=0": refused("n", 100, "0", least=1),
     "/slow_rows?ms=1": (200, {"names": ["product 1"]}),
@@ -76,7 +78,7 @@ EXPECTED_OF_DJANGO = EXPECTED | {
         404,
         {
             "error": "Nothing here; this lab answers "
-            "/hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, /burn, /feed, /poll, "
+            "/hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, /burn, /feed, /tokens, /tokens_lean, /poll, "
             "/rows, /slow_rows, /crud, /gathered, /gathered_threads, /hold, "
             "/checkout, /checkout_in_halves, /checkout_across_hops, /upload, /download, /whoami, /ready, /publish."
         },

@@ -17,6 +17,8 @@ DECLARED = {
     ("views.py", "blocking_wait"): "the classic mistake: time.sleep stays in the async view",
     ("views.py", "fan_out"): "one call after the other, or all gathered on the loop",
     ("views.py", "feed"): "a generator that a thread waits in, or one that gives the loop away",
+    ("views.py", "tokens"): "the same two kinds of generators, which read from an upstream",
+    ("views.py", "tokens_lean"): "and again, with the lean client of each kind of code",
     ("views.py", "poll"): "the same for an inbox",
     ("views.py", "fan_out_threads"): "a pool's map blocks its caller; a loop awaits the pool's threads",
     ("views.py", "gathered"): "one query after the other, or all gathered (and one after the other all the same)",
@@ -41,7 +43,7 @@ def test_each_twin_has_the_same_views_in_order_and_all_of_its_own_kind() -> None
     assert list(kinds_of_views(ASYNC).items()) == [(name, ast.AsyncFunctionDef) for name in names]
 
 
-WAITING = {("views.py", name) for name in ("wait", "hold", "checkout_in_halves")}
+WAITING = {("views.py", name) for name in ("wait", "wait_and_burn", "hold", "checkout_in_halves")}
 MUTATIONS = [
     ("views.py", "burned_ms=ms", "burned_ms=10", {("views.py", "burn")}),
     ("views.py", "await asyncio.sleep(", "time.sleep(", WAITING),

@@ -9,7 +9,6 @@ import pytest
 
 from bench.analyse import findings, rows, stats
 from bench.model import run_store
-from bench.model.histograms import decode_histogram
 from bench.model.run_record import Assertion, Run
 from bench.model.stacks import split_name
 from bench.model.tests import runs
@@ -66,14 +65,6 @@ def test_row_without_measured_restarts_has_no_number_at_all() -> None:
     assert not row.is_hollow
     assert row.median("throughput_per_s") is None
     assert row.verdict_text == "invalid"
-    assert row.histogram.get_total_count() == 0
-
-
-def test_histograms_of_all_restarts_are_added_without_loss() -> None:
-    row = row_of(runs.sweep(), EVENT_LOOP, 100)
-    each = [decode_histogram(trial.histogram or "") for trial in row.trials]
-    assert row.histogram.get_total_count() == sum(histogram.get_total_count() for histogram in each)
-    assert row.histogram.get_max_value() == max(histogram.get_max_value() for histogram in each)
 
 
 def test_reasons_of_one_code_are_told_once_with_their_count() -> None:
@@ -90,6 +81,15 @@ def test_limiter_is_the_smallest_of_the_bounds(stack: str, users: int, limiter: 
     assert row_of(runs.sweep(), stack, users).limiter == limiter
 
 
+def test_a_row_is_limited_by_what_is_full_at_the_median_and_not_by_what_one_restart_found() -> None:
+    shares = ({"threads": 0.99, "server CPU": 0.5}, {"threads": 0.7, "server CPU": 0.9}, {"threads": 0.7})
+    made = [runs.trial_of(THREADS, users=400, repeat=place) for place in range(3)]
+    trials = [replace(trial, utilisation=used) for trial, used in zip(made, shares, strict=True)]
+    row = row_of(runs.run_of(trials), THREADS, 400)
+    assert row.utilisation == {"threads": 0.7, "server CPU": 0.7}
+    assert row.limiter is None
+
+
 @pytest.mark.parametrize(
     ("stack", "processes"), [("a@uvicorn", 1), ("a@gthread:64", 1), ("a@uvicorn:x2", 2), ("a@gthread:8x12", 12)]
 )
@@ -103,7 +103,7 @@ def test_claim_is_supported_refuted_or_open_as_its_interval_says() -> None:
     assert finding_of(fast + slow).text.startswith("3.0")
     assert finding_of(fast + slow, expect="less").value == "refuted"
     assert finding_of(fast + slow, than=3.0).value == "cannot tell"
-    assert finding_of(fast + slow, than=3.0).text.endswith("asked: more than 3×")
+    assert finding_of(fast + slow, than=3.0).text.endswith(" (claimed: more than 3×)")
     assert finding_of(rated(99.0, 101.0, 103.0) + slow).text.startswith("no difference detected")
 
 
@@ -182,10 +182,10 @@ def test_an_order_with_a_side_that_is_not_there_cannot_be_told() -> None:
 @pytest.mark.parametrize(
     ("threads", "value", "text"),
     [
-        ((10, 10, 10), "supported", "10, asked: 9 to 12"),
-        ((9, 10, 12), "supported", "9 to 12, asked: 9 to 12"),
-        ((40, 41, 42), "refuted", "40 to 42, asked: 9 to 12"),
-        ((10, 11, 13), "cannot tell", "10 to 13, asked: 9 to 12"),
+        ((10, 10, 10), "supported", "10 (claimed: 9 to 12)"),
+        ((9, 10, 12), "supported", "9 to 12 (claimed: 9 to 12)"),
+        ((40, 41, 42), "refuted", "40 to 42 (claimed: 9 to 12)"),
+        ((10, 11, 13), "cannot tell", "10 to 13 (claimed: 9 to 12)"),
         ((10, 10), "cannot tell", "fewer than 3 restarts"),
     ],
 )
@@ -206,7 +206,7 @@ def test_a_ratio_between_two_numbers_is_a_shape(within: list[float], value: str)
     trials = [*rated(300, 303, 306), *rated(100, 101, 102, stack=THREADS)]
     finding = finding_of(trials, expect="between", within=within)
     assert finding.value == value
-    assert finding.text.endswith(f"asked: {within[0]:g} to {within[1]:g}×")
+    assert finding.text.endswith(f" (claimed: {within[0]:g} to {within[1]:g}×)")
 
 
 def test_claims_are_kept_where_all_their_sides_are_planned() -> None:
@@ -236,7 +236,7 @@ def test_times_are_told_in_milliseconds_with_what_was_asked() -> None:
         if each.claim.right is None
     ]
     assert len(told) == 2
-    assert all(re.fullmatch(r"[\d,]+ to [\d,]+ ms, asked: .* ms", text) for text in told)
+    assert all(re.fullmatch(r"[\d,]+ to [\d,]+ ms \(claimed: .* ms\)", text) for text in told)
 
 
 def test_trials_that_differ_in_cores_alone_are_rows_of_their_own_and_a_claim_says_which() -> None:

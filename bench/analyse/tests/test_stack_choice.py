@@ -194,8 +194,8 @@ def test_the_turning_point_is_where_the_rule_leaves_the_pool() -> None:
 def test_both_sides_are_told_with_the_numbers_of_the_case() -> None:
     told = choice_text.explain_choice(replace(CASE, threads=64, users=100), PRICES)
     assert "**For WSGI:** a request takes 0.50 of the CPU" in told
-    assert "and 36 wait for a place" in told
-    assert "**For ASGI:** there is no pool to size, nor one" in told
+    assert "and 36 requests wait for a thread" in told
+    assert "**For ASGI:** there is no pool to size, and none that protects the database" in told
     assert told.count("\n| `") == len(PRICES)
 
 

@@ -271,10 +271,8 @@ def compare_prediction(prediction: int | None, calls: Sequence[CallOutcome]) -> 
         return "No prediction yet: put a number into the cell above and run both again."
     blocked = [call for call in calls if call.blocked]
     noticed = sum(call.caught for call in blocked) or "none"
-    return (
-        f"Calls that blocked the loop: {len(blocked)}; Django said a word about {noticed} of them. "
-        f"You said {prediction}."
-    )
+    calls_text = f"{len(blocked)} call{'' if len(blocked) == 1 else 's'}"
+    return f"{calls_text} blocked the loop, and Django warned about {noticed} of them. You said {prediction}."
 
 
 def table(calls: Sequence[CallOutcome]) -> Table:

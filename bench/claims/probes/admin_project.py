@@ -36,6 +36,10 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 
 application = get_asgi_application()
 
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
+
+with_static_files = ASGIStaticFilesHandler(application)
+
 from django.contrib import admin  # noqa: E402
 from django.urls import path  # noqa: E402
 

@@ -16,7 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import httpx
 from asgiref.wsgi import WsgiToAsgi
 
-from bench.claims.probes.serving import Command, serve_anything, status_of_handshake
+from bench.claims.probes.serving import OPENED, Command, serve_anything, status_of_handshake
 from bench.model.servers import HOST
 
 HELLO = "Hello, World!\n"
@@ -202,5 +202,6 @@ def bare_interfaces() -> dict[str, Any]:
     for door, command in commands.items():
         with serve_anything(command) as url:
             facts[f"{door}_answers"] = httpx.get(url, trust_env=False, timeout=10).text == HELLO
-            facts[f"{door}_handshake"] = asyncio.run(status_of_handshake(url, "/"))
+            facts[f"{door}_handshake"] = status = asyncio.run(status_of_handshake(url, "/"))
+            facts[f"{door}_opens"] = status == OPENED
     return facts

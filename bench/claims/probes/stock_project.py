@@ -103,10 +103,11 @@ def _until(parts: Iterator[str], wanted: str) -> bool:
 
 
 def admin_files() -> dict[str, Any]:
-    """Ask for the admin's style sheet under Django's `runserver` and under uvicorn; return both statuses."""
+    """Ask for the admin's style sheet under `runserver`, under uvicorn, and there with a static files handler."""
     commands: dict[str, Command] = {
         "runserver": lambda port: ["python", "-m", ADMIN, "runserver", "--noreload", f"{HOST}:{port}"],
         "uvicorn": lambda port: [*UVICORN, "--port", str(port), f"{ADMIN}:application"],
+        "with_handler": lambda port: [*UVICORN, "--port", str(port), f"{ADMIN}:with_static_files"],
     }
     found = {}
     for name, command in commands.items():

@@ -96,7 +96,7 @@ def test_the_figure_has_a_bar_for_each_long_call_and_its_finding_above() -> None
 def test_a_prediction_is_set_beside_what_blocked() -> None:
     call = CallOutcome("sleep", "time.sleep(1)", "blocks", False, True, False, 80, 80)
     assert blocking_calls.compare_prediction(3, [call]).startswith(
-        "Calls that blocked the loop: 1; Django said a word about none of them."
+        "1 call blocked the loop, and Django warned about none of them."
     )
     assert blocking_calls.compare_prediction(None, [call]).startswith("No prediction yet")
     assert "none" not in blocking_calls.compare_prediction(None, [call])

@@ -7,16 +7,19 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from bench.analyse.findings import claims_about
 from bench.base import programs
 from bench.base.errors import ExitCode, NotRun
 from bench.base.files import ROOT
-from bench.claims import claim_table, facts, ledger
+from bench.claims import claim_page, claim_table, facts, ledger
+from bench.claims.conformance.questions import QUESTIONS
 from bench.claims.evidence import Absent, LiveMaterial, ReferenceMaterial, run_probe
 from bench.claims.exhibits import a_methods, blocking_calls
 from bench.claims.judging import (
@@ -29,14 +32,16 @@ from bench.claims.judging import (
     finding_from_facts,
     judge_claim,
     judge_evidence,
-    turn_text,
+    turn_words,
 )
 from bench.claims.probes import DOCUMENTS, PROBES, Probe, deployment
 from bench.claims.schema import (
     CallEvidence,
+    ConformanceEvidence,
     Evidence,
     FactEvidence,
     MethodEvidence,
+    NoEvidence,
     ProbeEvidence,
     PublicClaim,
     RunEvidence,
@@ -46,6 +51,7 @@ from bench.claims.schema import (
     load_claim,
     load_claims,
     load_sources,
+    source_of,
 )
 from bench.cli import claims
 from bench.cli.arguments import build_parser
@@ -75,6 +81,11 @@ def of_kind(kind: type) -> list[Any]:
     return [piece for _, piece in evidence() if isinstance(piece, kind)]
 
 
+def texts_of(piece: Any) -> list[str]:
+    """All texts of a piece of evidence that what was measured is filled into."""
+    return [piece.shows, *chain.from_iterable(piece.table.items())] if isinstance(piece, Evidence) else []
+
+
 def test_ids_count_up_from_1_within_each_source() -> None:
     for letter in load_sources():
         numbers = [int(name[1:]) for name in IDS if name[0] == letter]
@@ -100,7 +111,7 @@ def test_a_claim_says_something_and_is_decided_by_something_and_no_finding_is_wr
     assert each.says
     assert each.turns_on
     assert any(not isinstance(piece, FactEvidence) or piece.decides for piece in each.evidence)
-    written = [each.turns_on, *(getattr(piece, "shows", "") for piece in each.evidence)]
+    written = [each.turns_on, *(text for piece in each.evidence for text in texts_of(piece))]
     assert not [text for text in written if any(finding in text for finding in FINDINGS)]
 
 
@@ -195,17 +206,91 @@ def test_a_sentence_tells_what_was_measured_or_why_nothing_can_be_told(name: str
 
 @pytest.mark.parametrize("name", IDS)
 def test_every_piece_of_evidence_tells_something_that_was_measured(name: str) -> None:
-    told = [piece.shows for piece in load_claim(name).evidence if isinstance(piece, Evidence)]
-    assert all(re.search(r"\{\w", shows) for shows in told)
+    for piece in load_claim(name).evidence:
+        assert not isinstance(piece, Evidence) or re.search(r"\{\w", " ".join(texts_of(piece)))
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_only_what_decides_stands_in_the_sentence(name: str) -> None:
+    for piece in load_claim(name).evidence:
+        assert isinstance(piece, NoEvidence) or piece.decides or not piece.shows
+
+
+NAMED = re.compile(r"(Django|Python|PEP|PostgreSQL|HTTP)[ /][\d.]+")
+INTERVAL = re.compile(r"\([\d,./]+ to [\d,./]+\)|(?<= to )[\d,./]+")
+NUMBER = re.compile(r"(?<![\w.])\d[\d,./]*")
+
+
+def numbers_in(sentence: str) -> list[str]:
+    """The numbers of a sentence: an interval beside its estimate is none of its own, nor is a version."""
+    plain = NAMED.sub("", sentence).replace("no difference detected (", "0 (")
+    return NUMBER.findall(INTERVAL.sub("", plain))
 
 
 @pytest.mark.parametrize(
-    "piece", [piece for piece in of_kind(FactEvidence) if piece.is_], ids=lambda piece: piece.shows[:40]
+    ("sentence", "count"),
+    [
+        ("1.4× (1.2 to 1.8) what 64 threads do", 2),
+        ("525 to 649 threads, but 5 without", 2),
+        ("no difference detected (0.97 to 1.06)", 1),
+        ("In Django 6.1.3 1,005 of 2", 2),
+        ("1/10.1× (1/17.0 to 1/8.6)", 1),
+    ],
+)
+def test_an_interval_is_one_number(sentence: str, count: int) -> None:
+    assert len(numbers_in(sentence)) == count
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_a_finding_is_one_sentence_with_two_numbers_at_most(name: str, kept: ReferenceMaterial) -> None:
+    each = judge_claim(load_claim(name), kept)
+    decided = [part.text for part in each.parts if not isinstance(part.evidence, NoEvidence)]
+    assert len(numbers_in("; ".join(decided))) <= 2, each.sentence
+    assert ". " not in each.sentence
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_a_page_has_all_that_is_known_of_a_claim_and_its_links_lead_somewhere(
+    name: str, kept: ReferenceMaterial
+) -> None:
+    each = judge_claim(load_claim(name), kept)
+    page = claim_page.to_page(each, kept)
+    assert all(text in page for text in (each.entry.says, f"**{each.finding}**", each.sentence, each.entry.again))
+    assert all(f"| {line.label} | {line.value} |" in page for line in each.table)
+    for link in re.findall(r"\]\((\S+?)\)", page):
+        assert link.startswith("https://") or (ROOT / claim_page.FOLDER / link).resolve().exists(), link
+
+
+def test_a_source_without_a_link_is_the_project_s_own() -> None:
+    assert {each.source for each in load_claims() if not source_of(each).link} == {"N"}
+
+
+def test_every_question_that_servers_are_asked_of_is_one(kept: ReferenceMaterial) -> None:
+    asked = {piece.question for piece in of_kind(ConformanceEvidence)}
+    assert asked <= {question.name for question in QUESTIONS}
+
+
+def test_answers_of_servers_are_counted_and_named(kept: ReferenceMaterial) -> None:
+    piece = ConformanceEvidence(question="cancelled_view", interface="wsgi")
+    found = facts.facts_for(piece, kept)
+    assert (found["yes"], found["any_yes"], found["no"]) == (0, False, found["asked"])
+    assert "gthread" in found["no_servers"]
+    (one,) = [facts.facts_for(replace_struct(piece, servers=["sync"]), kept)["no_servers"]]
+    assert one == ["sync"]
+    with pytest.raises(Absent, match="lab conformance --keep"):
+        facts.facts_for(replace_struct(piece, question="never_asked"), kept)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [piece for piece in of_kind(FactEvidence) if piece.is_],
+    ids=lambda piece: (piece.shows or next(iter(piece.table)))[:40],
 )
 def test_a_yes_that_becomes_a_no_is_told_otherwise(piece: Any, kept: ReferenceMaterial) -> None:
     found = facts.facts_for(piece, kept)
-    flipped = {name: not value for name, value in found.items() if f"{{{name}:" in piece.shows}
-    assert not flipped or fill_in(piece, found) != fill_in(piece, found | flipped)
+    told = "\n".join(texts_of(piece))
+    flipped = {name: not value for name, value in found.items() if f"{{{name}:" in told}
+    assert not flipped or fill_in(told, found) != fill_in(told, found | flipped)
 
 
 def test_without_any_evidence_nothing_can_be_told_and_nothing_crashes(tmp_path: Path) -> None:
@@ -273,8 +358,7 @@ def test_a_claim_is_refuted_only_if_all_that_decides_refutes_it(parts: list[Find
 def test_a_finding_that_depends_says_on_what(kept: ReferenceMaterial) -> None:
     each = judge_claim(load_claim("A1"), kept)
     assert each.finding == "it depends"
-    assert each.answer == f"{each.sentence} What it turns on: the wait and the thread budget."
-    assert "threads" in each.because
+    assert each.answer == f"{each.sentence} It turns on the wait and the thread budget."
 
 
 def test_a_sentence_says_where_a_finding_turns() -> None:
@@ -283,11 +367,14 @@ def test_a_sentence_says_where_a_finding_turns() -> None:
         StepResult("over 32 threads", "cannot tell", "no difference"),
         StepResult("over 400 threads", "refuted", "0.5×"),
     ]
-    assert turn_text(seen) == "11× over 8 threads, but 0.5× over 400 threads"
-    assert turn_text(seen[:2]) == "11× over 8 threads"
-    assert turn_text(seen[1:2]) == "over 32 threads: no difference"
-    assert turn_text([seen[0], seen[0]]) == "11× over 8 threads and 11× over 8 threads"
-    assert turn_text(seen, ends=True) == "11× over 8 threads and 0.5× over 400 threads"
+    assert turn_words(seen) == {
+        "turn": "11× over 8 threads, but 0.5× over 400 threads",
+        "holds_at": "over 8 threads",
+        "fails_at": "over 400 threads",
+    }
+    assert turn_words(seen[:2]) == {"turn": "11× over 8 threads", "holds_at": "over 8 threads", "fails_at": ""}
+    assert turn_words(seen[1:2])["turn"] == "over 32 threads: no difference"
+    assert turn_words([seen[0], seen[0]])["turn"] == "11× over 8 threads and 11× over 8 threads"
 
 
 def test_facts_are_told_in_words() -> None:
@@ -306,14 +393,15 @@ def test_facts_are_told_in_words() -> None:
 )
 def test_a_fact_chooses_between_two_wordings(measured: dict[str, Any], sentence: str) -> None:
     shows = "it {works:works|raises {error}} {n:once|{n} times}"
-    assert fill_in(ProbeEvidence(probe="alist", shows=shows), measured) == sentence
+    assert fill_in(shows, measured) == sentence
 
 
 def test_a_run_of_which_nothing_is_expected_only_tells(kept: ReferenceMaterial) -> None:
     *_, telling = load_claim("P12").evidence
     assert isinstance(telling, RunEvidence)
     part = judge_evidence(telling, kept)
-    assert (part.finding, "×" in part.text) == (None, True)
+    assert (part.finding, part.text) == (None, "")
+    assert "×" in part.table[0].value
 
 
 def test_a_probe_ends_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,7 +460,7 @@ def test_an_unknown_id_is_one_sentence_with_the_nearest(capsys: pytest.CaptureFi
         (["--finding", "refutd"], "did you mean refuted?"),
         (["--lesson", "5_orm"], "did you mean 05_orm?"),
         (["--lesson", "01"], "No claim is settled in lesson '01'"),
-        (["--lesson", "02", "--finding", "cannot-tell"], "None of "),
+        (["--lesson", "05", "--finding", "cannot-tell"], "None of "),
     ],
 )
 def test_words_that_do_not_go_together_are_one_sentence(
@@ -446,7 +534,8 @@ def test_one_claim_shows_what_people_say_what_happens_and_how_to_see_it_again(
     place = "bench/claims/probes/orm.py"
     for part in (
         load_claim("N5").says,
-        load_sources()["N"],
+        load_sources()["N"].title,
+        claim_page.path_of("N5"),
         findings_kept()["N5"],
         "probe alist",
         place,
@@ -458,7 +547,9 @@ def test_one_claim_shows_what_people_say_what_happens_and_how_to_see_it_again(
 def test_every_piece_of_evidence_has_a_place_that_is_there(kept: ReferenceMaterial) -> None:
     for _, piece in evidence():
         place = ledger.place_of(piece, kept)
-        if place.startswith("lab trace "):
+        if isinstance(piece, NoEvidence):
+            assert not place
+        elif place.startswith("lab trace "):
             assert build_parser().parse_args(shlex.split(place)[1:])
         else:
             assert place

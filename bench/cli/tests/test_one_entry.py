@@ -41,7 +41,7 @@ from bench.model.workloads import WORKLOADS, Workload, parse_request
 from bench.show.figures.stack_style import LINES, look_of
 from bench.show.figures.throughput import throughput_vs_users
 
-SMALL = ("--users", "2", "--repeats", "1", "--duration", "0.5", "--profile", "quick")
+SMALL = ("--users", "2", "--repeats", "1", "--duration", "1.0", "--profile", "quick")
 
 
 def listed(what: str, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, Any]]:
@@ -329,6 +329,7 @@ def test_a_draft_is_measured_and_listed_and_asked_for_no_reference_run(
         monkeypatch.setattr(readme, "write_page", written.append)
         monkeypatch.setattr(readme, "FILES", ())
         monkeypatch.setattr(readme, "PICTURES", {})
+        monkeypatch.setattr(readme, "CLAIM_PAGES", tmp_path / "claims")
         readme.render_all()
         assert (readme.stale(), pages, written) == ([], {}, experiment_names(drafts=False))
         assert checklist.restarts_enough()[0]

@@ -1,5 +1,6 @@
 """What the READMEs say is what the results say; what they point at is looked at in `test_prose.py`."""
 
+import gzip
 import re
 import shutil
 from pathlib import Path
@@ -27,6 +28,23 @@ def test_a_changed_number_is_noticed(tmp_path: Path) -> None:
     changed = re.sub(r"\d(?= ms \|)", lambda digit: str((int(digit[0]) + 1) % 10), text, count=1)
     assert changed != text
     assert readme.rendered(changed) == text
+
+
+def test_a_page_of_a_claim_that_is_old_or_too_many_or_not_there_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = tmp_path / "claims"
+    monkeypatch.setattr(readme, "CLAIM_PAGES", pages)
+    rendered = readme.claim_pages()
+    monkeypatch.setattr(readme, "claim_pages", lambda: rendered)
+    readme.write_claim_pages()
+    assert readme.stale_claim_pages() == []
+    (pages / "A1.md").write_text("something else")
+    (pages / "A2.md").unlink()
+    (pages / "Z9.md").write_text("a claim that is no more")
+    assert readme.stale_claim_pages() == [f"results/reference/claims/{name}.md" for name in ("A1", "A2", "Z9")]
+    readme.write_claim_pages()
+    assert readme.stale_claim_pages() == []
 
 
 def test_an_unknown_part_is_refused() -> None:
@@ -97,4 +115,5 @@ def test_a_reference_run_holds_all_that_its_experiment_plans_and_claims(name: st
 
 def test_no_run_tells_where_it_was_made() -> None:
     for path in run_store.REFERENCE.glob("*/*"):
-        assert str(ROOT) not in path.read_text(), path
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        assert str(ROOT).encode() not in content, path

@@ -223,6 +223,96 @@ def test_the_blocking_call_to_predict_is_the_one_that_was_measured() -> None:
     assert 1000 * float(said_s) == measured["blocked_ms"]
 
 
+ANSWERS: dict[str, dict[str, str]] = {
+    # 8 threads answer 8 / 0.1 s; of 100 users each is answered after 100 of those. Threads: answers a second x 0.1 s.
+    "00_start_here": {
+        "my_prediction_8_threads_ms": "100 / (8 / 0.1) * 1000",
+        "my_threads": "loop.median('throughput_per_s') * 0.1",
+    },
+    # Waits are even from 0 to the freeze, for rate x freeze of rate x window requests; see the lesson's arithmetic.
+    "01_measuring": {
+        "my_prediction_open_ms": "1000 * freeze_s * (1 - 0.01 * window_s / freeze_s)",
+        "my_freeze_s": "window_s - 100 * users / rate",
+    },
+    "02_io_wait": {
+        "my_prediction_400_threads": "50 / 0.1",
+        "my_factors": """{
+            stack: min(200 / (0.01 + after), W / (0.01 + after), 1 / after)
+            / min(200 / (0.1 + before), W / (0.1 + before), 1 / before)
+            for stack, W in (("sync_wsgi@gthread:8", 8), ("sync_wsgi@gthread:400", 400), ("async_asgi@uvicorn", 1e9))
+            for before, after in [[round(row.median("cpu_us_per_request")) / 1e6 for row in before_and_after[stack]]]
+        }""",
+    },
+    "03_sync_inside": {"my_prediction_threads": "100", "my_prediction_ms": "10 * 250", "my_most": "1 / 0.02"},
+    "04_hops": {"my_prediction_hops": "15", "my_prediction_threads": "2", "my_hops": "2 + 2 + 2 + 3 + 1"},
+    "05_orm": {
+        "my_prediction_hops": "2 + 4",
+        "my_prediction_ms": "5 * 20",
+        "my_prediction_first": "40 + 1",
+        "my_connections": "50 * 0.8",
+    },
+    "06_held_connections": {
+        "my_prediction_threads": "1000",
+        "my_prediction_served": "8",
+        "my_answer": "1000 - 2 * 64",
+    },
+    "07_traps": {"my_prediction_ms": "5 * 100"},
+    "08_within_a_request": {
+        "my_prediction_ms": "100",
+        "my_prediction_threads": "8 * 6",
+        "my_factors": "{8: 500 / 100, 1: 500 / 100}",
+    },
+    "09_choosing": {"my_lab": "'sync_asgi'"},
+}
+"""What a reader can work out from what each lesson says, for each of its questions that arithmetic answers."""
+NEAR = 0.25
+"""So far from the measured number may a prediction by arithmetic be: it leaves out what a server adds."""
+DRAWING = "|".join(path.stem for path in (ROOT / "bench/show/figures").glob("[a-z]*.py"))
+DRAWS = re.compile(rf"(display\()?(({DRAWING})\.|picture\()")
+
+
+def said_to(source: Path, answers: dict[str, str]) -> list[str]:
+    """What a lesson says to these answers, here and without its pictures."""
+    said: list[str] = []
+    names: dict[str, Any] = {"print": lambda *words: said.append(" ".join(map(str, words)))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("IPython.display.display", lambda shown: said.append(str(getattr(shown, "data", shown))))
+        for cell in jupytext.read(source).cells:
+            if cell.cell_type == "code" and not DRAWS.match(cell.source):
+                exec(compile(answered(cell.source, answers), source.name, "exec"), names)
+    return said
+
+
+def answered(cell: str, answers: dict[str, str]) -> str:
+    """The cell with the reader's answers in the place of None, or of a dictionary of them."""
+    for name, answer in answers.items():
+        cell = re.sub(rf"^{name} = (None|{{[^}}]*}})$", f"{name} = {answer}", cell, flags=re.MULTILINE)
+    return cell
+
+
+@lesson
+def test_what_arithmetic_answers_is_right_and_near_what_was_measured(source: Path) -> None:
+    answers = ANSWERS[source.stem]
+    said = said_to(source, answers)
+    factors = [float(factor) for line in said for factor in re.findall(r"Yours is ([\d.]+) times that", line)]
+    assert factors == pytest.approx([1.0] * len(factors), rel=NEAR)
+    assert len(factors) == sum(name.startswith("my_prediction") for name in answers)
+    checks = [line for line in said if re.match(r"(\S+: |\d users?: )?(Right|Not yet|No answer)", line)]
+    assert all("Right: " in line for line in checks)
+    assert bool(checks) == any(not name.startswith("my_prediction") for name in answers)
+
+
+def test_the_first_table_of_the_readme_does_not_have_what_lessons_ask_for() -> None:
+    table = (ROOT / "README.md").read_text().split("<!-- generated: first_table -->")[1].partition("<!-- end -->")[0]
+    shown = set(re.findall(r"[\d,.]*\d", table))
+    for stem in ("00_start_here", "02_io_wait", "09_choosing"):
+        source = build_notebooks.FOLDER / f"{stem}.py"
+        asked = dict.fromkeys(re.findall(r"^(my_prediction\w+) = None$", source.read_text(), re.MULTILINE), "1")
+        measured = re.findall(r"measured: ([\d,]+) ", "\n".join(said_to(source, asked)))
+        assert len(measured) == len(asked)
+        assert not shown & set(measured)
+
+
 def test_a_path_from_the_top_of_the_project_is_found_from_the_folder_of_the_notebooks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -22,8 +22,9 @@ def part(heading: str) -> str:
     return TEACHING.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
-def test_the_minutes_of_the_short_plan_follow_each_other_and_are_ninety() -> None:
-    spans = [tuple(map(int, span)) for span in re.findall(r"^\| (\d+)–(\d+) \|", part("Ninety minutes"), re.MULTILINE)]
+@pytest.mark.parametrize("heading", ["Ninety minutes, with the room", "Ninety minutes, without it"])
+def test_the_minutes_of_the_short_plans_follow_each_other_and_are_ninety(heading: str) -> None:
+    spans = [tuple(map(int, span)) for span in re.findall(r"^\| (\d+)–(\d+) \|", part(heading), re.MULTILINE)]
     assert spans[0][0] == 0
     assert all(before[1] == after[0] for before, after in pairwise(spans))
     assert spans[-1][1] == 90
@@ -50,3 +51,12 @@ def test_the_long_plan_has_lessons_once_and_in_order_names_the_others_and_has_ev
 def test_a_heading_that_the_plans_name_is_there(lesson: str, heading: str) -> None:
     assert f'"{heading}"' in TEACHING
     assert f"# {heading}\n" in (ROOT / "notebooks" / f"{lesson}.py").read_text()
+
+
+def test_a_show_comes_after_the_predictions_of_its_lesson() -> None:
+    whens = re.findall(r"^\| `\./scripts/(show_\w+)` \|.*\| ([^|]+) \|$", part("The shows"), re.MULTILINE)
+    assert {name for name, _ in whens} == {"show_hops", "show_stall", "show_threads"}
+    assert all(when.startswith("after the predictions of ") for _, when in whens)
+    for line in [*part("Ninety minutes").splitlines(), *part("Half a day").splitlines()]:
+        if "show_hops" in line or "show_threads" in line:
+            assert "prediction" in line

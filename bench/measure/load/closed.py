@@ -15,6 +15,8 @@ hand their recording to it as a message; only the master writes: see `distribute
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,9 @@ from locust import __version__ as locust_version
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 
 from bench.base.bounded_http import MOST_BYTES
-from bench.measure.load import distributed, driver
+from bench.measure.load import distributed, driver, mix
 from bench.measure.load.driver import HEARTBEAT_S, NS_PER_S
+from bench.measure.load.mix import MixedRequest, read_mix
 from bench.model.histograms import encode_histogram, new_histogram
 from bench.model.trial_record import column_s
 
@@ -37,6 +40,7 @@ SILENCE_NS = 200_000_000  # this long without any answer is written down; whose 
 OPTIONS: dict[str, tuple[str | float, str]] = {
     "path": ("", "path and query of every request"),
     "body": ("", "the one right answer; empty: any"),
+    "mix": ("", "file of the requests to send instead of that path"),
     "rate-each": (0.0, "requests/s that each user is held back to; 0: not"),
     "warmup": (0.0, "seconds before the window"),
     "duration": (0.0, "seconds of the window"),
@@ -70,8 +74,18 @@ class Recorder:
         """Count a request that is about to leave."""
         self.issued += self.start_ns <= sent_ns < self.end_ns
 
-    def answer(self, sent_ns: int, latency_ms: float, response: Any, exception: BaseException | None) -> None:
-        """Record a request that has ended: the latency of a right answer, the class of any other."""
+    def answer(
+        self,
+        sent_ns: int,
+        latency_ms: float,
+        response: Any,
+        exception: BaseException | None,
+        asked: MixedRequest | None = None,
+    ) -> None:
+        """Record a request that has ended: the latency of a right answer, the class of any other.
+
+        `asked`: which of a mix it was.
+        """
         now_ns = time.monotonic_ns()
         if now_ns < self.start_ns:
             return
@@ -81,7 +95,7 @@ class Recorder:
             return
         self.carried_in += sent_ns < self.start_ns
         self.waited_ns += now_ns - max(sent_ns, self.start_ns)
-        error = error_class(response, exception, self.body)
+        error = error_class(response, exception, self.body) or mixed_error(response, asked)
         if error:
             self.errors[error] += 1
             return
@@ -141,13 +155,18 @@ def error_class(response: Any, exception: BaseException | None, body: bytes | No
     return "wrong body" if body is not None and response.content != body else None
 
 
+def mixed_error(response: Any, asked: MixedRequest | None) -> str | None:
+    """Return the class of an answer that cannot be that of the page which was asked for; None if it may be."""
+    return None if asked is None or asked.is_right(response.content) else "wrong body"
+
+
 # There is no public way to keep a GET from being sent again when its connection was closed under it, which would hide
 # the failure; `max_retries` is about something else. `test_faults` notices should the name go.
 http_client._may_retry_after_send_error = lambda method: False
 
 
 class TooLong(http_response.HTTPParseError):
-    """An answer of more than MOST_BYTES, headers included."""
+    """An answer that is longer than any right one, headers included."""
 
 
 class UndecodedResponse(FastResponse):
@@ -161,9 +180,9 @@ class UndecodedResponse(FastResponse):
 
 
 def feed_within_bound(response: Any, data: bytes) -> None:
-    """Feed the parser what was received, up to MOST_BYTES: the library itself has no bound."""
+    """Feed the parser what was received, up to a bound: the library itself has none."""
     response.fed_bytes = getattr(response, "fed_bytes", 0) + len(data)
-    if response.fed_bytes > MOST_BYTES:
+    if response.fed_bytes > load.most_bytes:
         raise TooLong
     feed(response, data)
 
@@ -179,23 +198,26 @@ class ClosedUser(FastHttpUser):
     network_timeout = connection_timeout = TIMEOUT_S
     max_retries = 0
     sent_ns = 0
+    asked: MixedRequest | None = None
 
     def context(self) -> dict[str, Any]:
-        """Return what `on_request` gets with each answer: when the request was sent, in monotonic ns."""
-        return {"sent_ns": self.sent_ns}
+        """Return what `on_request` gets with each answer: when the request was sent, in monotonic ns, and which."""
+        return {"sent_ns": self.sent_ns, "asked": self.asked}
 
     @task
     def ask(self) -> None:
         """Send one request and wait for its answer."""
+        self.asked = asked = next(self.turns)
         self.sent_ns = time.monotonic_ns()
         if load.recorder:
             load.recorder.issue(self.sent_ns)
-        self.client.get(load.options.lab_path, name="request", allow_redirects=False)
+        self.client.request(asked.method, asked.path, name="request", allow_redirects=False, headers=load.headers)
         self.sent_ns = 0
 
     def on_start(self) -> None:
         """Register the user, then wait a random part of `--lab-spread` before its first request."""
         load.users.append(self)
+        self.turns = load.turns_of_user()
         gevent.sleep(random.uniform(0, load.options.lab_spread))
 
 
@@ -209,10 +231,14 @@ class LoadProcess:
     def __init__(self) -> None:
         self.users: list[ClosedUser] = []
         self.is_open = False
+        self.most_bytes, self.headers, self.round = MOST_BYTES, dict[str, str](), list[MixedRequest]()
 
     def set_up(self, environment: Any, **_: Any) -> None:
         """Wire this process as the only one, the master, or a worker."""
         self.options, self.runner = environment.parsed_options, environment.runner
+        if self.options.lab_mix:
+            asked = read_mix(Path(self.options.lab_mix))
+            self.headers, self.round, self.most_bytes = dict(asked.headers), asked.round(), mix.MOST_BYTES
         if isinstance(self.runner, runners.WorkerRunner):
             self.worker = distributed.Worker(self.runner, lambda: self.measure(*self.window_from_now()), self.cut)
             return
@@ -230,6 +256,12 @@ class LoadProcess:
             self.worker.check_target(environment.host or "")
         if self.options.lab_rate_each:
             ClosedUser.wait_time = constant_throughput(self.options.lab_rate_each)
+
+    def turns_of_user(self) -> Iterator[MixedRequest]:
+        """Return what a user asks for, without end: a mix from a random place on, or always the one path."""
+        requests = self.round or [MixedRequest(self.options.lab_path)]
+        first = random.randrange(len(requests))
+        return cycle([*requests[first:], *requests[:first]])
 
     def on_all_users_there(self, user_count: int, **_: Any) -> None:
         """Fix the window, once: Locust says it again where it moves the users of a worker that has left."""
@@ -285,7 +317,7 @@ class LoadProcess:
     ) -> None:
         """Record an answer, if the window has begun."""
         if self.recorder:
-            self.recorder.answer(context["sent_ns"], response_time, response, exception)
+            self.recorder.answer(context["sent_ns"], response_time, response, exception, context["asked"])
 
 
 load = LoadProcess()

@@ -75,8 +75,7 @@ class Driver(http_stream.StreamDriver[Options]):
     def next_stays(self) -> bool:
         """Return whether the next client stays: those that do are spread evenly among all."""
         self.sent += 1
-        staying, of = self.options.staying, self.options.connections
-        return self.sent * staying // of > (self.sent - 1) * staying // of
+        return http_stream.is_among(self.sent, self.options.staying, self.options.connections)
 
     async def time_newcomer(self) -> float | None:
         """Return the seconds that a client waits who comes when the last has left; None without an answer."""

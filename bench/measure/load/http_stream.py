@@ -78,6 +78,11 @@ def require_ok(status_line: bytes) -> None:
         raise WrongStatus(f"status {status[0].decode(errors='replace') if status else 'unreadable'}")
 
 
+def is_among(number: int, chosen: int, of: int) -> bool:
+    """Return whether connection `number`, from 1 on, is one of the `chosen`, which are spread evenly among `of`."""
+    return number * chosen // of > (number - 1) * chosen // of
+
+
 @dataclass(frozen=True, kw_only=True)
 class StreamOptions(DriverOptions):
     """The command line of every driver of single connections."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.measure.load.mix import Mix
 from bench.measure.load.recording import Recording, Stretch, merge
 from bench.measure.ports import free_port, require_free
 from bench.measure.processes import Process, start
@@ -27,11 +28,12 @@ TIMEOUT_S = 30.0  # of a request of the open loop
 DRAIN_S = 3.0  # after an open loop's window; what is unanswered then is censored
 POLL_S = 0.01
 FAREWELL_S = 1.5
+MIX = "mix.json"
 
 
 @dataclass(frozen=True)
 class LoadSpec:
-    """What the load does. `body` is the one right answer, None for any.
+    """What the load does. `body` is the one right answer, None for any. `mix`: what a closed loop asks for instead.
 
     Users start at random within `spread_s`, so that they do not march in step through the window. `io_wait_s`: how long
     each request waits at least.
@@ -48,6 +50,7 @@ class LoadSpec:
     seed: int = 0
     max_in_flight: int = 1000
     io_wait_s: float = 0.0
+    mix: Mix | None = None
 
 
 class RunningLoad:
@@ -165,6 +168,7 @@ def _closed_arguments(spec: LoadSpec, load: Closed | Paced, folder: Path) -> lis
         *_arguments(spec, folder, "--lab-"),
         *("--lab-spread", str(spec.spread_s)),
         *(("--lab-rate-each", str(load.rate_per_s / users)) if isinstance(load, Paced) else ()),
+        *(("--lab-mix", str(folder / MIX)) if spec.mix else ()),
     ]
 
 
@@ -212,6 +216,8 @@ def running_load(
     if engine.expect_workers:
         require_free(engine.port, engine.bind, option="--bind ADDRESS:PORT")
     environment = {OWN_HOST_VARIABLE: "1"} if allowed else {}
+    if spec.mix:
+        spec.mix.write(folder / MIX)
     with ExitStack() as stack:
         running = []
         for index, command in enumerate(commands(spec, folder, engine)):

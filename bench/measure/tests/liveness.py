@@ -36,6 +36,8 @@ STARTERS = frozenset(
             "run_probe",
             "LiveMaterial",
             "execute_source",
+            "record_scene",
+            "chromium",
             "burst",
         ),
         *("run_probe", "LiveMaterial", "new_run", "try_traps", "live_cell", "find_system", "make_environment"),

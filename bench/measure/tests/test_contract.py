@@ -28,7 +28,10 @@ ANSWERS = {
     "fan_out": ("/fan_out?n=3&ms=10", b'{"calls": 3, "waited_ms": 30}'),
     "fan_out_threads": ("/fan_out_threads?n=3&ms=10", b'{"calls": 3, "waited_ms": 30}'),
     "burn": ("/burn?ms=2", b'{"burned_ms": 2}'),
+    "wait_and_burn": ("/wait_and_burn?ms=20&cpu=2", b'{"waited_ms": 20, "burned_ms": 2}'),
     "feed": ("/feed?n=2&ms=10", b"event: tick\ndata: 0\n\nevent: tick\ndata: 1\n\n"),
+    "tokens": ("/tokens?n=2&ms=10", b"event: token\ndata: 0\n\nevent: token\ndata: 1\n\n"),
+    "tokens_lean": ("/tokens_lean?n=2&ms=10", b"event: token\ndata: 0\n\nevent: token\ndata: 1\n\n"),
     "poll": ("/poll?ms=10", b'{"news": null}'),
     "rows": ("/rows?n=2", b'{"names": ["product 1", "product 2"]}'),
     "slow_rows": ("/slow_rows?ms=20", b'{"names": ["product 1"]}'),
@@ -46,8 +49,9 @@ ANSWERS = {
 BARE_404 = b'{"error": "Nothing here; this lab answers /hello, /wait, /ready."}'
 DJANGO_404 = (
     b'{"error": "Nothing here; this lab answers /hello, /wait, /blocking_wait, /fan_out, /fan_out_threads, '
-    b"/burn, /feed, /poll, /rows, /slow_rows, /crud, /gathered, /gathered_threads, /hold, /checkout, "
-    b'/checkout_in_halves, /checkout_across_hops, /upload, /download, /whoami, /ready, /publish."}'
+    b"/burn, /wait_and_burn, /feed, /tokens, /tokens_lean, /poll, /rows, /slow_rows, /crud, /gathered, "
+    b"/gathered_threads, /hold, /checkout, /checkout_in_halves, /checkout_across_hops, /upload, /download, /whoami, "
+    b'/ready, /publish."}'
 )
 REFUSED = {
     "/wait?ms=10001": b'{"error": "ms must be a whole number from 0 to 10000, not \'10001\'."}',

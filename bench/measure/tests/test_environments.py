@@ -41,7 +41,7 @@ FREE_THREADED = os.environ.get("LAB_PYTHON_FREE_THREADED") or next(
 
 
 def without_fetching(command: Sequence[str], log: Path, within_s: float = 60.0) -> None:
-    """In place of `environment_maker._run`: only the virtual environment is made."""
+    """In place of `environment_maker.run_installer`: only the virtual environment is made."""
     if "venv" in command:
         more = ["--without-pip"] if "-m" in command else []
         subprocess.run([*command[:-1], *more, command[-1]], check=True, timeout=60)
@@ -51,7 +51,7 @@ def without_fetching(command: Sequence[str], log: Path, within_s: float = 60.0) 
 
 def make_environment(name: str, **recipe: Any) -> Environment:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment_maker, "_run", without_fetching)
+        patch.setattr(environment_maker, "run_installer", without_fetching)
         return environment_maker.add(name, Recipe(**recipe))
 
 
@@ -193,8 +193,8 @@ def test_without_a_package_index_there_is_one_sentence_and_no_environment(monkey
     def only_pip(command: Sequence[str], log: Path, within_s: float = 60.0) -> None:
         without_fetching(command, log) if "venv" in command else real(command, log, within_s)
 
-    real = environment_maker._run
-    monkeypatch.setattr(environment_maker, "_run", only_pip)
+    real = environment_maker.run_installer
+    monkeypatch.setattr(environment_maker, "run_installer", only_pip)
     monkeypatch.setattr(shutil, "which", lambda program: None)  # no uv
     for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/simple")
@@ -211,7 +211,7 @@ def test_what_is_interrupted_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not environments.is_environment("half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(environment_maker, "_run", interrupted)
+    monkeypatch.setattr(environment_maker, "run_installer", interrupted)
     with pytest.raises(KeyboardInterrupt):
         environment_maker.add("half", Recipe())
     assert not (environments.FOLDER / "half").exists()
@@ -263,6 +263,6 @@ def test_list_and_show_are_one_document(here: Environment, capfd: pytest.Capture
 
 @pytest.mark.parametrize("name", ["django", "gunicorn", "psycopg"])
 def test_what_is_installed_is_pinned_as_in_the_lock(name: str) -> None:
-    pins = environment_maker._locked()[name].splitlines()
+    pins = environment_maker.locked_versions()[name].splitlines()
     assert all(pin.startswith((f"{name}==", f"{name}[")) for pin in pins), pins
     assert not [pin for pin in pins if pin.endswith("\\") or "--hash" in pin]

@@ -269,7 +269,7 @@ def wrong_answers() -> Iterator[dict[tuple[str, str], Trial]]:
         for load in DRIVERS.values()
         if load is not WRK or find_program("wrk")
     }
-    plans = [replace(planned(request="hello", duration_s=0.6, **cases[case]), stack=stacks[case[0]]) for case in cases]
+    plans = [replace(planned(request="hello", duration_s=1.5, **cases[case]), stack=stacks[case[0]]) for case in cases]
     with ThreadPoolExecutor(4) as pool:
         yield dict(zip(cases, pool.map(run_until, plans), strict=True))
 

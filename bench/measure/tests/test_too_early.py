@@ -32,7 +32,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def trial_of(case: str, target: str) -> Trial:
-    return run_trial(planned("sync_wsgi@gthread:8", duration_s=0.8, target=target, **CASES[case][1]))
+    return run_trial(planned("sync_wsgi@gthread:8", duration_s=1.5, target=target, **CASES[case][1]))
 
 
 @pytest.fixture(scope="module")

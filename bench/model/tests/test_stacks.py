@@ -38,7 +38,11 @@ def test_what_no_environment_can_be_called_is_refused(environment: str) -> None:
 @pytest.mark.parametrize("folder", sorted({lab.folder for lab in LABS.values()}))
 def test_a_lab_imports_no_package_but_those_that_its_environment_must_have(folder: str) -> None:
     needed = {package.replace("-", "_") for lab in LABS.values() if lab.folder == folder for package in lab.packages}
-    shared = ["database", "settings", "urls", "plain", "work", "upstream_client", "contact"] if needed else ["plain"]
+    shared = (
+        ["database", "settings", "urls", "plain", "work", "upstream_client", "upstream_stream", "contact"]
+        if needed
+        else ["plain"]
+    )
     files = [*(ROOT / "labs" / folder).rglob("*.py"), *(ROOT / "labs" / "common" / f"{name}.py" for name in shared)]
     imported = {name for file in files for name in _imported_at_once(file)}
     assert imported - sys.stdlib_module_names - {"labs", "asgiref"} <= needed

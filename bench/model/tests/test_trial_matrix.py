@@ -11,7 +11,7 @@ from bench.base.errors import NotRun, UsageError
 from bench.measure.runner import new_run, run_one
 from bench.model import environments, experiment
 from bench.model.experiment import PROFILES
-from bench.model.load import Closed, Open, Paced, Slow, stored_fields
+from bench.model.load import Closed, Open, Paced, Slow, Streams, stored_fields
 from bench.model.stacks import split_environment
 from bench.model.trial_matrix import Overrides, capacity_trials, in_random_order, trials_of, with_measured_rate
 from bench.model.trial_plan import Engine, TrialPlan, planned_trial
@@ -24,6 +24,7 @@ from bench.model.trial_record import (
     LeavingResult,
     ServerUse,
     SlowResult,
+    StreamsResult,
     Trial,
     WaveResult,
     WavesResult,
@@ -39,6 +40,7 @@ MEASURES = {
     *(f"gone.{field.name}" for field in fields(LeavingResult)),
     *(f"database.{field.name}" for field in fields(DatabaseUse)),
     *(f"slow.{field.name}" for field in fields(SlowResult)),
+    *(f"streams.{field.name}" for field in fields(StreamsResult)),
     *(f"front.{field.name}" for field in fields(FrontUse)),
     *(f"waves.{field.name}" for field in fields(WavesResult)),
     *(f"waves.{wave}.{field.name}" for wave in ("first", "second") for field in fields(WaveResult)),
@@ -186,6 +188,15 @@ def test_slow_clients_are_a_load_beside_visitors() -> None:
     fewer = trials_of(experiment.load_experiment("slow_clients"), "quick", Overrides(connections=(1,)))
     assert {plan.load.text for plan in fewer} == {"1 slow client beside 4 visitors"}
     assert {planned_trial(plan).offered_load for plan in plans} == {Slow(16, 4, 3.0)}
+
+
+def test_streams_are_a_load_of_which_a_share_is_left() -> None:
+    plans = trials_of(experiment.load_experiment("token_streams"), "reference", Overrides(connections=(10, 1)))
+    assert {plan.load for plan in plans} == {Streams(10, 2), Streams(1, 0)}
+    assert {planned_trial(plan).offered_load for plan in plans} == {plan.load for plan in plans}
+    assert {plan.load.text for plan in plans} == {"10 streams (2 left half way)", "1 stream (0 left half way)"}
+    with pytest.raises(UsageError, match="Only tokens and tokens_lean are streams to be read part by part"):
+        trials_of(experiment.load_experiment("token_streams"), "quick", Overrides(requests=("hello",)))
 
 
 def test_only_slow_clients_send_a_body() -> None:

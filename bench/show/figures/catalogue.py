@@ -67,6 +67,7 @@ def _figures_of_request(run: Run, request: str) -> Iterator[Drawn]:
         *draw_closed(run, request, rows),
         *_connection_figures(run, request),
         *_slow_figures(run, request),
+        *_stream_figures(run, request),
     ):
         yield Drawn(f"{kind}-{slug}", figure, f"{request}: {what}")
 
@@ -103,6 +104,11 @@ def _connection_figures(run: Run, request: str) -> Iterator[tuple[str, Picture, 
 def _slow_figures(run: Run, request: str) -> Iterator[tuple[str, Picture, str]]:
     if rows_with(run, request, connections.KEPT):
         yield "slow", connections.slow(run, request), "what slow clients leave for others, with and without a front."
+
+
+def _stream_figures(run: Run, request: str) -> Iterator[tuple[str, Picture, str]]:
+    if rows_with(run, request, connections.CARRIED):
+        yield "streams", connections.streams(run, request), "which streams are carried, and at what price."
 
 
 def _ladder_figures(run: Run, request: str, rows: Sequence[Row]) -> Iterator[tuple[str, Picture, str]]:

@@ -1,15 +1,18 @@
-"""Draws latency at each percentile, the tail stretched: curves from merged histograms, and the figure of one load."""
+"""Draws latency at each percentile, the tail stretched: medians over restarts, and the figure of one load."""
 
 from collections.abc import Mapping, Sequence
 from math import log10
+from operator import attrgetter
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy import linspace
 
+from bench.analyse import stats
 from bench.analyse.rows import Row
-from bench.model.histograms import merge_histograms
+from bench.model.histograms import decode_histogram
+from bench.model.trial_record import Trial
 from bench.show.figures.axes import End, label_ends, scale_values
 from bench.show.figures.layout import Picture, new_page
 from bench.show.figures.series import Measure, at_load, draw_markers, extremes_of, holes_in, name_of
@@ -20,7 +23,7 @@ PERCENTILES = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 NAMES = {50.0: "p50", 90.0: "p90", 99.0: "p99", 99.9: "p999"}
 BEYOND = 5  # answers that must lie beyond the last percentile drawn; fewer say nothing about it
 P99 = Measure("latency_us.p99", 1e-3, "p99, ms", number)
-KEY = "All restarts merged without loss, drawn as far as at least five answers lie beyond. Hollow: degraded."
+KEY = "Medians over restarts, drawn as far as at least five answers of each lie beyond. Hollow: degraded."
 CLOSED_KEY = (
     KEY + " Closed loop: users wait for a slow server and ask it less, so tails read as lower bounds for those who "
     "do not wait for each other."
@@ -36,11 +39,7 @@ Curve = Mapping[float, float]
 @styled
 def distributions(rows: Sequence[Row], key: str) -> Picture:
     """Draw a curve for every stack under one load."""
-    curves = [
-        (row, curve)
-        for row in rows
-        if row.measured and row.histogram.get_total_count() >= 2 * BEYOND and (curve := curve_of(row))
-    ]
+    curves = [(row, curve) for row in rows if (curve := curve_of(row))]
     ends = [end_of_curve(curve, name_of(row, rows), row) for row, curve in curves]
     loop = "open loop" if rows[0].is_open else "closed loop"
     figure, (ax,) = new_page(
@@ -65,29 +64,40 @@ def _latency_title(rows: Sequence[Row]) -> str:
     return f"{at_load(extremes)} 99 of 100 answers come within {texts}" if texts else "No latency was measured"
 
 
-def curve_of(row: Row, histogram: Any = None) -> Curve:
-    """Return {percentile: ms} of all restarts, denser towards the tail; empty if too few were answered.
+def curve_of(row: Row, kept: str = "histogram") -> Curve:
+    """Return {percentile: ms}: the median over restarts, as in tables; empty if a restart had too few answers.
 
-    In an open loop the unanswered count as the slowest, so the curve ends where they begin to matter.
+    `kept` names the histogram: `histogram`, or `histogram_from_send` for the uncorrected latencies of an open loop.
     """
-    histogram = row.histogram if histogram is None else histogram
-    answered = histogram.get_total_count()
-    unanswered = sum(trial.timed_out + trial.dropped + trial.in_flight for trial in row.measured)
-    asked = answered + (unanswered if row.is_open else 0)
-    bounds = [at for at, name in NAMES.items() if any(name in trial.latency_at_least for trial in row.measured)]
-    last = min([log10(max(asked, 1) / BEYOND), *(-log10(1 - at / 100) - 1e-9 for at in bounds)])
+    counts = [(trial, decode_histogram(text)) for trial in row.measured if (text := attrgetter(kept)(trial))]
+    last = min((_nines(trial, histogram) for trial, histogram in counts), default=0.0)
     if last <= 0.05:
         return {}
     percentiles = {round(100 * (1 - 10**-nines), 6) for nines in linspace(0.02, last, 80)}
-    marks = {mark for mark in PERCENTILES if -log10(1 - mark / 100) <= last}
-    within = {at: at * asked / answered for at in sorted(percentiles | marks) if at * asked <= 100 * answered}
+    shown = sorted(percentiles | {mark for mark in PERCENTILES if -log10(1 - mark / 100) <= last})
+    restarts = [_values_ms(trial, histogram, shown) for trial, histogram in counts]
+    known = [at for at in shown if all(at in values for values in restarts)]
+    return {at: stats.median_of([values[at] for values in restarts]) for at in known}
+
+
+def _asked(trial: Trial, histogram: Any) -> int:
+    """Count the answers; in an open loop also the unanswered, which count as the slowest."""
+    unanswered = trial.timed_out + trial.dropped + trial.in_flight if trial.is_open else 0
+    return int(histogram.get_total_count()) + unanswered
+
+
+def _nines(trial: Trial, histogram: Any) -> float:
+    """Return how far the tail of one restart is known: 2 for p99, 3 for p999."""
+    bounds = [-log10(1 - at / 100) - 1e-9 for at, name in NAMES.items() if name in trial.latency_at_least]
+    return min([log10(max(_asked(trial, histogram), 1) / BEYOND), *bounds])
+
+
+def _values_ms(trial: Trial, histogram: Any, percentiles: Sequence[float]) -> dict[float, float]:
+    """Return the latency of one restart at each percentile, in ms, as far as it was answered."""
+    answered, asked = histogram.get_total_count(), _asked(trial, histogram)
+    within = {at: at * asked / answered for at in percentiles if at * asked <= 100 * answered}
     values: dict[float, int] = histogram.get_percentile_to_value_dict(sorted(within.values()))
     return {at: values[share] / 1000 for at, share in within.items()}
-
-
-def merged_from_send(row: Row) -> Any:
-    """Merge the uncorrected latencies of all measured restarts, counted from the actual send."""
-    return merge_histograms(trial.histogram_from_send for trial in row.measured)
 
 
 def odds(percentile: float) -> float:

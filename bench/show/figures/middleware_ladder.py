@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bench.analyse.findings import ratio_of
-from bench.analyse.rows import Row
+from bench.analyse.rows import Row, rows_of
 from bench.analyse.stats import describe_ratio
 from bench.model.run_record import Run
 from bench.show.figures.axes import label_ends
 from bench.show.figures.layout import Picture, new_page
-from bench.show.figures.series import CPU, Measure, Series, draw_curve, end_of, holes_in, rows_for, subtitle_of
+from bench.show.figures.series import CPU, THREADS, Measure, Series, draw_curve, end_of, holes_in, rows_for, subtitle_of
 from bench.show.figures.stack_style import INK, look_of, styled
 from bench.show.tables.formatting import whole
 from labs.common.middleware import NAMES, STARTPROJECT
@@ -61,6 +61,24 @@ def is_ladder(rows: Sequence[Row]) -> bool:
 def has_places(rows: Sequence[Row]) -> bool:
     """Return whether a special middleware was measured at more than two places."""
     return any(len({place_of_special(row) for row in placed(rows, name)}) > 2 for name in SPECIAL)
+
+
+def without_and_with_seven(run: Run, stack: str) -> tuple[Row, Row] | None:
+    """Return a stack's rows without middleware and with the seven, at the most users; None if one has no CPU."""
+    rows = [row for row in rungs(rows_of(run)) if row.stack == stack and row.values(CPU.path)]
+    ends = [[row for row in rows if stock_layers(row) == layers] for layers in (0, len(STARTPROJECT))]
+    if not all(ends):
+        return None
+    bare, full = (max(found, key=lambda row: row.users) for found in ends)
+    return bare, full
+
+
+def price_cells(rows: tuple[Row, Row], hops: int) -> tuple[str, ...]:
+    """Return the cells of a table: stack, load, threads, CPU without and with the seven, and the difference per hop."""
+    bare, full = rows
+    without_us, with_us = CPU.of(bare) or 0.0, CPU.of(full) or 0.0
+    prices = (THREADS.of(full), without_us, with_us, (with_us - without_us) / hops)
+    return f"`{full.stack}`", f"`{full.request}`, {full.load_text}", *map(whole, prices)
 
 
 @styled

@@ -21,7 +21,6 @@ from bench.show.figures.latency_curve import (
     draw_line,
     draw_percentiles,
     end_of_curve,
-    merged_from_send,
     odds,
     scale_percentiles,
 )
@@ -53,7 +52,7 @@ LOAD_KEY = (
 )
 CAPACITY_KEY = "100 %: what the stack answered to a closed loop of many users, in the same run."
 BOTH_KEY = (
-    "All restarts merged without loss, drawn as far as at least five answers lie beyond. From the actual send: what a "
+    "Medians over restarts, drawn as far as at least five answers of each lie beyond. From the actual send: what a "
     "client reports that starts its watch only when it gets to send. Users who wait do not ask while the server is "
     "slow, so the requests that would have waited are missing from the closed loop. Hollow: degraded."
 )
@@ -222,7 +221,7 @@ def both_distributions(run: Run, request: str, stack: str | None = None) -> Pict
     pair = max(pairs, key=_apartness)
     drawn = {
         INTENDED: curve_of(pair.open),
-        ACTUAL: curve_of(pair.open, merged_from_send(pair.open)),
+        ACTUAL: curve_of(pair.open, "histogram_from_send"),
         f"closed loop, {Closed(pair.closed.users).text}": curve_of(pair.closed),
     }
     curves = {name: curve for name, curve in drawn.items() if curve}

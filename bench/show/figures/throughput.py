@@ -30,13 +30,8 @@ from bench.show.figures.series import (
 from bench.show.figures.stack_style import GREY, PALE, styled
 from bench.show.tables.formatting import number, percent
 
-LIMITED_BY = {
-    "users": "what so many users can ask for",
-    "threads": "what its threads allow",
-    "server CPU": "what its CPU allows",
-}
 KEY = "Hollow: degraded. Faint dots: single restarts. Vertical bars: interval of the median."
-PLATEAU_KEY = "Beside the last number: what limits the plateau, from samples."
+PLATEAU_KEY = "Beside the last number: what the plateau is limited by, from samples."
 LIMITS_KEY = (
     "Grey: N/L, what N users can ask for when a request only waits. Dotted: the stack's ceiling "
     "min(W/(L+S), 1/S) with W threads and measured CPU time S. Thin line: predicted from L, S and W alone "
@@ -80,21 +75,22 @@ def _label(series: Series, limiters: Mapping[tuple[str, tuple[str, ...]], str | 
 
 
 def throughput_title(rows: Sequence[Row]) -> str:
-    """Name the most requests/s that each lab reaches at the most users, and the share of the stack's own limit."""
+    """Name the most requests/s that each lab reaches at the most users, and what the stack is limited by."""
     best = best_of_each_lab(top_of(rows, THROUGHPUT), THROUGHPUT)
     if not best:
         return "No throughput was measured"
     most, *others = best
     texts = [
-        f"{most.stack} answers {number(THROUGHPUT.of(most))} requests/s{_of_limit(most)}",
-        *(f"{row.stack} {number(THROUGHPUT.of(row))}{_of_limit(row)}" for row in others),
+        f"{most.stack} answers {number(THROUGHPUT.of(most))} requests/s ({_of_limit(most)})",
+        *(f"{row.stack} {number(THROUGHPUT.of(row))} ({_of_limit(row)})" for row in others),
     ]
     return f"{at_load(best)} {'; '.join(texts)}"
 
 
 def _of_limit(row: Row) -> str:
-    share, limiter = row.median("fraction_of_limit"), row.ceiling
-    return "" if share is None or limiter is None else f", {percent(share)} of {LIMITED_BY[limiter]}"
+    """Return the share of its limit that the row reaches, and what it is limited by, as its table says it."""
+    limited = f"limited by {row.limiter}" if row.limiter else "nothing was full"
+    return f"{percent(row.median('fraction_of_limit'))} of its limit, {limited}"
 
 
 def waits_s(rows: Sequence[Row]) -> list[float]:

@@ -30,6 +30,8 @@ leaves = has("gone.left")
 """Clients left before their answer."""
 slows = has("slow.served")
 """Clients were slow, beside visitors."""
+streams = has("streams.whole")
+"""Streams were passed on, part by part."""
 waves = has("waves.first.open_left")
 """Requests came in two waves."""
 pays = has("database.payments_lost")

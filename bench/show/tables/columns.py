@@ -4,7 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.rows import Row
-from bench.show.tables.column_filters import always, counts_requests, fails, has, holds, leaves, pays, slows, waves
+from bench.show.tables.column_filters import (
+    always,
+    counts_requests,
+    fails,
+    has,
+    holds,
+    leaves,
+    pays,
+    slows,
+    streams,
+    waves,
+)
 from bench.show.tables.formatting import HOLE, HOLLOW, milliseconds, number, percent, span, whole
 
 
@@ -95,7 +106,13 @@ COLUMNS = (
         "most threads seen in the server's processes",
         lambda row: not holds(row),
     ),
-    Column("MB", _median("server.rss_bytes_max", 1e-6, whole), 3, "most resident memory of the server, 10⁶ bytes"),
+    Column(
+        "MB",
+        _median("server.rss_bytes_max", 1e-6, whole),
+        3,
+        "most resident memory of the server, 10⁶ bytes",
+        lambda row: not holds(row),
+    ),
     Column(
         "CPU µs", _median("cpu_us_per_request", 1, whole), 3, "S: CPU time of the server per request", counts_requests
     ),
@@ -124,7 +141,8 @@ COLUMNS = (
         "limited by",
         lambda row: row.limiter or HOLE,
         3,
-        "the resource that sampling found saturated; users or rate: nothing but the load",
+        "the resource that sampling found saturated, by the medians of its used shares; users or rate: nothing but "
+        "the load; a dash: nothing was full",
         counts_requests,
     ),
     Column(
@@ -216,6 +234,13 @@ COLUMNS = (
         "time until the last feed had what was published; a dash where nothing could be published",
         holds,
     ),
+    Column(
+        "MB held",
+        _median("held.rss_held_bytes", 1e-6, whole),
+        3,
+        "resident memory of the server while all feeds were held, 10⁶ bytes",
+        holds,
+    ),
     Column("threads held", _median("held.threads_held", 1, whole), 0, "threads while all feeds were held", holds),
     Column(
         "threads after",
@@ -291,6 +316,50 @@ COLUMNS = (
     ),
     Column("slow served", _median("slow.served", 1, whole), 2, "slow clients that had the right answer", slows),
     Column("CPU ms", _median("server.cpu_s", 1e3, whole), 3, "CPU time of the server, before and beside them", slows),
+    Column(
+        "carried",
+        _median("streams.carried", 1, whole),
+        0,
+        "streams about as quick as their upstream: first part within 1 s, 19 of 20 gaps at most twice the upstream's",
+        streams,
+    ),
+    Column("whole", _median("streams.whole", 1, whole), 2, "streams that came to their end in time", streams),
+    Column(
+        "first part ms",
+        lambda row: milliseconds(row, "p50", "streams.first_part_us"),
+        1,
+        "half of the first parts came within this time",
+        streams,
+    ),
+    Column(
+        "gap p99 ms",
+        lambda row: milliseconds(row, "p99", "streams.gap_us"),
+        0,
+        "99 of 100 gaps between two parts were no longer; a stream that is collected first has none",
+        streams,
+    ),
+    Column(
+        "CPU µs per part",
+        _median("streams.cpu_us_per_part", 1, whole),
+        1,
+        "CPU time of the server for each part that came, opening and closing included",
+        streams,
+    ),
+    Column("left", _median("streams.left", 1, whole), 2, "streams whose client left half way", streams),
+    Column(
+        "stopped upstream",
+        _median("streams.stopped", 1, whole),
+        0,
+        "streams that the upstream stopped, because their reader had gone",
+        streams,
+    ),
+    Column(
+        "written for nobody",
+        _median("streams.parts_in_vain", 1, whole),
+        1,
+        "parts that the upstream wrote and that came to no client",
+        streams,
+    ),
     Column("verdict", lambda row: row.verdict_text, 0, "ok, or what happened to some or all restarts"),
 )
 

@@ -10,16 +10,22 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from bench.analyse import rows
+from bench.model import run_store
 from bench.model.run_record import Run
 from bench.model.tests import runs
 from bench.show.figures import burst_timeline, catalogue, resources, throughput
+from bench.show.figures.latency_curve import NAMES, curve_of
 from bench.show.figures.layout import Picture
-from bench.show.figures.series import THROUGHPUT, extremes_of
+from bench.show.figures.series import THROUGHPUT, Measure, extremes_of
 from bench.show.figures.stack_style import look_of
 from bench.show.tables.columns import cells, columns_of
 from bench.show.tables.formatting import number, percent
 
 WAIT = "wait?ms=100"
+REFERENCE_RUNS = sorted(path.parent.name for path in run_store.REFERENCE.glob("*/run.json"))
+WITHOUT_CURVES = {"connections", "gone", "held", "outage", "transactions"}
+"""Runs of connections count and time other things; beside failed requests no latency is kept."""
+LIMITED = r"(\w\S*@\S+) (?:answers )?[\d.,]+(?: requests/s)? \((\d+ %) of its limit, (?:limited by )?([^)]+)\)"
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,50 @@ def test_title_has_the_same_numbers_as_the_table() -> None:
     columns = columns_of(rows.rows_of(run))
     p99 = [column.heading for column in columns].index("p99 ms")
     assert cells(at_400["sync_wsgi@gthread:8"], columns, {})[p99] in figures["latency"].finding
+
+
+@pytest.mark.parametrize("name", REFERENCE_RUNS)
+def test_every_number_and_every_limit_of_a_row_that_a_figure_shows_stands_in_the_table(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, of = run_store.load_run(run_store.REFERENCE / name), Measure.of
+    drawn: dict[tuple[str, str, int], rows.Row] = {}
+
+    def noted(measure: Measure, row: rows.Row) -> float | None:
+        drawn[measure.path, measure.text(of(measure, row)), id(row)] = row
+        return of(measure, row)
+
+    monkeypatch.setattr(Measure, "of", noted)
+    figures = catalogue.figures_for(run)
+    columns = columns_of(rows.rows_of(run))
+    written = {at: [cell.lstrip("○≥ ") for cell in cells(row, columns, {})] for at, row in drawn.items()}
+    assert [(at, texts) for at, texts in written.items() if at[1] not in texts] == []
+    assert drawn
+    for one in figures:
+        assert_says_what_its_rows_are_limited_by(one, run)
+
+
+def assert_says_what_its_rows_are_limited_by(drawn: catalogue.Drawn, run: Run) -> None:
+    """A title that names a share of a limit and what a stack is limited by, as the row of the table has them."""
+    load = re.match(r"At ([\d,]+ users) ", drawn.figure.finding)
+    at = {(row.stack, row.request, row.load_text): row for row in rows.rows_of(run)}
+    for stack, share, limiter in re.findall(LIMITED, drawn.figure.finding):
+        row = at[stack, drawn.caption.partition(": ")[0], load[1] if load else ""]
+        assert (share, limiter) == (percent(row.median("fraction_of_limit")), row.limiter or "nothing was full")
+
+
+@pytest.mark.parametrize("name", REFERENCE_RUNS)
+def test_a_latency_curve_goes_through_the_percentiles_of_the_table(name: str) -> None:
+    found = [
+        (curve[at], row.median(f"{measure}.{percentile}"))
+        for row in rows.rows_of(run_store.load_run(run_store.REFERENCE / name))
+        for measure, kept in (("latency_us", "histogram"), ("latency_from_send_us", "histogram_from_send"))
+        for curve in [curve_of(row, kept)]
+        for at, percentile in NAMES.items()
+        if at in curve
+    ]
+    assert [curve_ms for curve_ms, _ in found] == pytest.approx([(us or 0.0) / 1000 for _, us in found])
+    assert found or name in WITHOUT_CURVES
 
 
 def test_throughput_title_sets_the_best_of_each_lab_side_by_side() -> None:

@@ -120,7 +120,19 @@ def test_what_a_server_printed_is_text_and_not_markup(flawed: str) -> None:
 READ_BY_THE_LAB = {"verdict", "status", "expect", "measure", "histogram", "histogram_from_send", "latency_at_least"}
 SHOWN = {
     *("title", "question", "experiment", "profile", "started_at", "target", "says", "stack", "workload"),
-    *("parameter", "middleware", "vendor", "limiter", "reason", "event", "error", "server", "load", "cpu", "machine"),
+    *(
+        "parameter",
+        "middleware",
+        "vendor",
+        "utilisation",
+        "reason",
+        "event",
+        "error",
+        "server",
+        "load",
+        "cpu",
+        "machine",
+    ),
 }
 
 
@@ -143,7 +155,13 @@ def run_with_every_text() -> Run:
     """Rows of both loops, one without numbers, and all that is shown of a trial, a plan and a machine."""
     database = trial_record.DatabaseUse("SQLite", 3, 0, errors={attack_on("error"): 2})
     trials = [
-        replace(trial, middleware=["gzip"], events=[runs.RESTARTED], database=database)
+        replace(
+            trial,
+            middleware=["gzip"],
+            events=[runs.RESTARTED],
+            database=database,
+            utilisation={attack_on("utilisation"): 0.99},
+        )
         for trial in (*runs.sweep(users=(10, 100, 400)).trials, *runs.open_sweep(shares=(0.5, 1.2)).trials)
     ]
     unknown = replace(runs.trial_of("sync_asgi@uvicorn"), parameters={attack_on("parameter"): 1})

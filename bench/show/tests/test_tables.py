@@ -29,9 +29,21 @@ ABOUT_DATABASES = {
     *("first failure", "slowest ms", "recovery ms", "coins lost", "payments lost"),
 }
 ABOUT_CONNECTIONS = {
-    *("served", "starved", "refused", "first event ms", "delivery ms", "threads held", "threads after", "kB per feed"),
+    *(
+        "served",
+        "starved",
+        "refused",
+        "first event ms",
+        "delivery ms",
+        "MB held",
+        "threads held",
+        "threads after",
+        "kB per feed",
+    ),
     *("wasted views", "cancelled views", "next client ms", "CPU ms per departure", "visits kept", "before /s"),
     *("beside /s", "visit p50 ms", "visit p99 ms", "in views", "slow served", "CPU ms", "front CPU ms"),
+    *("carried", "whole", "first part ms", "gap p99 ms", "CPU µs per part", "left", "stopped upstream"),
+    "written for nobody",
 }
 ABOUT_FRONTS = {"front CPU µs", "front MB"}
 

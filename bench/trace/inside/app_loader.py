@@ -35,6 +35,8 @@ def load_application(name: str, hides: str = "") -> tuple[Any, Interface]:
             found = getattr(found, part)
         except AttributeError:
             raise Refused(f"{module_name} has no {attribute!r}", word=attribute, known=_callables_in(found)) from None
+        except Refused:
+            raise
         except Exception as error:
             raise Refused(f"{name} cannot be read ({error_text(error)}): mend that first.") from None
     return found, interface_of(name, found)
@@ -51,7 +53,7 @@ def _import(name: str, hides: str) -> Any:
 
 def _why_not(name: str, error: BaseException) -> str:
     if isinstance(error, SystemExit):
-        return f"Importing {name} ends its process with {error.code!r}: mend that first."
+        return f"Importing {name} ends its process, which says {exit_text(error)}: mend that first."
     if not isinstance(error, ModuleNotFoundError):
         cure = "set DJANGO_SETTINGS_MODULE to your settings" if "DJANGO_SETTINGS_MODULE" in str(error) else ""
         return f"{name} cannot be imported ({error_text(error)}): {cure or 'mend that first'}."
@@ -70,6 +72,17 @@ def error_text(error: BaseException) -> str:
     """`ValueError: what it says`, in one line and not without end."""
     said = " ".join(str(error).split())
     return f"{type(error).__name__}: {said[:LONGEST]}{'…' * (len(said) > LONGEST)}".rstrip(": .")
+
+
+def exit_text(error: SystemExit) -> str:
+    """What a process says as it ends itself: its words in one line, or `status 3`."""
+    said = " ".join(str(error.code).split())[:LONGEST]
+    return repr(said) if isinstance(error.code, str) else f"status {said}"
+
+
+def why_it_failed(error: BaseException) -> str:
+    """What to say of whatever loading a project may raise."""
+    return f"it ends its process, which says {exit_text(error)}" if isinstance(error, SystemExit) else error_text(error)
 
 
 def _callables_in(module: Any) -> list[str]:

@@ -217,7 +217,7 @@ def test_what_a_request_leaves_behind_does_not_hold_its_trace(tmp_path: Path, do
 
 
 IMPORTS = {
-    "import sys; sys.exit('no config')": r"Importing somebody ends its process with 'no config'",
+    "import sys; sys.exit('no config')": r"Importing somebody ends its process, which says 'no config'",
     "import os; os._exit(3)": r"somebody:application ended its process with status 3 before it answered",
     "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)": r"ended its process by SIGSEGV before it answered",
     "raise KeyboardInterrupt": r"somebody cannot be imported \(KeyboardInterrupt\)",

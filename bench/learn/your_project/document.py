@@ -1,0 +1,28 @@
+"""The one JSON document of `lab try`. It holds no value of the project's settings and no header of a request."""
+
+from typing import Any
+
+import msgspec
+
+from bench.learn.your_project.model import Examination
+
+
+def document(found: Examination) -> dict[str, Any]:
+    """Return the document: `answer`, `paths`, `blocking`, `unequal`, `writes`, `not_looked_at` and the rest."""
+    plain: dict[str, Any] = msgspec.to_builtins(found, enc_hook=str)
+    checked, traces, pages = (plain.pop(name) for name in ("checked", "traces", "pages"))
+    for page in pages:
+        page["traces"] = {
+            one["door"]: one["trace"] or {"problem": one["problem"]} for one in traces if one["page"] == page
+        }
+    for one in checked:
+        del one["expected"]
+    return {
+        "answer": plain.pop("answer"),
+        "paths": [
+            {**one, **page, "page": has.page.name, "measurable": has.is_measurable}
+            for page, one, has in zip(pages, checked, found.checked, strict=True)
+        ],
+        "unequal": [one.page.name for one in found.checked if one.difference],
+        **plain,
+    }

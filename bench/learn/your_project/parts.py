@@ -1,0 +1,170 @@
+"""What is shown of an examination, in parts that a terminal, Markdown and HTML show alike. Computes only."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bench.analyse.stats import Interval, median_of
+from bench.learn.your_project.model import Answer, Arm, Checked, Door, Examination, Terms
+from bench.show.tables.formatting import HOLE, number, percent, span, whole
+from bench.trace.inside.model import hops_text, threads_text
+
+HEADS = ("way", "requests/s", "interval", "p50 ms", "p99 ms", "threads", "MB", "µs CPU")
+REPORT_HEADS = (*HEADS, "CPU", "connections", "users", "verdict", "stack")
+MOST_LINES = 6
+"""Of a part on the one screen; the report has all of them."""
+LOAD = "Under load"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A heading with lines, or a table: heads, and rows of as many cells."""
+
+    title: str
+    lines: Sequence[str] = ()
+    heads: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = field(default=())
+
+
+def headline(found: Examination) -> str:
+    """Return the answer in two words and a sentence."""
+    answer = found.answer
+    return f"{answer.value}: {answer.because}" if answer else "not examined to its end"
+
+
+def screen_of(found: Examination) -> list[Part]:
+    """Return what fits into one screen: the longer parts are cut, and say so."""
+    return [_cut(part) for part in _parts(found, is_short=True) if part.title in ON_SCREEN]
+
+
+def report_of(found: Examination) -> list[Part]:
+    """Return all parts."""
+    return list(_parts(found, is_short=False))
+
+
+ON_SCREEN = (
+    "The answer",
+    "Under load",
+    "Other numbers at once",
+    "Mend first",
+    "Pages",
+    "What blocks the event loop",
+    "Not looked at",
+)
+
+
+def _cut(part: Part) -> Part:
+    more = len(part.lines) - MOST_LINES
+    if more <= 0:
+        return part
+    return Part(part.title, [*part.lines[:MOST_LINES], f"… and {more} more, in the report"], part.heads, part.rows)
+
+
+def _parts(found: Examination, *, is_short: bool) -> Iterator[Part]:
+    """Yield the parts that have something to show. `is_short`: a table with no more than fits into 80 columns."""
+    answer, terms = found.answer, found.terms
+    every = (
+        Part("The answer", list(_answer_lines(answer, terms)) if answer and terms and found.arms else []),
+        _load_part(found, is_short=is_short),
+        Part("Other numbers at once", list(_sweep_lines(found)) if is_short else []),
+        Part("Mend first", [_joined(m.what, m.place, m.worth) for m in answer.mends] if answer else []),
+        Part("Pages", [page_line(one, found) for one in found.checked]),
+        Part("What differs behind ASGI", [f"{one.page.name}: {x}" for one in found.checked for x in one.difference]),
+        Part("What was masked", [f"{one.page.name}: {x}" for one in found.checked for x in one.masked]),
+        Part("What blocks the event loop", list(_blocking_lines(found))),
+        Part("What pages write", [f"{w.page}: {w.statement}, {w.times} times ({w.place})" for w in found.writes]),
+        Part("What was refused", [f"{r.page}: {r.address}, {r.times} times ({r.place})" for r in found.refusals]),
+        Part("What the project has", [_joined(notice.says, notice.place) for notice in found.inventory]),
+        Part("Its databases", found.databases),
+        Part("What was changed to try it", [f"{c.name}: {c.to}, because {c.why}" for c in found.changes]),
+        Part("What is said of the measurements", list(_remarks(found))),
+        Part("Not looked at", found.not_looked_at),
+    )
+    return (part for part in every if part.lines or part.rows)
+
+
+def _joined(*words: str) -> str:
+    return " · ".join(filter(None, words))
+
+
+def _answer_lines(answer: Answer, terms: Terms) -> Iterator[str]:
+    today = terms.today
+    threads = f", {today.threads} thread{'' if today.threads == 1 else 's'} each" if today.threads else ""
+    place = today.place or "supposed, because no file of the project says it"
+    processes = f"{today.processes} process{'' if today.processes == 1 else 'es'}"
+    yield f"today: {today.server}, {processes}{threads} ({place})"
+    if answer.limiter:
+        yield f"limited by: {answer.limiter}"
+    yield from (f"instead: {text}" for text in answer.instead)
+    if answer.turns:
+        yield answer.turns
+    yield f"users: {terms.users:,}, {terms.because}"
+    if answer.sure:
+        yield answer.sure
+
+
+def _load_part(found: Examination, *, is_short: bool) -> Part:
+    """Return the table of arms: on the screen those at the users of the answer, in the report all."""
+    users = found.terms.users if found.terms else 0
+    if is_short:
+        rows = [arm_cells(arm) for arm in found.arms if arm.users == users]
+        return Part(LOAD, heads=HEADS, rows=rows)
+    rows = [
+        [*arm_cells(arm), percent(arm.cpu_share), whole(arm.connections), f"{arm.users:,}", arm.verdict, arm.stack]
+        for arm in found.arms
+    ]
+    return Part(LOAD, heads=REPORT_HEADS, rows=rows)
+
+
+def arm_cells(arm: Arm) -> list[str]:
+    """Return the cells of an arm, as HEADS has them; ○ marks one that has a reservation, as in all tables."""
+    rate, bounds = _rate(arm.per_s, arm.throughput_per_s)
+    megabytes = whole(arm.rss_bytes / 1e6) if arm.rss_bytes else HOLE
+    return [
+        *(arm.name, rate if arm.verdict in ("ok", "not-run") else f"○ {rate}", bounds),
+        *(number(arm.p50_ms), number(arm.p99_ms), whole(arm.threads), megabytes, whole(arm.cpu_us)),
+    ]
+
+
+def _sweep_lines(found: Examination) -> Iterator[str]:
+    """Yield requests per second at the other numbers of users, one line for each."""
+    others = sorted({arm.users for arm in found.arms} - {found.terms.users if found.terms else 0})
+    for users in others:
+        here = (f"{arm.name} {_rate(arm.per_s, None)[0]}" for arm in found.arms if arm.users == users)
+        yield f"{users:,} at once: {', '.join(here)} requests/s"
+
+
+def _rate(per_s: Sequence[float], interval: Interval | None) -> tuple[str, str]:
+    if interval:
+        return number(interval.estimate), span(interval)
+    return (number(median_of(per_s)) if per_s else HOLE), HOLE
+
+
+def page_line(one: Checked, found: Examination) -> str:
+    """Say what became of a page."""
+    name, share = one.page.name, f"{one.page.weight:.0%}"
+    if one.refused:
+        return f"{name} ({share}): not measured, {one.refused}"
+    if one.difference:
+        return f"{name} ({share}): not measured, it differs behind ASGI: {' '.join(one.difference)[:100]}"
+    view = "an async view" if one.view and one.view.is_async else "a sync view"
+    traced = [f"{door.upper()} {trace}" for door in ("wsgi", "asgi") if (trace := _trace_text(found, one, door))]
+    return f"{name} ({share}): the same behind both doors, {view}; {'; '.join(traced)}"
+
+
+def _trace_text(found: Examination, one: Checked, door: Door | str) -> str:
+    trace = next((it.trace for it in found.traces if it.page == one.page and it.door == door), None)
+    if trace is None:
+        return ""
+    return f"{hops_text(trace.hop_counts)} in {number(trace.took_us / 1000)} ms on {threads_text(trace.threads)}"
+
+
+def _blocking_lines(found: Examination) -> Iterator[str]:
+    for one in found.blocking:
+        loading = ", while it loads for the first time" if one.is_loading else ""
+        ways = f" · {' or '.join(one.mends)}" if one.mends else ""
+        yield f"{one.place}: {one.call}, {number(one.ms)} ms in {one.page.name}{loading}{ways}"
+
+
+def _remarks(found: Examination) -> Iterator[str]:
+    for arm in found.arms:
+        yield from (f"{arm.name}, {arm.users:,} users: {reason}" for reason in arm.reasons)
