@@ -63,12 +63,15 @@ def describe_run(run: Run) -> str:
 
 
 class Rows(dict[tuple[str, str, int], Row]):
-    """The rows of a run by stack, request and number of users or connections. A missing one was not measured."""
+    """The rows of a run by stack, request and number of users or connections. A missing one was not measured.
 
-    def __init__(self, run: Run) -> None:
-        super().__init__(
-            {(row.stack, row.request, row.users or row.trial.connections or 0): row for row in rows_of(run)}
-        )
+    `cores`: only those whose server was given so many.
+    """
+
+    def __init__(self, run: Run, cores: int | None = None) -> None:
+        found = [row for row in rows_of(run) if cores in (None, row.given_cores)]
+        super().__init__({(row.stack, row.request, row.users or row.trial.connections or 0): row for row in found})
+        self.cores = cores
 
     def crowd(self, request: str, most: int) -> int:
         """The largest number of users, up to `most`, for which the run has a row of the request."""
@@ -79,7 +82,7 @@ class Rows(dict[tuple[str, str, int], Row]):
         wanted = parse_request(request)
         trial = Trial(
             stack, wanted.workload.name, dict(wanted.parameters), [], users, 0,
-            reasons=[Reason("not-run", f"{NOT_MEASURED[0].upper()}{NOT_MEASURED[1:]}.")],
+            server_cores=self.cores, reasons=[Reason("not-run", f"{NOT_MEASURED[0].upper()}{NOT_MEASURED[1:]}.")],
             io_wait_s=wanted.io_wait_s(parse_stack(stack)), slots=wanted.slots(parse_stack(stack)),
         )  # fmt: skip
         return Row(stack, request, (), Closed(users), (trial,))
