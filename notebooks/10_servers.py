@@ -134,6 +134,12 @@ lines = [
 display(Markdown(lessons.table("stack | MB: | waiting, requests/s: | computing, requests/s:", lines)))
 
 # %% [markdown]
+# And about the servers themselves:
+
+# %%
+display(Markdown(claim_table.settled_in("10_servers")))
+
+# %% [markdown]
 # ## What this cannot tell
 #
 # - **What a server keeps of its promises**: whether it bounds uploads, holds back a writer, or ends cleanly. `lab conformance` asks that.

@@ -19,6 +19,7 @@ from IPython.display import Markdown, display
 
 from bench.analyse.findings import ratio_of
 from bench.analyse.stats import describe_ratio
+from bench.claims import claim_table
 from bench.learn import lessons, live_cell
 from bench.show.figures import resources
 from bench.show.tables import formatting, markdown
@@ -126,6 +127,9 @@ def beside(request, count, pool, loop):
 lines = [beside(burn, users, GTHREAD, LOOP), beside(rows, users, KEPT, POOLED)]
 lines += [beside(wait, crowd, "sync_wsgi@gthread:200", LOOP)]
 display(Markdown(lessons.table("request | threads, requests/s: | loop, requests/s: | threads over loop:", lines)))
+
+# %%
+display(Markdown(claim_table.settled_in("11_without_the_gil")))
 
 # %% [markdown]
 # ## What this cannot tell
