@@ -23,6 +23,7 @@ from IPython.display import Markdown, display
 
 from bench.analyse.findings import ratio_of
 from bench.analyse.stats import describe_ratio
+from bench.claims import claim_table
 from bench.learn import lessons, live_cell
 from bench.show.figures import memory, resources
 from bench.show.figures.series import MEMORY

@@ -82,7 +82,9 @@ def _as_bound(found: ClaimFinding, sides: Sequence[tuple[Any, Sequence[Trial]]])
     if left == right or found.value == "cannot tell" or decided[found.value] == claim.expect:
         return found
     word = "at least" if left else "at most"
-    return replace(found, value="cannot tell", measured=f"{word} {found.measured}: one side shares a core with the load")
+    return replace(
+        found, value="cannot tell", measured=f"{word} {found.measured}: one side shares a core with the load"
+    )
 
 
 def _outcome(claim: Assertion, interval: stats.Interval | None) -> stats.Outcome:

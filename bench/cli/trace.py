@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,10 +118,19 @@ def parse_path(arguments: argparse.Namespace) -> str:
     return path if path.startswith("/") else f"/{path}"
 
 
+def _own_command(words: Sequence[str]) -> str:
+    """The command for a project of the user's: with the application beside manage.py here, if there is one."""
+    path = next((word for word in words if word.startswith("/")), "/")
+    found = [file for name in ("asgi", "wsgi") for file in sorted(Path.cwd().glob(f"*/{name}.py"))]
+    if found and Path("manage.py").exists():
+        return f"for the project here `lab trace --app {found[0].parent.name}.{found[0].stem}:application {path}`"
+    return f"for a project of yours, in its folder, `lab trace --app mysite.asgi:application {path}`"
+
+
 def parse_stack_and_request(arguments: argparse.Namespace) -> tuple[Stack, Request]:
     """`STACK WORKLOAD`. Raises UsageError for words that do not fit."""
     if len(arguments.words) != 2:
-        raise UsageError("Say what to trace: `lab trace STACK WORKLOAD`, or `lab trace --app MODULE:NAME PATH`.")
+        raise UsageError(f"Say what to trace: `lab trace STACK WORKLOAD`, or {_own_command(arguments.words)}.")
     stack, request = parse_stack_alone(arguments.words[0]), parse_request(arguments.words[1])
     if not request.is_answered_by(stack):
         answers = "it answers hello and wait" if stack.lab.has_workloads else "it has pages and no workloads"

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 
 from bench.show.figures.layout import Picture, new_page
 from bench.show.figures.stack_style import GREY, INK, PALE, styled
-from bench.trace.inside.model import Hop, Kind, Trace, hops_text, threads_text
+from bench.trace.inside.model import Hop, Kind, Trace, ViewCall, hops_text, threads_text
 
 ROW_IN = 0.235
 LANES_SHARE = 0.36
@@ -18,7 +18,8 @@ PARTS = {
 }
 """What the time of a hop consists of, with the name and the colour of each part."""
 KEY = (
-    "Each arrow is one hop; beside it what runs on the other side. Bars: waited until it began (queued while its "
+    "Each arrow is one hop; beside it what runs on the other side. A square is the view. "
+    "Bars: waited until it began (queued while its "
     "thread was busy with this request), worked, and waited until the asking side went on. A request's first hop "
     "starts its thread."
 )
@@ -27,7 +28,7 @@ KEY = (
 @styled
 def picture(trace: Trace, title: str | None = None) -> Picture:
     """Draw one line for each hop, in the order in which they were asked for."""
-    rows = len(trace.hops) + 2
+    rows = len(trace.hops) + len(trace.views) + 2
     figure, (lanes, times) = new_page(
         title or title_of(trace),
         f"{trace.method} {trace.path} · {trace.application} · one request, time runs downwards",
@@ -45,6 +46,15 @@ def picture(trace: Trace, title: str | None = None) -> Picture:
     _draw_lanes(lanes, trace, rows)
     _draw_times(times, trace)
     return figure
+
+
+def steps_of(trace: Trace) -> list[Hop | ViewCall]:
+    """The hops and the calls of views in the order in which they began."""
+    return sorted([*trace.hops, *trace.views], key=_began_us)
+
+
+def _began_us(step: Hop | ViewCall) -> float:
+    return step.asked_us if isinstance(step, Hop) else step.began_us
 
 
 def title_of(trace: Trace) -> str:
@@ -69,16 +79,25 @@ def _draw_lanes(ax: Axes, trace: Trace, rows: int) -> None:
     ax.tick_params(length=0)
     for lane, x in enumerate(places):
         ax.axvline(x, color=PALE if lane else INK, linewidth=1.2)
-    moments = [0.0, *(hop.asked_us for hop in trace.hops), trace.took_us]
+    moments = [0.0, *map(_began_us, steps_of(trace)), trace.took_us]
     ax.set_yticks(range(rows), [f"{at_us / 1000:.2f}" for at_us in moments], size=7.5, color=GREY)
     ax.text(-0.01, -1.0, "ms", ha="right", va="center", size=7.5, color=GREY)
-    for row, hop in enumerate(trace.hops, 1):
-        _draw_hop(ax, trace, hop, row)
+    for row, step in enumerate(steps_of(trace), 1):
+        if isinstance(step, Hop):
+            _draw_hop(ax, trace, step, row)
+        else:
+            _draw_view(ax, trace, step, row)
     ends = {0: "the request arrives", rows - 1: str(trace.status or "no answer")}
     for row in ends:
         ax.plot(places[:1], [row], "o", color=INK, markersize=5, zorder=3)
     for row, text in ends.items():
         ax.text(LANES_SHARE + 0.02, row, text, va="center", size=8.5, color=INK)
+
+
+def _draw_view(ax: Axes, trace: Trace, view: ViewCall, row: int) -> None:
+    ax.plot([_x(view.lane or 0, trace)], [row], "s", color=INK, markersize=5, zorder=3)
+    name = f"the view: {view.what.replace('<locals>.', '')}"
+    ax.text(LANES_SHARE + 0.02, row, name, va="center", size=8.5, color=INK, weight="bold", parse_math=False)
 
 
 def _draw_hop(ax: Axes, trace: Trace, hop: Hop, row: int) -> None:
@@ -103,7 +122,8 @@ def _draw_times(ax: Axes, trace: Trace) -> None:
     ax.set_xlabel("µs of each hop")
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.spines["bottom"].set_visible(True)
-    for row, hop in enumerate(trace.hops, 1):
+    hops = ((row, step) for row, step in enumerate(steps_of(trace), 1) if isinstance(step, Hop))
+    for row, hop in hops:
         left = 0.0
         for measure, (_, colour) in PARTS.items():
             span_us = getattr(hop, measure)

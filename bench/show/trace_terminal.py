@@ -7,20 +7,22 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from bench.trace.inside.model import Hop, Trace, hops_text, threads_text
+from bench.trace.inside.model import Hop, Trace, ViewCall, hops_text, threads_text
 
-TIME, LANE, LEAST_LABEL, WIDE = 8, 15, 16, 140
+TIME, LANE, LEAST_LABEL, MIDDLING, WIDE = 8, 15, 16, 100, 140
 NO_HOP = Hop(0, "sync_to_async", "", "", 0, None, 0.0, None, None, None)
 STYLES = {"sync_to_async": "cyan", "async_to_sync": "magenta"}
 
 
 def show(trace: Trace, console: Console) -> None:
-    """Print swimlanes, the table of hops, the table of middlewares, totals and advice."""
+    """Print the hops in one sentence, swimlanes, the table of hops, the table of middlewares, totals and advice."""
+    console.print(trace.summary, style="bold", markup=False, highlight=False)
+    console.print()
     for line in swimlane(trace, console.width):
         console.print(line)
     if trace.hops:
         console.print()
-        console.print(hop_table(trace, is_wide=console.width >= WIDE))
+        console.print(hop_table(trace, console.width))
     if trace.middleware:
         console.print()
         console.print(layer_table(trace))
@@ -35,6 +37,7 @@ def swimlane(trace: Trace, width: int) -> list[Text]:
     """Lines of at most `width` columns: which thread, when, and what runs there."""
     head = " " * TIME + "".join(f"  {name:<{LANE - 2}}" for name in trace.lanes)
     events: list[tuple[float, Text]] = [(hop.asked_us, _arrow(trace, hop, width)) for hop in trace.hops]
+    events += [(view.began_us, _view(trace, view, width)) for view in trace.views]
     if trace.first_byte_us is not None:
         events.append((trace.first_byte_us, _moment(trace.first_byte_us, "first byte leaves", width)))
     ended = f"ends: {trace.status or 'no answer'}" + (f", {trace.error}" if trace.error else "")
@@ -67,6 +70,18 @@ def _arrow(trace: Trace, hop: Hop, width: int) -> Text:
     return line
 
 
+def _view(trace: Trace, view: ViewCall, width: int) -> Text:
+    """The moment at which a view begins, on its thread, and how long it runs."""
+    lane = view.lane or 0
+    cells = list(("  │" + " " * (LANE - 3)) * len(trace.lanes))
+    cells[2 + lane * LANE] = "■"
+    took = "" if view.ended_us is None else f", {(view.ended_us - view.began_us) / 1000:.2f} ms"
+    line = Text(_time(view.began_us), style="dim")
+    line.append(f"{''.join(cells[: 3 + lane * LANE])} the view: {short(view.what)}{took}", style="bold")
+    line.truncate(max(width, TIME + lane * LANE + LEAST_LABEL), overflow="ellipsis")
+    return line
+
+
 def _time(at_us: float) -> str:
     return f"{at_us / 1000:>{TIME - 1}.2f} "
 
@@ -78,25 +93,37 @@ def _failed(hop: Hop) -> str:
 NO_LINES: dict[str, Any] = {"box": None, "pad_edge": False, "padding": (0, 2, 0, 0), "header_style": "dim"}
 
 
-def hop_table(trace: Trace, *, is_wide: bool) -> Table:
-    """Every hop with its times in microseconds; where there is room with the whole place that asked for it."""
-    columns = [Column("#", justify="right", no_wrap=True)]
-    columns += [Column(heading, overflow="fold") for heading in ("runs", "asked for by")]
+def hop_table(trace: Trace, width: int) -> Table:
+    """Every hop with its times in microseconds; where there is room with the whole place that asked for it.
+
+    In a narrow terminal the column of places is left out where no place is the project's.
+    """
+    names_places = width >= MIDDLING or any(hop.project_at for hop in trace.hops)
+    columns = [Column("#", justify="right", no_wrap=True), Column("runs", no_wrap=True, overflow="ellipsis")]
+    columns += [Column("asked for by", no_wrap=True, overflow="ellipsis")] if names_places else []
     columns += [Column("on", no_wrap=True)]
     columns += [Column(heading, justify="right", no_wrap=True) for heading in _times(trace)]
     table = Table(*columns, **NO_LINES)
     for hop in trace.hops:
-        table.add_row(*_cells(trace, hop, is_wide=is_wide), style=STYLES[hop.kind])
+        table.add_row(*_cells(trace, hop, width, names_places=names_places), style=STYLES[hop.kind])
     return table
 
 
-def _cells(trace: Trace, hop: Hop, *, is_wide: bool) -> Iterator[str]:
+def _cells(trace: Trace, hop: Hop, width: int, *, names_places: bool) -> Iterator[str]:
     yield str(hop.number) if hop.parent is None else f"{hop.parent}›{hop.number}"
     yield short(hop.what) + _failed(hop)
-    yield hop.asked_by if is_wide else hop.asked_by.split()[0].rpartition("/")[2]
+    if names_places:
+        yield place_of(hop, is_wide=width >= WIDE)
     yield "–" if hop.to_lane is None else trace.lanes[hop.to_lane]
     for value, until in _times(trace, hop).values():
         yield "–" if until is None else f"{value:,.0f}"
+
+
+def place_of(hop: Hop, *, is_wide: bool) -> str:
+    """Where a hop is asked for: the project's place if there is one; in a wide terminal the library's as well."""
+    if is_wide:
+        return ", through ".join(filter(None, [hop.project_at, hop.asked_by]))
+    return (hop.project_at or hop.asked_by).split()[0].rpartition("/")[2]
 
 
 def _times(trace: Trace, hop: Hop = NO_HOP) -> dict[str, tuple[float, float | None]]:

@@ -9,13 +9,16 @@ from typing import Any
 from bench.trace.inside.model import Hop, Trace
 
 PID = 1
-NOTED = ("asked_by", "kind", "outcome", "cause", "handed_off_us", "queued_us", "worked_us")
+NOTED = ("asked_by", "project_at", "kind", "outcome", "cause", "handed_off_us", "queued_us", "worked_us")
 """What is shown of a hop that is clicked on."""
 
 
 def to_chrome(trace: Trace) -> dict[str, Any]:
     """One JSON document; times are microseconds since the request began."""
     events = [*_names(trace), _slice(f"{trace.method} {trace.path}", 0, 0.0, trace.took_us, {"status": trace.status})]
+    for view in trace.views:
+        ended_us = trace.took_us if view.ended_us is None else view.ended_us
+        events.append(_slice(f"the view: {view.what}", view.lane or 0, view.began_us, ended_us, {}))
     for hop in trace.hops:
         events += _hop(hop, trace.took_us)
     return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"application": trace.application}}

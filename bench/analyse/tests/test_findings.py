@@ -209,7 +209,7 @@ def test_a_ratio_between_two_numbers_is_a_shape(within: list[float], value: str)
     assert finding.text.endswith(f" (claimed: {within[0]:g} to {within[1]:g}×)")
 
 
-SHARED = {"server_cores": 2, "verdict": "degraded", "reasons": [Reason("shared-cores", "Shared.")]}
+SHARED: dict[str, Any] = {"server_cores": 2, "verdict": "degraded", "reasons": [Reason("shared-cores", "Shared.")]}
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from .model import DJANGO, HOOKS, VIEW, Trace
+from .model import DJANGO, HOOKS, ORM, VIEW, Trace
 
-ORM = "django/db/"
 HANDLERS = "django/core/handlers/"
 """What asks for the view, the rendering of its answer, and the like: behind WSGI none of it is a hop."""
 ASYNC_VIEW = "", "1 back to the async view"

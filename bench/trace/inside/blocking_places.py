@@ -10,8 +10,8 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from .callable_names import short_path
-from .failures import is_project
 from .mending import mends_of
+from .whose_file import is_project
 
 LONGEST_CALL = 80
 """Characters of a call that are shown."""

@@ -95,12 +95,18 @@ class Tracing:
         from .failures import noting_failures
         from .middleware_chain import mark_layers
         from .threads import counting_threads
+        from .view_calls import noting_view_calls
         from .wrappers import TracedASGI, TracedWSGI
 
         mark_layers()
         client: Any = asgi_client if self.interface == "asgi" else wsgi_client
         traced = (TracedASGI if self.interface == "asgi" else TracedWSGI)(self.application, on_begin=self._begin)
-        with observing() as self.observer, counting_threads(), noting_failures() as self.failure:
+        with (
+            observing() as self.observer,
+            counting_threads(),
+            noting_view_calls(),
+            noting_failures() as self.failure,
+        ):
             self.has_lifespan = client.send_in_turn([traced] * self.spec.times, self.spec, self.application)
         self.write({"trace": self.trace().to_json()})
 

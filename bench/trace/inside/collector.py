@@ -11,9 +11,12 @@ from typing import Any
 from .app_loader import Interface, error_text
 from .callable_names import innermost, name_of, short_path
 from .middleware import NO_LAYERS, Layers
-from .model import LOOP, REQUEST_THREAD, THREAD, Hop, Trace, with_queues
-from .sink import OpenHop
+from .model import LOOP, REQUEST_THREAD, THREAD, VIEW, Hop, Trace, ViewCall, with_queues
+from .sink import OpenHop, Place
+from .view_calls import OpenCall
 
+HANDLERS = "django/core/handlers/"
+"""Where Django asks for the view itself."""
 KEPT_BYTES = 1000
 """Of an answer's first part."""
 
@@ -25,6 +28,7 @@ class Collector:
         self.interface, self.method, self.path = interface, method, path
         self.hops: list[OpenHop] = []
         self.worked: list[threading.Thread] = []
+        self.view_calls: list[OpenCall] = []
         self.threads_to_end = 0
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
@@ -54,7 +58,8 @@ class Collector:
         """What was seen until now; hops that are still open have no end. `more` are further fields of Trace."""
         seen = list(self.hops)  # other threads may add to it
         lanes = self._lanes(seen)
-        hops = self._closed(seen, {thread: lane for lane, thread in enumerate(lanes)}, layers)
+        places = {thread: lane for lane, thread in enumerate(lanes)}
+        hops = self._closed(seen, places, layers)
         return Trace(
             application=application,
             interface=self.interface,
@@ -66,6 +71,12 @@ class Collector:
             lanes=list(lanes.values()),
             hops=hops,
             middleware=layers.with_hops(hops),
+            views=[
+                ViewCall(
+                    name_of(call.view), places.get(call.thread), self._us(call.begin_ns) or 0.0, self._us(call.end_ns)
+                )
+                for call in list(self.view_calls)
+            ],
             error=None if self.error is None else error_text(self.error),
             observer=observer,
             versions=_versions(),
@@ -112,6 +123,7 @@ class Collector:
                     parent=parent,
                     cause=cause,
                     layer=layer,
+                    project_at=_project_text(hop, cause),
                 )
             )
         return with_queues(found)
@@ -143,5 +155,19 @@ def _asker_text(hop: OpenHop) -> str:
     if hop.asked_by is None:
         code = getattr(innermost(hop.target), "__code__", None)
         return "a task" if code is None else f"{short_path(code.co_filename)}:{code.co_firstlineno} a task"
-    code, line = hop.asked_by
+    return _place_text(hop.asked_by)
+
+
+def _project_text(hop: OpenHop, cause: str) -> str:
+    """The project's place where a view of it asks through a library; empty where it asks itself, or Django does."""
+    asks = hop.asked_by[0].co_filename if hop.asked_by else ""
+    is_through_library = cause == VIEW and HANDLERS not in asks and hop.project_at != hop.asked_by
+    return _place_text(hop.project_at) if is_through_library else ""
+
+
+def _place_text(place: Place | None) -> str:
+    """`blog/views.py:12 feed`; empty where there is no place."""
+    if place is None:
+        return ""
+    code, line = place
     return f"{short_path(code.co_filename)}:{line} {getattr(code, 'co_qualname', code.co_name)}"

@@ -4,7 +4,6 @@ Django turns exceptions into answers and logs them; here they are noted on their
 """
 
 import sys
-import sysconfig
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,10 +17,8 @@ from .app_loader import error_text
 from .callable_names import short_path
 from .patching import patched
 from .request_spec import RequestSpec
-from .sink import OURS
+from .whose_file import is_project
 
-NOT_PROJECT = ("/site-packages/", "/dist-packages/")
-LIBRARY = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
 LONGEST_BODY = 100
 TOKEN = "a" * 32
 """A CSRF token of the right form: the cookie and the header only have to be the same."""
@@ -67,11 +64,6 @@ def places_of(error: BaseException) -> list[str]:
     return [
         f"{short_path(frame.f_code.co_filename)}:{line} {frame.f_code.co_name}" for frame, line in own or frames[-1:]
     ]
-
-
-def is_project(file: str) -> bool:
-    """Whether a file is the project's: in no folder of packages, not of the standard library, and not ours."""
-    return not any(folder in file for folder in NOT_PROJECT) and not file.startswith((OURS, "<", *LIBRARY))
 
 
 def problem_of(spec: RequestSpec, status: int, headers: Mapping[str, str], body: bytes, failure: Failure) -> str:

@@ -6,7 +6,7 @@ thread that it needs is busy with this same request, it is queued.
 """
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import accumulate
@@ -21,6 +21,8 @@ HOOKS = ("process_request", "process_response")
 """What MiddlewareMixin sends to a thread, one hop each, where it runs async."""
 VIEW, DJANGO = "the view", "Django itself"
 """What causes a hop where no middleware does."""
+ORM = "django/db/"
+"""Where the hop of a query is asked for."""
 TOTALS = ("threads", "status", "handed_off_us", "queued_us", "worked_in_hops_us", "causes")
 """What stands in a trace's JSON behind the numbers of hops and before the rest."""
 
@@ -30,7 +32,8 @@ class Hop:
     """One call through asgiref. Times are microseconds since the request began, None for a moment that did not come.
 
     `lane` and `to_lane` are places in `Trace.lanes`. `parent` is the number of the hop on whose far side this one was
-    asked for. `asked_by` is `file:line function`, the nearest one outside of asgiref. `cause` is VIEW, DJANGO or the
+    asked for. `asked_by` is `file:line function`, the nearest one outside of asgiref; `project_at` is the project's
+    nearest one, where a view asks through a library, as through the ORM, and else empty. `cause` is VIEW, DJANGO or the
     path of a middleware, and `layer` that middleware's place in `Trace.middleware`. `queued_us` is the part of the wait
     before `started_us` in which the thread was busy with another hop of the same request.
     """
@@ -50,11 +53,19 @@ class Hop:
     cause: str = DJANGO
     layer: int | None = None
     queued_us: float = 0.0
+    project_at: str = ""
 
     @property
     def middleware(self) -> str | None:
         """The path of the middleware that causes it; None where the view or Django does."""
         return None if self.cause in (VIEW, DJANGO) else self.cause
+
+    @property
+    def purpose(self) -> str:
+        """What it is for, in a word that can be counted: middleware, queries, the view, or Django itself."""
+        if self.middleware:
+            return "middleware"
+        return "queries" if ORM in self.asked_by else self.cause
 
     @property
     def sent_us(self) -> float:
@@ -140,6 +151,19 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class ViewCall:
+    """One call of a view: its name, its thread as a place in `Trace.lanes`, and its times in microseconds.
+
+    `lane` is None for a thread that no hop led to; `ended_us` is None where the view had not ended.
+    """
+
+    what: str
+    lane: int | None
+    began_us: float
+    ended_us: float | None
+
+
+@dataclass(frozen=True)
 class Trace:
     """One request through one application.
 
@@ -160,6 +184,7 @@ class Trace:
     lanes: list[str]
     hops: list[Hop]
     middleware: list[Layer] = field(default_factory=list)
+    views: list[ViewCall] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
     error: str | None = None
     error_at: list[str] = field(default_factory=list)
@@ -177,6 +202,20 @@ class Trace:
     def hop_counts(self) -> dict[Kind, int]:
         """How many hops of each kind."""
         return {kind: sum(hop.kind == kind for hop in self.hops) for kind in KINDS}
+
+    @property
+    def summary(self) -> str:
+        """The hops in one sentence: `Left the loop 15 times: 13 for middleware, 2 for Django itself.`"""
+        is_asgi = self.interface == "asgi"
+        out, back = KINDS if is_asgi else reversed(KINDS)
+        home, away = ("the loop", "a thread") if is_asgi else ("its thread", "an event loop")
+        counts = Counter(hop.purpose for hop in self.hops if hop.kind == out)
+        if not self.hops:
+            return f"Never left {home}."
+        what_for = ", ".join(f"{count} for {purpose}" for purpose, count in counts.most_common())
+        first = f"Left {home} for {away} {_times(counts.total())}" + (f": {what_for}." if counts else ".")
+        returns = self.hop_counts[back]
+        return f"{first} Came back from there {_times(returns)} on the way." if returns else first
 
     @property
     def causes(self) -> dict[str, int]:
@@ -208,7 +247,7 @@ class Trace:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, the totals first. `hop_counts` is stored as `hops`, and the hops as `crossings`."""
-        totals = {"hops": self.hop_counts, **{name: getattr(self, name) for name in TOTALS}}
+        totals = {"summary": self.summary, "hops": self.hop_counts, **{name: getattr(self, name) for name in TOTALS}}
         stored = {"crossings" if name == "hops" else name: value for name, value in asdict(self).items()}
         return totals | stored | {"crossings": [hop.to_json() for hop in self.hops]}
 
@@ -217,11 +256,16 @@ def from_json(data: dict[str, Any]) -> Trace:
     """Read what `to_json` gave, also that of a lab which knew fewer fields."""
     hops = [Hop(**_known(Hop, {"cause": hop.get("middleware") or DJANGO, **hop})) for hop in data["crossings"]]
     layers = [Layer(**_known(Layer, layer)) for layer in data["middleware"]]
-    return Trace(**{**_known(Trace, data), "hops": hops, "middleware": layers})
+    views = [ViewCall(**_known(ViewCall, view)) for view in data.get("views", ())]
+    return Trace(**{**_known(Trace, data), "hops": hops, "middleware": layers, "views": views})
 
 
 def _known(kind: type[Any], data: dict[str, Any]) -> dict[str, Any]:
     return {one.name: data[one.name] for one in fields(kind) if one.name in data}
+
+
+def _times(count: int) -> str:
+    return f"{count} time{'' if count == 1 else 's'}"
 
 
 def hops_text(counts: dict[Kind, int]) -> str:

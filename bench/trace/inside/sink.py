@@ -15,8 +15,8 @@ from types import CodeType, FrameType
 from typing import Any, Protocol
 
 from .model import Kind
+from .whose_file import OURS, is_project
 
-OURS = str(Path(__file__).parent)
 ASYNCIO = str(Path(asyncio.__file__).parent)
 ASGIREF = str(Path("asgiref", "sync.py"))
 LAYER_CODES: set[int] = set()
@@ -28,18 +28,20 @@ Place = tuple[CodeType, int]
 class OpenHop:
     """A hop while it happens. Times are monotonic, in ns; 0 is for what has not come yet.
 
-    `asked_by` is the nearest place outside of asgiref. `within` is the middleware, or the handler's method that calls
-    the view, in which the hop was asked for; None outside. `parent` is the hop on whose far side it was asked for.
+    `asked_by` is the nearest place outside of asgiref, `project_at` the project's nearest one. `within` is the
+    middleware, or the handler's method that calls the view, in which the hop was asked for; None outside. `parent` is
+    the hop on whose far side it was asked for.
     """
 
     __slots__ = (
         *("asked_by", "asked_ns", "back_ns", "done_ns", "error", "kind", "parent", "started_ns"),
-        *("target", "thread", "to_thread", "within"),
+        *("project_at", "target", "thread", "to_thread", "within"),
     )
 
     def __init__(self, kind: Kind, target: Any, frame: FrameType | None, parent: "OpenHop | None") -> None:
         self.kind, self.target, self.parent = kind, target, parent
         self.asked_by, self.within = find_asker(frame)
+        self.project_at = find_project(frame)
         self.thread = threading.current_thread()
         self.to_thread: threading.Thread | None = None
         self.started_ns = self.done_ns = self.back_ns = 0
@@ -67,6 +69,7 @@ class Sink(Protocol):
 
     hops: list[OpenHop]
     worked: list[threading.Thread]
+    view_calls: list[Any]
     threads_to_end: int
 
 
@@ -93,6 +96,15 @@ def find_asker(frame: FrameType | None) -> tuple[Place | None, Any]:
     if frame is None or frame.f_code.co_filename.startswith(ASYNCIO):
         return None, WITHIN.get()
     return (frame.f_code, frame.f_lineno), layer_around(frame)
+
+
+def find_project(frame: FrameType | None) -> Place | None:
+    """The project's nearest place on the way to the hop; None where none of it is."""
+    while frame is not None:
+        if is_project(frame.f_code.co_filename):
+            return frame.f_code, frame.f_lineno
+        frame = frame.f_back
+    return None
 
 
 def _is_skipped(file: str) -> bool:

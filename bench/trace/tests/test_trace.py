@@ -82,7 +82,7 @@ def test_a_stack_is_traced_as_json_with_the_totals_first(mark: str) -> None:
     done = lab("async_asgi@uvicorn", "hello", "--middleware", "startproject", "--json")
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
-    assert list(data)[:3] == ["hops", "threads", "status"]
+    assert list(data)[:4] == ["summary", "hops", "threads", "status"]
     assert (data["hops"], data["threads"]) == ({"sync_to_async": 15, "async_to_sync": 0}, 2)
     assert len(data["crossings"]) == 15
     assert data["status"] == 200
@@ -195,6 +195,7 @@ MISTAKES = [
     ("--app site_of_mine:application /leaves", 1, r"site_of_mine:application ended its process with status 7"),
     ("--app site_of_mine:application / --svg no/such/folder.svg", 2, r"no/such/folder\.svg cannot be written"),
     ("async_asgi@uvicorn", 2, r"Say what to trace: `lab trace STACK WORKLOAD`"),
+    ("/blog/", 2, r"for a project of yours, in its folder, `lab trace --app mysite\.asgi:application /blog/`"),
     ("async_asgi@uvicorn helo", 2, r"Unknown workload 'helo': did you mean hello"),
     ("bare_asgi@uvicorn burn", 2, r"bare_asgi does not answer burn"),
     ("async_asgi@uvicorn hello --middleware nonsense", 2, r"Unknown middleware 'nonsense'"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..callable_names import short_path
-from ..failures import is_project
+from ..whose_file import is_project
 from .changes import PAGE_CACHES, throttles_of
 from .source import calls_in
 

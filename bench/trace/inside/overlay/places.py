@@ -4,7 +4,7 @@ import sys
 from types import FrameType
 
 from ..callable_names import short_path
-from ..failures import is_project
+from ..whose_file import is_project
 
 UNKNOWN = "of an unknown place"
 
