@@ -108,7 +108,7 @@ def _services(plan: TrialPlan, where: CpuPlan) -> AbstractContextManager[Service
     if plan.target:
         return nullcontext(Services())
     max_connections = plan.load.max_connections if isinstance(plan.load, Waves) else None
-    return serving_services(plan.request, cpus=where.load, max_connections=max_connections)
+    return serving_services(plan.request, plan.stack, cpus=where.load, max_connections=max_connections)
 
 
 def _serve_and_watch(

@@ -1,7 +1,8 @@
-"""The one list of labs, and the notation `[front/]lab[+policy]@server[:budget][%environment]` of a stack.
+"""The one list of labs, and the notation `[front/]lab[+policy][+db_Nms]@server[:budget][%environment]` of a stack.
 
 A budget is `T` threads, `xP` processes, or `TxP`: `sync_wsgi@gthread:64`, `async_asgi@uvicorn:x2`,
 `sync_wsgi@gthread:8x2`. A policy says how the lab keeps database connections: `sync_wsgi+max_age_60@gthread:8`.
+A distance says how far away the database is: `async_asgi+pool_16+db_10ms@uvicorn` has each of its answers 10 ms later.
 A front stands between clients and server: `nginx/sync_wsgi@gthread:8`. An environment is the interpreter and the
 packages that the server runs in: `sync_wsgi@gthread:8%py313t`; the lab's own, `default`, is left out.
 Nothing else takes the notation apart. The lists of servers and fronts are in `servers.py` and `fronts.py`.
@@ -30,8 +31,8 @@ class Lab:
     """One folder of `labs/`, seen through one interface, and what it needs of a server besides HTTP.
 
     `page` is where to look first; `has_workloads` is False for a lab of pages alone, `has_tables` True where these ask
-    a database. `more_packages`: those beside DJANGO_PACKAGES that it imports, or its server for it. In figures the lab
-    has this colour, and `markers`, one for each of its servers and budgets.
+    a database. `answers`: the workloads that it has where it has not all; `needs_postgres`: it knows no other database.
+    `more_packages`: those beside DJANGO_PACKAGES that it imports, or its server for it. In figures the lab has this colour, and `markers`, one for each of its servers and budgets.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Lab:
     page: str = "/wait?ms=100"
     has_workloads: bool = True
     has_tables: bool = False
+    answers: tuple[str, ...] = ()
+    needs_postgres: bool = False
     more_packages: tuple[str, ...] = ()
     # After Okabe and Ito, "Color Universal Design" (2008): told apart with any colour vision, by markers in grey. A
     # budget or another server changes the shade, the marker and the line, never the hue. Only filled markers: a
@@ -105,6 +108,14 @@ LABS = {
             *("folded", "folded", "async", "asgi", "all middlewares in one crossing"),
             colour="#5d4037",
             markers="D",
+        ),
+        Lab(
+            *("native_orm", "native_orm", "async", "asgi", "an ORM that asks the database on the loop"),
+            answers=("hello", "rows", "slow_rows", "gathered", "checkout"),
+            needs_postgres=True,
+            more_packages=("django-async-backend",),
+            colour="#a6761d",
+            markers="vo^",
         ),
         Lab(
             *("channels_live", "channels_live", "async", "asgi", "WebSockets beside async views", LIVE),
@@ -171,7 +182,10 @@ CONNECTION_POLICIES = {
 
 
 class StackName(NamedTuple):
-    """The parts of a stack's name. `budget` is the text after the colon, None without one; so is `environment`."""
+    """The parts of a stack's name. `budget` is the text after the colon, None without one; so is `environment`.
+
+    `database_ms`: how far away the database is, 0 for beside the load.
+    """
 
     lab: str
     keep: str | None
@@ -181,8 +195,10 @@ class StackName(NamedTuple):
     processes: int
     environment: str | None = None
     front: str | None = None
+    database_ms: int = 0
 
 
+_DISTANCE = re.compile(r"db_([1-9][0-9]{0,3})ms")
 _BUDGET = re.compile(r"([1-9][0-9]{0,4})?(?:x([1-9][0-9]{0,2}))?")
 
 
@@ -194,13 +210,16 @@ def split_name(stack: str) -> StackName:
     words, percent, environment = stack.partition("%")
     lab_text, _, rest = words.partition("@")
     front, slash, lab_text = lab_text.rpartition("/")
-    lab, plus, keep = lab_text.partition("+")
+    lab, *more = lab_text.split("+")
+    distances = [match for word in more if (match := _DISTANCE.fullmatch(word))]
+    keeps = [word for word in more if not _DISTANCE.fullmatch(word)]
     server, colon, budget = rest.partition(":")
     threads, processes = match.groups() if (match := _BUDGET.fullmatch(budget)) else (None, None)
     return StackName(
-        *(lab, keep if plus else None, server, budget if colon else None),
+        *(lab, "+".join(keeps) if keeps else None, server, budget if colon else None),
         *(int(threads) if threads else None, int(processes or 1), environment if percent else None),
         front=front if slash else None,
+        database_ms=int(distances[-1][1]) if distances else 0,
     )
 
 
@@ -215,7 +234,7 @@ class Stack:
     """Lab + server + budget, in an environment: the thing that is measured.
 
     `keep` is a name of CONNECTION_POLICIES, empty for Django's default. `environment` is a name, DEFAULT for the lab's.
-    `front`: what stands before the server, if anything does.
+    `front`: what stands before the server, if anything does. `database_ms`: as in StackName.
     """
 
     lab: Lab
@@ -224,6 +243,7 @@ class Stack:
     keep: str = ""
     environment: str = DEFAULT
     front: Front | None = None
+    database_ms: int = 0
 
     @property
     def folder(self) -> Path | None:
@@ -242,11 +262,12 @@ class Stack:
 
     @property
     def name(self) -> str:
-        """The notation `[front/]lab[+policy]@server[:budget][%environment]`, which `parse_stack` reads back."""
+        """The notation `[front/]lab[+policy][+db_Nms]@server[:budget][%environment]`, which `parse_stack` reads back."""
         threads = "" if self.budget.threads is None else str(self.budget.threads)
         budget = threads + (f"x{self.budget.processes}" if self.budget.processes > 1 else "")
         front = f"{self.front.name}/" if self.front else ""
         lab = front + self.lab.name + (f"+{self.keep}" if self.keep else "")
+        lab += f"+db_{self.database_ms}ms" if self.database_ms else ""
         environment = f"%{self.environment}" if self.environment != DEFAULT else ""
         return f"{lab}@{self.server.name}" + (f":{budget}" if budget else "") + environment
 
@@ -297,7 +318,8 @@ def parse_stack(text: str) -> Stack:
     front, lab = _front_of(text, name), _lab_of(text, name)
     server = _server_of(text, lab, name.server)
     environment = DEFAULT if name.environment is None else check_name(name.environment)
-    return Stack(lab, server, _budget_of(text, lab, server, name), name.keep or "", environment, front)
+    budget = _budget_of(text, lab, server, name)
+    return Stack(lab, server, budget, name.keep or "", environment, front, name.database_ms)
 
 
 def parse_stack_alone(text: str) -> Stack:
@@ -326,7 +348,9 @@ def _lab_of(text: str, name: StackName) -> Lab:
             f"Unknown way to keep connections {keep!r} in stack {text!r}: {nearest(keep, CONNECTION_POLICIES)}": (
                 name.keep is not None and keep not in CONNECTION_POLICIES
             ),
-            f"{lab.name} asks no database: leave +{keep} out of {text!r}.": keep and not lab.is_django,
+            f"{lab.name} asks no database: leave +{keep or f'db_{name.database_ms}ms'} out of {text!r}.": (
+                (keep or name.database_ms) and not lab.is_django
+            ),
         }
     )
     return lab

@@ -319,7 +319,9 @@ class Request:
 
     def is_answered_by(self, stack: Stack) -> bool:
         """Return whether the stack's lab has this workload."""
-        return stack.lab.has_workloads and (stack.lab.is_django or self.workload.in_bare)
+        lab = stack.lab
+        has_it = self.workload.name in lab.answers if lab.answers else lab.is_django or self.workload.in_bare
+        return lab.has_workloads and has_it
 
 
 def parse_request(text: str) -> Request:

@@ -1,7 +1,7 @@
 """Show a trace in a terminal: a column for each thread, a line for each hop, and a table with the times."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from bench.trace.inside.model import Hop, Trace, ViewCall, hops_text, threads_text
 
-TIME, LANE, LEAST_LABEL, MIDDLING, WIDE = 8, 15, 16, 100, 140
+TIME, LANE, LEAST_LABEL, GAP, MIDDLING, WIDE = 8, 15, 16, 2, 100, 140
 NO_HOP = Hop(0, "sync_to_async", "", "", 0, None, 0.0, None, None, None)
 STYLES = {"sync_to_async": "cyan", "async_to_sync": "magenta"}
 
@@ -90,7 +90,7 @@ def _failed(hop: Hop) -> str:
     return "" if hop.outcome == "returned" else f" ({hop.outcome})"
 
 
-NO_LINES: dict[str, Any] = {"box": None, "pad_edge": False, "padding": (0, 2, 0, 0), "header_style": "dim"}
+NO_LINES: dict[str, Any] = {"box": None, "pad_edge": False, "padding": (0, GAP, 0, 0), "header_style": "dim"}
 
 
 def hop_table(trace: Trace, width: int) -> Table:
@@ -99,13 +99,19 @@ def hop_table(trace: Trace, width: int) -> Table:
     In a narrow terminal the column of places is left out where no place is the project's.
     """
     names_places = width >= MIDDLING or any(hop.project_at for hop in trace.hops)
-    columns = [Column("#", justify="right", no_wrap=True), Column("runs", no_wrap=True, overflow="ellipsis")]
-    columns += [Column("asked for by", no_wrap=True, overflow="ellipsis")] if names_places else []
-    columns += [Column("on", no_wrap=True)]
-    columns += [Column(heading, justify="right", no_wrap=True) for heading in _times(trace)]
-    table = Table(*columns, **NO_LINES)
-    for hop in trace.hops:
-        table.add_row(*_cells(trace, hop, width, names_places=names_places), style=STYLES[hop.kind])
+    lines = [list(_cells(trace, hop, width, names_places=names_places)) for hop in trace.hops]
+    times = _times(trace)
+    headings = ["#", "runs", *(["asked for by"] if names_places else []), "on", *times]
+    others = sum(
+        max(map(len, column)) + GAP for column in list(zip(headings, *lines, strict=True)) if column[0] != "runs"
+    )
+    table = Table(**NO_LINES)
+    for heading in headings:
+        most = max(LEAST_LABEL, width - others) if heading == "runs" else None
+        justify: Literal["left", "right"] = "right" if heading in ("#", *times) else "left"
+        table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis", max_width=most)
+    for hop, line in zip(trace.hops, lines, strict=True):
+        table.add_row(*line, style=STYLES[hop.kind])
     return table
 
 
@@ -113,17 +119,18 @@ def _cells(trace: Trace, hop: Hop, width: int, *, names_places: bool) -> Iterato
     yield str(hop.number) if hop.parent is None else f"{hop.parent}›{hop.number}"
     yield short(hop.what) + _failed(hop)
     if names_places:
-        yield place_of(hop, is_wide=width >= WIDE)
+        yield place_of(hop, width)
     yield "–" if hop.to_lane is None else trace.lanes[hop.to_lane]
     for value, until in _times(trace, hop).values():
         yield "–" if until is None else f"{value:,.0f}"
 
 
-def place_of(hop: Hop, *, is_wide: bool) -> str:
-    """Where a hop is asked for: the project's place if there is one; in a wide terminal the library's as well."""
-    if is_wide:
+def place_of(hop: Hop, width: int) -> str:
+    """Where a hop is asked for: the project's place if there is one; with room the library's, as well or instead."""
+    if width >= WIDE:
         return ", through ".join(filter(None, [hop.project_at, hop.asked_by]))
-    return (hop.project_at or hop.asked_by).split()[0].rpartition("/")[2]
+    place = hop.project_at or (hop.asked_by if width >= MIDDLING else "")
+    return place.partition(" ")[0].rpartition("/")[2]
 
 
 def _times(trace: Trace, hop: Hop = NO_HOP) -> dict[str, tuple[float, float | None]]:

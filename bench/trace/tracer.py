@@ -43,7 +43,7 @@ def trace_stack(
 ) -> Trace:
     """Trace a request of one of the lab's stacks, with the services that it needs; `more` are fields of RequestSpec."""
     interpreter = interpreter_of(stack)
-    with serving_services(request) as needs:
+    with serving_services(request, stack) as needs:
         stack.require_packages(*stack.lab.packages, *drivers_for(needs.environment))
         environment = stack_environment(stack, middleware, needs.environment)
         spec = RequestSpec(stack.lab.application, request.path, **more)
@@ -65,7 +65,7 @@ def find_blocking_of_stack(
     stack: Stack, request: Request, middleware: Sequence[str] = (), within_s: float = TIME_LIMIT_S, **more: Any
 ) -> dict[str, Any]:
     """Find what blocks the event loop in a request of one of the lab's stacks; `more` are fields of RequestSpec."""
-    with serving_services(request) as needs:
+    with serving_services(request, stack) as needs:
         environment = stack_environment(stack, middleware, needs.environment)
         return find_blocking(RequestSpec(stack.lab.application, request.path, **more), environment, ROOT, within_s)
 

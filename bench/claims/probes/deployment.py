@@ -61,8 +61,8 @@ def behind_nginx() -> dict[str, Any]:
     """
     programs.path_of(PLAIN.program)
     request = parse_request(f"rows?n={ROWS}")
-    with serving_services(request) as needs:
-        if not needs.database or not needs.database.vendor.startswith("PostgreSQL"):
+    with serving_services(request, parse_stack("async_asgi@uvicorn")) as needs:
+        if not needs.database or not needs.database.is_postgres:
             raise NotRun("there is no PostgreSQL: ./scripts/system-packages gets it.")
         with _both("httptools", needs.environment) as (server, nginx):
             rows = httpx.get(f"{nginx}{request.path}", trust_env=False, timeout=30).json()["names"]

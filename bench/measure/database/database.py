@@ -111,6 +111,11 @@ class Database:
         """Return the variable by which a lab finds it."""
         return {VARIABLE: self._url}
 
+    @property
+    def is_postgres(self) -> bool:
+        """Return whether it is a server, and no file of SQLite."""
+        return self._enter is not None
+
     def connections(self) -> int | None:
         """Count the connections of others than us: 0 while the server is stopped, None for SQLite.
 

@@ -82,7 +82,7 @@ def burst(stack: Stack, request: Request, n: int) -> Burst:
     counts_itself = stack.lab.is_django and stack.budget.processes == 1  # several processes count each for itself
     where = cpu_placement.plan(stack.budget.processes)
     with ExitStack() as running:
-        needs = running.enter_context(serving_services(request, cpus=where.load))
+        needs = running.enter_context(serving_services(request, stack, cpus=where.load))
         server = running.enter_context(serving_stack(stack, services=needs.environment, cpus=where.server))
         check_contract(server.url, request, stack)
         answers, threads_most = run(watch(server, request, n))

@@ -65,9 +65,9 @@ class Look:
 
 
 def look_of(stack: str) -> Look:
-    """The look of `[front/]lab[+policy]@server[:budget][%environment]`; grey for a lab that is not known.
+    """The look of `[front/]lab[+policy][+db_Nms]@server[:budget][%environment]`; grey for a lab that is not known.
 
-    More threads and more processes make the colour darker. An environment changes shade, marker and line.
+    More threads, more processes and a database that is far away make the colour darker. An environment changes shade, marker and line.
     """
     name = split_name(stack)
     lab, server = LABS.get(name.lab, Lab), SERVERS.get(name.server, ServerKind)  # a class has what the unknown get
@@ -75,6 +75,7 @@ def look_of(stack: str) -> Look:
     plain = server.line or ("solid" if name.processes == 1 else "dashed")
     line = drawn_by[0].line if drawn_by else plain
     shade = server.shade + sum(it.shade for it in drawn_by) - 0.16 * log2(name.processes)
+    shade -= 0.1 * log2(1 + name.database_ms)
     if name.threads:
         shade += 0.5 - log2(name.threads) / 10
     marker = lab.markers[(server.marker + _marker_of(name)) % len(lab.markers)]

@@ -10,8 +10,14 @@ from labs.common.shop.models import Product
 
 def slow_products(ms: int) -> QuerySet[Product]:
     """The first product, after `ms` milliseconds in the database. Nothing is asked yet."""
+    found: QuerySet[Product] = slow(Product.objects, ms)
+    return found
+
+
+def slow(products: Any, ms: int) -> Any:
+    """The same from a manager of products, of whatever kind."""
     slept: Any = Func(Value(ms / 1000), function="pg_sleep", output_field=CharField())
-    return Product.objects.filter(pk=1).annotate(slept=slept)
+    return products.filter(pk=1).annotate(slept=slept)
 
 
 def slow_product_alone(ms: int) -> Product:

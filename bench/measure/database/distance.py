@@ -1,0 +1,104 @@
+"""Puts a PostgreSQL further away: a proxy on loopback that passes each answer on some milliseconds after it came.
+
+    python -m bench.measure.database.distance PORT HOST PORT MS
+
+listens on the first port. What a client sends goes on at once, so that a question and its answer take MS longer,
+however many parts they have; an event loop's timers count whole milliseconds, so that it may be one more.
+"""
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+from bench.base.errors import NotRun
+from bench.base.files import ROOT
+from bench.measure.database.database import REMEDY, Database
+from bench.measure.ports import free_port
+from bench.measure.processes import Process, work_folder
+from bench.measure.readiness import listens_within
+from bench.model.redaction import VARIABLE
+from bench.model.servers import HOST
+
+READY_WITHIN_S = 20.0
+PART_BYTES, MOST_PARTS = 65_536, 64
+POSTGRES_PORT = 5432
+
+
+@contextmanager
+def serving_at_a_distance(database: Database, ms: int, cpus: Sequence[int] = ()) -> Iterator[dict[str, str]]:
+    """Run the proxy on these cores and yield the variable by which a lab finds the database through it.
+
+    Raises NotRun for a database that has no address, and where the proxy does not start.
+    """
+    where = urlsplit(database.environment[VARIABLE])
+    if not where.hostname:
+        raise NotRun(f"{database.vendor} is a file, and no way leads to it that could be longer: {REMEDY}.")
+    port = free_port()
+    words = [str(port), where.hostname, str(where.port or POSTGRES_PORT), str(ms)]
+    with work_folder("distance") as work:
+        command = [sys.executable, "-m", "bench.measure.database.distance", *words]
+        process = Process.start(command, log=work / "distance.log", cpus=cpus, folder=ROOT)
+        try:
+            if not listens_within(process, port, READY_WITHIN_S):
+                raise NotRun(f"The way to the database did not start: {process.log_tail()}")
+            login, at, _ = where.netloc.rpartition("@")
+            yield {VARIABLE: where._replace(netloc=f"{login}{at}{HOST}:{port}").geturl()}
+        finally:
+            process.stop(within_s=0)
+
+
+async def serve(port: int, host: str, upstream_port: int, delay_s: float) -> None:
+    """Listen on loopback until cancelled, and pass each connection on."""
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            answers, questions = await asyncio.open_connection(host, upstream_port)
+        except OSError:  # as a client meets it that connects to a port where nothing listens
+            writer.transport.abort()
+            return
+        ways = (_pass_on(reader, questions, 0.0), _pass_on(answers, writer, delay_s))
+        try:
+            await asyncio.gather(*ways)
+        except OSError:  # one of them has gone: so does the other
+            pass
+        finally:
+            for each in (questions, writer):
+                each.transport.abort() if each.is_closing() else each.close()
+
+    server = await asyncio.start_server(connect, HOST, port, backlog=1024)
+    async with server:
+        await server.serve_forever()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float) -> None:
+    """Pass bytes on in their order, each part `delay_s` after it came, and then the end."""
+    now_s = asyncio.get_running_loop().time
+    parts: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(MOST_PARTS)
+
+    async def receive() -> None:
+        while part := await reader.read(PART_BYTES):
+            await parts.put((now_s() + delay_s, part))
+        await parts.put((now_s() + delay_s, b""))
+
+    async def send() -> None:
+        while True:
+            due_s, part = await parts.get()
+            if (wait_s := due_s - now_s()) > 0:
+                await asyncio.sleep(wait_s)
+            if not part:
+                writer.write_eof()
+                return
+            writer.write(part)
+            await writer.drain()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(receive())
+        tasks.create_task(send())
+
+
+if __name__ == "__main__":
+    own, upstream, theirs, milliseconds = sys.argv[1:]
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve(int(own), upstream, int(theirs), int(milliseconds) / 1000))
