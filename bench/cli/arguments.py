@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.base import options
-from bench.base.files import ROOT
+from bench.base.files import LOCAL
 from bench.base.options import Parser, address, seconds, whole, wholes, words
 from bench.model.bounds import MATTERS_FROM, MAX_CONNECTIONS, MAX_USERS
 from bench.model.servers import HOST
 from bench.model.trial_plan import PROGRAMS
 
-SITE = ROOT / "results" / "local" / "site"
+SITE = LOCAL / "site"
 MAX_REPEATS, MAX_PROCESSES, MAX_THREADS = 100, 64, 1000
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bench.base.errors import MissingDependency
-from bench.base.files import ROOT, write_atomically
+from bench.base.files import HOME, KEPT, write_atomically
 from bench.learn.live_cell import LIVE_VARIABLE
 
 PACKAGE = "jupyterlab"
@@ -25,7 +25,7 @@ def copy_lessons(folder: Path) -> None:
     import nbformat  # JupyterLab has it; `lab` starts sooner without it
 
     folder.mkdir(parents=True, exist_ok=True)
-    for lesson in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+    for lesson in sorted((KEPT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         copy = folder / lesson.name
         if not copy.exists():
             notebook = nbformat.read(lesson, as_version=4)
@@ -38,7 +38,7 @@ def copy_lessons(folder: Path) -> None:
 def command(port: int, *, browser: bool) -> list[str]:
     """JupyterLab on loopback with the whole project in its file browser, opened at the first lesson."""
     return [
-        *(sys.executable, "-m", PACKAGE, f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{FIRST}"),
+        *(sys.executable, "-m", PACKAGE, f"--ServerApp.root_dir={HOME}", f"--LabApp.default_url=/lab/tree/{FIRST}"),
         # Otherwise Ctrl-C asks for confirmation, and JupyterLab's messages hide the address.
         *("--ServerApp.answer_yes=True", "--log-level=WARN", f"--ServerApp.port={port}"),
         *([] if browser else ["--no-browser"]),
@@ -64,7 +64,7 @@ def become_jupyterlab(port: int, *, browser: bool, live: bool) -> NoReturn:
             f"`lab notebooks` needs the package {PACKAGE}, which is not installed: "
             f"run `python -m pip install {PACKAGE}`."
         )
-    os.chdir(ROOT)
-    copy_lessons(ROOT / COPIES)
+    os.chdir(HOME)
+    copy_lessons(HOME / COPIES)
     words = command(port, browser=browser)
     os.execve(words[0], words, environment(live=live))

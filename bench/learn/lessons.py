@@ -10,7 +10,7 @@ from bench.analyse import stats
 from bench.analyse.findings import findings_of
 from bench.analyse.rows import Row, rows_of
 from bench.base.errors import UsageError
-from bench.base.files import ROOT
+from bench.base.files import HOME, ROOT
 from bench.model import run_store
 from bench.model.load import Closed
 from bench.model.run_record import Run
@@ -33,7 +33,7 @@ def run_to_show(experiment: str) -> Run:
     named = os.environ.get(RESULTS_VARIABLE)
     if not named:
         return reference(experiment)
-    from_top = ROOT / named
+    from_top = HOME / named
     run = run_store.load_run(run_store.find_run(str(from_top) if from_top.exists() else named))
     if run.experiment == experiment:
         return run

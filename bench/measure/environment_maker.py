@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from bench.base.errors import LabError, NotRun, UsageError, refuse_first
-from bench.base.files import ROOT, write_atomically
+from bench.base.files import KEPT, write_atomically
 from bench.base.markers import hold_marker, is_abandoned, is_held
 from bench.measure.processes import Process, work_folder
 from bench.model import environments
@@ -213,7 +213,7 @@ def _django_words(django: str) -> list[str]:
 def locked_versions() -> dict[str, str]:
     """Read the versions in requirements.lock with their markers, by normalised name; lines of one name together."""
     pins: dict[str, str] = {}
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
+    for line in (KEPT / "requirements.lock").read_text().splitlines():
         pin = line.removesuffix("\\").strip()
         if "==" in pin and not pin.startswith(("#", "--")):
             name = normalised(pin)

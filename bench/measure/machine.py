@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from bench.base.files import ROOT
+from bench.base.files import IS_CLONE, KEPT, ROOT
 from bench.base.programs import find_program
 from bench.measure import cpu_placement, variables
 from bench.model.fronts import Front
@@ -62,7 +62,7 @@ def describe_machine(server_cores: int | None = None) -> dict[str, Any]:
         "packages": versions(),
         "file_descriptors": list(resource.getrlimit(resource.RLIMIT_NOFILE)),
         "load_average_before": [round(load, 2) for load in os.getloadavg()],
-        "lock_sha256": hashlib.sha256((ROOT / "requirements.lock").read_bytes()).hexdigest(),
+        "lock_sha256": hashlib.sha256((KEPT / "requirements.lock").read_bytes()).hexdigest(),
         "git": git_state(),
         "variables": variables.find_foreign(),
     }
@@ -106,6 +106,8 @@ def cpu_model() -> str:
 
 def git_state() -> dict[str, Any] | None:
     """Ask git for the commit, and whether tracked files but results differ from it; None outside a checkout."""
+    if not IS_CLONE:
+        return None
     try:
         commit = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")

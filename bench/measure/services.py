@@ -62,7 +62,9 @@ def _way_to(database: Database, stack: Stack, cpus: Sequence[int], running: Exit
     """Start what makes the way to the database longer, if the stack asks for it. NotRun where the lab needs another."""
     if stack.lab.needs_postgres and not database.is_postgres:
         raise NotRun(f"{stack.lab.name} asks PostgreSQL alone, and the database is {database.vendor}: {REMEDY}.")
-    return running.enter_context(serving_at_a_distance(database, stack.database_ms, cpus)) if stack.database_ms else None
+    if not stack.database_ms:
+        return None
+    return running.enter_context(serving_at_a_distance(database, stack.database_ms, cpus))
 
 
 def upstream_command(port: int) -> list[str]:

@@ -18,9 +18,9 @@ from pathlib import Path
 import msgspec
 
 from bench.base.errors import MissingDependency, NotRun, UsageError, nearest
-from bench.base.files import ROOT
+from bench.base.files import LOCAL
 
-FOLDER = ROOT / "results" / "local" / "environments"
+FOLDER = LOCAL / "environments"
 FILE = "environment.json"
 DEFAULT = "default"
 """The environment of the lab itself, which a stack's name leaves out."""

@@ -5,13 +5,14 @@ import os
 import stat
 from pathlib import Path
 
+from bench.base import files
 from bench.base.errors import UsageError, nearest
-from bench.base.files import ROOT, write_atomically
+from bench.base.files import KEPT, write_atomically
 from bench.model.run_json import from_json, to_json
 from bench.model.run_record import Run
 
-REFERENCE = ROOT / "results" / "reference"
-LOCAL = Path(os.environ.get("LAB_RESULTS_DIR", ROOT / "results" / "local"))
+REFERENCE = KEPT / "results" / "reference"
+LOCAL = Path(os.environ.get("LAB_RESULTS_DIR", files.LOCAL))
 LARGEST_BYTES = 2**28
 
 

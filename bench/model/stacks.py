@@ -32,7 +32,8 @@ class Lab:
 
     `page` is where to look first; `has_workloads` is False for a lab of pages alone, `has_tables` True where these ask
     a database. `answers`: the workloads that it has where it has not all; `needs_postgres`: it knows no other database.
-    `more_packages`: those beside DJANGO_PACKAGES that it imports, or its server for it. In figures the lab has this colour, and `markers`, one for each of its servers and budgets.
+    `more_packages`: those beside DJANGO_PACKAGES that it imports, or its server for it. In figures the lab
+    has this colour, and `markers`, one for each of its servers and budgets.
     """
 
     name: str
@@ -262,7 +263,7 @@ class Stack:
 
     @property
     def name(self) -> str:
-        """The notation `[front/]lab[+policy][+db_Nms]@server[:budget][%environment]`, which `parse_stack` reads back."""
+        """The notation that this module describes, which `parse_stack` reads back."""
         threads = "" if self.budget.threads is None else str(self.budget.threads)
         budget = threads + (f"x{self.budget.processes}" if self.budget.processes > 1 else "")
         front = f"{self.front.name}/" if self.front else ""

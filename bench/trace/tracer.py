@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import ExitCode, LabError, NotRun, UsageError, nearest
-from bench.base.files import ROOT
+from bench.base.files import IS_CLONE, ROOT
 from bench.measure.processes import Process, start, work_folder
 from bench.measure.readiness import drivers_for, stack_environment
 from bench.measure.services import serving_services
@@ -102,8 +102,11 @@ def ask(
 
 
 def hidden_from(folder: Path) -> str:
-    """The folder of the lab's own packages, which a project must not find; unless it is the project's."""
-    return "" if folder == ROOT else str(ROOT)
+    """The folder of the lab's own packages, which a project must not find; unless it is the project's.
+
+    Where the lab is installed, that is a folder of many packages, which a project in the same environment needs.
+    """
+    return "" if folder == ROOT or not IS_CLONE else str(ROOT)
 
 
 def run_child(

@@ -15,7 +15,6 @@ import uvloop
 
 from bench.base.console import announce, run_program
 from bench.base.errors import ExitCode, NotRun
-from bench.base.files import ROOT
 from bench.base.signals import run
 from bench.learn.room.scenes import SCENES, Scene
 from bench.learn.room.settings import Settings
@@ -23,8 +22,9 @@ from bench.learn.room.stage import Stage
 from bench.measure import cpu_placement
 from bench.measure.machine import describe_machine
 from bench.model.room_recording import RecordingWriter
+from bench.model.run_store import REFERENCE
 
-SCENES_FOLDER, SUFFIX = ROOT / "results" / "reference" / "room", ".jsonl.gz"
+SCENES_FOLDER, SUFFIX = REFERENCE / "room", ".jsonl.gz"
 MACHINE = ("cpu", "cores", "cores_shared", "system", "python", "packages", "load_average_before")
 READY_WITHIN_S, SETTLE_S, RECORDED_S = 60.0, 4.0, 12.0
 

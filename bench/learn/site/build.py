@@ -9,8 +9,8 @@ import nbformat
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.base.errors import MissingDependency, UsageError
-from bench.base.files import ROOT, write_atomically
+from bench.base.errors import UsageError
+from bench.base.files import ROOT, require_clone, write_atomically
 from bench.learn.room.recorded_scenes import SCENES_FOLDER, SUFFIX
 from bench.learn.room.scenes import SCENES, Scene
 from bench.learn.site.markup import Links, address_of, code_style, lesson_html, markdown_html, relative, title_of
@@ -49,7 +49,7 @@ def write_site(folder: Path, repository: str = "", reports: Iterable[str] | None
 
     `repository` is the web address of the code; without it links to code are plain text. `reports` names the
     experiments whose report is drawn (some seconds each; default: all that have a run). Raises UsageError if something
-    else is in the folder, and MissingDependency outside of a clone.
+    else is in the folder, and NotRun outside of a clone.
     """
     _empty(folder)
     sources = find_sources()
@@ -69,8 +69,7 @@ def write_site(folder: Path, repository: str = "", reports: Iterable[str] | None
 
 def find_sources() -> list[str]:
     """Return the Markdown files and lessons of the clone, as paths from its top, in a fixed order."""
-    if not (ROOT / PARTS["The answer"]).exists():
-        raise MissingDependency("`lab site` is made of the files of the repository: run it in a clone.")
+    require_clone("What `lab site` shows")
     folders = (ROOT, *(ROOT / name for name in FOLDERS))
     found = {path for place in folders for path in place.glob("*.md" if place == ROOT else "**/*.md")}
     return sorted(path.relative_to(ROOT).as_posix() for path in found | set((ROOT / "notebooks").glob("*.ipynb")))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import NotRun
-from bench.base.files import ROOT
+from bench.base.files import LOCAL
 from bench.base.markers import hold_marker, is_held
 from bench.learn.your_project.model import Door
 from bench.learn.your_project.overlay import Overlay
@@ -25,7 +25,7 @@ from bench.model.servers import HOST, SERVERS, Budget, Needs
 from bench.trace.inside import bootstrap
 from bench.trace.interpreter import Interpreter
 
-FOLDER = ROOT / "results" / "local" / "servers"
+FOLDER = LOCAL / "servers"
 KINDS = {"wsgi": "gthread", "asgi": "uvicorn"}
 """The server behind each door, of SERVERS."""
 DONE, MARKER = ".complete", ".made-by-the-lab"

@@ -14,12 +14,12 @@ from zlib import crc32
 from matplotlib import style
 from matplotlib.colors import to_hex, to_rgb
 
-from bench.base.files import ROOT
+from bench.base.files import KEPT
 from bench.model.fronts import FRONTS
 from bench.model.servers import SERVERS, Line, ServerKind
 from bench.model.stacks import CONNECTION_POLICIES, LABS, Lab, StackName, split_name
 
-STYLE = ROOT / "notebooks" / "lab.mplstyle"
+STYLE = KEPT / "notebooks" / "lab.mplstyle"
 INK, GREY, PALE = "#222222", "#777777", "#b5b5b5"
 FAILED = "#b00020"
 P = ParamSpec("P")
@@ -67,7 +67,8 @@ class Look:
 def look_of(stack: str) -> Look:
     """The look of `[front/]lab[+policy][+db_Nms]@server[:budget][%environment]`; grey for a lab that is not known.
 
-    More threads, more processes and a database that is far away make the colour darker. An environment changes shade, marker and line.
+    More threads, more processes and a database that is far away make the colour darker. An environment changes shade,
+    marker and line.
     """
     name = split_name(stack)
     lab, server = LABS.get(name.lab, Lab), SERVERS.get(name.server, ServerKind)  # a class has what the unknown get
