@@ -13,7 +13,7 @@ import pytest
 from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 
-PROJECT = ROOT / "bench" / "learn" / "tests" / "projects" / "should_stay"
+PROJECT = ROOT / "labs" / "to_try" / "should_stay"
 MOST_BYTES = 15_000_000
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from bench.base.errors import ExitCode
+from bench.base.files import ROOT
 from bench.cli import try_project
 from bench.cli.main import main
 from bench.learn.your_project import load
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
-PROJECTS = Path(__file__).with_name("projects")
+PROJECTS = ROOT / "labs" / "to_try"
 
 
 @pytest.fixture

@@ -11,6 +11,9 @@ def document(found: Examination) -> dict[str, Any]:
     """Return the document: `answer`, `paths`, `blocking`, `unequal`, `writes`, `not_looked_at` and the rest."""
     plain: dict[str, Any] = msgspec.to_builtins(found, enc_hook=str)
     checked, traces, pages = (plain.pop(name) for name in ("checked", "traces", "pages"))
+    for one, has in zip(traces, found.traces, strict=True):
+        if has.trace:
+            one["trace"]["summary"] = has.trace.summary
     for page in pages:
         page["traces"] = {
             one["door"]: one["trace"] or {"problem": one["problem"]} for one in traces if one["page"] == page

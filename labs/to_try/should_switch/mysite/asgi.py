@@ -1,3 +1,5 @@
+"""What a server loads."""
+
 import os
 
 from django.core.asgi import get_asgi_application

@@ -1,3 +1,5 @@
+"""What a server loads."""
+
 import os
 
 from django.core.wsgi import get_wsgi_application

@@ -1,0 +1,174 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Your own project: switch, or stay?
+#
+# **Question.** The other lessons are about labs. What about *your* site? `lab try` puts the tracer, the checks and the rule of lesson 09 to work on any Django project, without a change to it. How do you read
+# its answer, and when do you not believe it?
+#
+# Here are three small projects from [labs/to_try](../labs/to_try). Each has something in it that decides:
+#
+# | project | what its pages do | its server today |
+# |---|---|---|
+# | `should_switch` | ask twenty services at once and wait 250 ms for the slowest | 4 threads |
+# | `should_stay` | answer at once, under the seven middlewares, or compute a little | 8 threads |
+# | `cannot_tell` | send everybody to a login, or refuse | none that is known |
+
+# %%
+from IPython.display import Markdown, display
+
+from bench.analyse.stats import median_of
+from bench.claims import claim_table
+from bench.learn import lessons
+from bench.learn.your_project import known
+from bench.show.tables import formatting
+
+switch, stay, unknown = (known.load_tried(name) for name in ("should_switch", "should_stay", "cannot_tell"))
+
+
+def arm_of(tried, role):
+    """One server of a project, with the number of users that the answer is about."""
+    return next(arm for arm in tried["arms"] if (arm["role"], arm["users"]) == (role, tried["terms"]["users"]))
+
+
+# %% [markdown]
+# ## Predict
+#
+# 200 requests are in flight at once. The page of `should_switch` waits 250 ms, and its server has 4 threads. How many requests per second does it answer today? And how many times as many does it answer behind ASGI,
+# if one core can serve them all? For `should_stay`, how many times as many as today?
+
+# %%
+my_prediction_per_s = None
+my_prediction_switch_times = None
+my_prediction_stay_times = None
+
+# %% [markdown]
+# ## Run
+#
+# ```sh
+# lab try labs/to_try/should_switch / --users 200 --threads 8
+# lab try ../mysite / /blog/                          # yours
+# ```
+#
+# Some minutes each. `--users` says how many requests you have in flight at once, and `--threads` the largest pool that you would configure. If you do not know the first, `--log access.log` counts it by Little's law.
+
+# %%
+ratios = [tried["answer"]["ratio"]["estimate"] for tried in (switch, stay)]
+today = median_of(arm_of(switch, "today")["per_s"])
+for mine, measured, unit in (
+    (my_prediction_per_s, today, "requests/s"),
+    (my_prediction_switch_times, ratios[0], "times"),
+    (my_prediction_stay_times, ratios[1], "times"),
+):
+    display(Markdown(lessons.compare(mine, measured, unit)))
+
+# %% [markdown]
+# ## See
+#
+# Each answer has a value, its reason, and what limits the server of today:
+
+# %%
+for tried in (switch, stay, unknown):
+    answer = tried["answer"]
+    limiter = f" Today's limit is {answer['limiter']}." if answer["limiter"] else ""
+    display(Markdown(f"`{tried['command']}`: **{answer['value']}**. {answer['because']}{limiter}"))
+
+# %% [markdown]
+# These servers were measured, at the number of users that the answer is about:
+
+# %%
+head = "project | server | requests/s: | p50, ms: | threads: | MB: | CPU of a request, µs:"
+lines = [
+    (
+        f"`{name}`",
+        f"`{arm['stack'].partition('@')[2]}`",
+        formatting.number(median_of(arm["per_s"])),
+        formatting.whole(arm["p50_ms"]),
+        formatting.whole(arm["threads"]),
+        formatting.whole(arm["rss_bytes"] / 1e6),
+        formatting.whole(arm["cpu_us"]),
+    )
+    for name, tried in (("should_switch", switch), ("should_stay", stay))
+    for arm in tried["arms"]
+    if arm["users"] == tried["terms"]["users"] and arm["per_s"]
+]
+display(Markdown(lessons.table(head, lines)))
+
+# %% [markdown]
+# And this is where a request goes behind ASGI:
+
+# %%
+for name, tried in (("should_switch", switch), ("should_stay", stay)):
+    for page in tried["pages"]:
+        display(Markdown(f"`{name}`, `{page['page']}`: {page['hops']['asgi']}"))
+
+# %% [markdown]
+# ## Explain
+#
+# Two lines of arithmetic predict both answers:
+#
+# - **A pool** with W threads that each hold a request for L seconds answers W / L at most. 4 threads and 0.25 s give 16 requests per second, whatever the machine. An event loop has no such bound: N / L with
+#   N requests in flight, until the CPU is used up.
+# - **Where nothing waits**, L is almost 0, and both sides answer 1 / S, with S the CPU of a request. Behind ASGI a hop for each hook of a middleware adds to S, so the same core answers less.
+#
+# The rule of lesson 09 decides: of the servers within a tenth of the best, take the one that changes least. Today's server changes nothing, more threads change a number, and ASGI changes the server. So the answer
+# compares ASGI with the *best pool you would configure*, not only with today's. What the pools give is in the answer as well:
+
+# %%
+for name, tried in (("should_switch", switch), ("should_stay", stay)):
+    for line in tried["answer"]["instead"]:
+        display(Markdown(f"`{name}`: {line}"))
+
+# %% [markdown]
+# Why does it say `cannot tell` of the third? A redirect to a login is quick behind either door. A benchmark that counts it as an answer measures the login wall. So each page is asked first, and what is not
+# plainly a success is not measured:
+
+# %%
+for page in unknown["pages"]:
+    display(Markdown(f"`{page['page']}`: status {page['status']}; {page['refused']}"))
+
+# %% [markdown]
+# ## What people say
+#
+# Two claims that people make when they ask this question:
+
+# %%
+display(Markdown(claim_table.to_markdown("A1", "F3")))
+
+# %% [markdown]
+# ## What this cannot tell
+#
+# The answer ends with a list of what was not looked at. For `should_switch` it reads:
+
+# %%
+display(Markdown("\n".join(f"- {line}" for line in switch["not_looked_at"])))
+
+# %% [markdown]
+# ## Exercise
+#
+# The team of `should_switch` would rather keep WSGI. How many threads does its server need, so that it answers as many requests per second as ASGI did here? Each thread holds a request for the 250 ms of its wait.
+
+# %%
+my_threads = None
+
+# %% [markdown]
+# ## Check
+
+# %%
+needed = median_of(arm_of(switch, "asgi")["per_s"]) * 0.25
+print(lessons.check(my_threads, needed, "threads", within=0.15))
+
+# %% [markdown]
+# ## In practice
+#
+# - **Count first.** `lab try ../mysite --log access.log` takes paths, weights and the number in flight from your log. An answer for 500 in flight says nothing about a site that has five.
+# - **Say what you would configure.** Without a bound on threads the honest answer is often "more threads". If your database or memory bounds them, say so with `--threads` and `--memory`.
+# - **Mend before you move.** The answer names the first three things to mend, each with what it is worth. A call that blocks the loop, or hooks that hop, can turn `stay` into `switch`.
+# - **Believe `cannot tell`.** It names its cause: a login (`--login`), a throttle (`--without throttles`), a page that answers differently behind each door.
+# - **Try the staging copy.** `lab try` copies databases and refuses the network, but it is a load: it does not belong on the machine that serves your users.
