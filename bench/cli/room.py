@@ -3,10 +3,11 @@
 import argparse
 from pathlib import Path
 
-from bench.base.errors import ExitCode
+from bench.base.errors import ExitCode, UsageError
 from bench.cli.overrides import check_owned
 from bench.learn.room import supervisor
 from bench.learn.room.recorded_scenes import SCENES_FOLDER, SUFFIX
+from bench.learn.room.scenes import SCENES
 from bench.measure.ports import own_address, require_free
 from bench.model.room_recording import read_recording
 
@@ -30,6 +31,10 @@ def room(arguments: argparse.Namespace) -> int:
 
 
 def find_recording(path: Path) -> Path:
-    """Return the file, or the committed recording of the scene with that name."""
+    """Return the file, or the committed recording of the scene with that name. UsageError if there is neither."""
     scene = SCENES_FOLDER / f"{path.name}{SUFFIX}"
-    return scene if not path.exists() and scene.exists() else path
+    found = next((each for each in (path, scene) if each.exists()), None)
+    if found is None:
+        recorded = ", ".join(each.name for each in SCENES)
+        raise UsageError(f"There is no recording {path}: name a file, or a scene that is recorded: {recorded}.")
+    return found

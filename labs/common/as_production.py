@@ -2,7 +2,8 @@
 
     python -m labs.common.as_production
 
-asks a sync view five times at once through Django's `AsyncClient` and through a server, and prints how many were inside.
+asks a sync view five times at once through Django's `AsyncClient` and through a server, and prints how many were
+inside.
 """
 
 import asyncio
