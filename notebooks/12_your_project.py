@@ -25,9 +25,10 @@ from IPython.display import Markdown, display
 
 from bench.analyse.stats import median_of
 from bench.claims import claim_table
-from bench.learn import lessons
+from bench.learn import lessons, live_cell
 from bench.learn.your_project import known
-from bench.show.tables import formatting
+from bench.show.figures.tried import servers_side_by_side
+from bench.show.tables import formatting, markdown
 
 switch, stay, unknown = (known.load_tried(name) for name in ("should_switch", "should_stay", "cannot_tell"))
 
@@ -83,6 +84,13 @@ for tried in (switch, stay, unknown):
 # These servers were measured, at the number of users that the answer is about:
 
 # %%
+measured = {
+    name: [arm for arm in tried["arms"] if arm["users"] == tried["terms"]["users"] and arm["per_s"]]
+    for name, tried in (("should_switch", switch), ("should_stay", stay))
+}
+servers_side_by_side(measured)
+
+# %%
 head = "project | server | requests/s: | p50, ms: | threads: | MB: | CPU of a request, µs:"
 lines = [
     (
@@ -94,9 +102,8 @@ lines = [
         formatting.whole(arm["rss_bytes"] / 1e6),
         formatting.whole(arm["cpu_us"]),
     )
-    for name, tried in (("should_switch", switch), ("should_stay", stay))
-    for arm in tried["arms"]
-    if arm["users"] == tried["terms"]["users"] and arm["per_s"]
+    for name, arms in measured.items()
+    for arm in arms
 ]
 display(Markdown(lessons.table(head, lines)))
 
@@ -163,6 +170,18 @@ my_threads = None
 # %%
 needed = median_of(arm_of(switch, "asgi")["per_s"]) * 0.25
 print(lessons.check(my_threads, needed, "threads", within=0.15))
+
+# %% [markdown]
+# ## Live
+#
+# The same arithmetic on your machine, with a lab in the place of your project: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter. `lab try` itself needs a terminal and some
+# minutes.
+
+# %%
+pair = ["sync_wsgi@gthread:8", "async_asgi@uvicorn"]
+mine = live_cell.measure("io_wait", stacks=pair, requests=["wait?ms=100"], users=[50], repeats=1)
+if mine:
+    display(Markdown(markdown.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice

@@ -19,7 +19,10 @@ from IPython.display import Markdown, display
 
 from bench.claims import claim_table
 from bench.claims.exhibits import around
-from bench.learn import lessons
+from bench.learn import lessons, live_cell
+from bench.show import trace_svg
+from bench.show.tables import markdown
+from bench.trace.inside.model import from_json
 
 found = around.load_around()
 by_name = {row["what"]: row for row in found["rows"]}
@@ -80,11 +83,17 @@ display(Markdown(lessons.table("asked | hops to a thread: | threads: | CPU, comp
 # - **Each hook of a middleware** that is written with `MiddlewareMixin`: `process_request` and `process_response` go to a thread one by one, and `process_view` as well.
 # - **A sync-only middleware around async ones**: the request leaves the loop for it and comes back inside of it.
 #
-# Where it went, in one sentence each:
+# Where it went, in a sentence each:
 
 # %%
 for row in found["rows"]:
     display(Markdown(f"{row['what']}: {row['traces']['asgi']['summary']}"))
+
+# %% [markdown]
+# And one of them as a picture, with allauth's middleware innermost:
+
+# %%
+trace_svg.picture(from_json(found["trace"]))
 
 # %% [markdown]
 # ## Tests that behave as production does
@@ -129,6 +138,16 @@ my_hops = None
 # %%
 right = hops_of("with allauth's middleware") + hops_of("django-ninja, an async operation") - hops_of("an async view")
 print(lessons.check(my_hops, right, "hops", within=0))
+
+# %% [markdown]
+# ## Live
+#
+# What the seven cost on your machine: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter.
+
+# %%
+mine = live_cell.measure("middleware_ladder", repeats=1)
+if mine:
+    display(Markdown(markdown.to_markdown(mine)))
 
 # %% [markdown]
 # ## In practice

@@ -311,7 +311,11 @@ def lessons_not_planned() -> str:
     """The lessons that the plan of half a day leaves out, in a sentence."""
     plan = (build_notebooks.FOLDER / "TEACHING.md").read_text().partition("\n## Half a day\n")[2].partition("<!--")[0]
     left_out = [link for link in map(_lesson_link, build_notebooks.sources()) if link not in plan]
-    return f"Not in this plan yet: {', '.join(left_out)}." if left_out else "Every lesson is in this plan."
+    return (
+        f"For those who go on, not in this plan: {', '.join(left_out)}."
+        if left_out
+        else "Every lesson is in this plan."
+    )
 
 
 def _lesson_link(source: Path) -> str:

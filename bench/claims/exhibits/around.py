@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from bench.measure.processes import work_folder
 from bench.measure.variables import clean_environment
 from bench.model import environments, run_store
 from bench.model.environments import Recipe
+from bench.trace.inside.model import Trace
 from bench.trace.inside.request_spec import RequestSpec
 from bench.trace.interpreter import Interpreter
 from bench.trace.tracer import trace_application
@@ -57,6 +59,8 @@ ASKED = (
     Asked("with the debug toolbar", "/async", "startproject,toolbar"),
     Asked("a file that WhiteNoise serves", "/static/large.txt", "whitenoise,startproject"),
 )
+DRAWN = next(asked for asked in ASKED if "allauth" in asked.middlewares)
+"""What the lesson shows as a picture."""
 
 
 def ask_all() -> dict[str, Any]:
@@ -67,25 +71,36 @@ def ask_all() -> dict[str, Any]:
     with work_folder("around") as folder:
         (folder / "large.txt").write_bytes(b"x" * FILE_BYTES)
         rows = [_ask(asked, str(environment.program), folder) for asked in ASKED]
+        variables = _variables(DRAWN, folder)
+        drawn = _trace(DRAWN, "asgi", str(environment.program), variables)
     versions = {name: environment.packages[name] for name in ("django", *PACKAGES)}
-    return {"python": environment.python, "versions": versions, "rounds": ROUNDS, "requests": REQUESTS, "rows": rows}
+    kept = {"python": environment.python, "versions": versions, "rounds": ROUNDS, "requests": REQUESTS}
+    return {**kept, "rows": rows, "trace": drawn.to_json()}
 
 
 def _ask(asked: Asked, program: str, folder: Path) -> dict[str, Any]:
     """Trace one request through each door, then let both take turns. Raises LabError if an answer is no success."""
     announce(f"asking {asked.what}")
-    variables = {"LAB_AROUND": asked.middlewares, "LAB_AROUND_STATIC": str(folder), "PYTHONPATH": str(ROOT)}
+    variables = _variables(asked, folder)
     cpu = _cpu(asked, program, variables)
     if set(cpu["status"].values()) != {200}:
         raise LabError(f"{asked.what} is answered with {cpu['status']}: look at labs/around.")
-    traces = {door: _trace(asked, door, program, variables) for door in ("wsgi", "asgi")}
+    traces = {door: _summary(_trace(asked, door, program, variables)) for door in ("wsgi", "asgi")}
     return {**asked._asdict(), "cpu_us": {door: cpu[door] for door in traces}, "traces": traces}
 
 
-def _trace(asked: Asked, door: str, program: str, variables: dict[str, str]) -> dict[str, Any]:
+def _variables(asked: Asked, folder: Path) -> dict[str, str]:
+    return {"LAB_AROUND": asked.middlewares, "LAB_AROUND_STATIC": str(folder), "PYTHONPATH": str(ROOT)}
+
+
+def _summary(trace: Trace) -> dict[str, Any]:
+    return {"summary": trace.summary, "hops": dict(trace.hop_counts), "threads": trace.threads}
+
+
+def _trace(asked: Asked, door: str, program: str, variables: dict[str, str]) -> Trace:
     spec, runs_in = RequestSpec(f"labs.around.{door}:application", asked.path), Interpreter(program, "around's")
     trace = trace_application(spec, {**os.environ, **variables}, ROOT, ASKED_WITHIN_S, runs_in)
-    return {"summary": trace.summary, "hops": dict(trace.hop_counts), "threads": trace.threads}
+    return replace(trace, interpreter="")  # a folder of this machine
 
 
 def _cpu(asked: Asked, program: str, variables: dict[str, str]) -> dict[str, Any]:

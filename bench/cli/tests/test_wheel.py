@@ -40,7 +40,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def lab(python: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [python, "-m", "bench", *words]
+    command = [str(python), "-m", "bench", *words]
     return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=110, check=False)
 
 

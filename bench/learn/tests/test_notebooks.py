@@ -263,6 +263,14 @@ ANSWERS: dict[str, dict[str, str]] = {
         "my_factors": "{8: 500 / 100, 1: 500 / 100}",
     },
     "09_choosing": {"my_lab": "'sync_asgi'"},
+    # W / L for 128 threads and for four times 8.
+    "10_servers": {"my_factor": "(128 / 0.1) / (4 * 8 / 0.1)"},
+    "11_without_the_gil": {"my_factor": "2 / 1"},
+    "12_your_project": {
+        "my_prediction_per_s": "4 / 0.25",
+        "my_threads": "median_of(arm_of(switch, 'asgi')['per_s']) * 0.25",
+    },
+    "13_around_django": {"my_prediction_ninja": "2", "my_prediction_drf": "2 + 1", "my_hops": "right"},
 }
 """What a reader can work out from what each lesson says, for each of its questions that arithmetic answers."""
 NEAR = 0.25

@@ -22,7 +22,7 @@ from bench.model.redaction import VARIABLE
 from bench.model.servers import HOST
 
 READY_WITHIN_S = 20.0
-PART_BYTES, MOST_PARTS = 65_536, 64
+PART_BYTES = 65_536
 POSTGRES_PORT = 5432
 
 
@@ -55,17 +55,13 @@ async def serve(port: int, host: str, upstream_port: int, delay_s: float) -> Non
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             answers, questions = await asyncio.open_connection(host, upstream_port)
-        except OSError:  # as a client meets it that connects to a port where nothing listens
-            writer.transport.abort()
+        except OSError:  # nothing listens there: the client meets an end
+            writer.close()
             return
-        ways = (_pass_on(reader, questions, 0.0), _pass_on(answers, writer, delay_s))
-        try:
-            await asyncio.gather(*ways)
-        except OSError:  # one of them has gone: so does the other
-            pass
-        finally:
-            for each in (questions, writer):
-                each.transport.abort() if each.is_closing() else each.close()
+        with suppress(OSError):  # one of them has gone: so does the other
+            await asyncio.gather(_pass_on(reader, questions, 0.0), _pass_on(answers, writer, delay_s))
+        questions.close()
+        writer.close()
 
     server = await asyncio.start_server(connect, HOST, port, backlog=1024)
     async with server:
@@ -74,28 +70,12 @@ async def serve(port: int, host: str, upstream_port: int, delay_s: float) -> Non
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float) -> None:
     """Pass bytes on in their order, each part `delay_s` after it came, and then the end."""
-    now_s = asyncio.get_running_loop().time
-    parts: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(MOST_PARTS)
-
-    async def receive() -> None:
-        while part := await reader.read(PART_BYTES):
-            await parts.put((now_s() + delay_s, part))
-        await parts.put((now_s() + delay_s, b""))
-
-    async def send() -> None:
-        while True:
-            due_s, part = await parts.get()
-            if (wait_s := due_s - now_s()) > 0:
-                await asyncio.sleep(wait_s)
-            if not part:
-                writer.write_eof()
-                return
-            writer.write(part)
-            await writer.drain()
-
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(receive())
-        tasks.create_task(send())
+    loop = asyncio.get_running_loop()
+    while part := await reader.read(PART_BYTES):
+        loop.call_later(delay_s, writer.write, part)
+    await asyncio.sleep(delay_s)
+    if writer.can_write_eof() and not writer.is_closing():
+        writer.write_eof()
 
 
 if __name__ == "__main__":
