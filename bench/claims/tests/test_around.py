@@ -30,5 +30,5 @@ def test_hops_add_up() -> None:
 
 def test_without_the_environment_the_command_that_makes_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environments, "is_environment", lambda name: False)
-    with pytest.raises(NotRun, match="lab env add around --django 5.2 --with djangorestframework"):
+    with pytest.raises(NotRun, match=r"lab env add around --django 5\.2 --with djangorestframework"):
         around.ask_all()
