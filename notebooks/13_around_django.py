@@ -79,8 +79,9 @@ display(Markdown(lessons.table("asked | hops to a thread: | threads: | CPU, comp
 # A request behind ASGI goes to a thread for four reasons, and each package adds to some of them:
 #
 # - **Django itself**: twice for every request, at its start and at its end (lesson 04). Nothing that you install changes that.
-# - **The view**: once if it is sync. Views of Django REST framework are sync, and so are sync operations of django-ninja.
-# - **Each hook of a middleware** that is written with `MiddlewareMixin`: `process_request` and `process_response` go to a thread one by one, and `process_view` as well.
+# - **The view**: once if it is sync. Views of Django REST framework are sync, and so are sync operations of django-ninja. A response that is rendered late goes once more: those of Django REST framework are.
+# - **Each hook of a middleware** that is written with `MiddlewareMixin`: `process_request` and `process_response` go to a thread one by one, and `process_view` as well. A middleware that has an async half of its own,
+#   as allauth's has, goes nowhere.
 # - **A sync-only middleware around async ones**: the request leaves the loop for it and comes back inside of it.
 #
 # Where it went, in a sentence each:

@@ -6,9 +6,11 @@ from labs.common.middleware import STARTPROJECT, STARTPROJECT_APPS
 from labs.common.settings import *  # noqa: F403
 
 ROOT_URLCONF = "labs.around.urls"
+CHOSEN = [name for name in os.environ.get("LAB_AROUND", "").split(",") if name]
 INSTALLED_APPS = [
     *STARTPROJECT_APPS,
-    *("django.contrib.staticfiles", "allauth", "allauth.account", "debug_toolbar", "rest_framework"),
+    *("django.contrib.staticfiles", "debug_toolbar", "rest_framework"),
+    *(("allauth", "allauth.account") if "allauth" in CHOSEN else ()),  # it refuses to be there without its middleware
 ]
 MIDDLEWARES = {
     "startproject": STARTPROJECT,
@@ -16,7 +18,7 @@ MIDDLEWARES = {
     "allauth": ["allauth.account.middleware.AccountMiddleware"],
     "toolbar": ["debug_toolbar.middleware.DebugToolbarMiddleware"],
 }
-MIDDLEWARE = [path for name in os.environ.get("LAB_AROUND", "").split(",") if name for path in MIDDLEWARES[name]]
+MIDDLEWARE = [path for name in CHOSEN for path in MIDDLEWARES[name]]
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 STATIC_URL, STATIC_ROOT = "/static/", os.environ.get("LAB_AROUND_STATIC") or None
 TEMPLATES = [

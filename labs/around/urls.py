@@ -1,7 +1,6 @@
 """The addresses of the pages, and the toolbar's own."""
 
-from debug_toolbar.toolbar import debug_toolbar_urls
-from django.urls import path
+from django.urls import include, path
 
 from . import views
 
@@ -10,5 +9,5 @@ urlpatterns = [
     path("async", views.async_page),
     path("drf", views.RestView.as_view()),
     path("ninja/", views.api.urls),
-    *debug_toolbar_urls(),
+    path("__debug__/", include("debug_toolbar.urls")),
 ]

@@ -270,7 +270,7 @@ ANSWERS: dict[str, dict[str, str]] = {
         "my_prediction_per_s": "4 / 0.25",
         "my_threads": "median_of(arm_of(switch, 'asgi')['per_s']) * 0.25",
     },
-    "13_around_django": {"my_prediction_ninja": "2", "my_prediction_drf": "2 + 1", "my_hops": "right"},
+    "13_around_django": {"my_prediction_ninja": "2", "my_prediction_drf": "2 + 1 + 1", "my_hops": "15 + 2 - 2"},
 }
 """What a reader can work out from what each lesson says, for each of its questions that arithmetic answers."""
 NEAR = 0.25
