@@ -25,6 +25,11 @@ from bench.show.tables import markdown
 from bench.trace.inside.model import from_json
 
 found = around.load_around()
+
+# %% [markdown]
+# The hops of a line are those of one request behind ASGI, from the event loop to a thread:
+
+# %%
 by_name = {row["what"]: row for row in found["rows"]}
 
 

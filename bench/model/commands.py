@@ -20,12 +20,13 @@ def normalise(commands: Commands, folder: str = "", behind: int | None = None) -
     The server's port is taken from the URL of the load, which behind a front has the front's: then it is `behind`. The
     upstream's is taken from its own `--port`. The URL stays as it is if the lab did not start the server.
     """
-    load = commands.get("load", [])
-    asked = next(filter(_ADDRESS.fullmatch, load), "") if "server" in commands else ""
-    url, _, asked_port = asked.rpartition(":")
-    ports = {"server": str(behind or asked_port), "upstream": _after("--port", commands.get("upstream", []))}
+    load, upstream = commands.get("load", []), _after("--port", commands.get("upstream", []))
+    addresses = [word for word in load if _ADDRESS.fullmatch(word)] if "server" in commands else []
+    asked = next((word for word in addresses if word.rpartition(":")[2] != upstream), "")
+    ports = {"server": str(behind or asked.rpartition(":")[2]), "upstream": upstream}
     found = {part: _with_port_named(words, ports.get(part, "")) for part, words in commands.items()}
-    named = {folder: FOLDER, asked: f"{url}:{FRONT_PORT if behind else PORT}"}
+    named = {word: f"{word.rpartition(':')[0]}:{PORT}" for word in addresses}
+    named |= {folder: FOLDER} | ({asked: f"{asked.rpartition(':')[0]}:{FRONT_PORT}"} if behind else {})
     masters = [LOAD_PORT if before == "--master-bind-port" else word for before, word in pairwise(["", *load])]
     return found | ({"load": [named.get(word, word) if word else word for word in masters]} if load else {})
 

@@ -60,6 +60,14 @@ def test_a_number_that_only_looks_like_the_port_stays() -> None:
     assert found["load"] == ["python", "--url", "http://127.0.0.1:PORT", *load[3:]]
 
 
+def test_the_server_s_port_is_not_taken_from_the_address_of_the_upstream() -> None:
+    load = ["python", "--upstream", "http://127.0.0.1:40000", "--url", "http://127.0.0.1:50000"]
+    words = {"server": ["serve", "--port", "50000"], "load": load, "upstream": ["serve", "--port", "40000"]}
+    found = normalise(words)
+    assert found["server"] == found["upstream"] == ["serve", "--port", "PORT"]
+    assert found["load"][2::2] == ["http://127.0.0.1:PORT"] * 2
+
+
 def test_behind_a_front_the_load_and_the_server_have_ports_of_their_own() -> None:
     load = ["python", "--url", "http://127.0.0.1:40000"]
     found = normalise({"server": ["serve", "--port", "50000"], "load": load}, behind=50000)

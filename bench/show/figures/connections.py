@@ -21,7 +21,7 @@ from bench.show.figures.series import (
     subtitle_of,
 )
 from bench.show.figures.stack_style import styled
-from bench.show.tables.formatting import number, whole
+from bench.show.tables.formatting import number, percent, whole
 
 SERVED = Measure("held.served", 1, "feeds served at once", whole, log=True)
 HELD_THREADS = Measure("held.threads_held", 1, "threads while they are held", whole, log=True)
@@ -31,7 +31,7 @@ PER_FEED = Measure("held.rss_per_connection_bytes", 1e-3, "kB per feed", number)
 IN_VAIN = Measure("gone.ended_in_vain", 1, "wasted views", whole)
 NEXT_CLIENT = Measure("gone.newcomer_us", 1e-3, "the next client waits, ms", number)
 SPENT = Measure("gone.cpu_us_per_leaver", 1e-3, "CPU per departure, ms", number)
-KEPT = Measure("slow.kept_share", 100, "visits answered, % of before", whole)
+KEPT = Measure("slow.kept_share", 1, "visits answered, share of before", percent)
 VISIT = Measure("slow.beside.latency_us.p50", 1e-3, "median visit beside them, ms", number)
 THREADS_TAKEN = Measure("server.threads_max", 1, "threads of the server", whole)
 CARRIED = Measure("streams.carried", 1, "streams carried", whole)

@@ -23,7 +23,7 @@ from bench.show.tables.formatting import number, percent
 
 WAIT = "wait?ms=100"
 REFERENCE_RUNS = sorted(path.parent.name for path in run_store.REFERENCE.glob("*/run.json"))
-WITHOUT_CURVES = {"connections", "gone", "held", "outage", "transactions"}
+WITHOUT_CURVES = {"connections", "gone", "held", "outage", "transactions", "slow_clients", "token_streams"}
 """Runs of connections count and time other things; beside failed requests no latency is kept."""
 LIMITED = r"(\w\S*@\S+) (?:answers )?[\d.,]+(?: requests/s)? \((\d+ %) of its limit, (?:limited by )?([^)]+)\)"
 
