@@ -1,4 +1,4 @@
-"""Puts into a wheel what is kept beside the code: reference runs, lessons and the lock, as `bench/kept`.
+"""Puts into a wheel what is kept beside the code: reference runs, lessons and the lock, in a folder `kept` of bench.
 
 hatchling calls it, see pyproject.toml. An editable install has the clone itself.
 """

@@ -467,7 +467,6 @@ COMMANDS = {
             option(
                 "--repository",
                 type=options.web_address,
-                default="",
                 metavar="URL",
                 help="the web address of the code, for links to it (default: no such links)",
             ),

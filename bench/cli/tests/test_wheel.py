@@ -66,7 +66,7 @@ def test_an_installed_lab_shows_what_is_kept(python: Path, tmp_path: Path) -> No
 
 def test_what_is_in_a_clone_only_is_said_in_one_sentence(python: Path, tmp_path: Path) -> None:
     done = lab(python, tmp_path, "site")
-    assert (done.returncode, len(done.stderr.splitlines())) == (ExitCode.NOT_RUN, 1)
+    assert (done.returncode, len(done.stderr.splitlines())) == (ExitCode.NOT_RUN, 1), done.stderr
     assert "run it in a clone" in done.stderr
 
 

@@ -121,6 +121,15 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
     assert kept.read_text() == "mine"
 
 
+def test_the_command_writes_the_site_and_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build, "experiment_names", lambda **which: [])  # whose reports take long
+    assert main(["site", "--out", str(tmp_path / "site")]) == ExitCode.FINE
+    said = capsys.readouterr().out
+    assert said.startswith(f"{len(list((tmp_path / 'site').rglob('*.html')))} pages; open ")
+
+
 def test_an_address_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["site", "--repository", "ftp://example.org"]) == ExitCode.USAGE
     assert "write https://HOST/PATH" in capsys.readouterr().err
