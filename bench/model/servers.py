@@ -169,7 +169,7 @@ def _uwsgi(budget: Budget, *_: object) -> list[str]:
     # open, refuse headers above 4 KB, give each application an interpreter, and Python threads only with several.
     return [
         *("--master", "--no-orphans", "--lazy-apps", "--need-app", "--single-interpreter", "--enable-threads"),
-        *("--py-call-osafterfork", "--processes", str(budget.processes), "--threads", str(budget.threads or 1)),
+        *("--py-call-uwsgi-fork-hooks", "--processes", str(budget.processes), "--threads", str(budget.threads or 1)),
         *(("--thunder-lock",) if budget.processes > 1 else ()),
         *("--listen", str(BACKLOG), "--buffer-size", "65535", "--disable-logging"),
         *("--add-header", "Connection: close"),  # else it closes without a word, under a client's next request
