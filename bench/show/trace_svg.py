@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 
 from bench.show.figures.layout import Picture, new_page
 from bench.show.figures.stack_style import GREY, INK, PALE, styled
-from bench.trace.inside.model import Hop, Kind, Trace, ViewCall, hops_text, threads_text
+from bench.trace.inside.model import Hop, Kind, Trace, ViewCall
 
 ROW_IN = 0.235
 LANES_SHARE = 0.36
@@ -58,11 +58,11 @@ def _began_us(step: Hop | ViewCall) -> float:
 
 
 def title_of(trace: Trace) -> str:
-    """The finding: how many hops, on how many threads, and the share of the time that is hand-off."""
+    """The finding: how often the request left its thread, for what, and the share of the time that is hand-off."""
     if not trace.hops:
         return f"One request, no hop: all of it ran on one thread, in {trace.took_us / 1000:.1f} ms"
     return (
-        f"One request, {hops_text(trace.hop_counts)} on {threads_text(trace.threads)}: "
+        f"{trace.summary.removesuffix('.')}; "
         f"{trace.handed_off_us / 1000:.1f} of {trace.took_us / 1000:.1f} ms are hand-off"
     )
 
