@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Which server, how many processes, how many threads
 #
-# **Question.** You have views, sync or async. Which server should run them, and how do you spend the memory of a machine: on more processes, or on more threads?
+# **Question.** You have views, sync or async. Which server should run them? And should you spend a machine's memory on more processes or on more threads?
 #
 # | server | interface | how a request waits |
 # |---|---|---|
@@ -37,8 +37,8 @@ crowd, busy = steps.crowd("wait?ms=100", 128), steps.crowd("burn?ms=10", 32)
 # %% [markdown]
 # ## Predict
 #
-# The view does nothing, 16 users ask for it again and again, the server has one core. How many requests per second will gunicorn's threads answer, with a sync view?
-# And granian, whose HTTP is written in Rust, with the same view? Put your numbers in and run the cell.
+# The view is sync and does nothing. 16 users ask for it again and again, and the server has one core. How many requests per second do gunicorn's 64 threads answer?
+# And how many does granian answer, whose HTTP is written in Rust, with the same view and as many threads? Put your numbers in and run the cell.
 
 # %%
 my_prediction_gthread = None
@@ -60,24 +60,26 @@ display(Markdown(f"{lessons.describe_run(run)}\n\n{lessons.describe_run(ladder)}
 threads, rust = (at[stack, "hello", hello_users] for stack in ("sync_wsgi@gthread:64", "sync_wsgi@granian:64"))
 for mine, row in ((my_prediction_gthread, threads), (my_prediction_granian, rust)):
     compared = lessons.compare(mine, row.median("throughput_per_s"), "requests/s")
-    display(Markdown(f"`{row.stack}`, {row.load_text}: {compared}"))
+    limiter = f" Limited by {row.limiter}." if row.limiter and mine is not None else ""
+    display(Markdown(f"`{row.stack}`, {row.load_text}: {compared}{limiter}"))
 
 # %% [markdown]
 # ## See
 #
-# A view that does nothing shows what server, interface and Django cost. Bars are medians over server restarts, black lines their 95 % intervals.
+# A view that does nothing shows the cost of server, interface and Django. Bars are medians over server restarts, and black lines are their 95 % intervals. A hollow bar has a reservation.
 
 # %%
 resources.cpu_per_request(run, "hello")
 
 # %% [markdown]
-# A view that waits, and what a server takes for it:
+# The next figure shows a view that waits, and the threads and the memory that each server takes for it:
 
 # %%
 resources.threads_and_memory(run, "wait?ms=100")
 
 # %% [markdown]
-# Now one server, with more and more processes and threads. A point further to the right takes more memory; a point further up answers more.
+# Now one server, with more and more processes and threads, on two cores. A point further to the right takes more memory; a point further up answers more.
+# All these points have a reservation, because the load shares one of the two cores.
 
 # %%
 memory.throughput_over_memory(ladder, "wait?ms=100")
@@ -88,30 +90,34 @@ memory.throughput_over_memory(ladder, "burn?ms=10")
 # %% [markdown]
 # ## Explain
 #
-# The CPU of a request has two parts: what the server takes to read and write HTTP, and what Django takes between. Only the first part changes with the server.
-# Below, the CPU of a request as a multiple of what it is on gunicorn's threads.
+# The CPU of a request has two parts. The server reads and writes HTTP, and Django does the rest. Another server changes the first part. Another interface changes the second part too,
+# because Django crosses between loop and threads behind ASGI. The bare stacks have no Django: they show the first part alone.
+#
+# Compare CPU here, not requests per second: the load generator has one core, and the quickest servers answer all that it can send (limited by: client).
+# `sync` and uWSGI close each connection, and a new one costs the generator more. ○ marks a number with a reservation.
 
 
 # %%
 def beside_threads(row):
-    """Throughput, CPU, and the CPU as a multiple of that on gunicorn's threads."""
-    ratio = ratio_of(row, threads, "cpu_us_per_request")
+    """Throughput, what limits it, CPU, and the CPU as a multiple of that on gunicorn's threads."""
+    beside = "the baseline" if row is threads else describe_ratio(ratio_of(row, threads, "cpu_us_per_request"))
     cpu = formatting.whole(row.median("cpu_us_per_request"))
-    return f"`{row.stack}`", formatting.number(row.median("throughput_per_s")), cpu, describe_ratio(ratio)
+    return f"`{row.stack}`", formatting.requests_per_s(row), row.limiter or "nothing was full", cpu, beside
 
 
 asked = [row for row in at.values() if (row.request, row.users) == ("hello", hello_users) and row.measured]
-display(Markdown(lessons.table("stack | requests/s: | CPU, µs: | CPU, beside gthread:", map(beside_threads, asked))))
+head = "stack | requests/s: | limited by | CPU per request, µs: | CPU, compared with gthread:"
+display(Markdown(lessons.table(head, map(beside_threads, asked))))
 
 # %%
 display(Markdown(lessons.findings(run)))
 
 # %% [markdown]
-# **Processes or threads.** A process has its own interpreter, its own copy of Django and its own lock: it takes memory, and a core if there is one. A thread shares all of that:
-# it takes little, and waits as well as a process does. So where views wait, threads are the cheap way; where views compute, only another process finds another core
-# (a Python with the GIL lets one thread compute at a time; the next lesson takes the GIL away).
+# **Processes or threads.** A process has its own interpreter, its own copy of Django and its own lock. It takes memory, and it can use a core of its own. A thread shares all of that:
+# it takes little memory, and it waits as well as a process does. So threads are the cheap way where views wait. Where views compute, only another process can use another core,
+# because the GIL lets one thread of a process compute at a time. The next lesson takes the GIL away.
 #
-# Equal memory is not set but measured: each budget is a point, and you compare points that stand above each other.
+# Nobody set the memory to be equal: it was measured. To compare at equal memory, look for points that stand above each other.
 
 # %%
 display(Markdown(lessons.findings(ladder)))
@@ -119,7 +125,8 @@ display(Markdown(lessons.findings(ladder)))
 # %% [markdown]
 # ## What people say
 #
-# "Use two times the number of cores plus one workers": that counts processes, and says nothing of what the views do. The same stacks, where the views wait and where they compute:
+# "Use 2 × cores + 1 workers." This rule counts processes and does not ask what the views do. Here are the same stacks with views that wait and with views that compute.
+# The memory is that of the views that wait:
 
 # %%
 stacks = [stack for stack in ladder.plan.stacks if "+" not in stack]
@@ -127,12 +134,13 @@ lines = [
     (
         f"`{stack}`",
         formatting.whole(MEMORY.of(steps[stack, "wait?ms=100", crowd])),
-        formatting.number(steps[stack, "wait?ms=100", crowd].median("throughput_per_s")),
-        formatting.number(steps[stack, "burn?ms=10", busy].median("throughput_per_s")),
+        formatting.requests_per_s(steps[stack, "wait?ms=100", crowd]),
+        formatting.requests_per_s(steps[stack, "burn?ms=10", busy]),
     )
     for stack in stacks
 ]
-display(Markdown(lessons.table("stack | MB: | waiting, requests/s: | computing, requests/s:", lines)))
+head = f"stack | MB: | waiting, {crowd} users, requests/s: | computing, {busy} users, requests/s:"
+display(Markdown(lessons.table(head, lines)))
 
 # %% [markdown]
 # And about the servers themselves:
@@ -143,17 +151,17 @@ display(Markdown(claim_table.settled_in("10_servers")))
 # %% [markdown]
 # ## What this cannot tell
 #
-# - **What a server keeps of its promises**: whether it bounds uploads, holds back a writer, or ends cleanly. `lab conformance` asks that.
-# - **Slow clients.** Here every client is on the same machine and reads at once.
-# - **Mixed traffic.** Waiting and computing views are measured apart, and `crud` does both in one view; a load that asks for several views at once is not in these runs.
-# - **Shared memory.** The memory of forked processes is added up, so that what they share counts for each. A server that loads the project before it forks takes less.
-# - **More cores.** The servers of the second run have two cores, one of which the load uses as well: what they answer is at most what they could.
+# - **How a server behaves at its edges**: whether it bounds uploads, holds back a writer, or ends cleanly. `lab conformance` asks that.
+# - **Slow clients.** Here every client is on the same machine and reads at once. `lab run slow_clients` has others.
+# - **Mixed traffic.** Views that wait and views that compute are measured apart. `crud` does both in one view. No load in these runs asks for several views at once.
+# - **Shared memory.** The memory of all processes is added up, so memory that they share is counted for each of them. A server that loads the project before it forks takes less.
+# - **More cores.** The servers of the second run have two cores, and the load uses one of these too. With two cores of their own they could answer more.
 
 # %% [markdown]
 # ## Exercise
 #
-# A machine lets the server have as much memory as the four processes of 8 threads take. The views wait 100 ms. How many times as much does one process with 128 threads answer?
-# W threads that each hold a request for L seconds answer W / L at most; the users bound it as well, and so does a core.
+# 128 users ask for a view that waits 100 ms. Four processes with 8 threads each answer them, or one process with 128 threads, which takes less memory.
+# How many times as many requests per second does the one process answer? W threads that each hold a request for L seconds answer at most W / L, and N users get at most N / L.
 
 # %%
 my_factor = None
@@ -180,7 +188,7 @@ if mine:
 # %% [markdown]
 # ## In practice
 #
-# - **Choose the interface first, the server second.** Whether a request crosses between loop and threads weighs more than who reads the HTTP.
-# - **One process for each core that your views keep busy**, and in each as many threads as requests wait there at once. More processes than cores only take memory.
-# - **gevent** serves many who wait with sync code and few threads. Everything that waits must be made cooperative, the database driver too, and one view that computes holds all others up.
-# - **A faster server saves its own share only.** If your views take milliseconds of CPU, you will not notice which one it is.
+# - **Choose the interface first, the server second.** Crossing between loop and threads costs more CPU than reading HTTP in another language saves.
+# - **One process for each core that your views keep busy**, and in each of them a thread for each request that waits at once. More processes than cores mostly take memory.
+# - **gevent** lets many requests wait in sync code with few threads. Everything that waits must be cooperative, the database driver too, and one view that computes holds up all others.
+# - **A faster server saves only its own share.** If your views take milliseconds of CPU, you will not notice which server it is.

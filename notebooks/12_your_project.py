@@ -9,16 +9,16 @@
 # %% [markdown]
 # # Your own project: switch, or stay?
 #
-# **Question.** The other lessons are about labs. What about *your* site? `lab try` puts the tracer, the checks and the rule of lesson 09 to work on any Django project, without a change to it. How do you read
-# its answer, and when do you not believe it?
+# **Question.** The other lessons are about labs. What about *your* site? `lab try` applies the tracer, the checks and the rule of lesson 09 to any Django project and changes nothing in it. How do you read
+# its answer, and when should you doubt it?
 #
-# Here are three small projects from [labs/to_try](../labs/to_try). Each has something in it that decides:
+# Here are three small projects from [labs/to_try](../labs/to_try). In each of them something decides the answer:
 #
 # | project | what its pages do | its server today |
 # |---|---|---|
 # | `should_switch` | ask twenty services at once and wait 250 ms for the slowest | 4 threads |
 # | `should_stay` | answer at once, under the seven middlewares, or compute a little | 8 threads |
-# | `cannot_tell` | send everybody to a login, or refuse | none that is known |
+# | `cannot_tell` | send everybody to a login, or refuse the request | not known |
 
 # %%
 from IPython.display import Markdown, display
@@ -41,8 +41,8 @@ def arm_of(tried, role):
 # %% [markdown]
 # ## Predict
 #
-# 200 requests are in flight at once. The page of `should_switch` waits 250 ms, and its server has 4 threads. How many requests per second does it answer today? And how many times as many does it answer behind ASGI,
-# if one core can serve them all? For `should_stay`, how many times as many as today?
+# 200 users ask for the page of `should_switch`, each again and again, so 200 requests are in flight. The page waits 250 ms, and its server has 4 threads and one core. How many requests per second does it
+# answer today? How many times as many does it answer behind ASGI, on the same core? And `should_stay` with 64 users: how many times as many as today does it answer behind ASGI?
 
 # %%
 my_prediction_per_s = None
@@ -57,7 +57,8 @@ my_prediction_stay_times = None
 # lab try ../mysite / /blog/                          # yours
 # ```
 #
-# Some minutes each. `--users` says how many requests you have in flight at once, and `--threads` the largest pool that you would configure. If you do not know the first, `--log access.log` counts it by Little's law.
+# Each takes some minutes. `--users` is the number of requests that you have in flight at once, and `--threads` is the largest pool that you would configure. If you do not know the first, `--log access.log` computes it by
+# Little's law.
 
 # %%
 ratios = [tried["answer"]["ratio"]["estimate"] for tried in (switch, stay)]
@@ -81,7 +82,7 @@ for tried in (switch, stay, unknown):
     display(Markdown(f"`{tried['command']}`: **{answer['value']}**. {answer['because']}{limiter}"))
 
 # %% [markdown]
-# These servers were measured, at the number of users that the answer is about:
+# These servers were measured, with the number of users that the answer is about:
 
 # %%
 measured = {
@@ -91,13 +92,13 @@ measured = {
 servers_side_by_side(measured)
 
 # %%
-head = "project | server | requests/s: | p50, ms: | threads: | MB: | CPU of a request, µs:"
+head = "project | server | requests/s: | a request takes, ms: | threads: | MB: | CPU per request, µs:"
 lines = [
     (
         f"`{name}`",
         f"`{arm['stack'].partition('@')[2]}`",
-        formatting.number(median_of(arm["per_s"])),
-        formatting.whole(arm["p50_ms"]),
+        (f"{formatting.HOLLOW} " if arm["verdict"] != "ok" else "") + formatting.number(median_of(arm["per_s"])),
+        formatting.whole(1000 * arm["users"] / median_of(arm["per_s"])),
         formatting.whole(arm["threads"]),
         formatting.whole(arm["rss_bytes"] / 1e6),
         formatting.whole(arm["cpu_us"]),
@@ -108,6 +109,8 @@ lines = [
 display(Markdown(lessons.table(head, lines)))
 
 # %% [markdown]
+# ○ marks a number with a reservation. *A request takes* N / X on average, by Little's law: N users who all wait for their answers, X requests per second. The lab cannot time the requests of the two pools of `should_switch` one by one, because they wait longer than it measured.
+#
 # And this is where a request goes behind ASGI:
 
 # %%
@@ -118,14 +121,14 @@ for name, tried in (("should_switch", switch), ("should_stay", stay)):
 # %% [markdown]
 # ## Explain
 #
-# Two lines of arithmetic predict both answers:
+# Two rules predict both answers:
 #
-# - **A pool** with W threads that each hold a request for L seconds answers W / L at most. 4 threads and 0.25 s give 16 requests per second, whatever the machine. An event loop has no such bound: N / L with
+# - **A pool** with W threads that each hold a request for L seconds answers at most W / L. 4 threads and 0.25 s give 16 requests per second on any machine. An event loop has no such bound. It answers up to N / L with
 #   N requests in flight, until the CPU is used up.
-# - **Where nothing waits**, L is almost 0, and both sides answer 1 / S, with S the CPU of a request. Behind ASGI a hop for each hook of a middleware adds to S, so the same core answers less.
+# - **Where nothing waits**, L is almost 0, and both sides answer 1 / S, where S is the CPU of a request. Behind ASGI each hook of a middleware costs a hop, which adds to S. So the same core answers fewer requests.
 #
-# The rule of lesson 09 decides: of the servers within a tenth of the best, take the one that changes least. Today's server changes nothing, more threads change a number, and ASGI changes the server. So the answer
-# compares ASGI with the *best pool you would configure*, not only with today's. What the pools give is in the answer as well:
+# The rule of lesson 09 decides: of the servers within a tenth of the best, take the one that changes least. Keeping today's server changes nothing, more threads change a number, and ASGI changes the server. So the answer
+# compares ASGI with the *best pool you would configure*, not only with today's. The answer says what other pools bring, compared with today's server:
 
 # %%
 for name, tried in (("should_switch", switch), ("should_stay", stay)):
@@ -133,8 +136,8 @@ for name, tried in (("should_switch", switch), ("should_stay", stay)):
         display(Markdown(f"`{name}`: {line}"))
 
 # %% [markdown]
-# Why does it say `cannot tell` of the third? A redirect to a login is quick behind either door. A benchmark that counts it as an answer measures the login wall. So each page is asked first, and what is not
-# plainly a success is not measured:
+# Why does it say `cannot tell` for the third project? A redirect to a login is quick behind either door. A benchmark that counts it as an answer measures the redirect, not the page. So `lab try` asks for each page first,
+# and does not measure a page that does not plainly succeed:
 
 # %%
 for page in unknown["pages"]:
@@ -151,7 +154,7 @@ display(Markdown(claim_table.to_markdown("A1", "F3")))
 # %% [markdown]
 # ## What this cannot tell
 #
-# The answer ends with a list of what was not looked at. For `should_switch` it reads:
+# The answer ends with a list of what `lab try` did not look at. For `should_switch`:
 
 # %%
 display(Markdown("\n".join(f"- {line}" for line in switch["not_looked_at"])))
@@ -159,7 +162,7 @@ display(Markdown("\n".join(f"- {line}" for line in switch["not_looked_at"])))
 # %% [markdown]
 # ## Exercise
 #
-# The team of `should_switch` would rather keep WSGI. How many threads does its server need, so that it answers as many requests per second as ASGI did here? Each thread holds a request for the 250 ms of its wait.
+# The team of `should_switch` would rather keep WSGI. How many threads does its server need to answer as many requests per second as ASGI did here? Each thread holds a request for the 250 ms of its wait.
 
 # %%
 my_threads = None
@@ -174,7 +177,7 @@ print(lessons.check(my_threads, needed, "threads", within=0.15))
 # %% [markdown]
 # ## Live
 #
-# The same arithmetic on your machine, with a lab in the place of your project: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter. `lab try` itself needs a terminal and some
+# The same rules on your machine, with a lab instead of your project: open the course with `lab notebooks --live`, or set `LAB_LIVE=1` before you start Jupyter. `lab try` itself needs a terminal and some
 # minutes.
 
 # %%
@@ -186,8 +189,8 @@ if mine:
 # %% [markdown]
 # ## In practice
 #
-# - **Count first.** `lab try ../mysite --log access.log` takes paths, weights and the number in flight from your log. An answer for 500 in flight says nothing about a site that has five.
-# - **Say what you would configure.** Without a bound on threads the honest answer is often "more threads". If your database or memory bounds them, say so with `--threads` and `--memory`.
-# - **Mend before you move.** The answer names the first three things to mend, each with what it is worth. A call that blocks the loop, or hooks that hop, can turn `stay` into `switch`.
+# - **Count first.** `lab try ../mysite --log access.log` takes the pages, their weights and the number of requests in flight from your log. An answer for 500 requests in flight says nothing about a site that has five.
+# - **Say what you would configure.** Without a bound on threads, the honest answer is often "more threads". If your database or memory limits them, say so with `--threads` and `--memory`.
+# - **Mend before you move.** The answer names the first things to mend, and what each is worth. If you mend a call that blocks the loop, or hooks that hop, `stay` can become `switch`.
 # - **Believe `cannot tell`.** It names its cause: a login (`--login`), a throttle (`--without throttles`), a page that answers differently behind each door.
-# - **Try the staging copy.** `lab try` copies databases and refuses the network, but it is a load: it does not belong on the machine that serves your users.
+# - **Try the staging copy.** `lab try` copies databases and refuses the network, but it is a load. Do not run it on the machine that serves your users.

@@ -2,9 +2,10 @@
 
 A second Ctrl-C or SIGTERM stops it at once. A second SIGHUP does not: shell and kernel each send one.
 
-How a run ends: the first signal raises KeyboardInterrupt. `watch` in `measure/window_trial.py` takes what the load has
-recorded, `run_trial` in `measure/trial.py` makes an `aborted` trial of it, `perform` in `measure/runner.py` saves the
-run as run.json (`save_run` in `model/run_store.py`), and `lab` exits with 130.
+How a run ends: `run_program` in `base/console.py` runs each command under `interruptible`, so the first signal raises
+KeyboardInterrupt. `watch` in `measure/window_trial.py` takes what the load has recorded, `run_trial` in
+`measure/trial.py` makes an `aborted` trial of it, `perform` in `measure/runner.py` saves the run as
+run.json (`save_run` in `model/run_store.py`), and `lab` exits with 130.
 """
 
 import asyncio

@@ -86,11 +86,14 @@ LOAD_OPTIONS = Group(
             "--engine",
             choices=list(PROGRAMS),
             default="locust",
-            help="what drives a closed loop (default: locust); wrk makes several times the rate",
+            help="the program that drives a closed loop (default: locust); wrk sends several times as many requests",
         ),
-        option("--load-processes", type=PROCESSES, metavar="N", help="processes of it on this machine"),
+        option("--load-processes", type=PROCESSES, metavar="N", help="load processes on this machine"),
         option(
-            "--expect-workers", type=PROCESSES, metavar="N", help="processes on other machines; see `lab load-worker`"
+            "--expect-workers",
+            type=PROCESSES,
+            metavar="N",
+            help="load processes on other machines; see `lab load-worker`",
         ),
         option(
             "--bind",
@@ -166,7 +169,7 @@ TRIED_LOAD = Group(
             type=words,
             default=[],
             metavar="LIST",
-            help="measure also what the lab's own handlers would give: zero_hop, folded, pinned_pool",
+            help="also measure what the lab's own handlers would bring: zero_hop, folded, pinned_pool",
         ),
         option(
             "--blocking-over",
@@ -180,7 +183,7 @@ TRIED_LOAD = Group(
 TRIED_REQUESTS = Group(
     "the requests",
     [
-        option("--login", metavar="USER", help="as this user, by a session made in the copied database"),
+        option("--login", metavar="USER", help="log in as this user, by a session in the copied database"),
         option("--cookie", action="append", default=[], metavar="NAME=VALUE", type=options.cookie),
         option("--header", type=options.header, action="append", default=[], metavar="'NAME: VALUE'"),
         several("--without", words, "LIST", "leave out throttles, caches, or both"),
@@ -194,7 +197,12 @@ TRIED_HARM = Group(
         switch("--i-own-this-database", "confirm that a database on another machine is yours to copy and to load"),
         switch("--empty-database", "begin with migrated, empty databases instead of copies"),
         option(
-            "--fixtures", action="extend", nargs="+", default=[], metavar="FILE", help="load these into a migrated one"
+            "--fixtures",
+            action="extend",
+            nargs="+",
+            default=[],
+            metavar="FILE",
+            help="load these into a migrated, empty database",
         ),
     ],
 )
@@ -253,7 +261,7 @@ COMMANDS = {
             option("--repeats", type=whole(1, MAX_REPEATS), help="server restarts per trial"),
             option("--duration", type=seconds, metavar="S", help="seconds of each measured window"),
             option("--seed", type=whole(0, 2**31 - 1), help="of the random order of trials"),
-            option("--undecided", metavar="RUN", help="only what the claims need that this run could not decide"),
+            option("--undecided", metavar="RUN", help="measure only what the undecided claims of this run need"),
             LOAD_OPTIONS,
             option(
                 "--out",
@@ -332,7 +340,7 @@ COMMANDS = {
     ),
     "try": Command(
         "bench.cli.try_project:try_project",
-        "should your own Django project switch to ASGI, or stay? Found out without a change to it",
+        "find out whether your own Django project should switch to ASGI or stay; it is not changed",
         [
             option(
                 "project",
@@ -373,7 +381,7 @@ COMMANDS = {
             option(
                 "--finding",
                 metavar="FINDING",
-                help="only claims whose stored finding is supported, refuted or cannot-tell",
+                help="only claims whose stored finding is supported, it-depends, refuted or cannot-tell",
             ),
             option("--lesson", metavar="LESSON", help="only claims of a lesson, such as 05_orm or 05"),
             Group(
@@ -389,7 +397,7 @@ COMMANDS = {
     ),
     "conformance": Command(
         "bench.cli.conformance:conformance",
-        "ask servers by raw sockets what people rely on, and compare with the kept answers",
+        "ask servers, by raw sockets, how they behave, and compare with the stored answers",
         [
             option("servers", metavar="SERVER", nargs="*", help="such as uvicorn (default: all of them)"),
             switch("--keep", "store the answers in results/reference/conformance.json"),
@@ -445,7 +453,7 @@ COMMANDS = {
                         "--record",
                         type=Path,
                         metavar="FILE",
-                        help="keep the session; as room.jsonl.gz in a run's folder, the run's report shows it",
+                        help="record the session; the report of a run shows a room.jsonl.gz in its folder",
                     ),
                     option(
                         "--replay",

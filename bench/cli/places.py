@@ -6,11 +6,12 @@ PLACES = (
     ("Where is a verdict decided?", "analyse.gates.judge"),
     ("Where is the limit of throughput computed?", "analyse.queueing.limit_per_s"),
     ("Where are Locust and wrk started, and with which options?", "measure.load.launcher.commands"),
-    ("What does Ctrl-C do?", "base.signals.interruptible"),
+    ("What does Ctrl-C do, from the signal to the saved run?", "base.signals.interruptible"),
     ("Where is a run written and read?", "model.run_store.save_run"),
     ("Which servers are there, and what does one entry hold?", "model.servers.SERVERS"),
     ("What can stand in front of a server, such as nginx, and how is it configured?", "model.fronts.FRONTS"),
-    ("What is an environment, and how is one made?", "measure.environment_maker.add"),
+    ("Which environment does a server run in, and which interpreter is that?", "model.environments.program_of"),
+    ("How is an environment made (`lab env add`)?", "measure.environment_maker.add"),
     ("Which workloads are there?", "model.workloads.WORKLOADS"),
     ("What may an experiment's file contain?", "model.experiment.Experiment"),
     ("How does a middleware get its hops?", "trace.inside.middleware.Layers"),
@@ -27,5 +28,7 @@ PLACES = (
     ("How is a claim of an experiment's file judged (`lab verify`)?", "analyse.findings.finding_for"),
     ("How does a stack get its colour?", "show.figures.stack_style.look_of"),
     ("Which columns does a table have?", "show.tables.columns.COLUMNS"),
+    ("How is the site made (`lab site`)?", "learn.site.build.write_site"),
+    ("How are the READMEs rendered (`./scripts/readme`)?", "cli.readme.PARTS"),
 )
 """Question, and a name in bench: room, module, name."""

@@ -39,7 +39,7 @@ from bench.model.stacks import LABS, split_name
 from bench.model.workloads import BOUNDS, WORKLOADS
 from bench.show import run_page, trace_svg
 from bench.show.figures import connections, database, throughput
-from bench.show.tables.formatting import AT_LEAST, HOLLOW, milliseconds, number, percent, span, whole
+from bench.show.tables.formatting import AT_LEAST, HOLLOW, milliseconds, percent, requests_per_s, span, whole
 from bench.trace import reference_traces
 
 FILES = [
@@ -95,9 +95,9 @@ def answer() -> str:
         if row.trial.connections == HELD_AT_ONCE
     }
     return (
-        "**In short:** ASGI does not make views faster that wait; it removes the bound that a pool of threads sets. "
+        "**In short:** ASGI does not make views that wait faster. It removes the bound that a pool of threads sets. "
         f"With {SHOWN_USERS} users, {SHOWN_USERS} threads behind WSGI answered {describe_ratio(more)} what async views "
-        f"behind ASGI answered; against 8 threads, async views answered {describe_ratio(less)}. "
+        f"behind ASGI answered, and async views answered {describe_ratio(less)} what 8 threads did. "
         f"Of {HELD_AT_ONCE:,} open streams, 64 threads served {held['sync_wsgi@gthread:64']}, and an event loop "
         f"{held['async_asgi@uvicorn']}."
     )
@@ -109,8 +109,7 @@ def first_table() -> str:
         [
             plain_name(row.stack),
             f"`{row.stack}`",
-            f"{f'{HOLLOW} ' if row.is_hollow else ''}{number(row.median('throughput_per_s'))} "
-            f"({span(row.throughput_interval)})",
+            f"{requests_per_s(row)} ({span(row.throughput_interval)})",
             percent(row.median("fraction_of_limit")),
             f"{milliseconds(row, 'p50')} ms",
             whole(row.median("server.threads_max")),

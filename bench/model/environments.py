@@ -2,6 +2,10 @@
 
 `measure/environment_maker.py` makes them. An environment is a folder in FOLDER: a virtual environment and, written
 last, `environment.json`. A folder without that file does not count. `default` is the lab's own, which has no folder.
+
+How a server gets one: the stack's name says it, as in `sync_wsgi@gthread:8%py313t`; without `%` it is `default`.
+`Stack.command` begins with `python_word(name)`. `launch_command` in `measure/processes.py` replaces this word by the
+interpreter (`program_of`), and `stack_environment` in `measure/readiness.py` adds its variables (`variables_of`).
 """
 
 import importlib.util

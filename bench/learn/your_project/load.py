@@ -260,6 +260,7 @@ def arm_of(way: Way, users: int, trials: Sequence[Trial]) -> Arm:
         arm_interval(per_s),
         p50_ms=_median(measured, "latency_us.p50", 1e-3),
         p99_ms=_median(measured, "latency_us.p99", 1e-3),
+        at_least=sorted({name for trial in measured for name in trial.lower_bounds}),
         threads=_whole(measured, "server.threads_max"),
         rss_bytes=_whole(measured, "server.rss_bytes_max"),
         connections=_whole(measured, "database.connections_max"),

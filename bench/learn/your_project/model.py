@@ -202,7 +202,7 @@ class Arm:
     `per_s`: the requests per second of each restart, `throughput_per_s` their interval, None for fewer than three.
     Memory in bytes; `connections`: the most to its database; `cpu_us`: of a request. `cpu_share`: of the server's
     cores, `load_share`: of the load generator's. `slots`: requests that are let in at once, None for no bound.
-    `other_cores`: kept busy by other programs meanwhile.
+    `other_cores`: kept busy by other programs meanwhile. `at_least`: percentiles that are lower bounds in some restart.
     """
 
     role: Role
@@ -213,6 +213,7 @@ class Arm:
     throughput_per_s: Interval | None = None
     p50_ms: float | None = None
     p99_ms: float | None = None
+    at_least: list[str] = field(default_factory=list)
     threads: int | None = None
     rss_bytes: int | None = None
     connections: int | None = None

@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 
 from bench.analyse.stats import Interval, median_of
 from bench.learn.your_project.model import Answer, Arm, Checked, Door, Examination, Terms
-from bench.show.tables.formatting import HOLE, number, percent, span, whole
+from bench.show.tables.formatting import AT_LEAST, HOLE, HOLLOW, number, percent, span, whole
 from bench.trace.inside.model import hops_text, threads_text
 
 HEADS = ("way", "requests/s", "interval", "p50 ms", "p99 ms", "threads", "MB", "µs CPU")
 REPORT_HEADS = (*HEADS, "CPU", "connections", "users", "verdict", "stack")
+SIGNS = {
+    HOLLOW: "a number with a reservation, which the report gives",
+    AT_LEAST: "a lower bound, because users waited longer than was measured",
+}
 MOST_LINES = 6
 """Of a part on the one screen; the report has all of them."""
 LOAD = "Under load"
@@ -107,12 +111,12 @@ def _load_part(found: Examination, *, is_short: bool) -> Part:
     users = found.terms.users if found.terms else 0
     if is_short:
         rows = [arm_cells(arm) for arm in found.arms if arm.users == users]
-        return Part(LOAD, list(_unmeasured_lines(found)), HEADS, rows)
+        return Part(LOAD, [*_unmeasured_lines(found), *_sign_lines(rows)], HEADS, rows)
     rows = [
         [*arm_cells(arm), percent(arm.cpu_share), whole(arm.connections), f"{arm.users:,}", arm.verdict, arm.stack]
         for arm in found.arms
     ]
-    return Part(LOAD, heads=REPORT_HEADS, rows=rows)
+    return Part(LOAD, list(_sign_lines(rows)), REPORT_HEADS, rows)
 
 
 def _unmeasured_lines(found: Examination) -> Iterator[str]:
@@ -124,13 +128,24 @@ def _unmeasured_lines(found: Examination) -> Iterator[str]:
             yield f"{arm.name}: {arm.verdict}, {' '.join((ours or [reason])[0].split())}"
 
 
+def _sign_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield what each sign means that the rows have."""
+    yield from (
+        f"{sign}: {meaning}" for sign, meaning in SIGNS.items() if any(sign in cell for row in rows for cell in row)
+    )
+
+
 def arm_cells(arm: Arm) -> list[str]:
-    """Return the cells of an arm, as HEADS has them; ○ marks one that has a reservation, as in all tables."""
+    """Return the cells of an arm, as HEADS has them; ○ and ≥ mean what they mean in all tables."""
     rate, bounds = _rate(arm.per_s, arm.throughput_per_s)
+    p50, p99 = (
+        (AT_LEAST if name in arm.at_least else "") + number(value)
+        for name, value in (("p50", arm.p50_ms), ("p99", arm.p99_ms))
+    )
     megabytes = whole(arm.rss_bytes / 1e6) if arm.rss_bytes else HOLE
     return [
-        *(arm.name, rate if arm.verdict in ("ok", "not-run") else f"○ {rate}", bounds),
-        *(number(arm.p50_ms), number(arm.p99_ms), whole(arm.threads), megabytes, whole(arm.cpu_us)),
+        *(arm.name, rate if arm.verdict in ("ok", "not-run") else f"{HOLLOW} {rate}", bounds),
+        *(p50, p99, whole(arm.threads), megabytes, whole(arm.cpu_us)),
     ]
 
 

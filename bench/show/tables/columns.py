@@ -16,7 +16,7 @@ from bench.show.tables.column_filters import (
     streams,
     waves,
 )
-from bench.show.tables.formatting import HOLE, HOLLOW, milliseconds, number, percent, span, whole
+from bench.show.tables.formatting import HOLE, milliseconds, number, percent, requests_per_s, span, whole
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ COLUMNS = (
     ),
     Column(
         "req/s",
-        lambda row: (HOLLOW + " " if row.is_hollow else "") + number(row.median("throughput_per_s")),
+        requests_per_s,
         0,
         "right answers per second, median over restarts; ○ where some restart is not ok",
         counts_requests,

@@ -34,6 +34,11 @@ def span(interval: stats.Interval | None) -> str:
     return HOLE if interval is None else f"{number(interval.low)}–{number(interval.high)}"
 
 
+def requests_per_s(row: Row) -> str:
+    """Write the median of requests/s over restarts, with ○ where some restart is not `ok`."""
+    return (f"{HOLLOW} " if row.is_hollow else "") + number(row.median("throughput_per_s"))
+
+
 def is_lower_bound(row: Row, percentile: str) -> bool:
     """Return whether the percentile, such as `p99`, is only a lower bound in some restart."""
     return any(percentile in trial.lower_bounds for trial in row.measured)
