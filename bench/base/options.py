@@ -87,9 +87,13 @@ def size(text: str) -> int:
 
 def cookie(text: str) -> tuple[str, str]:
     """Read `NAME=VALUE`."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is no cookie: write NAME=VALUE")
+    return _pair(text, "=", "cookie", "NAME=VALUE")
+
+
+def _pair(text: str, separator: str, what: str, form: str) -> tuple[str, str]:
+    name, found, value = text.partition(separator)
+    if not found or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no {what}: write {form}")
     return name.strip(), value.strip()
 
 
@@ -153,7 +157,4 @@ def _address(text: str, where: str, form: str, *, may_have_port: bool = True) ->
 
 def header(text: str) -> tuple[str, str]:
     """Read `NAME: VALUE`."""
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is no header: write NAME: VALUE")
-    return name.strip(), value.strip()
+    return _pair(text, ":", "header", "NAME: VALUE")

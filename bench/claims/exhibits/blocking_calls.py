@@ -14,8 +14,8 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from textwrap import dedent
@@ -206,8 +206,9 @@ def code_of(name: str) -> str:
     return dedent("\n".join(lines)).replace("return ", "")
 
 
-def run_here() -> dict[str, Any]:
-    """Run all calls in this process, which must do nothing else: Django is set up in it, and its errors are watched."""
+@contextmanager
+def set_up_here() -> Iterator[Any]:
+    """Set up Django in this process, and yield the Slowness that the calls meet."""
     import django
 
     django.setup()
@@ -216,8 +217,16 @@ def run_here() -> dict[str, Any]:
     from labs.traps.slowness import slowness
 
     call_command("createcachetable", verbosity=0)
-    note_refusals()
     with work_folder("calls") as folder, slowness(folder) as slow:
+        yield slow
+
+
+def run_here() -> dict[str, Any]:
+    """Run all calls in this process, which must do nothing else: Django is set up in it, and its errors are watched."""
+    import django
+
+    with set_up_here() as slow:
+        note_refusals()
         outcomes = asyncio.run(judge_calls(slow))
     return {
         "django": django.get_version(),

@@ -186,15 +186,7 @@ def _call_at(file: str, line: int) -> str:
 
 def run_here(name: str) -> dict[str, list[Place]]:
     """Make the calls under one detector in this process, which does nothing else."""
-    import django
-
-    django.setup()
-    from django.core.management import call_command
-
-    from labs.traps.slowness import slowness
-
-    call_command("createcachetable", verbosity=0)
-    with work_folder("calls") as folder, slowness(folder) as slow:
+    with blocking_calls.set_up_here() as slow:
         return asyncio.run(run_calls(name, slow))
 
 

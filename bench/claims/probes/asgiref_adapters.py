@@ -89,7 +89,7 @@ def hop_cost() -> dict[str, Any]:
 
     The mean of all, a warm one, and the first, with the thread that it makes: each of the fastest 50 of many
     requests, since whatever else runs here only slows; and what all hops of the median request take together. All on
-    one core, as in `bench.trace.overhead`.
+    one core: how soon another one wakes up differs by more than what is measured.
     """
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     requests = asyncio.run(_requests())
