@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -123,10 +124,15 @@ def test_a_table_ends_where_a_comment_stands_and_each_cell_names_its_column() ->
 
 
 def test_the_command_needs_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(build, "write_site", lambda *given: asked.extend(given) or 1)
+    asked: list[tuple[Path, str]] = []
+
+    def written(*given: Any) -> int:
+        asked.append(given)
+        return 1
+
+    monkeypatch.setattr(build, "write_site", written)
     assert main(["site"]) == ExitCode.FINE
-    assert asked[1] == ""
+    assert [repository for _, repository in asked] == [""]
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
