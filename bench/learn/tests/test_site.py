@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -121,18 +120,6 @@ def test_a_table_ends_where_a_comment_stands_and_each_cell_names_its_column() ->
     assert "<p>Machine: two cores.</p>" in shown
     assert '<td data-column="id">A1</td>' in shown
     assert ('<table class="said">' in shown, '<table class="said">' in short) == (True, False)
-
-
-def test_the_command_needs_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[Path, str]] = []
-
-    def written(*given: Any) -> int:
-        asked.append(given)
-        return 1
-
-    monkeypatch.setattr(build, "write_site", written)
-    assert main(["site"]) == ExitCode.FINE
-    assert [repository for _, repository in asked] == [""]
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
