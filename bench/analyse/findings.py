@@ -30,8 +30,8 @@ class ClaimFinding:
 
     @property
     def text(self) -> str:
-        """Return what was measured and, beside it, what was claimed: `2.2× (1.7 to 2.5) (claimed: more than 2×)`."""
-        return self.measured + (f" (claimed: {self.expected})" if self.expected else "")
+        """Return what was measured and, beside it, what was claimed: `2.2× (1.7 to 2.5), claimed: more than 2×`."""
+        return self.measured + (f", claimed: {self.expected}" if self.expected else "")
 
 
 def findings_of(run: Run) -> list[ClaimFinding]:
@@ -128,7 +128,7 @@ def ratio_of(over: Row, under: Row, measure: str) -> stats.Interval | None:
 def _expectation(claim: Assertion, unit: str = "", per_unit: float = 1) -> str:
     if claim.expect == "between":
         low, high = (bound / per_unit for bound in claim.within)
-        return f"{low:,.10g} to {high:,.10g}{unit}"
+        return f"{low:,.10g}{unit}" if low == high else f"{low:,.10g} to {high:,.10g}{unit}"
     return f"{'more' if claim.expect == 'greater' else 'less'} than {claim.than / per_unit:,.10g}{unit}"
 
 

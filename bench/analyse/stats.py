@@ -122,15 +122,15 @@ def describe_ratio(interval: Interval | None) -> str:
     if interval.low > 0 and interval.estimate < 0.1 and not interval.includes(1.0):
         return _describe_fraction(Interval(1 / interval.high, 1 / interval.estimate, 1 / interval.low))
     decimals = _decimals(interval)
-    bounds = f"({interval.low:.{decimals}f} to {interval.high:.{decimals}f})"
+    bounds = f"({interval.low:,.{decimals}f} to {interval.high:,.{decimals}f})"
     if interval.includes(1.0):
         return f"{NO_DIFFERENCE} {bounds}"
-    return f"{interval.estimate:.{decimals}f}× {bounds}"
+    return f"{interval.estimate:,.{decimals}f}× {bounds}"
 
 
 def _describe_fraction(inverse: Interval) -> str:
     decimals = _decimals(inverse)
-    largest, estimate, smallest = (f"1/{x:.{decimals}f}" for x in (inverse.low, inverse.estimate, inverse.high))
+    largest, estimate, smallest = (f"1/{x:,.{decimals}f}" for x in (inverse.low, inverse.estimate, inverse.high))
     return f"{estimate}× ({smallest} to {largest})"
 
 

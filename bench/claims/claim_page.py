@@ -1,6 +1,7 @@
 """Writes the page of a claim in Markdown, one for each in `results/reference/claims`: an address to link."""
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from bench.claims.evidence import ReferenceMaterial
 from bench.claims.judging import JudgedClaim, JudgedEvidence
@@ -54,7 +55,8 @@ def _evidence(part: JudgedEvidence, material: ReferenceMaterial) -> str:
 
 
 def _places(place: str) -> str:
-    """Link files; leave a command as it is."""
+    """Link files by their names, and a run's page by the run's; leave a command as it is."""
     if place.startswith("lab "):
         return f"`{place}`"
-    return ", ".join(f"[{path}]({UP}/{path})" for path in place.split(", "))
+    paths = map(PurePosixPath, place.split(", "))
+    return ", ".join(f"[{path.parent.name if path.name == 'README.md' else path.name}]({UP}/{path})" for path in paths)

@@ -155,18 +155,17 @@ def runs() -> str:
     rows = [
         [
             f"[`{run.experiment}`]({run.experiment}/README.md)",
+            run.question,
             run.started_at[:10],
-            f"{run.took_s / 60:.0f} min",
             f"{sum(trial.is_measured for trial in run.trials)} of {run.plan.trials}",
             str(run.plan.repeats),
             f"{run.plan.warmup_s:g} + {run.plan.duration_s:g} s",
-            str(run.plan.seed),
-            str(run.environment["python"]),
-            str(run.environment["packages"]["django"]),
+            f"{run.took_s / 60:.0f} min",
+            f"Django {run.environment['packages']['django']}, {run.environment['python']}",
         ]
         for run in map(reference, experiment_names(drafts=False))
     ]
-    headings = ["run", "made", "took", "trials measured", "restarts", "warm-up + window", "seed", "python", "django"]
+    headings = ["run", "question", "made", "trials measured", "restarts", "warm-up + window", "took", "with"]
     return table(headings, rows)
 
 

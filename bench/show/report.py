@@ -116,6 +116,8 @@ ENVIRONMENT = Environment(
 PAGE = ENVIRONMENT.get_template("report.html.j2")
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 """Title, headings and lines."""
+TEXTS = ("error", "load", "limited by")
+"""The headings of small tables whose cells are words, not numbers."""
 
 
 def write_report(run: Run, folder: Path) -> Path:
@@ -134,6 +136,7 @@ def to_html(run: Run, recording: room_recording.RoomRecording | None = None) -> 
     lead = run_page.leading(drawn)[:1]
     return PAGE.render(
         run=run,
+        started_at=run.started_at.replace("T", " ").replace("+00:00", " UTC"),
         findings=findings,
         said={value: [one for one in findings if one.value == value] for value in get_args(stats.Outcome)},
         compared_text=compared_text,
@@ -147,6 +150,7 @@ def to_html(run: Run, recording: room_recording.RoomRecording | None = None) -> 
         notes=notes_of(rows),
         cells=cells,
         shorten=shorten,
+        texts=TEXTS,
         small_tables=[_plateaus(run), _refusals(rows), _accounts(rows)],
         remarks=_remarks(run, rows),
         how_to_read={column.heading: column.help for column in columns} | _terms(run, rows),
@@ -216,8 +220,14 @@ def _name(row: Row) -> str:
 
 
 def _events_text(row: Row) -> str:
-    """Return the events of a row's windows, restart by restart."""
-    return " ".join(f"restart {trial.repeat + 1}: {_messages(trial)}" for trial in row.trials if trial.events)
+    """Return the events of a row's windows, each text with the restarts that it is true of."""
+    restarts: dict[str, list[str]] = {}
+    for trial in row.trials:
+        if trial.events:
+            restarts.setdefault(_messages(trial), []).append(str(trial.repeat + 1))
+    return " ".join(
+        f"restart{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {text}" for text, numbers in restarts.items()
+    )
 
 
 def _messages(trial: Trial) -> str:

@@ -45,7 +45,7 @@ def to_readme(run: Run, figures: Sequence[catalogue.Drawn]) -> str:
         f"# {verbatim(run.experiment)}: {verbatim(run.title)}",
         verbatim(run.question),
         "\n".join(
-            f"- **{it.value.capitalize()}**: {verbatim(it.claim.says)} ({verbatim(it.text)})."
+            f"- **{it.value.capitalize()}**: {verbatim(it.claim.says)}. Measured: {verbatim(it.text)}."
             for it in first_findings(findings.findings_of(run))
         ),
         *pictures,

@@ -20,8 +20,9 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def with_code(text: str) -> SafeString:
-    """Return text as HTML in which what stands between backticks is code."""
-    return mark_safe(re.sub("`([^`]+)`", r"<code>\1</code>", escape(text)))
+    """Return text as HTML in which what stands between backticks is code. Only what has a label begins a line."""
+    lines = re.sub(r"\n(?![A-Z][a-z ]*:)", " ", text)
+    return mark_safe(re.sub("`([^`]+)`", r"<code>\1</code>", escape(lines)))
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -66,7 +66,9 @@ def test_a_run_has_a_page_with_its_question_its_answer_and_the_figures_that_carr
     text, run = page.read_text(), run_store.load_run(page.parent)
     assert run.question in text
     told = [finding for finding in findings.findings_of(run) if finding.value != "cannot tell"]
-    assert len(re.findall(r"^- \*\*(Supported|Refuted)\*\*: .+\)\.$", text, re.MULTILINE)) == min(3, len(told))
+    assert len(re.findall(r"^- \*\*(Supported|Refuted)\*\*: .+\. Measured: .+\.$", text, re.MULTILINE)) == min(
+        3, len(told)
+    )
     pictures = re.findall(r"^!\[.+\]\((.+\.svg)\)$", text, re.MULTILINE)
     assert min(2, len(catalogue.figures_for(run))) <= len(pictures) <= 3
     assert {path.name for path in page.parent.glob("*.svg")} == set(pictures)

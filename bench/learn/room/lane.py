@@ -15,9 +15,9 @@ from bench.learn.room.rates import Rates
 from bench.learn.room.settings import Settings
 from bench.learn.room.visitors import LEAST_PATIENCE_S, LEAVE_AFTER_SHARE, Visitors
 from bench.measure import process_usage
-from bench.measure.machine import python_version, versions
 from bench.measure.processes import has_ended, work_folder
 from bench.measure.readiness import RunningServer, serving_stack
+from bench.model.environments import DEFAULT, load_environment
 from bench.model.stacks import Stack
 from bench.model.workloads import parse_request
 from labs.watched.sheet import Counts, Sheet
@@ -133,7 +133,7 @@ class Lane:
             "colour": lab.colour,
             "slots": request.slots(self.stack),
         }
-        looks["environment"] = environment_text()
+        looks["environment"] = environment_text(self.stack.environment)
         state = {"state": self.state, "message": self.message, "hops": self.hops}
         answers = "".join(_digit(visitors.answers[place]) for place in range(len(visitors.current)))
         visitors.answers.clear()
@@ -164,9 +164,14 @@ class Lane:
 
 
 @functools.cache
-def environment_text() -> str:
-    """Say in which environment the servers run."""
-    return f"{python_version()}, Django {versions()['django']}"
+def environment_text(name: str) -> str:
+    """Say in which environment a server runs: its Python, its Django, and its name if it is not the lab's own."""
+    try:
+        environment = load_environment(name)
+    except LabError:  # the lane says why
+        return name
+    text = f"{environment.python}, Django {environment.packages.get('django', 'not there')}"
+    return text if name == DEFAULT else f"{name}: {text}"
 
 
 _NOTHING = Places("", Counts(0, 0, 0, 0), [], [])

@@ -56,7 +56,7 @@ def write_site(folder: Path, repository: str = "", reports: Iterable[str] | None
     links = Links(frozenset(sources), repository)
     drawn = experiment_names(drafts=False) if reports is None else list(reports)
     more = {_run_page(name): [More("The report: every figure and all numbers", _report(name))] for name in drawn}
-    more[PARTS["The room"]] = [More(scene.title, _replay(scene)) for scene in SCENES]
+    more[PARTS["The room"]] = [More(f"{scene.title}: {scene.question}", _replay(scene)) for scene in SCENES]
     pages = {address_of(source): _page(source, links, more.get(source, ())) for source in sources}
     pages |= {_replay(scene): _replay_page(scene, links) for scene in SCENES}
     pages |= {_report(name): report.to_html(run_store.load_run(run_store.REFERENCE / name)) for name in drawn}

@@ -25,6 +25,8 @@ from bench.base.files import ROOT
 PAGES, FILES = (".md", ".ipynb"), (".svg", ".png", ".json")
 """Kinds of files that become pages, and kinds that a site carries as they are."""
 _COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
+SENTENCE = 60
+"""A cell of more characters is a sentence."""
 PREDICTION = "my_prediction"
 """In the cell in which a reader of a lesson commits to a number."""
 
@@ -82,7 +84,7 @@ def title_of(text: str) -> str:
 
 def markdown_html(text: str, source: str, links: Links) -> Markup:
     """Return a Markdown text of the repository as HTML."""
-    tokens = _MARKDOWN.parse(_COMMENT.sub("", text))
+    tokens = _MARKDOWN.parse(_COMMENT.sub("\n", text))
     for token in tokens:
         _turn_links(token.children or [], source, links)
     return Markup(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
@@ -148,7 +150,29 @@ def code_style() -> str:
 
 
 def _framed_table(tokens: list[Token], place: int, *_: object) -> str:
-    return '<div class="wide"><table>\n' if tokens[place].nesting == 1 else "</table></div>\n"
+    """Open or close a table. One of sentences has the class `said`: on a phone its cells stand below each other."""
+    if tokens[place].nesting == -1:
+        return "</table></div>\n"
+    end = next(at for at in range(place, len(tokens)) if tokens[at].type == "table_close")
+    _name_cells(tokens[place:end])
+    is_said = any(sum(len(part.content) for part in cell.children or ()) > SENTENCE for cell in tokens[place:end])
+    return '<div class="wide"><table class="said">\n' if is_said else '<div class="wide"><table>\n'
+
+
+def _name_cells(tokens: Iterable[Token]) -> None:
+    """Give each cell the heading of its column, for where the headings cannot be seen."""
+    headings: list[str] = []
+    column, is_heading = 0, True
+    for token in tokens:
+        if token.type == "tr_open":
+            column = 0
+        elif token.type in ("th_open", "td_open"):
+            is_heading = token.type == "th_open"
+            if not is_heading:
+                token.attrs["data-column"] = headings[column]
+            column += 1
+        elif token.type == "inline" and is_heading:
+            headings.append(token.content)
 
 
 _MARKDOWN = MarkdownIt("commonmark", {"highlight": highlighted, "html": False}).enable("table")

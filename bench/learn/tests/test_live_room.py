@@ -16,13 +16,17 @@ import pytest
 
 from bench.base.errors import DamagedRun, ExitCode, UsageError
 from bench.base.polling import eventually
+from bench.learn.room.lane import Lane
 from bench.learn.room.recorded_scenes import record_scene
 from bench.learn.room.scenes import SCENES
 from bench.learn.room.settings import LONGEST_PREDICTION, Settings, read_settings
 from bench.learn.tests.opened_room import Frame, OpenedRoom, all_serve, open_room
+from bench.measure.tests.made_environments import make_environment
 from bench.measure.tests.postgresql import require_postgresql
 from bench.measure.tests.processes import assert_nothing_is_left, lab
+from bench.model import environments
 from bench.model.room_recording import KIND, VERSION, RecordingWriter, read_recording
+from bench.model.stacks import parse_stack
 
 pytestmark = pytest.mark.slow
 
@@ -174,6 +178,34 @@ def test_a_lane_can_be_another_stack_and_at_most_four_are_served(room: OpenedRoo
     assert lane["stack"] == "zero_hop@uvicorn"
     refused = room.post("change", {"lanes": ["zero_hop@uvicorn"] * 5})
     assert (refused.status_code, refused.json()["error"]) == (400, "The room has 1 to 4 lanes, not 5.")
+
+
+def test_a_lane_runs_in_the_environment_that_its_stack_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    monkeypatch.setattr(environments, "FOLDER", tmp_path)
+    here = make_environment("here")
+    lane, program = asyncio.run(_first_look("async_asgi@uvicorn%here"))
+    assert (lane["stack"], lane["state"], lane["message"]) == ("async_asgi@uvicorn%here", "serving", "")
+    assert program == str(here.program)
+    assert lane["environment"] == f"here: {here.python}, Django {here.packages['django']}"
+    assert_nothing_is_left(mark)
+
+
+async def _first_look(stack: str) -> tuple[Frame, str]:
+    """The first sample of a lane that is ready, and the program that serves it."""
+    lane = Lane(parse_stack(stack), [], lambda: NEUTRAL)
+    living = asyncio.create_task(lane.live())
+    try:
+        async with asyncio.timeout(30):
+            seen = lane.sample()
+            while seen["state"] == "starting":
+                await asyncio.sleep(0.05)
+                seen = lane.sample()
+        return seen, psutil.Process(seen["pid"]).cmdline()[0]
+    finally:
+        living.cancel()
+        await asyncio.gather(living, return_exceptions=True)
 
 
 @pytest.mark.parametrize(

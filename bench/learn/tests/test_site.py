@@ -113,6 +113,15 @@ def test_what_a_page_says_is_no_script_of_it() -> None:
     assert "&lt;i&gt;" in shown
 
 
+def test_a_table_ends_where_a_comment_stands_and_each_cell_names_its_column() -> None:
+    sentence = "Of a thousand open streams, sixty-four threads served sixty-four of them."
+    text = f"| id | finding |\n| --- | --- |\n| A1 | {sentence} |\n<!-- end -->\nMachine: two cores."
+    shown, short = (markdown_html(it, "README.md", Links(frozenset())) for it in (text, text.replace(sentence, "no")))
+    assert "<p>Machine: two cores.</p>" in shown
+    assert '<td data-column="id">A1</td>' in shown
+    assert ('<table class="said">' in shown, '<table class="said">' in short) == (True, False)
+
+
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
     kept = tmp_path / "thesis.txt"
     kept.write_text("mine")

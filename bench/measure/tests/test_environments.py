@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from bench.measure import environment_maker
 from bench.measure.contract import ask_environment
 from bench.measure.environment_maker import MARKER
 from bench.measure.readiness import serving_stack
+from bench.measure.tests.made_environments import make_environment, without_fetching
 from bench.measure.tests.windows import planned
 from bench.measure.trial import run_trial
 from bench.model import environments
@@ -33,26 +33,10 @@ from bench.model.trial_record import ServerEnvironment
 from bench.model.workloads import parse_request
 from bench.trace.tracer import trace_stack
 
-PACKAGES = sysconfig.get_path("purelib")
 STACK = "sync_wsgi@gthread:2%here"
 FREE_THREADED = os.environ.get("LAB_PYTHON_FREE_THREADED") or next(
     filter(None, map(shutil.which, ("python3.14t", "python3.13t"))), None
 )
-
-
-def without_fetching(command: Sequence[str], log: Path, within_s: float = 60.0) -> None:
-    """In place of `environment_maker.run_installer`: only the virtual environment is made."""
-    if "venv" in command:
-        more = ["--without-pip"] if "-m" in command else []
-        subprocess.run([*command[:-1], *more, command[-1]], check=True, timeout=60)
-        for folder in Path(command[-1]).glob("lib/python*/site-packages"):
-            (folder / "lab.pth").write_text(PACKAGES)
-
-
-def make_environment(name: str, **recipe: Any) -> Environment:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment_maker, "run_installer", without_fetching)
-        return environment_maker.add(name, Recipe(**recipe))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -60,7 +60,8 @@ def label_ends(ax: Axes, ends: Sequence[End]) -> None:
         )  # fmt: skip
 
 
-def _plain(value: float, _: object = None) -> str:
+def plain(value: float, _: object = None) -> str:
+    """Write the number of a tick: 1,600 and 0.25, never 1600 or 2.50."""
     return f"{value:,.10g}"
 
 
@@ -76,7 +77,7 @@ def scale_users(ax: Axes, levels: Sequence[int]) -> None:
     kept = apart(at, room)
     ax.xaxis.set_major_locator(FixedLocator(levels))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, place: _plain(round(value)) if place in kept else ""))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, place: plain(round(value)) if place in kept else ""))
     ax.set_xlabel("users (each waits for its answer)")
 
 
@@ -101,7 +102,7 @@ def scale_values(ax: Axes, values: Sequence[float], *, log: bool | None = None) 
         ax.set_ylim(0, high * 1.12)
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.yaxis.set_major_formatter(FuncFormatter(plain))
 
 
 def _steps(low: float, high: float) -> tuple[float, ...]:

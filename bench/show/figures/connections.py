@@ -116,7 +116,7 @@ def slow(run: Run, request: str) -> Picture:
     rows = rows_with(run, request, KEPT)
     most = max(connections_of(row) for row in rows)
     rows = [row for row in rows if connections_of(row) == most]
-    texts = [f"{row.stack} answers {whole(KEPT.of(row))} % of its other visits" for row in extremes_of(rows, KEPT)]
+    texts = [f"{row.stack} answers {percent(KEPT.of(row))} of its other visits" for row in extremes_of(rows, KEPT)]
     return bars(rows, [KEPT, VISIT, THREADS_TAKEN], f"While {whole(most)} clients are slow, {'; '.join(texts)}")
 
 

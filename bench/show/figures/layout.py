@@ -14,8 +14,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
+from bench.show.figures.axes import plain
 from bench.show.figures.stack_style import GREY, INK, styled
 
 WIDTH_IN, PANEL_IN = 9.0, 3.9
@@ -93,13 +95,16 @@ def new_page(
         wspace=gap_in * panels / max(0.1, width_in - left_in - right_in - gap_in * (panels - 1)),
         hspace=row_gap_in / panel_in,
     )
-    axes = figure.subplots(rows, panels, squeeze=False, height_ratios=ratios)
-    return figure, list(axes.flat)
+    axes: list[Axes] = list(figure.subplots(rows, panels, squeeze=False, height_ratios=ratios).flat)
+    for ax in axes:
+        ax.xaxis.set_major_formatter(FuncFormatter(plain))
+        ax.yaxis.set_major_formatter(FuncFormatter(plain))
+    return figure, axes
 
 
 def _wrapped(text: str, characters: float) -> list[str]:
     """Wrap a text into lines; a number stays with its unit."""
-    return textwrap.wrap(re.sub(r"(?<=\d) (?=%|MB|ms|µs)", "\N{NO-BREAK SPACE}", text), int(characters))
+    return textwrap.wrap(re.sub(r"(?<=\d) (?=%|MB|kB|ms|µs|s\b)", "\N{NO-BREAK SPACE}", text), int(characters))
 
 
 def _write_around(figure: Picture, title: Sequence[str], subtitle: str, foot: Sequence[str]) -> None:

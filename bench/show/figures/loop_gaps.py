@@ -6,6 +6,7 @@ from matplotlib.ticker import FuncFormatter
 
 from bench.model.call_outcome import LONG_MS, CallOutcome
 from bench.model.stacks import LABS
+from bench.show.figures.axes import plain
 from bench.show.figures.layout import Picture, new_page
 from bench.show.figures.stack_style import FAILED, INK, styled
 
@@ -31,7 +32,7 @@ def gaps(outcomes: Sequence[CallOutcome]) -> Picture:
     )
     ax.set_xscale("log")
     ax.set(xlim=(0.8, 2000), ylim=(len(calls) - 0.4, -0.6), xlabel="the loop stood still, ms")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    ax.xaxis.set_major_formatter(FuncFormatter(plain))
     ax.set_yticks(range(len(calls)), [call.name for call in calls])
     ax.tick_params(axis="y", length=0)
     for place, call in enumerate(calls):

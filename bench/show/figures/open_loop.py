@@ -139,7 +139,7 @@ def _ends(series: Series) -> list[End]:
     known = [row for row in series.measured if row.values(P99.path)]
     share, rate = (known[-1].trial.capacity_share, known[-1].trial.rate_per_s) if known else (None, None)
     capacity = f"  (100 % = {number(rate / share)}/s)" if share and rate else ""
-    return [*end_of(series, P99, x_of, f"p99 {{name}}{capacity}"), *end_of(series, P50, x_of, "p50")]
+    return [*end_of(series, P99, x_of, f"p99 {{name}}{capacity}"), *end_of(series, P50, x_of, "p50 {name}")]
 
 
 def _scale_loads(ax: Axes, loads: Sequence[float], is_share: bool) -> None:

@@ -32,8 +32,9 @@ from bench.show.tables.formatting import number, percent
 
 KEY = "Hollow: degraded. Faint dots: single restarts. Vertical bars: interval of the median."
 PLATEAU_KEY = "Beside the last number: what the plateau is limited by, from samples."
+WAIT_KEY = "Grey: N/L, what N users can ask for when a request only waits. "
 LIMITS_KEY = (
-    "Grey: N/L, what N users can ask for when a request only waits. Dotted: the stack's ceiling "
+    "Dotted: the stack's ceiling "
     "min(W/(L+S), 1/S) with W threads and measured CPU time S. Thin line: predicted from L, S and W alone "
     "(mean value analysis)."
 )
@@ -52,7 +53,12 @@ def throughput_vs_users(run: Run, request: str) -> Picture:
         throughput_title(rows),
         subtitle_of(rows, "closed loop, requests/s against users"),
         labels=[end.text for end in ends],
-        notes=[KEY, LIMITS_KEY, *([PLATEAU_KEY] if any(limiters.values()) else []), *holes_in(rows)],
+        notes=[
+            KEY,
+            (WAIT_KEY if waits_s(rows) else "") + LIMITS_KEY,
+            *([PLATEAU_KEY] if any(limiters.values()) else []),
+            *holes_in(rows),
+        ],
         heading_in=0.12,
     )
     scale_users(ax, levels_of(rows))

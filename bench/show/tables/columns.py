@@ -365,8 +365,13 @@ COLUMNS = (
 
 
 def columns_of(rows: Sequence[Row]) -> list[Column]:
-    """Return the columns that are about any of these rows, in the order of COLUMNS."""
-    return [column for column in COLUMNS if column.concerns is always or any(map(column.concerns, rows))]
+    """Return the columns that are about any of these rows, in the order of COLUMNS.
+
+    A column that may be dropped is dropped where it would hold nothing but dashes.
+    """
+    about = [column for column in COLUMNS if column.concerns is always or any(map(column.concerns, rows))]
+    measured = [row for row in rows if row.measured]
+    return [it for it in about if not (it.rank and measured) or any(it.text(row) != HOLE for row in measured)]
 
 
 def cells(row: Row, columns: Sequence[Column], notes: dict[str, int]) -> list[str]:

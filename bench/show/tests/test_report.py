@@ -293,3 +293,11 @@ def test_report_is_written_whole_into_a_new_folder(tmp_path: Path) -> None:
     assert path == tmp_path / "new" / "report.html"
     assert path.read_text() == report.to_html(run)
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_what_happened_alike_in_several_restarts_is_said_once() -> None:
+    trial = next(trial for trial in runs.freeze().trials if trial.events)
+    other = replace(trial, repeat=2, events=[replace(trial.events[0], message="Another thing happened.")])
+    (row,) = rows_of(runs.run_of([replace(trial, repeat=0), replace(trial, repeat=1), other]))
+    messages = " ".join(event.message for event in trial.events)
+    assert report._events_text(row) == f"restarts 1, 2: {messages} restart 3: Another thing happened."

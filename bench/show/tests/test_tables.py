@@ -152,6 +152,13 @@ def test_json_rows_of_open_loops_hold_both_latencies_and_the_account() -> None:
     assert [event["code"] for event in to_json_rows(runs.freeze())[0]["events"]] == ["frozen"] * 3
 
 
+def test_a_column_of_dashes_alone_is_left_out() -> None:
+    run = runs.sweep()
+    assert "limit" in headings(run)
+    without = replace(run, trials=[replace(trial, limit_per_s=None) for trial in run.trials])
+    assert set(headings(run)) - set(headings(without)) == {"limit"}
+
+
 def test_coins_that_are_gone_are_counted_upwards() -> None:
     torn = runs.trial_of(EVENT_LOOP, database=DatabaseUse("SQLite", None, coins_off=-5, payments_lost=0))
     (row,) = rows_of(runs.run_of([torn]))
