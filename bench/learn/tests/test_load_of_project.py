@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.base.errors import UsageError
+from bench.base.errors import NotRun, UsageError
 from bench.learn.tests.made_up_examinations import TODAY, arm
 from bench.learn.your_project import load
+from bench.learn.your_project.answer import answer_of
 from bench.learn.your_project.comparing import Document
 from bench.learn.your_project.databases import Copies
 from bench.learn.your_project.load import (
@@ -137,6 +138,36 @@ def test_what_was_measured_before_ctrl_c_is_not_lost(measured: list[tuple[str, i
     arms = interruption.value.found.arms
     assert [one.role for one in arms] == ["today", "asgi"]
     assert sum(len(one.per_s) for one in arms) == 4
+
+
+def test_ctrl_c_before_the_first_trial_has_ended_leaves_what_was_found_before(
+    measured: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt
+
+    project = Project(tmp_path, "mysite.settings", "", "", OURS)
+    found = Examination(project, [page.page for page in PAGES], checked=PAGES)
+    with laying_over(project) as overlay, pytest.raises(Interrupted) as interruption:
+        apply_load(found, overlay, Copies({}), (), Wanted(users=(16,)), interrupt)
+    assert not measured
+    assert (interruption.value.found.arms, interruption.value.found.checked) == ([], PAGES)
+
+
+def test_servers_that_cannot_be_installed_are_the_answer_and_nothing_found_before_is_lost(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(interpreter: object) -> Path:
+        raise NotRun("Servers could not be installed: there is no network.")
+
+    monkeypatch.setattr(load, "packages_for", refuse)
+    project = Project(tmp_path, "mysite.settings", "", "", OURS)
+    before = Examination(project, [page.page for page in PAGES], checked=PAGES)
+    with laying_over(project) as overlay:
+        found = apply_load(before, overlay, Copies({}), (), Wanted(users=(16,)), lambda line: None)
+    answer = answer_of(found)
+    assert (answer.value, answer.because) == ("cannot tell", "Servers could not be installed: there is no network.")
+    assert found.checked == PAGES
 
 
 def test_a_restart_that_was_lost_is_made_up_and_its_reason_comes_first(tmp_path: Path) -> None:

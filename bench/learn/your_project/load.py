@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from bench.analyse.stats import MIN_RESTARTS, Interval, median_interval, median_of
-from bench.base.errors import UsageError, nearest
+from bench.base.errors import LabError, UsageError, nearest
 from bench.base.files import ROOT
 from bench.learn.your_project.databases import ClusterMaster, Copies
 from bench.learn.your_project.model import Arm, Checked, Examination, Interrupted, Present, Role, Terms
@@ -86,8 +86,8 @@ class Series:
     pages: Sequence[Checked]
     name: str
     threads: int
-    packages: str
     say: Say
+    packages: str = ""
     trials: dict[tuple[Way, int], list[Trial]] = field(default_factory=dict)
 
     def measure(self, way: Way, users: int) -> None:
@@ -135,39 +135,47 @@ class Series:
 
     def arms(self) -> list[Arm]:
         """Return what was measured, one arm for each way and users, those of the most users first."""
-        arms = [arm_of(way, users, trials) for (way, users), trials in self.trials.items()]
+        arms = [arm_of(way, users, trials) for (way, users), trials in self.trials.items() if trials]
         return sorted(arms, key=lambda arm: (-arm.users, get_args(Role).index(arm.role), arm.slots or 0))
 
 
 def apply_load(
     so_far: Examination, overlay: Overlay, copies: Copies, headers: Sequence[tuple[str, str]], wanted: Wanted, say: Say
 ) -> Examination:
-    """Add the terms and the arms; no arm where no page can be measured. Raises Interrupted."""
+    """Add the terms and the arms, or why there are none; no arm where no page can be measured. Raises Interrupted."""
     pages = [page for page in so_far.checked if page.is_measurable]
     terms = terms_of(pages, read_present(so_far.project.root), wanted)
+    so_far = replace(so_far, terms=terms)
     if not pages:
-        return replace(so_far, terms=terms)
+        return so_far
     preflight.raise_descriptor_limit()
-    packages = str(packages_for(so_far.project.interpreter))
-    series = Series(overlay, copies, headers, pages, so_far.project.root.name, terms.threads, packages, say)
+    series = Series(overlay, copies, headers, pages, so_far.project.root.name, terms.threads, say)
+    try:
+        series.packages = str(packages_for(so_far.project.interpreter))
+        measure_ways(series, terms, wanted)
+    except LabError as error:
+        return replace(so_far, arms=series.arms(), problem=str(error))
+    except KeyboardInterrupt:
+        raise Interrupted(replace(so_far, arms=series.arms())) from None
+    return replace(so_far, arms=series.arms())
+
+
+def measure_ways(series: Series, terms: Terms, wanted: Wanted) -> None:
+    """Measure all ways: once each, then what decides at the users of the answer, then the other numbers of users."""
     ways = list(ways_of(terms, wanted.what_if))
     deciding = [way for way in ways if way.decides]
     compared = [way for way in deciding if way.role != "what if"]
     others = sorted(set(levels_of(wanted)) - {terms.users})
     once = len(ways) - len(deciding) + len(compared) * len(others)
     restarts = restarts_within(LOAD_WITHIN_S, series.window_s, len(deciding) + 1, once)
-    try:
-        with cpu_placement.watching_from_load_cores():
-            series.measure_all(ways, terms.users, 1, seed=0)
-            more = more_processes(series.arms(), terms)
-            series.measure_all(deciding, terms.users, restarts - 1, seed=1)
-            series.measure_all(more, terms.users, restarts, seed=2)
-            series.make_up([*deciding, *more], terms.users)
-            for users in others:
-                series.measure_all(compared, users, 1, seed=users)
-    except KeyboardInterrupt:
-        raise Interrupted(replace(so_far, terms=terms, arms=series.arms())) from None
-    return replace(so_far, terms=terms, arms=series.arms())
+    with cpu_placement.watching_from_load_cores():
+        series.measure_all(ways, terms.users, 1, seed=0)
+        more = more_processes(series.arms(), terms)
+        series.measure_all(deciding, terms.users, restarts - 1, seed=1)
+        series.measure_all(more, terms.users, restarts, seed=2)
+        series.make_up([*deciding, *more], terms.users)
+        for users in others:
+            series.measure_all(compared, users, 1, seed=users)
 
 
 def restarts_within(seconds: float, window_s: float, deciding: int, once: int) -> int:

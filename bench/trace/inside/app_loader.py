@@ -60,11 +60,11 @@ def _why_not(name: str, error: BaseException) -> str:
     if error.name and f"{name}.".startswith(f"{error.name}."):
         return (
             f"There is no module {error.name!r}, looking for {name} in the current folder and in {sys.executable}: "
-            f"start `lab trace` where manage.py is."
+            f"go to the folder where manage.py is."
         )
     return (
         f"{name} cannot be imported by {sys.executable} ({error_text(error)}): name the project's own interpreter "
-        f"with --python, or install what this one lacks."
+        f"with --python, install what this one lacks, or set PYTHONPATH to the folder that has it."
     )
 
 

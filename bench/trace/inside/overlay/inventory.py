@@ -18,9 +18,15 @@ from .source import calls_in
 Found = dict[str, Any]
 
 
-def notices_of(applications: Mapping[str, Any]) -> list[Found]:
-    """All notices, in the order in which a reader looks for them."""
-    return [*_middlewares(), *_applications(applications), *_cached_and_throttled(), *_databases(), *_calls()]
+def notices_of(applications: Mapping[str, Any], broken: Mapping[str, str]) -> list[Found]:
+    """All notices, in the order in which a reader looks for them. `broken`: applications with why they do not load."""
+    return [
+        *(
+            _notice("application", f"{why} Until then Django's own stands in for {name}")
+            for name, why in broken.items()
+        ),
+        *(*_middlewares(), *_applications(applications), *_cached_and_throttled(), *_databases(), *_calls()),
+    ]
 
 
 def _notice(kind: str, says: str, file: str = "", line: int = 0) -> Found:
