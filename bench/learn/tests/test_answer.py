@@ -140,7 +140,11 @@ def test_who_is_behind_asgi_today_stays_there_or_switches_back() -> None:
         (replace(SLOW, cpu_share=0.97), [POOL], "the server's CPU: 97% of 1 core, 500 µs a request"),
         (replace(SLOW, load_share=0.8), [], "the load generator, which used 80% of its core"),
         (replace(SLOW, slots=64), [], "what requests wait for: there is a thread for each"),
-        (SLOW, [arm("threads", 28, 31, 36)], "not known: 64 threads answer no more for sure, and the CPU is used 40%"),
+        (
+            SLOW,
+            [arm("threads", 28, 31, 36)],
+            "unknown; with 64 threads it answers no more for sure, and the CPU is used 40%",
+        ),
     ],
 )
 def test_the_limiter_is_what_is_used_to_the_full(today: Arm, others: list[Arm], limiter: str) -> None:

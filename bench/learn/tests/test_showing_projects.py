@@ -63,12 +63,12 @@ def test_a_page_is_a_row_with_its_view_its_hops_and_how_long_it_took() -> None:
 def test_a_call_that_stops_several_pages_is_one_line_and_first_requests_are_a_number() -> None:
     parts = {part.title: part.lines for part in screen_of(shown())}
     assert parts["What blocks the event loop"] == [
-        "shop/views.py:7: time.sleep, 50.0 ms in /, /shop/?page=2",
+        "shop/views.py:7: time.sleep · it stops the loop for 50.0 ms in /, /shop/?page=2",
         "and 1 while it loads for the first time, in the report",
     ]
     every = {part.title: part.lines for part in report_of(shown())}
     assert (
-        "shop/urls.py:1: import big, 90.0 ms in /shop/?page=2, while it loads for the first time"
+        "shop/urls.py:1: import big · it stops the loop for 90.0 ms in /shop/?page=2, while it loads for the first time"
         in (every["What blocks the event loop"])
     )
 

@@ -199,7 +199,7 @@ def limiter_of(sides: Sides) -> str:
         threads = f"{arm.slots} thread{'' if arm.slots == 1 else 's'}"
         return f"its {threads}: {arm.users - arm.slots:,} of {arm.users:,} requests wait for one, and {cpu}"
     if larger:
-        return f"not known: {larger[-1].name} answer no more for sure, and {cpu}"
+        return f"unknown; with {larger[-1].name} it answers no more for sure, and {cpu}"
     return f"what requests wait for: there is a thread for each, and {cpu}"
 
 

@@ -1,5 +1,6 @@
 """The order in which `lab try` looks at a project: what it is, whether both doors answer the same, then how it runs."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -49,7 +50,7 @@ class Wishes:
 class Session:
     """A project that can be run: with a plan, copies of its databases, and the headers of every request.
 
-    `facts`: what its settings say, as `trace/inside/overlay/describing.py` writes it.
+    `facts`: what its settings say, as `trace/inside/overlay/describing.py` writes it. `began_s`: monotonic seconds.
     """
 
     overlay: Overlay
@@ -57,6 +58,7 @@ class Session:
     headers: Sequence[tuple[str, str]]
     facts: dict[str, Any]
     wishes: Wishes
+    began_s: float
 
     @property
     def versions(self) -> dict[str, str]:
@@ -106,6 +108,7 @@ def unlike_theirs(session: Session) -> Iterator[str]:
 @contextmanager
 def opening(project: Project, wishes: Wishes, say: Say = lambda line: None) -> Iterator[Session]:
     """Read the settings and copy the databases; all of it is gone afterwards. Raises LabError where that fails."""
+    began_s = time.monotonic()
     planned: dict[str, Any] = {"allows_network": wishes.allows_network, "logs_in": bool(wishes.login)}
     with laying_over(project, without=list(wishes.without), **planned) as overlay:
         facts = overlay.run("describing", "settings")["settings"]
@@ -115,7 +118,7 @@ def opening(project: Project, wishes: Wishes, say: Say = lambda line: None) -> I
         say("copying its databases")
         with copying(overlay, facts["databases"], wishes.databases, wishes.login) as copies:
             headers = [("Host", host_of(facts["allowed_hosts"])), *wishes.headers]
-            yield Session(overlay, copies, headers, facts, wishes)
+            yield Session(overlay, copies, headers, facts, wishes, began_s)
 
 
 def host_of(allowed: Sequence[str]) -> str:
@@ -203,7 +206,8 @@ def _blocked(page: Page, finding: dict[str, Any]) -> Blocked:
 
 def measure_load(so_far: Examination, session: Session, say: Say) -> Examination:
     """Add how the project serves its pages in several ways, under load."""
-    return apply_load(so_far, session.overlay, session.copies, session.all_headers, session.wishes.load, say)
+    how = (session.all_headers, session.wishes.load, say, session.began_s)
+    return apply_load(so_far, session.overlay, session.copies, *how)
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,8 @@ def _blocking_lines(found: Examination, *, is_short: bool) -> Iterator[str]:
             when = ", while it loads for the first time" if is_loading else ""
             pages = ", ".join(dict.fromkeys(one.page.name for one in blocked))
             ways = f" · {' or '.join(blocked[0].mends)}" if blocked[0].mends else ""
-            yield f"{place}: {call}, {number(max(one.ms for one in blocked))} ms in {pages}{when}{ways}"
+            ms = number(max(one.ms for one in blocked))
+            yield f"{place}: {call} · it stops the loop for {ms} ms in {pages}{when}{ways}"
     if is_short and loading:
         yield (
             f"nothing after the first request; {loading} while it loads, in the report"
