@@ -81,6 +81,12 @@ def test_a_long_table_of_pages_is_cut_on_the_screen_and_says_so() -> None:
     assert part.lines[-1] == "… and 3 more, in the report"
 
 
+def test_what_the_answer_is_and_what_it_does_not_know_is_never_cut() -> None:
+    unknown = [f"unknown {number}" for number in range(MOST_LINES + 3)]
+    part = screen_of(replace(shown(), not_looked_at=unknown))[-1]
+    assert (part.title, part.lines) == ("Not looked at", unknown)
+
+
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.says)
 def test_ctrl_c_keeps_what_was_found_and_says_what_was_left_to_do(step: Step) -> None:
     def interrupt(line: str) -> None:

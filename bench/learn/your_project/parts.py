@@ -16,7 +16,9 @@ SIGNS = {
 }
 MOST_LINES = 6
 """Of a part on the one screen; the report has all of them."""
-LOAD, PAGES = "Under load", "Pages"
+ANSWER, LOAD, PAGES, LEFT = "The answer", "Under load", "Pages", "Not looked at"
+WHOLE = (ANSWER, LOAD, LEFT)
+"""Parts that are never cut: what the answer is, what it compares, and what it does not know."""
 PAGE_HEADS = ("page", "share", "view", "ASGI hops", "WSGI ms", "ASGI ms")
 REPORT_PAGE_HEADS = (*PAGE_HEADS, "behind WSGI", "behind ASGI")
 
@@ -39,7 +41,8 @@ def headline(found: Examination) -> str:
 
 def screen_of(found: Examination) -> list[Part]:
     """Return what fits into one screen: the longer parts are cut, and say so."""
-    return [_cut(part) for part in _parts(found, is_short=True) if part.title in ON_SCREEN]
+    parts = (part for part in _parts(found, is_short=True) if part.title in ON_SCREEN)
+    return [part if part.title in WHOLE else _cut(part) for part in parts]
 
 
 def report_of(found: Examination) -> list[Part]:
@@ -48,30 +51,30 @@ def report_of(found: Examination) -> list[Part]:
 
 
 ON_SCREEN = (
-    "The answer",
+    ANSWER,
     LOAD,
     "Other numbers at once",
     "Mend first",
     PAGES,
     "What blocks the event loop",
-    "Not looked at",
+    LEFT,
 )
 
 
 def _cut(part: Part) -> Part:
-    """Cut lines and rows to MOST_LINES each. A table of arms is whole: its rows are few, and all are compared."""
-    more = max(0, len(part.lines) - MOST_LINES) + max(0, len(part.rows) - MOST_LINES) * (part.title != LOAD)
+    """Cut lines and rows to MOST_LINES each."""
+    more = max(0, len(part.lines) - MOST_LINES) + max(0, len(part.rows) - MOST_LINES)
     if not more:
         return part
-    rows = part.rows if part.title == LOAD else part.rows[:MOST_LINES]
-    return Part(part.title, [*part.lines[:MOST_LINES], f"… and {more} more, in the report"], part.heads, rows)
+    lines = [*part.lines[:MOST_LINES], f"… and {more} more, in the report"]
+    return Part(part.title, lines, part.heads, part.rows[:MOST_LINES])
 
 
 def _parts(found: Examination, *, is_short: bool) -> Iterator[Part]:
     """Yield the parts that have something to show. `is_short`: a table with no more than fits into 80 columns."""
     answer, terms = found.answer, found.terms
     every = (
-        Part("The answer", list(_answer_lines(answer, terms)) if answer and terms and found.arms else []),
+        Part(ANSWER, list(_answer_lines(answer, terms)) if answer and terms and found.arms else []),
         _load_part(found, is_short=is_short),
         Part("Other numbers at once", list(_sweep_lines(found)) if is_short else []),
         Part("Mend first", [_joined(m.what, m.place, m.worth) for m in answer.mends] if answer else []),
@@ -85,7 +88,7 @@ def _parts(found: Examination, *, is_short: bool) -> Iterator[Part]:
         Part("Its databases", found.databases),
         Part("What was changed to try it", [f"{c.name}: {c.to}, because {c.why}" for c in found.changes]),
         Part("What is said of the measurements", list(_remarks(found))),
-        Part("Not looked at", found.not_looked_at),
+        Part(LEFT, found.not_looked_at),
     )
     return (part for part in every if part.lines or part.rows)
 
