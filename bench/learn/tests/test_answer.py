@@ -83,6 +83,12 @@ def test_a_login_wall_in_front_of_everything_cannot_tell_and_names_the_cause() -
     assert answer.because.startswith("No page could be measured as it is. /, /shop: 302 Found: it leads to /login")
 
 
+def test_what_needs_asgi_stands_in_the_answer_also_where_pages_should_stay() -> None:
+    notice = Notice("channels", "Channels is used: WebSockets need ASGI, whatever the answer for pages is")
+    answer = answer_of(examined(arm("today", 90, 91, 92), arm("asgi", 29, 30, 31), inventory=[notice]))
+    assert (answer.value, answer.because.endswith(f"(0.32 to 0.34). {notice.says}.")) == ("stay", True)
+
+
 def test_pages_that_fail_alike_are_named_together() -> None:
     failing = [Checked(Page(path, 1 / 3), 500, refused=why) for path, why in (("/", "a"), ("/b", "c"), ("/d", "a"))]
     assert answer_of(examined(SLOW, ASGI, checked=failing)).because.endswith("as it is. /, /d: a; /b: c.")

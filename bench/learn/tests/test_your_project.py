@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from bench.base.errors import LabError, NotRun
+from bench.base.errors import LabError, NotRun, UsageError
 from bench.learn.tests.tried_project import SECRET, write_project
 from bench.learn.your_project import equality as equality_module
 from bench.learn.your_project.databases import ClusterMaster, Wanted, thrown_away
@@ -504,6 +504,36 @@ def test_an_application_that_cannot_be_imported_is_named_and_django_s_own_stands
     assert "No module named 'no_such_package'" in notice.says
     assert notice.says.endswith("Until then Django's own stands in for mysite.asgi:application")
     assert equality.checked[0].is_measurable
+
+
+def test_a_login_in_a_database_without_users_is_told_how_to_get_some(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    with pytest.raises(UsageError, match="no user 'ada': it has none at all; --fixtures FILE brings some"):
+        examine(find_project(str(tmp_path)), [Page("/")], Wishes(login="ada"))
+
+
+def test_an_application_of_channels_is_known_by_its_router_although_no_setting_names_it(tmp_path: Path) -> None:
+    write_project(
+        tmp_path,
+        channels__routing="""
+            class ProtocolTypeRouter:
+                def __init__(self, http):
+                    self.http = http
+                async def __call__(self, scope, receive, send):
+                    await self.http(scope, receive, send)
+        """,
+        mysite__asgi="""
+            from channels.routing import ProtocolTypeRouter
+            from django.core.asgi import get_asgi_application
+            application = ProtocolTypeRouter(get_asgi_application())
+        """,
+    )
+    project = find_project(str(tmp_path))
+    with opening(project, Wishes()) as session:
+        found = take_inventory(Examination(project, []), session, lambda line: None)
+    places = {notice.kind: notice.place for notice in found.inventory}
+    assert places["asgi wrapper"] == "channels/routing.py:2"
+    assert "channels" in places
 
 
 def test_settings_that_no_application_can_be_loaded_with_are_a_project_that_cannot_run(tmp_path: Path) -> None:

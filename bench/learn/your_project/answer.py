@@ -68,7 +68,7 @@ def answer_of(found: Examination) -> Answer:
     value = decide(sides)
     return Answer(
         value,
-        because(value, sides),
+        " ".join([because(value, sides), *needs_asgi(found)]),
         sides.ratio,
         sides.against_best,
         limiter_of(sides),
@@ -179,6 +179,11 @@ def because(value: Value, sides: Sides) -> str:
     if pool and pool.low > 1:
         return f"{both}. All the same, {over_today}; {follows}."
     return f"{both}. Nor is it known whether {best.name} would help: {over_today}. {TRY_AGAIN}"
+
+
+def needs_asgi(found: Examination) -> list[str]:
+    """Return what of the project cannot do without ASGI, as sentences: no rate of its pages decides about that."""
+    return [f"{notice.says}." for notice in found.inventory if notice.kind == "channels"]
 
 
 def limiter_of(sides: Sides) -> str:

@@ -67,8 +67,9 @@ def _applications(applications: Mapping[str, Any]) -> Iterator[Found]:
             yield _notice(
                 f"{door} wrapper", f"The {door.upper()} application is {name} around Django's", *_place_of(kind)
             )
-    if any(str(app).partition(".")[0] == "channels" for app in settings.INSTALLED_APPS):
-        yield _notice("channels", "Channels is installed: WebSockets need ASGI, whatever the answer for pages is")
+    packages = (*map(str, settings.INSTALLED_APPS), type(applications["asgi"]).__module__)
+    if any(name.partition(".")[0] == "channels" for name in packages):
+        yield _notice("channels", "Channels is used: WebSockets need ASGI, whatever the answer for pages is")
     for name in settings.MIDDLEWARE:
         if str(name).startswith("whitenoise."):
             yield _notice("static files", "WhiteNoise serves static files: behind ASGI each is read in a thread")

@@ -132,7 +132,9 @@ def session_of(username: str) -> tuple[str, str]:
     try:
         user = model._default_manager.get_by_natural_key(username)
     except model.DoesNotExist:
-        raise Refused(f"The database has no user {username!r}: name one that is there with --login.") from None
+        has_users = model._default_manager.exists()
+        cure = "name one that is there with --login" if has_users else "it has none at all; --fixtures FILE brings some"
+        raise Refused(f"The database has no user {username!r}: {cure}.") from None
     session = import_string(f"{settings.SESSION_ENGINE}.SessionStore")()
     session[SESSION_KEY] = user._meta.pk.value_to_string(user)
     session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
