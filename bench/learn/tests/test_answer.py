@@ -190,6 +190,14 @@ def test_more_processes_and_a_useless_pool_are_named_instead() -> None:
     assert none.instead[0] == "more threads than 64 have nothing to do with 64 at once"
 
 
+def test_a_handler_of_the_lab_is_compared_with_asgi_as_it_is_and_with_today() -> None:
+    asgi, folded = arm("asgi", 29, 30, 31), arm("what if", 58, 60, 62)
+    said = answer_of(examined(arm("today", 90, 91, 92), asgi, folded)).instead[-1]
+    assert said.startswith("ASGI with zero_hop: against ASGI as it is 2.0× (1.9 to 2.1); against today's 0.66×")
+    behind_asgi = examined(replace(asgi, role="today"), POOL, folded, today=Present("uvicorn", None, 1, "Dockerfile:9"))
+    assert answer_of(behind_asgi).instead == ["ASGI with zero_hop: against ASGI as it is 2.0× (1.9 to 2.1)"]
+
+
 def test_the_memory_that_more_processes_would_need_is_named_with_its_origin() -> None:
     found = examined(SLOW, POOL, ASGI)
     used = "more processes: none fits into 90 MB, the most that was used here; name more with --memory"

@@ -5,7 +5,7 @@ one that changes least. Today's server changes nothing, more threads or processe
 says so only where the whole interval of a ratio speaks for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.gates import MAX_OTHER_CORES
@@ -72,7 +72,7 @@ def answer_of(found: Examination) -> Answer:
         sides.ratio,
         sides.against_best,
         limiter_of(sides),
-        instead_of_asgi(sides),
+        [*instead_of_asgi(sides), *what_if(found, sides)],
         turning_point(found),
         mends_of(found),
         sureness(sides),
@@ -223,6 +223,13 @@ def instead_of_asgi(sides: Sides) -> list[str]:
     if "processes" not in roles:
         said.append(f"more processes: none fits into {_room(sides)}")
     return said
+
+
+def what_if(found: Examination, sides: Sides) -> Iterator[str]:
+    """Yield what each of the lab's handlers would give behind ASGI, over ASGI as it is and over today's server."""
+    for arm in (arm for arm in found.arms if arm.role == "what if" and arm.users == sides.terms.users and arm.per_s):
+        today = "" if sides.today is sides.asgi else f"; against today's {describe_ratio(ratio_of(arm, sides.today))}"
+        yield f"{arm.name}: against ASGI as it is {describe_ratio(ratio_of(arm, sides.asgi))}{today}"
 
 
 def _room(sides: Sides) -> str:
