@@ -101,7 +101,7 @@ def test_restarts_are_as_many_as_the_time_allows_and_three_at_least(trials: floa
     assert restarts_for(trials, deciding=4, more=0) == restarts
 
 
-@pytest.mark.parametrize(("before_s", "trials"), [(0.0, 10), (80.0, 8), (150.0, 6)])
+@pytest.mark.parametrize(("before_s", "trials"), [(0.0, 10), (60.0, 8), (150.0, 6)])
 def test_a_project_that_took_long_until_the_load_gets_fewer_restarts(
     before_s: float, trials: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

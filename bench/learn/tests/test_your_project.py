@@ -17,6 +17,7 @@ from psycopg import sql
 from bench.base.errors import LabError, NotRun, UsageError
 from bench.learn.tests.tried_project import SECRET, write_project
 from bench.learn.your_project import equality as equality_module
+from bench.learn.your_project import load
 from bench.learn.your_project.databases import ClusterMaster, Wanted, thrown_away
 from bench.learn.your_project.document import document
 from bench.learn.your_project.equality import Equality, check_equality
@@ -350,10 +351,13 @@ BLOCKS = """
 
 @pytest.mark.slow
 def test_a_project_without_tables_gets_them_and_its_page_is_traced_and_what_blocks_in_it_is_found(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in {"WARM_UP_S": 0.5, "WINDOW_S": 1.0, "MOST_RESTARTS": 3}.items():
+        monkeypatch.setattr(load, name, value)
     write_project(tmp_path, mysite__urls=BLOCKS)
-    found = document(examine(find_project(str(tmp_path)), [Page("/")], Wishes(blocking_ms=100)))
+    wishes = Wishes(blocking_ms=100, load=load.Wanted(users=(4,)))
+    found = document(examine(find_project(str(tmp_path)), [Page("/")], wishes))
     (blocked,) = [one for one in found["blocking"] if not one["is_loading"]]
     assert (blocked["place"], blocked["times"]) == (f"mysite/urls.py:{line_of(BLOCKS, 'time.sleep')}", 6)
     assert blocked["ms"] > 150  # of 200: it is seen by looks, and the first and the last one may be missed
