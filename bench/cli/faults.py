@@ -253,9 +253,24 @@ FAULTS = (
         "test_your_project.py::test_a_page_that_hangs_behind_asgi_is_said_and_the_next_one_is_asked",
     ),
     Fault(
+        "Ctrl-C while a tried project is examined, in any step",
+        "exit 130, what was found until then in a folder of `results/local`, and which steps were left",
+        "test_showing_projects.py::test_ctrl_c_keeps_what_was_found_and_says_what_was_left_to_do",
+    ),
+    Fault(
         "Ctrl-C while a tried project is measured",
         "exit 130, and what was measured until then in a folder of `results/local`",
         "test_load_of_project.py::test_what_was_measured_before_ctrl_c_is_not_lost",
+    ),
+    Fault(
+        "the `asgi.py` or `wsgi.py` of a tried project cannot be imported",
+        "which one, why, and that it is to be mended first; Django's own application stands in",
+        "test_your_project.py::test_an_application_that_cannot_be_imported_is_named_and_django_s_own_stands_in",
+    ),
+    Fault(
+        "servers for a tried project cannot be installed",
+        "`cannot tell` with the reason, exit 4; what was found before is kept",
+        "test_load_of_project.py::test_servers_that_cannot_be_installed_are_the_answer_and_nothing_found_before_is_lost",
     ),
     Fault(
         "a tried project answers everything with a redirect, a throttle or an error",

@@ -59,6 +59,13 @@ def test_an_interval_on_both_sides_of_one_cannot_tell_and_says_what_follows_all_
     assert "All the same, mysite@gthread:64 against today's: 16.1× (9.4 to 30.0)" in answer.because
 
 
+def test_a_pool_that_is_not_surely_better_is_not_recommended() -> None:
+    answer = answer_of(examined(arm("today", 60, 155, 290), arm("threads", 130, 260, 330), arm("asgi", 70, 154, 210)))
+    assert answer.value == "cannot tell"
+    assert "Nor is it known whether 64 threads would help: mysite@gthread:64 against today's: no diff" in answer.because
+    assert "cost less" not in answer.because
+
+
 def test_a_small_advantage_is_not_worth_another_server() -> None:
     assert answer_of(examined(arm("today", 100, 101, 102), arm("asgi", 105, 106, 107))).value == "stay"
 
@@ -73,7 +80,18 @@ def test_a_login_wall_in_front_of_everything_cannot_tell_and_names_the_cause() -
     walls = [Checked(Page(path, 0.5), 302, refused="302 Found: it leads to /login.") for path in ("/", "/shop")]
     answer = answer_of(examined(SLOW, ASGI, checked=walls))
     assert answer.value == "cannot tell"
-    assert answer.because.startswith("No page could be measured as it is. /: 302 Found: it leads to /login; /shop: ")
+    assert answer.because.startswith("No page could be measured as it is. /, /shop: 302 Found: it leads to /login")
+
+
+def test_what_needs_asgi_stands_in_the_answer_also_where_pages_should_stay() -> None:
+    notice = Notice("channels", "Channels is used: WebSockets need ASGI, whatever the answer for pages is")
+    answer = answer_of(examined(arm("today", 90, 91, 92), arm("asgi", 29, 30, 31), inventory=[notice]))
+    assert (answer.value, answer.because.endswith(f"(0.32 to 0.34). {notice.says}.")) == ("stay", True)
+
+
+def test_pages_that_fail_alike_are_named_together() -> None:
+    failing = [Checked(Page(path, 1 / 3), 500, refused=why) for path, why in (("/", "a"), ("/b", "c"), ("/d", "a"))]
+    assert answer_of(examined(SLOW, ASGI, checked=failing)).because.endswith("as it is. /, /d: a; /b: c.")
 
 
 def test_an_answer_about_less_than_half_of_the_requests_is_none() -> None:
@@ -128,7 +146,11 @@ def test_who_is_behind_asgi_today_stays_there_or_switches_back() -> None:
         (replace(SLOW, cpu_share=0.97), [POOL], "the server's CPU: 97% of 1 core, 500 µs a request"),
         (replace(SLOW, load_share=0.8), [], "the load generator, which used 80% of its core"),
         (replace(SLOW, slots=64), [], "what requests wait for: there is a thread for each"),
-        (SLOW, [arm("threads", 28, 31, 36)], "not surely its threads, for 64 threads answer no more for sure"),
+        (
+            SLOW,
+            [arm("threads", 28, 31, 36)],
+            "unknown; with 64 threads it answers no more for sure, and the CPU is used 40%",
+        ),
     ],
 )
 def test_the_limiter_is_what_is_used_to_the_full(today: Arm, others: list[Arm], limiter: str) -> None:
@@ -166,6 +188,23 @@ def test_more_processes_and_a_useless_pool_are_named_instead() -> None:
     assert some.instead == ["64 threads: 8.1× (7.5 to 8.7), 90 MB", "3 processes: 1.97× (1.88 to 2.07), 90 MB"]
     none = answer_of(examined(replace(SLOW, slots=64), ASGI))
     assert none.instead[0] == "more threads than 64 have nothing to do with 64 at once"
+
+
+def test_a_handler_of_the_lab_is_compared_with_asgi_as_it_is_and_with_today() -> None:
+    asgi, folded = arm("asgi", 29, 30, 31), arm("what if", 58, 60, 62)
+    said = answer_of(examined(arm("today", 90, 91, 92), asgi, folded)).instead[-1]
+    assert said.startswith("ASGI with zero_hop: against ASGI as it is 2.0× (1.9 to 2.1); against today's 0.66×")
+    behind_asgi = examined(replace(asgi, role="today"), POOL, folded, today=Present("uvicorn", None, 1, "Dockerfile:9"))
+    assert answer_of(behind_asgi).instead == ["ASGI with zero_hop: against ASGI as it is 2.0× (1.9 to 2.1)"]
+
+
+def test_the_memory_that_more_processes_would_need_is_named_with_its_origin() -> None:
+    found = examined(SLOW, POOL, ASGI)
+    used = "more processes: none fits into 90 MB, the most that was used here; name more with --memory"
+    assert answer_of(found).instead[-1] == used
+    assert found.terms
+    bounded = replace(found, terms=replace(found.terms, memory_bytes=100_000_000))
+    assert answer_of(bounded).instead[-1] == "more processes: none fits into the 100 MB of --memory"
 
 
 def test_few_restarts_and_busy_neighbours_are_said() -> None:
@@ -206,10 +245,20 @@ def test_the_three_first_things_to_mend_have_places_and_what_each_is_worth() -> 
 
 
 def test_what_has_no_number_is_mended_after_what_has_one() -> None:
-    notices = [Notice("stream", f"stream {number}", "b.py", number) for number in range(5)]
+    notices = [Notice("stream", f"stream {number // 5}", "b.py", number) for number in range(1, 7)]
     mends = mends_of(examined(SLOW, POOL, ASGI, inventory=notices))
-    assert [mend.what for mend in mends][1:] == ["stream 0", "stream 1"]
+    assert [(mend.what, mend.place) for mend in mends][1:] == [
+        ("stream 0", "b.py:1, b.py:2, b.py:3 and 1 more"),
+        ("stream 1", "b.py:5, b.py:6"),
+    ]
     assert "64 threads" in mends[0].what
+
+
+def test_an_application_that_no_server_can_load_is_mended_and_a_context_variable_is_only_noticed() -> None:
+    kinds = ("context variable", "application")
+    notices = [Notice(kind, f"{kind} of this project", "mysite/asgi.py", 1) for kind in kinds]
+    (mend,) = mends_of(examined(SLOW, ASGI, inventory=notices))
+    assert (mend.what, mend.worth) == ("application of this project", "no server can load it")
 
 
 def test_what_was_not_looked_at_names_pages_and_unknown_users() -> None:

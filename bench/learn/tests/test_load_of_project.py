@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bench.base.errors import UsageError
+from bench.base.errors import NotRun, UsageError
 from bench.learn.tests.made_up_examinations import TODAY, arm
 from bench.learn.your_project import load
+from bench.learn.your_project.answer import answer_of
 from bench.learn.your_project.comparing import Document
 from bench.learn.your_project.databases import Copies
 from bench.learn.your_project.load import (
@@ -21,7 +23,7 @@ from bench.learn.your_project.load import (
     levels_of,
     more_processes,
     plainly,
-    restarts_within,
+    restarts_for,
     terms_of,
     ways_of,
 )
@@ -92,10 +94,31 @@ def test_users_come_from_the_option_the_log_or_a_sweep() -> None:
     ]
 
 
-def test_restarts_are_as_many_as_the_time_allows_and_three_at_least() -> None:
-    assert restarts_within(125, 2.0, deciding=4, once=1) == 5
-    assert restarts_within(125, 2.0, deciding=4, once=6) == 4
-    assert restarts_within(125, 2.0, deciding=9, once=20) == 3
+@pytest.mark.parametrize(
+    ("trials", "restarts"), [(100.0, 5), (16.0, 5), (15.9, 4), (12.0, 4), (8.0, 3), (0.0, 3), (-9.0, 3)]
+)
+def test_restarts_are_as_many_as_the_time_allows_and_three_at_least(trials: float, restarts: int) -> None:
+    assert restarts_for(trials, deciding=4, more=0) == restarts
+
+
+@pytest.mark.parametrize(("before_s", "trials"), [(0.0, 10), (60.0, 8), (150.0, 6)])
+def test_a_project_that_took_long_until_the_load_gets_fewer_restarts(
+    before_s: float, trials: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    done: list[str] = []
+
+    def run(plan: TrialPlan, strategy: PageTrial) -> Trial:
+        done.append(plan.stack.name)
+        return replace(planned_trial(plan), verdict="ok", throughput_per_s=100.0)
+
+    monkeypatch.setattr(load, "run_trial", run)
+    monkeypatch.setattr(load, "packages_for", lambda *words: Path("/packages"))
+    monkeypatch.setattr(load, "time", SimpleNamespace(monotonic=lambda: 10.0 * len(done)))  # a trial takes 10 s
+    project = Project(tmp_path, "mysite.settings", "", "", OURS)
+    found = Examination(project, [page.page for page in PAGES], checked=PAGES)
+    with laying_over(project) as overlay:
+        apply_load(found, overlay, Copies({}), (), Wanted(users=(16,), threads=8), lambda line: None, -before_s)
+    assert len(done) == trials
 
 
 def test_a_right_answer_has_about_the_length_of_those_that_were_compared() -> None:
@@ -123,7 +146,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         return replace(planned_trial(plan), verdict=verdict, throughput_per_s=100.0 + len(done))
 
     monkeypatch.setattr(load, "run_trial", run)
-    monkeypatch.setattr(load, "packages_for", lambda interpreter: Path("/packages"))
+    monkeypatch.setattr(load, "packages_for", lambda *words: Path("/packages"))
     return done
 
 
@@ -137,6 +160,36 @@ def test_what_was_measured_before_ctrl_c_is_not_lost(measured: list[tuple[str, i
     arms = interruption.value.found.arms
     assert [one.role for one in arms] == ["today", "asgi"]
     assert sum(len(one.per_s) for one in arms) == 4
+
+
+def test_ctrl_c_before_the_first_trial_has_ended_leaves_what_was_found_before(
+    measured: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt
+
+    project = Project(tmp_path, "mysite.settings", "", "", OURS)
+    found = Examination(project, [page.page for page in PAGES], checked=PAGES)
+    with laying_over(project) as overlay, pytest.raises(Interrupted) as interruption:
+        apply_load(found, overlay, Copies({}), (), Wanted(users=(16,)), interrupt)
+    assert not measured
+    assert (interruption.value.found.arms, interruption.value.found.checked) == ([], PAGES)
+
+
+def test_servers_that_cannot_be_installed_are_the_answer_and_nothing_found_before_is_lost(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*words: object) -> Path:
+        raise NotRun("Servers could not be installed: there is no network.")
+
+    monkeypatch.setattr(load, "packages_for", refuse)
+    project = Project(tmp_path, "mysite.settings", "", "", OURS)
+    before = Examination(project, [page.page for page in PAGES], checked=PAGES)
+    with laying_over(project) as overlay:
+        found = apply_load(before, overlay, Copies({}), (), Wanted(users=(16,)), lambda line: None)
+    answer = answer_of(found)
+    assert (answer.value, answer.because) == ("cannot tell", "Servers could not be installed: there is no network.")
+    assert found.checked == PAGES
 
 
 def test_a_restart_that_was_lost_is_made_up_and_its_reason_comes_first(tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from bench.base.errors import LabError
+from bench.base.errors import LabError, NotRun, UsageError
 from bench.learn.tests.tried_project import SECRET, write_project
 from bench.learn.your_project import equality as equality_module
+from bench.learn.your_project import load
 from bench.learn.your_project.databases import ClusterMaster, Wanted, thrown_away
 from bench.learn.your_project.document import document
 from bench.learn.your_project.equality import Equality, check_equality
-from bench.learn.your_project.examine import Session, Wishes, examine, opening, take_inventory
+from bench.learn.your_project.examine import EMPTY, Session, Wishes, examine, opening, take_inventory
 from bench.learn.your_project.model import Checked, Examination, Page
 from bench.learn.your_project.project import find_project
 
@@ -350,14 +351,18 @@ BLOCKS = """
 
 @pytest.mark.slow
 def test_a_project_without_tables_gets_them_and_its_page_is_traced_and_what_blocks_in_it_is_found(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in {"WARM_UP_S": 0.5, "WINDOW_S": 1.0, "MOST_RESTARTS": 3}.items():
+        monkeypatch.setattr(load, name, value)
     write_project(tmp_path, mysite__urls=BLOCKS)
-    found = document(examine(find_project(str(tmp_path)), [Page("/")], Wishes(blocking_ms=100)))
+    wishes = Wishes(blocking_ms=100, load=load.Wanted(users=(4,)))
+    found = document(examine(find_project(str(tmp_path)), [Page("/")], wishes))
     (blocked,) = [one for one in found["blocking"] if not one["is_loading"]]
     assert (blocked["place"], blocked["times"]) == (f"mysite/urls.py:{line_of(BLOCKS, 'time.sleep')}", 6)
     assert blocked["ms"] > 150  # of 200: it is seen by looks, and the first and the last one may be missed
     assert found["databases"] == ["default: a new SQLite database, migrated"]
+    assert EMPTY.format("default") in found["not_looked_at"]
     assert found["paths"][0]["traces"]["asgi"]["hops"]
     assert not (tmp_path / "db.sqlite3").exists()
 
@@ -462,3 +467,80 @@ def test_an_application_may_extend_the_import_path_and_migrations_may_lack_other
         assert session.copies.says == [says]
         found = check_equality(session.overlay, session.copies, [Page("/")], session.headers)
     assert found.checked[0].is_measurable, found.checked[0]
+
+
+def test_a_copy_gets_the_migrations_and_tables_that_it_lacks(tmp_path: Path) -> None:
+    write_project(
+        tmp_path,
+        settings='INSTALLED_APPS += ["shop"]\n',
+        shop__models="""
+            from django.db import models
+            class Bread(models.Model):
+                name = models.CharField(max_length=20)
+        """,
+        mysite__urls="""
+            from django.http import HttpResponse
+            from django.urls import path
+            from shop.models import Bread
+            urlpatterns = [path("", lambda request: HttpResponse(str(Bread.objects.count())))]
+        """,
+    )
+    with closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database, database:
+        database.execute("create table of_another_branch (id integer)")
+    before = files_in(tmp_path)
+    with opening(find_project(str(tmp_path)), Wishes()) as session:
+        (says,) = session.copies.says
+        found = check_equality(session.overlay, session.copies, [Page("/")], session.headers)
+    assert says.startswith("default: a copy of db.sqlite3, with ")
+    assert says.endswith(" migrations and 1 tables without migrations that it lacked")
+    assert found.checked[0].is_measurable, found.checked[0]
+    assert files_in(tmp_path) == before
+
+
+def test_an_application_that_cannot_be_imported_is_named_and_django_s_own_stands_in(tmp_path: Path) -> None:
+    write_project(tmp_path, mysite__asgi="import no_such_package\napplication = no_such_package.application\n")
+    project = find_project(str(tmp_path))
+    assert project.asgi == "mysite.asgi:application"
+    with opening(project, Wishes()) as session:
+        found = take_inventory(Examination(project, []), session, lambda line: None)
+        equality = check_equality(session.overlay, session.copies, [Page("/")], session.headers)
+    notice = next(notice for notice in found.inventory if notice.kind == "application")
+    assert "No module named 'no_such_package'" in notice.says
+    assert notice.says.endswith("Until then Django's own stands in for mysite.asgi:application")
+    assert equality.checked[0].is_measurable
+
+
+def test_a_login_in_a_database_without_users_is_told_how_to_get_some(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    with pytest.raises(UsageError, match="no user 'ada': it has none at all; --fixtures FILE brings some"):
+        examine(find_project(str(tmp_path)), [Page("/")], Wishes(login="ada"))
+
+
+def test_an_application_of_channels_is_known_by_its_router_although_no_setting_names_it(tmp_path: Path) -> None:
+    write_project(
+        tmp_path,
+        channels__routing="""
+            class ProtocolTypeRouter:
+                def __init__(self, http):
+                    self.http = http
+                async def __call__(self, scope, receive, send):
+                    await self.http(scope, receive, send)
+        """,
+        mysite__asgi="""
+            from channels.routing import ProtocolTypeRouter
+            from django.core.asgi import get_asgi_application
+            application = ProtocolTypeRouter(get_asgi_application())
+        """,
+    )
+    project = find_project(str(tmp_path))
+    with opening(project, Wishes()) as session:
+        found = take_inventory(Examination(project, []), session, lambda line: None)
+    places = {notice.kind: notice.place for notice in found.inventory}
+    assert places["asgi wrapper"] == "channels/routing.py:2"
+    assert "channels" in places
+
+
+def test_settings_that_no_application_can_be_loaded_with_are_a_project_that_cannot_run(tmp_path: Path) -> None:
+    write_project(tmp_path, settings='INSTALLED_APPS += ["no_such_application"]\n')
+    with pytest.raises(NotRun, match="No module named 'no_such_application'"):
+        examine(find_project(str(tmp_path)), [Page("/")], Wishes())

@@ -5,7 +5,7 @@ one that changes least. Today's server changes nothing, more threads or processe
 says so only where the whole interval of a ratio speaks for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.gates import MAX_OTHER_CORES
@@ -22,6 +22,7 @@ SURE = "Intervals are over {} restarts of a server: about {} in 100 miss the tru
 MISSED = {3: 10, 4: 7}
 """Of 100 intervals, by the fewest restarts on a side; as measured, see `stats.ratio_interval`. 4 with more."""
 BUSY = "Other programs kept {:.1f} cores busy meanwhile: try again while they rest."
+TRY_AGAIN = "A quieter machine gives narrower intervals."
 WSGI_ROLES = ("today", "threads", "processes")
 
 
@@ -57,7 +58,7 @@ class Sides:
 
 def answer_of(found: Examination) -> Answer:
     """Answer, from all that was found out."""
-    cause = _why_not_measured(found.checked, found)
+    cause = _why_not_measured(found.checked, found) or found.problem
     if cause:
         return Answer("cannot tell", cause, mends=mends_of(found))
     assert found.terms
@@ -67,11 +68,11 @@ def answer_of(found: Examination) -> Answer:
     value = decide(sides)
     return Answer(
         value,
-        because(value, sides),
+        " ".join([because(value, sides), *needs_asgi(found)]),
         sides.ratio,
         sides.against_best,
         limiter_of(sides),
-        instead_of_asgi(sides),
+        [*instead_of_asgi(sides), *what_if(found, sides)],
         turning_point(found),
         mends_of(found),
         sureness(sides),
@@ -93,7 +94,10 @@ def _why_not_measured(checked: Sequence[Checked], found: Examination) -> str:
     share = sum(one.page.weight for one in lost) / (sum(one.page.weight for one in checked) or 1.0)
     if share <= ENOUGH:
         return ""
-    causes = [f"{one.page.name}: {_cause(one, found)}" for one in lost]
+    pages: dict[str, list[str]] = {}
+    for one in lost:
+        pages.setdefault(_cause(one, found), []).append(one.page.name)
+    causes = [f"{', '.join(names)}: {cause}" for cause, names in pages.items()]
     which = "No page" if len(lost) == len(checked) else f"Less than {1 - ENOUGH:.0%} of the requests"
     return f"{which} could be measured as it is. {'; '.join(causes)}."
 
@@ -170,8 +174,16 @@ def because(value: Value, sides: Sides) -> str:
     follows = f"{best.name} cost less than another server, and change less"
     if value == "stay":
         return f"{both}. {follows}."
-    all_the_same = f"All the same, {best.stack} against today's: {describe_ratio(ratio_of(best, sides.today))}"
-    return f"{both}. {all_the_same}; {follows}."
+    pool = ratio_of(best, sides.today)
+    over_today = f"{best.stack} against today's: {describe_ratio(pool)}"
+    if pool and pool.low > 1:
+        return f"{both}. All the same, {over_today}; {follows}."
+    return f"{both}. Nor is it known whether {best.name} would help: {over_today}. {TRY_AGAIN}"
+
+
+def needs_asgi(found: Examination) -> list[str]:
+    """Return what of the project cannot do without ASGI, as sentences: no rate of its pages decides about that."""
+    return [f"{notice.says}." for notice in found.inventory if notice.kind == "channels"]
 
 
 def limiter_of(sides: Sides) -> str:
@@ -192,7 +204,7 @@ def limiter_of(sides: Sides) -> str:
         threads = f"{arm.slots} thread{'' if arm.slots == 1 else 's'}"
         return f"its {threads}: {arm.users - arm.slots:,} of {arm.users:,} requests wait for one, and {cpu}"
     if larger:
-        return f"not surely its threads, for {larger[-1].name} answer no more for sure; {cpu}"
+        return f"unknown; with {larger[-1].name} it answers no more for sure, and {cpu}"
     return f"what requests wait for: there is a thread for each, and {cpu}"
 
 
@@ -209,8 +221,23 @@ def instead_of_asgi(sides: Sides) -> list[str]:
     if "threads" not in roles and (sides.today.slots or 0) >= sides.terms.users:
         said.append(f"more threads than {sides.today.slots} have nothing to do with {sides.terms.users:,} at once")
     if "processes" not in roles:
-        said.append("more processes: none fits into the memory of the largest that was measured, nor into --memory")
+        said.append(f"more processes: none fits into {_room(sides)}")
     return said
+
+
+def what_if(found: Examination, sides: Sides) -> Iterator[str]:
+    """Yield what each of the lab's handlers would give behind ASGI, over ASGI as it is and over today's server."""
+    for arm in (arm for arm in found.arms if arm.role == "what if" and arm.users == sides.terms.users and arm.per_s):
+        today = "" if sides.today is sides.asgi else f"; against today's {describe_ratio(ratio_of(arm, sides.today))}"
+        yield f"{arm.name}: against ASGI as it is {describe_ratio(ratio_of(arm, sides.asgi))}{today}"
+
+
+def _room(sides: Sides) -> str:
+    """Say which memory more processes would have had to fit into."""
+    if sides.terms.memory_bytes:
+        return f"the {whole(sides.terms.memory_bytes / 1e6)} MB of --memory"
+    largest = max(arm.rss_bytes or 0 for arm in (*sides.wsgi, sides.asgi))
+    return f"{whole(largest / 1e6)} MB, the most that was used here; name more with --memory"
 
 
 def _megabytes(arm: Arm) -> str:

@@ -1,14 +1,20 @@
 """The one JSON document of `lab try`. It holds no value of the project's settings and no header of a request."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from bench.learn.your_project.model import Examination
+from bench.learn.your_project.model import Checked, Examination
 
 
 def document(found: Examination) -> dict[str, Any]:
-    """Return the document: `answer`, `paths`, `blocking`, `unequal`, `writes`, `not_looked_at` and the rest."""
+    """Return the document: `answer`, `paths`, `blocking`, `unequal`, `writes`, `not_looked_at` and the rest.
+
+    A page that was not asked yet, because of Ctrl-C, is not measurable.
+    """
+    left = [Checked(page, None, refused="not asked") for page in found.pages[len(found.checked) :]]
+    found = replace(found, checked=[*found.checked, *left])
     plain: dict[str, Any] = msgspec.to_builtins(found, enc_hook=str)
     checked, traces, pages = (plain.pop(name) for name in ("checked", "traces", "pages"))
     for one, has in zip(traces, found.traces, strict=True):

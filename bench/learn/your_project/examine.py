@@ -1,24 +1,36 @@
 """The order in which `lab try` looks at a project: what it is, whether both doors answer the same, then how it runs."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.base.errors import LabError
+from bench.base.errors import LabError, SecondInterrupt
 from bench.learn.your_project.answer import answer_of, not_looked_at
 from bench.learn.your_project.databases import Copies, Wanted, copying
 from bench.learn.your_project.equality import check_equality
 from bench.learn.your_project.load import Wanted as WantedLoad
 from bench.learn.your_project.load import apply_load
 from bench.learn.your_project.media import MOST_FILES, link_media
-from bench.learn.your_project.model import Blocked, Change, Door, Examination, Notice, Page, Project, Traced
+from bench.learn.your_project.model import (
+    Blocked,
+    Change,
+    Door,
+    Examination,
+    Interrupted,
+    Notice,
+    Page,
+    Project,
+    Traced,
+)
 from bench.learn.your_project.overlay import Overlay, laying_over
 from bench.trace.inside.request_spec import RequestSpec
 from bench.trace.tracer import TIME_LIMIT_S, find_blocking, trace_application
 
 Say = Callable[[str], None]
 LOCALHOST = "localhost"
+EMPTY = "pages with data: the tables of {} are new and empty here; --fixtures FILE fills them"
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Wishes:
 class Session:
     """A project that can be run: with a plan, copies of its databases, and the headers of every request.
 
-    `facts`: what its settings say, as `trace/inside/overlay/describing.py` writes it.
+    `facts`: what its settings say, as `trace/inside/overlay/describing.py` writes it. `began_s`: monotonic seconds.
     """
 
     overlay: Overlay
@@ -46,6 +58,7 @@ class Session:
     headers: Sequence[tuple[str, str]]
     facts: dict[str, Any]
     wishes: Wishes
+    began_s: float
 
     @property
     def versions(self) -> dict[str, str]:
@@ -61,19 +74,41 @@ class Session:
 def examine(project: Project, pages: list[Page], wishes: Wishes, say: Say = lambda line: None) -> Examination:
     """Find out all that can be found out. `say` is told what begins. Raises LabError where the project cannot run."""
     with opening(project, wishes, say) as session:
-        so_far = Examination(project, pages, session.versions, session.copies.says)
-        if session.facts["media_root"] and not session.overlay.plan.media:
-            so_far = replace(
-                so_far, not_looked_at=[f"MEDIA_ROOT has more than {MOST_FILES:,} files: pages write there."]
-            )
+        so_far = Examination(
+            project, pages, session.versions, session.copies.says, not_looked_at=list(unlike_theirs(session))
+        )
         for step in STEPS:
-            so_far = step(so_far, session, say)
-        return so_far
+            so_far = take(step, so_far, session, say)
+    return replace(so_far, answer=answer_of(so_far), not_looked_at=[*so_far.not_looked_at, *not_looked_at(so_far)])
+
+
+def take(step: "Step", so_far: Examination, session: Session, say: Say) -> Examination:
+    """Take a step. Raises Interrupted with what had been found before it, and with what was left to do."""
+    try:
+        say(step.says)
+        return step.take(so_far, session, say)
+    except SecondInterrupt:
+        raise
+    except KeyboardInterrupt as interruption:
+        found = interruption.found if isinstance(interruption, Interrupted) else so_far
+        left = [one.says for one in STEPS[STEPS.index(step) :]]
+        undone = f"interrupted, so these steps were not finished: {', '.join(left)}"
+        raise Interrupted(replace(found, not_looked_at=[*found.not_looked_at, undone])) from None
+
+
+def unlike_theirs(session: Session) -> Iterator[str]:
+    """Yield what the project has here otherwise than where it runs: files that are not linked, tables without rows."""
+    if session.facts["media_root"] and not session.overlay.plan.media:
+        yield f"MEDIA_ROOT has more than {MOST_FILES:,} files: pages write there."
+    empty = [alias for alias, master in session.copies.masters.items() if master.is_new]
+    if empty and not session.wishes.databases.fixtures:
+        yield EMPTY.format(", ".join(empty))
 
 
 @contextmanager
 def opening(project: Project, wishes: Wishes, say: Say = lambda line: None) -> Iterator[Session]:
     """Read the settings and copy the databases; all of it is gone afterwards. Raises LabError where that fails."""
+    began_s = time.monotonic()
     planned: dict[str, Any] = {"allows_network": wishes.allows_network, "logs_in": bool(wishes.login)}
     with laying_over(project, without=list(wishes.without), **planned) as overlay:
         facts = overlay.run("describing", "settings")["settings"]
@@ -83,7 +118,7 @@ def opening(project: Project, wishes: Wishes, say: Say = lambda line: None) -> I
         say("copying its databases")
         with copying(overlay, facts["databases"], wishes.databases, wishes.login) as copies:
             headers = [("Host", host_of(facts["allowed_hosts"])), *wishes.headers]
-            yield Session(overlay, copies, headers, facts, wishes)
+            yield Session(overlay, copies, headers, facts, wishes, began_s)
 
 
 def host_of(allowed: Sequence[str]) -> str:
@@ -94,7 +129,6 @@ def host_of(allowed: Sequence[str]) -> str:
 
 def take_inventory(so_far: Examination, session: Session, say: Say) -> Examination:
     """Add what the project has, once it is loaded."""
-    say("loading it behind both doors")
     with session.copies.anew() as databases:
         found = session.overlay.planned(databases=databases).run("describing", "inventory")
     notices = [Notice(**notice) for notice in found["notices"]]
@@ -103,7 +137,6 @@ def take_inventory(so_far: Examination, session: Session, say: Say) -> Examinati
 
 def compare_doors(so_far: Examination, session: Session, say: Say) -> Examination:
     """Add whether both doors answer the same, and what pages write and connect to."""
-    say("asking each page behind both doors")
     found = check_equality(session.overlay, session.copies, so_far.pages, session.headers)
     refused = {refusal.page for refusal in found.refusals}
     told = [
@@ -117,7 +150,6 @@ def compare_doors(so_far: Examination, session: Session, say: Say) -> Examinatio
 
 def trace_pages(so_far: Examination, session: Session, say: Say) -> Examination:
     """Add a trace of each page that can be measured, behind both doors."""
-    say("tracing each page")
     doors: tuple[Door, ...] = ("wsgi", "asgi")
     measurable = [one.page for one in so_far.checked if one.is_measurable]
     return replace(so_far, traces=[trace_page(session, page, door) for page in measurable for door in doors])
@@ -150,7 +182,6 @@ def asking(session: Session, page: Page, door: Door, **more: Any) -> Iterator[tu
 
 def look_for_blocking(so_far: Examination, session: Session, say: Say) -> Examination:
     """Add what keeps the event loop from turning in each page that can be measured, the longest first."""
-    say("looking for what blocks the event loop")
     blocked: list[Blocked] = []
     for page in (one.page for one in so_far.checked if one.is_measurable):
         with asking(session, page, "asgi", blocking_ms=session.wishes.blocking_ms) as (spec, where):
@@ -175,14 +206,22 @@ def _blocked(page: Page, finding: dict[str, Any]) -> Blocked:
 
 def measure_load(so_far: Examination, session: Session, say: Say) -> Examination:
     """Add how the project serves its pages in several ways, under load."""
-    return apply_load(so_far, session.overlay, session.copies, session.all_headers, session.wishes.load, say)
+    how = (session.all_headers, session.wishes.load, say, session.began_s)
+    return apply_load(so_far, session.overlay, session.copies, *how)
 
 
-def find_answer(so_far: Examination, session: Session, say: Say) -> Examination:
-    """Add the answer, and what was not looked at."""
-    return replace(so_far, answer=answer_of(so_far), not_looked_at=[*so_far.not_looked_at, *not_looked_at(so_far)])
+@dataclass(frozen=True)
+class Step:
+    """A part of the examination. `says`: what it does; `take` adds what it finds."""
+
+    says: str
+    take: Callable[[Examination, Session, Say], Examination]
 
 
-STEPS: tuple[Callable[[Examination, Session, Say], Examination], ...] = (
-    *(take_inventory, compare_doors, trace_pages, look_for_blocking, measure_load, find_answer),
+STEPS = (
+    Step("loading it behind both doors", take_inventory),
+    Step("asking each page behind both doors", compare_doors),
+    Step("tracing each page", trace_pages),
+    Step("looking for what blocks the event loop", look_for_blocking),
+    Step("measuring it under load", measure_load),
 )

@@ -6,13 +6,14 @@ has three restarts, the fewest that have an interval.
 """
 
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
 from bench.analyse.stats import MIN_RESTARTS, Interval, median_interval, median_of
-from bench.base.errors import UsageError, nearest
+from bench.base.errors import LabError, UsageError, nearest
 from bench.base.files import ROOT
 from bench.learn.your_project.databases import ClusterMaster, Copies
 from bench.learn.your_project.model import Arm, Checked, Examination, Interrupted, Present, Role, Terms
@@ -33,9 +34,8 @@ from bench.trace.inside.overlay.what_if import NAMES as HANDLERS
 SWEEP = (8, 32, 128)
 """Users at once, where nobody says how many there are."""
 WARM_UP_S, WINDOW_S = 1.0, 2.0
-AROUND_S = 3.5
-"""Of a trial: until server and load are there, the first requests of users, the end. Measured on two cores."""
-LOAD_WITHIN_S = 125.0
+ANSWER_WITHIN_S = 150.0
+"""All of `lab try`, as far as the number of restarts can see to it: three minutes, less what may have to be made up."""
 MOST_RESTARTS = 5
 """More restarts tell little more: see `stats.ratio_interval`."""
 LONGEST_WINDOW_S = 6.0
@@ -86,8 +86,8 @@ class Series:
     pages: Sequence[Checked]
     name: str
     threads: int
-    packages: str
     say: Say
+    packages: str = ""
     trials: dict[tuple[Way, int], list[Trial]] = field(default_factory=dict)
 
     def measure(self, way: Way, users: int) -> None:
@@ -135,45 +135,70 @@ class Series:
 
     def arms(self) -> list[Arm]:
         """Return what was measured, one arm for each way and users, those of the most users first."""
-        arms = [arm_of(way, users, trials) for (way, users), trials in self.trials.items()]
+        arms = [arm_of(way, users, trials) for (way, users), trials in self.trials.items() if trials]
         return sorted(arms, key=lambda arm: (-arm.users, get_args(Role).index(arm.role), arm.slots or 0))
 
 
 def apply_load(
-    so_far: Examination, overlay: Overlay, copies: Copies, headers: Sequence[tuple[str, str]], wanted: Wanted, say: Say
+    so_far: Examination,
+    overlay: Overlay,
+    copies: Copies,
+    headers: Sequence[tuple[str, str]],
+    wanted: Wanted,
+    say: Say,
+    began_s: float | None = None,
 ) -> Examination:
-    """Add the terms and the arms; no arm where no page can be measured. Raises Interrupted."""
+    """Add the terms and the arms, or why there are none; no arm where no page can be measured. Raises Interrupted.
+
+    `began_s`: when the examination did, in monotonic seconds; now if None.
+    """
+    ends_s = (time.monotonic() if began_s is None else began_s) + ANSWER_WITHIN_S
     pages = [page for page in so_far.checked if page.is_measurable]
     terms = terms_of(pages, read_present(so_far.project.root), wanted)
+    so_far = replace(so_far, terms=terms)
     if not pages:
-        return replace(so_far, terms=terms)
+        return so_far
     preflight.raise_descriptor_limit()
-    packages = str(packages_for(so_far.project.interpreter))
-    series = Series(overlay, copies, headers, pages, so_far.project.root.name, terms.threads, packages, say)
+    series = Series(overlay, copies, headers, pages, so_far.project.root.name, terms.threads, say)
+    try:
+        series.packages = str(packages_for(so_far.project.interpreter, say))
+        measure_ways(series, terms, wanted, ends_s)
+    except LabError as error:
+        return replace(so_far, arms=series.arms(), problem=str(error))
+    except KeyboardInterrupt:
+        raise Interrupted(replace(so_far, arms=series.arms())) from None
+    return replace(so_far, arms=series.arms())
+
+
+def measure_ways(series: Series, terms: Terms, wanted: Wanted, ends_s: float) -> None:
+    """Measure all ways: once each, then what decides at the users of the answer, then the other numbers of users.
+
+    How many restarts there are depends on how long the first ones took and never on what they measured.
+    """
     ways = list(ways_of(terms, wanted.what_if))
     deciding = [way for way in ways if way.decides]
     compared = [way for way in deciding if way.role != "what if"]
     others = sorted(set(levels_of(wanted)) - {terms.users})
-    once = len(ways) - len(deciding) + len(compared) * len(others)
-    restarts = restarts_within(LOAD_WITHIN_S, series.window_s, len(deciding) + 1, once)
-    try:
-        with cpu_placement.watching_from_load_cores():
-            series.measure_all(ways, terms.users, 1, seed=0)
-            more = more_processes(series.arms(), terms)
-            series.measure_all(deciding, terms.users, restarts - 1, seed=1)
-            series.measure_all(more, terms.users, restarts, seed=2)
-            series.make_up([*deciding, *more], terms.users)
-            for users in others:
-                series.measure_all(compared, users, 1, seed=users)
-    except KeyboardInterrupt:
-        raise Interrupted(replace(so_far, terms=terms, arms=series.arms())) from None
-    return replace(so_far, terms=terms, arms=series.arms())
+    with cpu_placement.watching_from_load_cores():
+        first_s = time.monotonic()
+        series.measure_all(ways, terms.users, 1, seed=0)
+        trial_s = (time.monotonic() - first_s) / len(ways)
+        more = more_processes(series.arms(), terms)
+        left = (ends_s - time.monotonic()) / trial_s - len(compared) * len(others)
+        restarts = restarts_for(left, len(deciding), len(more))
+        series.measure_all(deciding, terms.users, restarts - 1, seed=1)
+        series.measure_all(more, terms.users, restarts, seed=2)
+        series.make_up([*deciding, *more], terms.users)
+        for users in others:
+            series.measure_all(compared, users, 1, seed=users)
 
 
-def restarts_within(seconds: float, window_s: float, deciding: int, once: int) -> int:
-    """Return how many restarts the deciding ways get, fixed before anything is measured: 3 at least, 5 at most."""
-    trials = seconds / (AROUND_S + window_s)
-    return max(MIN_RESTARTS, min(MOST_RESTARTS, int((trials - once) / deciding)))
+def restarts_for(trials: float, deciding: int, more: int) -> int:
+    """Return how many restarts a way gets: 3 at least, 5 at most.
+
+    `trials`: that there is time for, `deciding`: ways that have one already, `more`: those that have none.
+    """
+    return max(MIN_RESTARTS, min(MOST_RESTARTS, int((trials + deciding) / (deciding + more))))
 
 
 def levels_of(wanted: Wanted) -> Sequence[int]:

@@ -8,8 +8,12 @@ from bench.show.tables.formatting import number, whole
 from bench.trace.inside.model import Hop, Trace
 
 MOST = 3
-PLAIN_KINDS = ("event loop", "atomic", "connections", "stream", "context variable")
-"""Kinds of notices that are worth mending though no number says how much."""
+RIGHT = "not in requests per second: it is about being right behind ASGI"
+PLAIN_KINDS = {
+    "application": "no server can load it",
+    **dict.fromkeys(("event loop", "atomic", "connections", "stream"), RIGHT),
+}
+"""Kinds of notices that are worth mending though no number says how much, and why."""
 MOST_GAIN = 100.0
 NAMED = 3
 
@@ -102,7 +106,8 @@ def _of_hops(found: Examination) -> Iterator[Mend]:
     places = {notice.says.split()[0]: notice.place for notice in found.inventory if notice.kind == "middleware"}
     own = (places[layer] for layer in layers if places.get(layer) and not layer.startswith("django."))
     place = next(own, "")
-    yield Mend(f"behind ASGI, leave out middlewares that hop, or fold them ({names})", place, worth, gain)
+    what = f"behind ASGI, spare the hops of middlewares: write your own as async, try --what-if folded ({names})"
+    yield Mend(what, place, worth, gain)
 
 
 def _asgi_hops(found: Examination) -> list[Hop]:
@@ -110,7 +115,11 @@ def _asgi_hops(found: Examination) -> list[Hop]:
 
 
 def _of_notices(found: Examination) -> Iterator[Mend]:
-    """Yield what bears on being right behind ASGI, which no rate shows."""
+    """Yield what bears on being right behind ASGI, which no rate shows: once, with the places at which it stands."""
+    places: dict[tuple[str, str], list[str]] = {}
     for notice in found.inventory:
         if notice.kind in PLAIN_KINDS:
-            yield Mend(notice.says, notice.place, "not in requests per second: it is about being right behind ASGI")
+            places.setdefault((notice.kind, notice.says), []).append(notice.place)
+    for (kind, says), at in places.items():
+        more = f" and {len(at) - NAMED} more" if len(at) > NAMED else ""
+        yield Mend(says, f"{', '.join(at[:NAMED])}{more}", PLAIN_KINDS[kind])

@@ -258,7 +258,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Examination:
-    """All that was found out about a project, in the order in which it is."""
+    """All that was found out about a project, in the order in which it is.
+
+    `problem`: what kept it from being measured under load; empty where nothing did.
+    """
 
     project: Project
     pages: list[Page]
@@ -273,6 +276,7 @@ class Examination:
     blocking: list[Blocked] = field(default_factory=list)
     terms: Terms | None = None
     arms: list[Arm] = field(default_factory=list)
+    problem: str = ""
     not_looked_at: list[str] = field(default_factory=list)
     answer: Answer | None = None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from bench.base.errors import NotRun
+from bench.base.errors import LabError, NotRun, UsageError
 from bench.learn.your_project.model import Project
 from bench.measure.processes import work_folder
 from bench.trace.inside import bootstrap
@@ -51,7 +51,8 @@ class Overlay:
     def run(self, module: str, entry: str, question: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Run a function of `trace/inside/overlay` in a process of the project's and return what it writes.
 
-        `question` is handed to it as a file. Raises LabError with a sentence on what went wrong there.
+        `question` is handed to it as a file. Raises UsageError where it refuses what was asked, and NotRun for all
+        else that goes wrong there, with its sentence.
         """
         folder = Path(mkdtemp(dir=self.folder))
         asked, answer = folder / "ask.json", folder / "answer.json"
@@ -60,7 +61,12 @@ class Overlay:
         command = bootstrap.command(self.project.interpreter.program, f"overlay.{module}", entry, *words)
         name = self.project.settings or self.plan.asgi or self.plan.wsgi
         within_s = LOADED_WITHIN_S + (question or {}).get("within_s", 0.0)
-        found = run_child(command, answer, name, self.environment, self.project.root, within_s)
+        try:
+            found = run_child(command, answer, name, self.environment, self.project.root, within_s)
+        except UsageError:
+            raise
+        except LabError as error:
+            raise NotRun(str(error)) from None
         if found is None:
             raise NotRun(f"Loading {name} did not end within {within_s:.0f} s: see what it waits for.")
         return found

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.analyse.stats import Interval, median_of
-from bench.learn.your_project.model import Answer, Arm, Checked, Door, Examination, Terms
+from bench.learn.your_project.model import Answer, Arm, Blocked, Checked, Examination, Terms
 from bench.show.tables.formatting import AT_LEAST, HOLE, HOLLOW, number, percent, span, whole
-from bench.trace.inside.model import hops_text, threads_text
+from bench.trace.inside.model import Trace, hops_text, threads_text
 
 HEADS = ("way", "requests/s", "interval", "p50 ms", "p99 ms", "threads", "MB", "µs CPU")
 REPORT_HEADS = (*HEADS, "CPU", "connections", "users", "verdict", "stack")
@@ -16,7 +16,11 @@ SIGNS = {
 }
 MOST_LINES = 6
 """Of a part on the one screen; the report has all of them."""
-LOAD = "Under load"
+ANSWER, LOAD, PAGES, LEFT = "The answer", "Under load", "Pages", "Not looked at"
+WHOLE = (ANSWER, LOAD, LEFT)
+"""Parts that are never cut: what the answer is, what it compares, and what it does not know."""
+PAGE_HEADS = ("page", "share", "view", "ASGI hops", "WSGI ms", "ASGI ms")
+REPORT_PAGE_HEADS = (*PAGE_HEADS, "behind WSGI", "behind ASGI")
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ def headline(found: Examination) -> str:
 
 def screen_of(found: Examination) -> list[Part]:
     """Return what fits into one screen: the longer parts are cut, and say so."""
-    return [_cut(part) for part in _parts(found, is_short=True) if part.title in ON_SCREEN]
+    parts = (part for part in _parts(found, is_short=True) if part.title in ON_SCREEN)
+    return [part if part.title in WHOLE else _cut(part) for part in parts]
 
 
 def report_of(found: Examination) -> list[Part]:
@@ -46,42 +51,44 @@ def report_of(found: Examination) -> list[Part]:
 
 
 ON_SCREEN = (
-    "The answer",
-    "Under load",
+    ANSWER,
+    LOAD,
     "Other numbers at once",
     "Mend first",
-    "Pages",
+    PAGES,
     "What blocks the event loop",
-    "Not looked at",
+    LEFT,
 )
 
 
 def _cut(part: Part) -> Part:
-    more = len(part.lines) - MOST_LINES
-    if more <= 0:
+    """Cut lines and rows to MOST_LINES each."""
+    more = max(0, len(part.lines) - MOST_LINES) + max(0, len(part.rows) - MOST_LINES)
+    if not more:
         return part
-    return Part(part.title, [*part.lines[:MOST_LINES], f"… and {more} more, in the report"], part.heads, part.rows)
+    lines = [*part.lines[:MOST_LINES], f"… and {more} more, in the report"]
+    return Part(part.title, lines, part.heads, part.rows[:MOST_LINES])
 
 
 def _parts(found: Examination, *, is_short: bool) -> Iterator[Part]:
     """Yield the parts that have something to show. `is_short`: a table with no more than fits into 80 columns."""
     answer, terms = found.answer, found.terms
     every = (
-        Part("The answer", list(_answer_lines(answer, terms)) if answer and terms and found.arms else []),
+        Part(ANSWER, list(_answer_lines(answer, terms)) if answer and terms and found.arms else []),
         _load_part(found, is_short=is_short),
         Part("Other numbers at once", list(_sweep_lines(found)) if is_short else []),
         Part("Mend first", [_joined(m.what, m.place, m.worth) for m in answer.mends] if answer else []),
-        Part("Pages", [page_line(one, found) for one in found.checked]),
+        _pages_part(found, is_short=is_short),
         Part("What differs behind ASGI", [f"{one.page.name}: {x}" for one in found.checked for x in one.difference]),
         Part("What was masked", [f"{one.page.name}: {x}" for one in found.checked for x in one.masked]),
-        Part("What blocks the event loop", list(_blocking_lines(found))),
+        Part("What blocks the event loop", list(_blocking_lines(found, is_short=is_short))),
         Part("What pages write", [f"{w.page}: {w.statement}, {w.times} times ({w.place})" for w in found.writes]),
         Part("What was refused", [f"{r.page}: {r.address}, {r.times} times ({r.place})" for r in found.refusals]),
         Part("What the project has", [_joined(notice.says, notice.place) for notice in found.inventory]),
         Part("Its databases", found.databases),
         Part("What was changed to try it", [f"{c.name}: {c.to}, because {c.why}" for c in found.changes]),
         Part("What is said of the measurements", list(_remarks(found))),
-        Part("Not looked at", found.not_looked_at),
+        Part(LEFT, found.not_looked_at),
     )
     return (part for part in every if part.lines or part.rows)
 
@@ -163,30 +170,56 @@ def _rate(per_s: Sequence[float], interval: Interval | None) -> tuple[str, str]:
     return (number(median_of(per_s)) if per_s else HOLE), HOLE
 
 
-def page_line(one: Checked, found: Examination) -> str:
-    """Say what became of a page."""
-    name, share = one.page.name, f"{one.page.weight:.0%}"
-    if one.refused:
-        return f"{name} ({share}): not measured, {one.refused}"
-    if one.difference:
-        return f"{name} ({share}): not measured, it differs behind ASGI: {' '.join(one.difference)[:100]}"
-    view = "an async view" if one.view and one.view.is_async else "a sync view"
-    traced = [f"{door.upper()} {trace}" for door in ("wsgi", "asgi") if (trace := _trace_text(found, one, door))]
-    return f"{name} ({share}): the same behind both doors, {view}; {'; '.join(traced)}"
+def _pages_part(found: Examination, *, is_short: bool) -> Part:
+    """Return what became of each page: a row where it is measurable, else a line that says why it is not."""
+    heads = PAGE_HEADS if is_short else REPORT_PAGE_HEADS
+    measurable = [one for one in found.checked if one.is_measurable]
+    lines = [_refusal_line(one) for one in found.checked if not one.is_measurable]
+    untraced = [
+        f"{one.page.name}: not traced behind {one.door.upper()}, {one.problem}" for one in found.traces if one.problem
+    ]
+    return Part(PAGES, [*lines, *untraced], heads, [page_cells(one, found)[: len(heads)] for one in measurable])
 
 
-def _trace_text(found: Examination, one: Checked, door: Door | str) -> str:
-    trace = next((it.trace for it in found.traces if it.page == one.page and it.door == door), None)
-    if trace is None:
-        return ""
-    return f"{hops_text(trace.hop_counts)} in {number(trace.took_us / 1000)} ms on {threads_text(trace.threads)}"
+def _refusal_line(one: Checked) -> str:
+    why = one.refused or f"it differs behind ASGI: {' '.join(one.difference)[:100]}"
+    return f"{one.page.name} ({one.page.weight:.0%}): not measured, {why}"
 
 
-def _blocking_lines(found: Examination) -> Iterator[str]:
+def page_cells(one: Checked, found: Examination) -> list[str]:
+    """Return the cells of a page, as REPORT_PAGE_HEADS has them: the same behind both doors, and where it ran."""
+    wsgi, asgi = (_trace_of(found, one, door) for door in ("wsgi", "asgi"))
+    view = "async" if one.view and one.view.is_async else "sync"
+    return [
+        *(one.page.name, f"{one.page.weight:.0%}", view, whole(len(asgi.hops) if asgi else None)),
+        *(number(trace.took_us / 1000 if trace else None) for trace in (wsgi, asgi)),
+        *(f"{hops_text(trace.hop_counts)}, {threads_text(trace.threads)}" if trace else HOLE for trace in (wsgi, asgi)),
+    ]
+
+
+def _trace_of(found: Examination, one: Checked, door: str) -> Trace | None:
+    return next((it.trace for it in found.traces if it.page == one.page and it.door == door), None)
+
+
+def _blocking_lines(found: Examination, *, is_short: bool) -> Iterator[str]:
+    """Yield a line for each call, with all pages it stops. Shortly: of those in first requests only their number."""
+    calls: dict[tuple[str, str, bool], list[Blocked]] = {}
     for one in found.blocking:
-        loading = ", while it loads for the first time" if one.is_loading else ""
-        ways = f" · {' or '.join(one.mends)}" if one.mends else ""
-        yield f"{one.place}: {one.call}, {number(one.ms)} ms in {one.page.name}{loading}{ways}"
+        calls.setdefault((one.place, one.call, one.is_loading), []).append(one)
+    loading = sum(is_loading for _, _, is_loading in calls)
+    for (place, call, is_loading), blocked in calls.items():
+        if not (is_short and is_loading):
+            when = ", while it loads for the first time" if is_loading else ""
+            pages = ", ".join(dict.fromkeys(one.page.name for one in blocked))
+            ways = f" · {' or '.join(blocked[0].mends)}" if blocked[0].mends else ""
+            ms = number(max(one.ms for one in blocked))
+            yield f"{place}: {call} · it stops the loop for {ms} ms in {pages}{when}{ways}"
+    if is_short and loading:
+        yield (
+            f"nothing after the first request; {loading} while it loads, in the report"
+            if loading == len(calls)
+            else (f"and {loading} while it loads for the first time, in the report")
+        )
 
 
 def _remarks(found: Examination) -> Iterator[str]:

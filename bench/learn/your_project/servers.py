@@ -7,11 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.base.console import relative_to_here
 from bench.base.errors import NotRun
 from bench.base.files import LOCAL
 from bench.base.markers import hold_marker, is_held
@@ -33,8 +34,8 @@ INSTALLED_WITHIN_S = 300.0
 TAG = "import sys, sysconfig; print(sys.implementation.cache_tag + '-' + (sysconfig.get_config_var('SOABI') or 'any'))"
 
 
-def packages_for(interpreter: Interpreter) -> Path:
-    """Return the folder with the servers for this Python; install them there the first time.
+def packages_for(interpreter: Interpreter, say: Callable[[str], None] = lambda line: None) -> Path:
+    """Return the folder with the servers for this Python; install them there the first time, which `say` is told.
 
     Raises NotRun where that cannot be done.
     """
@@ -44,6 +45,7 @@ def packages_for(interpreter: Interpreter) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if is_held(folder / MARKER):
         raise NotRun(f"Another lab installs servers to {folder}: wait for it to end.")
+    say(f"installing servers for this Python, once: {relative_to_here(folder)}")
     with hold_marker(folder, MARKER):
         _install(interpreter.program, folder)
         (folder / DONE).touch()

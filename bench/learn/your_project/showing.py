@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Column, Table
 from rich.text import Text
 
 from bench.base.files import write_atomically
@@ -23,16 +24,25 @@ def print_answer(found: Examination, console: Console) -> None:
     console.print(Text.assemble((value, f"bold {COLOURS.get(value, '')}"), f"  {sentence}"), highlight=False)
     for part in screen_of(found):
         console.print(f"\n{part.title}", style="bold", highlight=False, markup=False)
-        for line in part.lines:
-            console.print(f"  {line}", highlight=False, markup=False)
+        if part.lines:
+            _print_lines(part, console)
         if part.rows:
             _print_table(part, console)
+
+
+def _print_lines(part: Part, console: Console) -> None:
+    """Print lines that hang: what does not fit into one goes on below its beginning."""
+    table = Table.grid(Column(), Column(overflow="fold"), padding=(0, 1, 0, 0))
+    for line in part.lines:
+        table.add_row(Text("-"), Text(line))
+    console.print(table)
 
 
 def _print_table(part: Part, console: Console) -> None:
     table = plain_table()
     for number, head in enumerate(part.heads):
-        table.add_column(head, justify="left" if number < LEFT_HEADS else "right", no_wrap=True)
+        is_text = number < LEFT_HEADS
+        table.add_column(head, justify="left" if is_text else "right", no_wrap=True, overflow="ellipsis")
     for row in part.rows:
         table.add_row(*map(Text, row))
     console.print(table)

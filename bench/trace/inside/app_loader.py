@@ -55,17 +55,23 @@ def _why_not(name: str, error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"Importing {name} ends its process, which says {exit_text(error)}: mend that first."
     if not isinstance(error, ModuleNotFoundError):
-        cure = "set DJANGO_SETTINGS_MODULE to your settings" if "DJANGO_SETTINGS_MODULE" in str(error) else ""
-        return f"{name} cannot be imported ({error_text(error)}): {cure or 'mend that first'}."
+        return f"{name} cannot be imported ({error_text(error)}): {_cure_of(error)}."
     if error.name and f"{name}.".startswith(f"{error.name}."):
         return (
             f"There is no module {error.name!r}, looking for {name} in the current folder and in {sys.executable}: "
-            f"start `lab trace` where manage.py is."
+            f"go to the folder where manage.py is."
         )
     return (
         f"{name} cannot be imported by {sys.executable} ({error_text(error)}): name the project's own interpreter "
-        f"with --python, or install what this one lacks."
+        f"with --python, install what this one lacks, or set PYTHONPATH to the folder that has it."
     )
+
+
+def _cure_of(error: BaseException) -> str:
+    if "DJANGO_SETTINGS_MODULE" in str(error):
+        return "set DJANGO_SETTINGS_MODULE to your settings"
+    is_wanting = type(error).__name__ == "ImproperlyConfigured"
+    return "mend that first, or set what it asks for" if is_wanting else "mend that first"
 
 
 def error_text(error: BaseException) -> str:

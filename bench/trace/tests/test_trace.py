@@ -169,7 +169,7 @@ MISTAKES = [
     (
         "--app no_such_site:application /",
         2,
-        r"There is no module 'no_such_site'.*start `lab trace` where manage\.py is\.",
+        r"There is no module 'no_such_site'.*go to the folder where manage\.py is\.",
     ),
     (
         "--app broken:application /",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..child import answering
-from .doors import DOORS, load_door, read_settings
+from .doors import BROKEN, DOORS, load_door, read_settings
 from .layered_settings import MADE
 
 MEMORY = (":memory:", "mode=memory")
@@ -27,7 +27,7 @@ def inventory() -> None:
         applications = {door: load_door(door) for door in DOORS}
         from .inventory import notices_of
 
-        write({"notices": notices_of(applications), "changes": list(MADE.values())})
+        write({"notices": notices_of(applications, BROKEN), "changes": list(MADE.values())})
 
 
 def _facts(settings: Any) -> dict[str, Any]:

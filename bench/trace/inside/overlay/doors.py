@@ -7,6 +7,7 @@ import os
 import sys
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from ..app_loader import FAILED, Refused, error_text, load_application, why_it_failed
@@ -15,6 +16,8 @@ from .plan import Plan, read_plan
 
 DOORS = ("wsgi", "asgi")
 SETTINGS = "DJANGO_SETTINGS_MODULE"
+BROKEN: dict[str, str] = {}
+"""Applications of the project that cannot be imported, as `module:attribute`, and why: Django's own stand in."""
 
 
 def __getattr__(name: str) -> Any:
@@ -56,14 +59,37 @@ def read_settings() -> Any:
 
 
 def _load(door: str, plan: Plan) -> Any:
+    """The application, or Django's own where it has none, and where its module exists and cannot be imported."""
     named = getattr(plan, door) or _named_by_settings(door)
-    if named:
+    if not named:
+        return _load_djangos_own(door, plan)
+    try:
         return load_application(named, plan.hides)[0]
+    except Refused as refused:
+        if not _is_broken(named.partition(":")[0]):
+            raise
+        try:
+            application = _load_djangos_own(door, plan)
+        except Refused:
+            raise Refused(str(refused), FAILED) from None
+        BROKEN[named] = str(refused)
+        return application
+
+
+def _load_djangos_own(door: str, plan: Plan) -> Any:
     try:
         module = import_module(f"django.core.{door}")
         return getattr(module, f"get_{door}_application")()
     except BaseException as error:
         raise Refused(f"{plan.settings} cannot be loaded ({why_it_failed(error)}): mend that first.", FAILED) from None
+
+
+def _is_broken(module: str) -> bool:
+    """Whether a module is there, but its import failed."""
+    try:
+        return module not in sys.modules and find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 @cache

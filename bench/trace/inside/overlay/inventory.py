@@ -18,9 +18,15 @@ from .source import calls_in
 Found = dict[str, Any]
 
 
-def notices_of(applications: Mapping[str, Any]) -> list[Found]:
-    """All notices, in the order in which a reader looks for them."""
-    return [*_middlewares(), *_applications(applications), *_cached_and_throttled(), *_databases(), *_calls()]
+def notices_of(applications: Mapping[str, Any], broken: Mapping[str, str]) -> list[Found]:
+    """All notices, in the order in which a reader looks for them. `broken`: applications with why they do not load."""
+    return [
+        *(
+            _notice("application", f"{why} Until then Django's own stands in for {name}")
+            for name, why in broken.items()
+        ),
+        *(*_middlewares(), *_applications(applications), *_cached_and_throttled(), *_databases(), *_calls()),
+    ]
 
 
 def _notice(kind: str, says: str, file: str = "", line: int = 0) -> Found:
@@ -61,8 +67,9 @@ def _applications(applications: Mapping[str, Any]) -> Iterator[Found]:
             yield _notice(
                 f"{door} wrapper", f"The {door.upper()} application is {name} around Django's", *_place_of(kind)
             )
-    if any(str(app).partition(".")[0] == "channels" for app in settings.INSTALLED_APPS):
-        yield _notice("channels", "Channels is installed: WebSockets need ASGI, whatever the answer for pages is")
+    packages = (*map(str, settings.INSTALLED_APPS), type(applications["asgi"]).__module__)
+    if any(name.partition(".")[0] == "channels" for name in packages):
+        yield _notice("channels", "Channels is used: WebSockets need ASGI, whatever the answer for pages is")
     for name in settings.MIDDLEWARE:
         if str(name).startswith("whitenoise."):
             yield _notice("static files", "WhiteNoise serves static files: behind ASGI each is read in a thread")

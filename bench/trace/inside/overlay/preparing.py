@@ -74,16 +74,29 @@ def _make_tables(alias: str) -> str:
 
 
 def _bring_up_to_date(alias: str) -> str:
-    """Apply the migrations that a copy lacks: its code is that of now. Returns what was done; empty for nothing."""
+    """Make the migrations and tables that a copy lacks: its code is that of now. Returns what was done, or nothing."""
     from django.db import connections
     from django.db.migrations.executor import MigrationExecutor
 
     executor = MigrationExecutor(connections[alias])
-    lacking = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if not lacking:
+    migrations = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    tables = _missing_tables(alias, executor.loader.unmigrated_apps)
+    if not migrations and not tables:
         return ""
-    _manage("migrate", database=alias, verbosity=0, interactive=False)
-    return f"with {len(lacking)} migrations that it lacked"
+    _manage("migrate", database=alias, run_syncdb=bool(tables), verbosity=0, interactive=False)
+    counts = {"migrations": len(migrations), "tables without migrations": len(tables)}
+    return f"with {' and '.join(f'{count} {what}' for what, count in counts.items() if count)} that it lacked"
+
+
+def _missing_tables(alias: str, unmigrated: Any) -> set[str]:
+    """Return the tables of applications without migrations that a database does not have."""
+    from django.apps import apps
+    from django.db import connections, router
+
+    configs = (apps.get_app_config(label) for label in unmigrated)
+    models = (model for config in configs for model in router.get_migratable_models(config, alias))
+    wanted = {model._meta.db_table for model in models if model._meta.managed and not model._meta.proxy}
+    return wanted - set(connections[alias].introspection.table_names())
 
 
 def _execute(connection: Any, statement: str) -> str:
@@ -119,7 +132,9 @@ def session_of(username: str) -> tuple[str, str]:
     try:
         user = model._default_manager.get_by_natural_key(username)
     except model.DoesNotExist:
-        raise Refused(f"The database has no user {username!r}: name one that is there with --login.") from None
+        has_users = model._default_manager.exists()
+        cure = "name one that is there with --login" if has_users else "it has none at all; --fixtures FILE brings some"
+        raise Refused(f"The database has no user {username!r}: {cure}.") from None
     session = import_string(f"{settings.SESSION_ENGINE}.SessionStore")()
     session[SESSION_KEY] = user._meta.pk.value_to_string(user)
     session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]

@@ -25,8 +25,8 @@ STREAMS = {
     "FileResponse": "a file: behind ASGI Django reads it whole, in a thread, before its first byte",
 }
 VARIABLES = {
-    "set": "a value set here crosses asgiref's hops, and not into threads or pools of your own",
-    "reset": "a token fits one context only: behind ASGI, after a hop, reset raises ValueError",
+    "set": "a value set here follows asgiref's hops, and does not reach threads or pools that you start yourself",
+    "reset": "reset needs the context in which set ran: behind ASGI, with a hop between the two, it raises ValueError",
 }
 
 
