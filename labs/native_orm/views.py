@@ -1,7 +1,7 @@
 """Async views whose queries are asked on the event loop, without a thread. Read beside labs/async_asgi/views.py.
 
-`async_objects` is a manager of django-async-backend, and each request has one async connection: queries that are
-gathered take turns on it, as they take turns on the one thread of Django's own async ORM.
+django-async-backend gives every model `async_objects`. A task has one connection, which no other task may use, so that
+each query of `gathered` takes one of its own; with Django's async ORM they take turns on one thread.
 """
 
 import asyncio

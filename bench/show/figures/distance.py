@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
+
 from bench.analyse.rows import Row
 from bench.model.run_record import Run
-from bench.model.stacks import split_distance
+from bench.model.stacks import split_distance, split_name
 from bench.show.figures.axes import label_ends, scale_values
 from bench.show.figures.layout import Picture, new_page
 from bench.show.figures.series import (
@@ -14,19 +16,18 @@ from bench.show.figures.series import (
     at_load,
     draw_curve,
     end_of,
-    extremes_of,
     holes_in,
+    levels_of,
     rows_for,
     subtitle_of,
-    top_of,
 )
 from bench.show.figures.stack_style import look_of, styled
-from bench.show.tables.formatting import number, whole
+from bench.show.tables.formatting import number
 
 P50 = Measure("latency_us.p50", 1e-3, "median time of an answer, ms", number, log=False)
 NOTE = (
-    "Markers: medians over restarts, bars their intervals. Each answer of the database comes this much later, so the "
-    "slope on the right is how many answers a request waits for."
+    "Markers: medians over restarts, bars their intervals. Hollow: degraded. Each answer of the database comes this "
+    "much later; on the right, what is added for each ms is how many answers a request waits for in a row."
 )
 
 
@@ -38,28 +39,34 @@ def is_at_distances(rows: Sequence[Row]) -> bool:
 
 @styled
 def against_distance(run: Run, request: str) -> Picture:
-    """Draw CPU per request and median latency at the most users against the database's distance, a line a stack."""
-    rows = top_of(rows_for(run, request), CPU)
-    lines = _lines(rows)
+    """Draw CPU per request at the most users and median latency at the fewest against the distance of the database."""
+    rows = rows_for(run, request)
+    busy, idle = _lines(rows, max(levels_of(rows))), _lines(rows, min(levels_of(rows)))
     figure, axes = new_page(
-        _finding(lines),
-        subtitle_of(rows, f"{rows[0].load_text}, the database further and further away"),
+        _finding(idle),
+        subtitle_of(rows, "the database further and further away"),
         panels=2,
-        labels=[line.name for line in lines],
-        notes=[NOTE, *holes_in(rows_for(run, request))],
+        labels=[line.name for line in idle],
+        notes=[NOTE, *holes_in(rows)],
         panel_in=3.1,
         left_in=0.6,
         width_in=11.5,
     )
-    for ax, measure in zip(axes, (CPU, P50), strict=True):
-        scale_values(ax, [value for row in rows for value in measure.restarts(row)], log=False)
-        ax.set_xticks(sorted({distance_ms(row) for row in rows}))
-        ax.set_xlabel("distance of the database, ms")
-        ax.set_title(measure.label, color="#555555", size=9)
-        for line in lines:
-            draw_curve(ax, line, measure, distance_ms)
-    label_ends(axes[-1], [end for line in lines for end in end_of(line, P50, distance_ms, "{name}")])
+    _panel(axes[0], busy, CPU)
+    _panel(axes[1], idle, P50)
+    label_ends(axes[1], [end for line in idle for end in end_of(line, P50, distance_ms, "{name}")])
     return figure
+
+
+def _panel(ax: Axes, lines: Sequence[Series], measure: Measure) -> None:
+    """Draw one measure of all lines against the distance."""
+    rows = [row for line in lines for row in line.rows]
+    scale_values(ax, [value for row in rows for value in measure.restarts(row)], log=False)
+    ax.set_xticks(sorted({distance_ms(row) for row in rows}))
+    ax.set_xlabel("distance of the database, ms")
+    ax.set_title(f"{measure.label}, {rows[0].load_text}", color="#555555", size=9)
+    for line in lines:
+        draw_curve(ax, line, measure, distance_ms)
 
 
 def distance_ms(row: Row) -> int:
@@ -67,22 +74,25 @@ def distance_ms(row: Row) -> int:
     return split_distance(row.stack)[1]
 
 
-def _lines(rows: Sequence[Row]) -> list[Series]:
-    """Return one Series for each stack without its distance, from the nearest database to the furthest."""
+def _lines(rows: Sequence[Row], users: int) -> list[Series]:
+    """Return one Series for each stack without its distance, the nearest database first."""
     lines: dict[str, list[Row]] = {}
-    for row in sorted(rows, key=distance_ms):
+    for row in sorted((row for row in rows if row.users == users), key=distance_ms):
         lines.setdefault(split_distance(row.stack)[0], []).append(row)
-    return [Series(name, look_of(name), tuple(members)) for name, members in lines.items()]
+    return [Series(name, look_of(members[-1].stack), tuple(members)) for name, members in lines.items()]
 
 
 def _finding(lines: Sequence[Series]) -> str:
-    """Say of the stacks with the most and the least CPU, with the database nearest, how their answers get later."""
-    several = [line for line in lines if len(line.rows) > 1]
-    nearest = extremes_of([line.rows[0] for line in several], CPU)[::-1]
-    furthest = {line.rows[0].stack: line.rows[-1] for line in several}
+    """Say of each lab how much later it answers with the database as far away as it was, the soonest first."""
+    several = [line.measured for line in lines if len(line.measured) > 1]
+    ends = [(rows[0], rows[-1]) for rows in several if P50.of(rows[0]) and P50.of(rows[-1])]
+    ends.sort(key=lambda pair: P50.of(pair[1]) or 0.0)
     texts = [
-        f"{split_distance(row.stack)[0]} takes {whole(CPU.of(row))} µs of CPU and {number(P50.of(row))} ms, "
-        f"{number(P50.of(furthest[row.stack]))} ms with the database {distance_ms(furthest[row.stack])} ms away"
-        for row in nearest
+        f"{split_name(near.stack).lab} in {number(P50.of(near))} and {number(P50.of(far))} ms" for near, far in ends
     ]
-    return f"{at_load(nearest)} {'; '.join(texts)}" if texts else "No CPU time was measured"
+    return (
+        f"{at_load(ends[-1])} with the database {distance_ms(ends[-1][0])} and {distance_ms(ends[-1][1])} ms away: "
+        f"{', '.join(texts)}"
+        if ends
+        else "No time of an answer was measured"
+    )
