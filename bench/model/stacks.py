@@ -31,7 +31,8 @@ class Lab:
     """One folder of `labs/`, seen through one interface, and what it needs of a server besides HTTP.
 
     `page` is where to look first; `has_workloads` is False for a lab of pages alone, `has_tables` True where these ask
-    a database. `answers`: the workloads that it has where it has not all; `needs_postgres`: it knows no other database.
+    a database. `answers`: the workloads that it has where it has not all; `overlapping`: those of which it runs the
+    parts at once where other labs run them in a row; `needs_postgres`: it knows no other database.
     `more_packages`: those beside DJANGO_PACKAGES that it imports, or its server for it. In figures the lab
     has this colour, and `markers`, one for each of its servers and budgets.
     """
@@ -46,6 +47,7 @@ class Lab:
     has_workloads: bool = True
     has_tables: bool = False
     answers: tuple[str, ...] = ()
+    overlapping: tuple[str, ...] = ()
     needs_postgres: bool = False
     more_packages: tuple[str, ...] = ()
     # After Okabe and Ito, "Color Universal Design" (2008): told apart with any colour vision, by markers in grey. A
@@ -113,9 +115,10 @@ LABS = {
         Lab(
             *("native_orm", "native_orm", "async", "asgi", "an ORM that asks the database on the loop"),
             answers=("hello", "rows", "slow_rows", "gathered", "checkout"),
+            overlapping=("gathered",),
             needs_postgres=True,
             more_packages=("django-async-backend",),
-            colour="#a6761d",
+            colour="#7b2d8b",
             markers="vo^",
         ),
         Lab(
@@ -228,6 +231,11 @@ def split_environment(stack: str) -> tuple[str, str]:
     """Return a stack's name without its environment, and the environment's name."""
     name, _, environment = stack.partition("%")
     return name, environment or DEFAULT
+
+
+def split_distance(stack: str) -> tuple[str, int]:
+    """Return a stack's name without its distance, and the distance in ms, 0 for a database beside the load."""
+    return re.sub(rf"[+]{_DISTANCE.pattern}(?=[+@])", "", stack), split_name(stack).database_ms
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def planned_trial(plan: TrialPlan) -> Trial:
         middleware=list(plan.middleware),
         repeat=plan.repeat,
         io_wait_s=plan.request.io_wait_s(plan.stack),
-        overlaps=plan.stack.lab.views in plan.request.workload.overlapping_views,
+        overlaps=plan.request.overlaps_in(plan.stack),
         slots=plan.request.slots(plan.stack),
         server_cores=plan.server_cores,
         **({"users": None} | stored_fields(plan.load)),

@@ -71,8 +71,9 @@ def _stream_wait(parameters: Parameters, lab: Lab) -> float:
 
 
 def _waits_in_a_row(parameters: Parameters, lab: Lab) -> float:
-    """Return n times ms: the ORM runs the queries of a request one after the other, even if they are gathered."""
-    return parameters["n"] * parameters["ms"] / 1000
+    """Return n times ms: Django's ORM runs the queries of a request one after the other, even if they are gathered."""
+    waits_in_a_row = 1 if "gathered" in lab.overlapping else parameters["n"]
+    return waits_in_a_row * parameters["ms"] / 1000
 
 
 def _json(answer: Callable[[Parameters], dict[str, object]]) -> Callable[[Parameters], bytes]:
@@ -308,8 +309,13 @@ class Request:
         return self.workload.async_packages if stack.lab.views == "async" else ()
 
     def io_wait_s(self, stack: Stack) -> float:
-        """Return L of this request in that stack, in s."""
-        return self.workload.io_wait_s(self.parameters, stack.lab)
+        """Return L of this request in that stack, in s: its own waits, and one answer of a database that is away."""
+        way_s = stack.database_ms / 1000 if self.workload.needs_database else 0.0
+        return self.workload.io_wait_s(self.parameters, stack.lab) + way_s
+
+    def overlaps_in(self, stack: Stack) -> bool:
+        """Return whether parts of this request wait while others compute, in that stack."""
+        return stack.lab.views in self.workload.overlapping_views or self.workload.name in stack.lab.overlapping
 
     def slots(self, stack: Stack) -> int | None:
         """Return W, how many of these requests can wait in the stack at once; None if there is no bound."""

@@ -1,13 +1,13 @@
 """Async views whose queries are asked on the event loop, without a thread. Read beside labs/async_asgi/views.py.
 
-`async_objects` is a manager of django-async-backend, and each request has one async connection: queries that are
-gathered take turns on it, as they take turns on the one thread of Django's own async ORM.
+django-async-backend gives every model `async_objects`. A task has one connection, which no other task may use, so that
+each query of `gathered` takes one of its own; with Django's async ORM they take turns on one thread.
 """
 
 import asyncio
 
 from django.http import HttpRequest, HttpResponse
-from django_async_backend.db.models.manager import AsyncManager
+from django_async_backend.db import async_new_connection
 from django_async_backend.db.transaction import async_atomic
 
 from labs.common.gauge import inside
@@ -15,9 +15,6 @@ from labs.common.http import answer, number
 from labs.common.shop.models import Account, Product
 from labs.common.shop.payment import ONE_LESS, ONE_MORE, two_accounts
 from labs.common.shop.slow import slow
-
-for model in (Account, Product):
-    AsyncManager().contribute_to_class(model, "async_objects")
 
 
 async def hello(request: HttpRequest) -> HttpResponse:
@@ -45,7 +42,7 @@ async def gathered(request: HttpRequest) -> HttpResponse:
     """Run `n` queries of `ms` milliseconds each and answer the names that they found."""
     n, ms = number(request, "n"), number(request, "ms", default=20)
     with inside():
-        found = await asyncio.gather(*(slow(Product.async_objects, ms).aget() for _ in range(n)))
+        found = await asyncio.gather(*(async_new_connection(slow(Product.async_objects, ms).aget()) for _ in range(n)))
     return answer(names=[product.name for product in found])
 
 

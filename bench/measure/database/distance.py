@@ -9,7 +9,7 @@ however many parts they have; an event loop's timers count whole milliseconds, s
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import urlsplit
 
 from bench.base.errors import NotRun
@@ -50,22 +50,24 @@ def serving_at_a_distance(database: Database, ms: int, cpus: Sequence[int] = ())
 
 
 async def serve(port: int, host: str, upstream_port: int, delay_s: float) -> None:
-    """Listen on loopback until cancelled, and pass each connection on."""
+    """Listen on loopback until cancelled, and pass each connection on; none outlives it."""
+    async with asyncio.TaskGroup() as connections:  # it holds them: asyncio itself has only weak references to tasks
 
-    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            answers, questions = await asyncio.open_connection(host, upstream_port)
-        except OSError:  # nothing listens there: the client meets an end
-            writer.close()
-            return
-        with suppress(OSError):  # one of them has gone: so does the other
+        def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connections.create_task(_connect(reader, writer, host, upstream_port, delay_s))
+
+        async with await asyncio.start_server(connect, HOST, port, backlog=1024) as server:
+            await server.serve_forever()
+
+
+async def _connect(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, upstream_port: int, delay_s: float
+) -> None:
+    """Pass one connection on until an end of it has gone. Where nothing listens, the client meets an end at once."""
+    with closing(writer), suppress(OSError):
+        answers, questions = await asyncio.open_connection(host, upstream_port)
+        with closing(questions):
             await asyncio.gather(_pass_on(reader, questions, 0.0), _pass_on(answers, writer, delay_s))
-        questions.close()
-        writer.close()
-
-    server = await asyncio.start_server(connect, HOST, port, backlog=1024)
-    async with server:
-        await server.serve_forever()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float) -> None:

@@ -85,6 +85,9 @@ def test_more_than_a_stack_has_threads_for_is_not_that_stack() -> None:
         ("fan_out?n=4&ms=50", "sync_wsgi@gthread:8", 0.194),
         ("fan_out?n=4&ms=50", "async_asgi@uvicorn", 0.0485),  # gathered: as long as one
         ("gathered?n=2&ms=10", "async_asgi@uvicorn", 0.0178),  # one after the other all the same
+        ("gathered?n=2&ms=10", "native_orm@uvicorn", 0.0089),  # each on a connection of its own
+        ("rows?n=1", "async_asgi+db_10ms@uvicorn", 0.0099),
+        ("gathered?n=2&ms=10", "native_orm+db_10ms@uvicorn", 0.0178),
         ("checkout?ms=0", "sync_wsgi@gthread:8", 0.0),
         ("wait?ms=1", "async_asgi@uvicorn", 0.0),
     ],

@@ -11,7 +11,7 @@ from bench.analyse.rows import Row, rows_of
 from bench.model.load import Closed
 from bench.model.run_record import Run
 from bench.model.trial_record import Trial
-from bench.show.figures import connections, database, memory, middleware_ladder, open_loop, timeline
+from bench.show.figures import connections, database, distance, memory, middleware_ladder, open_loop, timeline
 from bench.show.figures.latency_curve import CLOSED_KEY, OPEN_KEY, distributions
 from bench.show.figures.layout import Picture
 from bench.show.figures.resources import cpu_per_request, threads_and_memory
@@ -125,6 +125,8 @@ def _closed_figures(run: Run, request: str, rows: Sequence[Row]) -> Iterator[tup
     if memory.is_ladder_of_processes([row for row in rows if row.measured and row.users == users]):
         what = "what processes and threads answer, over the memory that they take."
         yield "memory", memory.throughput_over_memory(run, request), what
+    if distance.is_at_distances([row for row in rows if row.users == users]):
+        yield "distance", distance.against_distance(run, request), "what the way to the database adds."
     if is_sweep:
         yield "throughput", throughput_vs_users(run, request), "throughput against users, with the limits."
     if not is_sweep or not waits_s(rows):

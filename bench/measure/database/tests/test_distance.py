@@ -43,7 +43,7 @@ async def far_echo() -> AsyncIterator[int]:
                 await asyncio.sleep(0.01)
         yield far
         serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
 
 async def sent_and_back(port: int, content: bytes) -> tuple[bytes, float]:
