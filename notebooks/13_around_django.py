@@ -72,6 +72,7 @@ for mine, measured, what in (
 # ## See
 #
 # Hops and threads are those of one request behind ASGI. The CPU is that of the same page behind ASGI, compared with WSGI: both doors take turns in one process, round by round.
+# Compare the ratios of sync pages with each other, and those of async pages with each other: behind WSGI an async page gets an event loop of its own for each request, so its baseline is higher.
 
 # %%
 versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
