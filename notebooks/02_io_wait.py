@@ -97,7 +97,8 @@ def arithmetic(row):
     return f"`{row.stack}`", by_users, by_threads, formatting.whole(1 / cpu_s), measured, row.ceiling
 
 
-crowd = [row for row in at.values() if (row.request, row.users) == (request, users) and row.measured]
+here = [row for row in at.values() if (row.request, row.users) == (request, users)]
+crowd = [row for row in here if row.median("cpu_us_per_request")]  # in a short window there may be none to count
 head = "stack | N/(L+S): | W/(L+S): | 1/S: | measured: | lowest ceiling"
 display(Markdown(lessons.table(head, map(arithmetic, crowd))))
 

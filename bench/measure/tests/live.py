@@ -43,7 +43,7 @@ async def heard(client: ClientConnection) -> dict[str, Any]:
 async def enter(server: Address, path: str) -> ClientConnection:
     """A socket that is in its room: it has been welcomed."""
     client = await socket(server, path)
-    assert (await heard(client)).keys() == {"you"}
+    assert (await heard(client)).keys() == {"you", "sockets", "threads"}
     return client
 
 
