@@ -426,7 +426,7 @@ def write_page(name: str) -> None:
     for path in folder.glob("*.svg"):
         path.unlink()
     for one in figures:
-        svg = _mark(run.sha256) + one.figure.svg(prefix=one.slug + "-")
+        svg = _mark(run.sha256) + one.figure.svg()
         write_atomically(folder / f"{one.slug}.svg", svg.encode())
     write_atomically(folder / "README.md", run_page.to_readme(run, figures).encode())
 

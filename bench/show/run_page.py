@@ -1,4 +1,4 @@
-"""Makes the page of a committed run, as a code host shows it: question, answer, two or three figures, the table.
+"""Makes the page of a committed run, as a code host shows it: question, answer, two figures, the table.
 
 `scripts/readme` writes it as README.md into the folder of the run, with the figures beside it.
 """
@@ -12,25 +12,23 @@ from bench.show.tables.formatting import verbatim
 from bench.show.tables.markdown import to_markdown
 
 SENTENCES = 3
-FIGURES = (2, 3)
-"""The least, if a run has so many, and the most figures of a page."""
+FIGURES = 2
+"""Of a page, if a run has so many; `lab report` draws all. A clone stays small."""
 LEAD = ("side-by-side", "torn", "away", "waves-", "held-", "gone-", "ladder-", "places-", "loops-", "load-")
 THEN = ("throughput-", "cpu-", "timeline-1", "timeline-outage-1")
 """The slugs of figures that answer the question; all others say more about the same rows."""
 
 
 def figures_of(run: Run) -> list[catalogue.Drawn]:
-    """Draw a run and choose the two or three figures that answer its question, in the order of the catalogue."""
+    """Draw a run and choose the two figures that answer its question, in the order of the catalogue."""
     return leading(catalogue.figures_for(run))
 
 
 def leading(drawn: Sequence[catalogue.Drawn]) -> list[catalogue.Drawn]:
-    """Choose the two or three figures that answer the question, in their order."""
-    least, most = FIGURES
+    """Choose the two figures that answer the question, in their order."""
     ranks = [0 if one.slug.startswith(LEAD) else 1 if one.slug.startswith(THEN) else 2 for one in drawn]
-    answering = sum(rank < 2 for rank in ranks)
     best_first = sorted(range(len(drawn)), key=ranks.__getitem__)
-    return [drawn[place] for place in sorted(best_first[: min(most, max(least, answering))])]
+    return [drawn[place] for place in sorted(best_first[:FIGURES])]
 
 
 def first_findings(found: Sequence[findings.ClaimFinding]) -> list[findings.ClaimFinding]:

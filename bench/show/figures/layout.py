@@ -51,9 +51,19 @@ class Picture(Figure):
         return element.replace("<svg", f'<svg role="img" aria-label="{escape(self.finding)}"', 1)
 
 
+def _glyph(found: re.Match[str]) -> str:
+    """Return the beginning of a glyph's short name: `g`, with a letter for a monospaced font and one for its style."""
+    return "g" + ("m" if found[1] else "") + (found[2] or "").lower()
+
+
 def _compact(svg: str) -> str:
-    """Return the same drawing without indentation, coordinates in hundredths of a point: the files stay small."""
+    """Return the same drawing without indentation and comments, in hundredths of a point: the files stay small.
+
+    Half of a file are references to glyphs, so that these have short names.
+    """
     shorter = re.sub(r"scale\([^)]*\)|(\d\.\d\d)\d+", lambda found: found[1] or found[0], svg)
+    shorter = re.sub(r"<!--.*?-->", "", shorter, flags=re.DOTALL).replace("xlink:href", "href")
+    shorter = re.sub(r"DejaVuSans(Mono)?-(?:([A-Z])\w*-)?(?=[0-9a-f]+\")", _glyph, shorter)
     return re.sub(r">\s+<", ">\n<", re.sub(r"\s*\n\s*", " ", shorter))
 
 
