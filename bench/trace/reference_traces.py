@@ -7,6 +7,7 @@ makes them again, as `scripts/reference` does.
 
 import json
 import sys
+from dataclasses import replace
 from typing import NamedTuple
 
 from bench.base import files
@@ -57,11 +58,12 @@ def load_trace(name: str) -> Trace:
 
 
 def main() -> int:
-    """Trace every request of TRACES and FEEDS and write `traces.json`."""
-    found = {
-        name: trace_stack(parse_stack(it.stack), parse_request(it.request), it.middleware).to_json()
+    """Trace every request of TRACES and FEEDS and write `traces.json`, without folders of this machine."""
+    traces = {
+        name: trace_stack(parse_stack(it.stack), parse_request(it.request), it.middleware)
         for name, it in {**TRACES, **FEEDS}.items()
     }
+    found = {name: replace(trace, interpreter="").to_json() for name, trace in traces.items()}
     files.write_atomically(FILE, (json.dumps(found, indent=1) + "\n").encode())
     return ExitCode.FINE
 
