@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.base.files import ROOT
 from bench.show.trace_terminal import show
+from bench.trace import reference_traces
 from bench.trace.inside.model import Trace, from_json
 from bench.trace.tests.traced_project import ask, write_project
 
@@ -73,6 +75,11 @@ def test_a_query_names_the_line_of_the_project(project: Path) -> None:
     assert not any(hop.project_at for hop in trace.hops if hop.purpose in ("middleware", "Django itself"))
     assert any("somebody.py:34" in line for line in shown(trace, 80))
     assert any("somebody.py:34 counts, through django/db/" in line for line in shown(trace, 200))
+
+
+def test_kept_traces_name_no_folder_of_the_machine_that_made_them() -> None:
+    assert str(ROOT) not in reference_traces.FILE.read_text()
+    assert {reference_traces.load_trace(name).interpreter for name in reference_traces.TRACES} == {""}
 
 
 def test_signals_have_their_names(project: Path) -> None:
