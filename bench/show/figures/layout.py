@@ -67,6 +67,13 @@ def _compact(svg: str) -> str:
     return re.sub(r">\s+<", ">\n<", re.sub(r"\s*\n\s*", " ", shorter))
 
 
+def _new_picture(finding: str, width_in: float, height_in: float) -> Picture:
+    figure = Picture(figsize=(width_in, height_in))
+    figure.finding = finding
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def new_page(
     finding: str,
     subtitle: str,
@@ -85,15 +92,14 @@ def new_page(
     axis_in: float = 0.5,
 ) -> tuple[Picture, list[Axes]]:
     """Return a figure with its finding above, notes below, and margins as wide as the labels need, up to half of it.
+
     `panel_in` is the height of a row of panels, of the mean one where `ratios` makes them differ.
     """
     title = _wrapped(finding, width_in * 9.6)
     foot = [line for note in notes for line in _wrapped(note, width_in * 15.5)]
     top_in, bottom_in = 0.45 + 0.22 * len(title) + heading_in, 0.18 + axis_in + 0.17 * len(foot)
     height_in = top_in + bottom_in + rows * panel_in + (rows - 1) * row_gap_in
-    figure = Picture(figsize=(width_in, height_in))
-    figure.finding = finding
-    FigureCanvasAgg(figure)
+    figure = _new_picture(finding, width_in, height_in)
     _write_around(figure, title, subtitle, foot)
     wanted_in = 0.2 + max((text_width_in(figure, label) + 0.25 for label in labels), default=0.0)
     left_in, right_in = min(left_in, 0.4 * width_in), min(wanted_in, 0.5 * width_in)
@@ -106,10 +112,13 @@ def new_page(
         hspace=row_gap_in / panel_in,
     )
     axes: list[Axes] = list(figure.subplots(rows, panels, squeeze=False, height_ratios=ratios).flat)
-    for ax in axes:
-        ax.xaxis.set_major_formatter(FuncFormatter(plain))
-        ax.yaxis.set_major_formatter(FuncFormatter(plain))
+    _write_ticks_plainly(axes)
     return figure, axes
+
+
+def _write_ticks_plainly(axes: Sequence[Axes]) -> None:
+    for axis in (axis for ax in axes for axis in (ax.xaxis, ax.yaxis)):
+        axis.set_major_formatter(FuncFormatter(plain))
 
 
 def _wrapped(text: str, characters: float) -> list[str]:
