@@ -170,7 +170,7 @@ FAULTS = (
     Fault(
         "a server gives wrong answers under load",
         "`invalid` with the share of bodies that differ",
-        "test_faults.py::test_wrong_bodies_leave_no_number_and_other_failures_no_latency",
+        "test_faults.py::test_answers_that_go_wrong_under_load_are_counted_by_class_and_have_no_latency",
     ),
     Fault(
         "wrk's histogram does not hold what was counted",

@@ -10,7 +10,6 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from bench.analyse.findings import findings_of, ratio_of
 from bench.analyse.rows import Row, rows_of
@@ -38,7 +37,6 @@ from bench.model.servers import SERVERS
 from bench.model.stacks import LABS, split_name
 from bench.model.workloads import BOUNDS, WORKLOADS
 from bench.show import run_page, trace_svg
-from bench.show.figures import connections, database, throughput
 from bench.show.tables.formatting import AT_LEAST, HOLLOW, milliseconds, percent, requests_per_s, span, whole
 from bench.trace import reference_traces
 
@@ -54,6 +52,7 @@ SHOWN_EXPERIMENT, SHOWN_REQUEST, SHOWN_USERS = "io_wait", "wait?ms=100", 400
 SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "F3", "N8")
 ANSWER_COLUMNS = ("question", "answer", "what was seen", "who says so")
 CLAIM_COLUMNS = ("id", "claim", "finding", "what was measured here")
+HOPS = "hops.svg"
 CLAIM_PAGES, CLAIM_PAGE = ROOT / claim_page.FOLDER, "[A-Z]*[0-9].md"
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
@@ -377,37 +376,25 @@ def rendered(text: str) -> str:
     return PART.sub(fill, text)
 
 
-class Picture(NamedTuple):
-    """An SVG in `results/reference`: a digest of its data, and the function that draws it."""
-
-    source: Callable[[], str]
-    draw: Callable[[], str]
-
-
-def _of_run(name: str, draw: Callable[[Run], str]) -> Picture:
-    return Picture(lambda: reference(name).sha256, lambda: draw(reference(name)))
-
-
-PICTURES = {
-    "throughput.svg": _of_run(SHOWN_EXPERIMENT, lambda run: throughput.throughput_vs_users(run, SHOWN_REQUEST).svg()),
-    "held.svg": _of_run("held", lambda run: connections.held(run, run.plan.requests[0]).svg()),
-    "waves.svg": _of_run("connections", lambda run: database.waves(run, run.plan.requests[0], 100).svg()),
-    "hops.svg": Picture(
-        lambda: hashlib.sha256(reference_traces.FILE.read_bytes()).hexdigest(),
-        lambda: trace_svg.picture(reference_traces.load_trace("poster")).svg(),
-    ),
-}
-
-
 def _mark(source: str) -> str:
     """The first line of a picture, by which we know what it was drawn from without drawing it again."""
     return f"<!-- drawn from {source} -->\n"
 
 
-def is_fresh(name: str) -> bool:
-    """True if the picture was drawn from the present data."""
-    path = run_store.REFERENCE / name
-    return path.exists() and path.read_text().startswith(_mark(PICTURES[name].source()))
+def _source_of_hops() -> str:
+    return hashlib.sha256(reference_traces.FILE.read_bytes()).hexdigest()
+
+
+def is_hops_fresh() -> bool:
+    """True if the picture of the hops was drawn from the present traces."""
+    path = run_store.REFERENCE / HOPS
+    return path.exists() and path.read_text().startswith(_mark(_source_of_hops()))
+
+
+def write_hops() -> None:
+    """Draw the picture of the hops."""
+    svg = _mark(_source_of_hops()) + trace_svg.picture(reference_traces.load_trace("poster")).svg()
+    write_atomically(run_store.REFERENCE / HOPS, svg.encode())
 
 
 def is_page_fresh(name: str) -> bool:
@@ -460,19 +447,18 @@ def stale() -> list[str]:
     texts = {str(path.relative_to(ROOT)): path.read_text() for path in FILES}
     return [
         *(name for name, text in texts.items() if rendered(text) != text),
-        *(f"results/reference/{name}" for name in PICTURES if not is_fresh(name)),
+        *([] if is_hops_fresh() else [f"results/reference/{HOPS}"]),
         *(f"results/reference/{name}" for name in experiment_names(drafts=False) if not is_page_fresh(name)),
         *stale_claim_pages(),
     ]
 
 
 def render_all() -> None:
-    """Write the pages of the runs and of the claims, the pictures, and all generated parts."""
+    """Write the pages of the runs and of the claims, the picture of the hops, and all generated parts."""
     write_claim_pages()
     for name in experiment_names(drafts=False):
         write_page(name)
-    for name, picture in PICTURES.items():
-        write_atomically(run_store.REFERENCE / name, (_mark(picture.source()) + picture.draw()).encode())
+    write_hops()
     for path in FILES:
         write_atomically(path, rendered(path.read_text()).encode())
 

@@ -20,7 +20,7 @@ THEN = ("throughput-", "cpu-", "timeline-1", "timeline-outage-1")
 
 
 def figures_of(run: Run) -> list[catalogue.Drawn]:
-    """Draw a run and choose the two figures that answer its question, in the order of the catalogue."""
+    """Choose the two figures of a run that answer its question, in the order of the catalogue."""
     return leading(catalogue.figures_for(run))
 
 

@@ -328,7 +328,7 @@ def test_a_draft_is_measured_and_listed_and_asked_for_no_reference_run(
         monkeypatch.setattr(readme, "is_page_fresh", pages.pop)
         monkeypatch.setattr(readme, "write_page", written.append)
         monkeypatch.setattr(readme, "FILES", ())
-        monkeypatch.setattr(readme, "PICTURES", {})
+        monkeypatch.setattr(readme, "write_hops", lambda: None)
         monkeypatch.setattr(readme, "CLAIM_PAGES", tmp_path / "claims")
         readme.render_all()
         assert (readme.stale(), pages, written) == ([], {}, experiment_names(drafts=False))

@@ -52,9 +52,16 @@ def test_an_unknown_part_is_refused() -> None:
         readme.rendered("<!-- generated: nonsense -->\n<!-- end -->")
 
 
-@pytest.mark.parametrize("name", readme.PICTURES)
-def test_each_picture_is_drawn_from_what_is_there(name: str) -> None:
-    assert readme.is_fresh(name)
+def test_the_picture_of_the_hops_is_drawn_from_the_traces_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert readme.is_hops_fresh()
+    monkeypatch.setattr(run_store, "REFERENCE", tmp_path)
+    assert not readme.is_hops_fresh()
+    readme.write_hops()
+    assert readme.is_hops_fresh()
+    (tmp_path / readme.HOPS).write_text("<!-- drawn from other traces -->\n<svg/>")
+    assert not readme.is_hops_fresh()
 
 
 PAGES = [run_store.REFERENCE / name / "README.md" for name in experiment.experiment_names(drafts=False)]

@@ -57,11 +57,13 @@ def _glyph(found: re.Match[str]) -> str:
 
 
 def _compact(svg: str) -> str:
-    """Return the same drawing without indentation and comments, in hundredths of a point: the files stay small.
+    """Return the same drawing without indentation and comments, in tenths of a point: the files stay small.
 
-    Half of a file are references to glyphs, so that these have short names.
+    Half of a file are references to glyphs, so that these have short names, and places in place of transforms.
     """
-    shorter = re.sub(r"scale\([^)]*\)|(\d\.\d\d)\d+", lambda found: found[1] or found[0], svg)
+    shorter = re.sub(r"scale\([^)]*\)|opacity: [\d.]+|(\d\.\d)\d+", lambda found: found[1] or found[0], svg)
+    shorter = re.sub(r'(<use [^>]*)transform="translate\((\S+) (\S+)\)"', r'\1x="\2" y="\3"', shorter)
+    shorter = shorter.replace(' y="0"', "")
     shorter = re.sub(r"<!--.*?-->", "", shorter, flags=re.DOTALL).replace("xlink:href", "href")
     shorter = re.sub(r"DejaVuSans(Mono)?-(?:([A-Z])\w*-)?(?=[0-9a-f]+\")", _glyph, shorter)
     return re.sub(r">\s+<", ">\n<", re.sub(r"\s*\n\s*", " ", shorter))

@@ -90,13 +90,12 @@ def test_every_number_and_every_limit_of_a_row_that_a_figure_shows_stands_in_the
         return of(measure, row)
 
     monkeypatch.setattr(Measure, "of", noted)
-    figures = catalogue.figures_for(run)
+    for figure in catalogue.figures_for(run):
+        assert_says_what_its_rows_are_limited_by(figure, run)
     columns = columns_of(rows.rows_of(run))
     written = {at: [cell.lstrip("○≥ ") for cell in cells(row, columns, {})] for at, row in drawn.items()}
     assert [(at, texts) for at, texts in written.items() if at[1] not in texts] == []
     assert drawn
-    for one in figures:
-        assert_says_what_its_rows_are_limited_by(one, run)
 
 
 def assert_says_what_its_rows_are_limited_by(drawn: catalogue.Drawn, run: Run) -> None:
