@@ -199,10 +199,10 @@ display(Markdown(claim_table.settled_in("05_orm")))
 # %% [markdown]
 # ## What this cannot tell
 #
-# - **What your network adds.** The database is on the same machine. Over a network each query waits longer.
+# - **What your network adds.** The database is on the same machine. `lab run native_async_orm` puts one 1 and 10 ms away: [what it found](../results/reference/native_async_orm/README.md).
 # - **What a disk adds.** This PostgreSQL does not wait for a disk when it commits.
 # - **How fast PostgreSQL is.** It shares its core with the load. Where it was full, the report says *limited by database*.
-# - **Anything about async drivers.** psycopg has one, and Django's ORM does not use it.
+# - **What an async driver would change.** psycopg has one, and Django's ORM does not use it. A package does, `django-async-backend`: it is measured in the same run.
 
 # %% [markdown]
 # ## Exercise

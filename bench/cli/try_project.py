@@ -16,11 +16,10 @@ from bench.learn.your_project.load import Wanted as WantedLoad
 from bench.learn.your_project.model import Examination, Interrupted, Page
 from bench.learn.your_project.project import find_project
 from bench.learn.your_project.showing import print_answer, to_markdown, write_page
-from bench.learn.your_project.traffic import Traffic, read_log
+from bench.learn.your_project.traffic import HARMLESS, Traffic, read_log
 from bench.measure.processes import remove_abandoned_folders
 from bench.model.run_store import LOCAL
 
-METHODS = ("GET", "HEAD")
 LEFT_OUT = ("throttles", "caches")
 
 
@@ -83,7 +82,7 @@ def parse_pages(words: list[str], *, allows_unsafe: bool) -> list[Page]:
     pages = []
     for word in words:
         method, path = word.split(None, 1) if " " in word.strip() else ("GET", word.strip())
-        if method.upper() not in METHODS and not allows_unsafe:
+        if method.upper() not in HARMLESS and not allows_unsafe:
             raise UsageError(
                 f"{word!r} may change something, and lab try sends it many times: allow that with "
                 f"--allow-unsafe-methods, or name a page to GET."

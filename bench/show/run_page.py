@@ -14,7 +14,10 @@ from bench.show.tables.markdown import to_markdown
 SENTENCES = 3
 FIGURES = 2
 """Of a page, if a run has so many; `lab report` draws all. A clone stays small."""
-LEAD = ("side-by-side", "torn", "away", "waves-", "held-", "gone-", "ladder-", "places-", "loops-", "load-")
+LEAD = (
+    *("side-by-side", "torn", "away", "waves-", "held-", "gone-", "slow-", "streams-"),
+    *("ladder-", "places-", "loops-", "load-", "memory-", "distance-"),
+)
 THEN = ("throughput-", "cpu-", "timeline-1", "timeline-outage-1")
 """The slugs of figures that answer the question; all others say more about the same rows."""
 

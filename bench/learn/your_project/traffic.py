@@ -22,7 +22,7 @@ LINE = re.compile(
     r'(?: "[^"]*" "[^"]*")?(?P<rest>.*)'
 )
 TIME = "%d/%b/%Y:%H:%M:%S %z"
-METHODS = ("GET", "HEAD")
+HARMLESS = ("GET", "HEAD")
 FILES = re.compile(r"^/(static|media)/|\.(css|js|map|png|jpe?g|gif|svg|ico|webp|woff2?|txt|xml)(\?|$)", re.IGNORECASE)
 """What a web server answers, or a CDN: not the project's views."""
 MOST_PAGES = 10
@@ -61,7 +61,7 @@ def read_log(file: Path) -> Traffic:
             continue
         minutes[at // BUSY_S] += 1
         took_s += _took_s(found["rest"])
-        if found["method"] in METHODS:
+        if found["method"] in HARMLESS:
             seen[found["method"], found["path"]] += 1
         else:
             others += 1

@@ -34,10 +34,10 @@ class Picture(Figure):
 
     @styled
     def png(self) -> bytes:
-        """Return the drawing as a PNG of 256 colours, at one and a half times DPI."""
+        """Return the drawing as a PNG of 64 colours, at one and a half times DPI."""
         drawn, content = io.BytesIO(), io.BytesIO()
         self.savefig(drawn, format="png", dpi=DPI * 1.5)
-        Image.open(drawn).convert("RGB").quantize(256).save(content, format="png", optimize=True)
+        Image.open(drawn).convert("RGB").quantize(64).save(content, format="png", optimize=True)
         return content.getvalue()
 
     @styled
@@ -63,7 +63,7 @@ def _compact(svg: str) -> str:
     """
     shorter = re.sub(r"scale\([^)]*\)|opacity: [\d.]+|(\d\.\d)\d+", lambda found: found[1] or found[0], svg)
     shorter = re.sub(r'(<use [^>]*)transform="translate\((\S+) (\S+)\)"', r'\1x="\2" y="\3"', shorter)
-    shorter = shorter.replace(' y="0"', "")
+    shorter = re.sub(r" ?([MLQCz]) ?(?=[-\dML\"])|([:;]) (?=[\w#])", r"\1\2", shorter.replace(' y="0"', ""))
     shorter = re.sub(r"<!--.*?-->", "", shorter, flags=re.DOTALL).replace("xlink:href", "href")
     shorter = re.sub(r"DejaVuSans(Mono)?-(?:([A-Z])\w*-)?(?=[0-9a-f]+\")", _glyph, shorter)
     return re.sub(r">\s+<", ">\n<", re.sub(r"\s*\n\s*", " ", shorter))
