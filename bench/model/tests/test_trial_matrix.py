@@ -1,5 +1,6 @@
 """Experiments: their files hold together, and their order is fair. What befalls a run is in `test_faults_of_lab.py`."""
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,12 @@ def test_every_experiment_has_a_plan_in_every_profile(name: str, profile: str) -
     assert {str(cell(plan)) for plan in ordered} == needed
     assert run.plan.seed == 1
     assert run.status == "running"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_claim_can_be_read_without_the_one_before(name: str) -> None:
+    says = [claim.says for claim in experiment.load_experiment(name).claims]
+    assert [one for one in says if re.match(r"(and|but|it|nor|so|that|they|while)\b|.* likewise$", one)] == []
 
 
 @pytest.mark.parametrize("profile", ["standard", "reference"])
