@@ -1,9 +1,12 @@
-"""Writes a run as one JSON document and reads it: each command once, one trial a line, a digest of all of it."""
+"""Writes a run as one JSON document and reads it: each command once, one trial a line, a digest of all of it.
+
+A trial leaves out what was not measured.
+"""
 
 import hashlib
 import re
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import msgspec
@@ -47,9 +50,7 @@ def to_json(run: Run) -> bytes:
     shared, names = commands.share((trial.stack, trial.commands) for trial in run.trials)
     head = _without(run, "trials", "sha256") | {"commands": shared, "trials": [], "sha256": ""}
     before, _, after = msgspec.json.encode(head).rpartition(b'"trials":[]')
-    trials = [
-        _without(trial, "commands") | {"command_names": its} for trial, its in zip(run.trials, names, strict=True)
-    ]
+    trials = [_measured(trial) | {"command_names": its} for trial, its in zip(run.trials, names, strict=True)]
     blank = before + b'"trials":[\n' + b",\n".join(map(msgspec.json.encode, trials)) + b"\n]" + after + b"\n"
     return blank.replace(b'"sha256":""', f'"sha256":"{digest_of(blank)}"'.encode(), 1)
 
@@ -57,6 +58,12 @@ def to_json(run: Run) -> bytes:
 def _without(kept: Run | Trial, *names: str) -> dict[str, Any]:
     """Return the fields, without those named."""
     return {name: value for name, value in vars(kept).items() if name not in names}
+
+
+def _measured(trial: Trial) -> dict[str, Any]:
+    """Return the fields of a trial, without its commands and without those that were not measured: None."""
+    left_out = {field.name for field in fields(Trial) if field.default is None and getattr(trial, field.name) is None}
+    return _without(trial, "commands", *left_out)
 
 
 def from_json(content: bytes, where: str) -> Run:
