@@ -11,7 +11,7 @@ import pytest
 
 from bench.analyse.gates import judge
 from bench.analyse.rows import Row, rows_of
-from bench.base.errors import UsageError
+from bench.base.errors import ExitCode, UsageError
 from bench.base.polling import eventually
 from bench.cli.main import main
 from bench.measure import connection_trial
@@ -207,7 +207,8 @@ def test_no_password_is_told_by_a_run(
     password = url.split(":")[2].split("@")[0]
     monkeypatch.setenv("LAB_DATABASE_URL", url)
     only = ["--stack", "async_asgi@uvicorn", "--workload", "rows?n=2", "--users", "2", "--duration", "0.5"]
-    assert main(["run", "orm_cost", *only, "--profile", "quick", "--repeats", "1", "--out", str(tmp_path / "run")]) == 0
+    code = main(["run", "orm_cost", *only, "--profile", "quick", "--repeats", "1", "--out", str(tmp_path / "run")])
+    assert code in (ExitCode.FINE, ExitCode.INVALID)  # the second on a busy machine: what counts is what is written
     written = [path.read_text() for path in (tmp_path / "run").iterdir() if path.is_file()]
     told = capfd.readouterr()
     assert json.loads((tmp_path / "run" / "run.json").read_text())["environment"]["database"]
