@@ -70,8 +70,8 @@ def _answer(
 ) -> Answer:
     try:
         connection.request(method, path, headers=dict(headers))
-        response = connection.getresponse()
-        body = response.read(most_bytes + 1)
+        with connection.getresponse() as response:  # it keeps the socket open where the server closes the connection
+            body = response.read(most_bytes + 1)
     except ConnectionError:  # of which one is an HTTPException too
         raise
     except (HTTPException, ValueError) as error:

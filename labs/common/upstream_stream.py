@@ -40,9 +40,9 @@ def pass_on_lean(n: int, ms: int) -> Iterator[bytes]:
     connection = HTTPConnection(str(upstream.hostname), upstream.port, timeout=TIMEOUT_S)
     with inside(), explained(), closing(connection):
         connection.request("GET", _path(n, ms))
-        response = connection.getresponse()
-        while part := response.read1():
-            yield part
+        with connection.getresponse() as response:
+            while part := response.read1():
+                yield part
 
 
 async def pass_on_lean_async(request: HttpRequest, n: int, ms: int) -> AsyncIterator[bytes]:
