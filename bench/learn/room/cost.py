@@ -1,7 +1,8 @@
 """What the room costs: the throughput of a server that it watches over that of one that nobody watches.
 
-`python -m bench.learn.room.cost` starts a server for each turn, watched and not, in random order; both have the same
-visitors. Watched: the sheet in the server, samples, frames, and a reader of the page's stream, all on the load's core.
+`python -m bench.learn.room.cost` starts servers in pairs, one in a room and one that nobody watches, with the same
+visitors in turns. Watched: the sheet in the server, samples, frames, and a reader of the page's stream, all but the
+sheet on the load's core.
 `--frames` counts instead how often headless Chromium draws 500 dots, in frames per second.
 """
 
@@ -10,34 +11,39 @@ import importlib.util
 import json
 import random
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+import httpx
+import msgspec
+import psutil
 import uvloop
 
-from bench.analyse.stats import ratio_interval
+from bench.analyse.stats import median_interval
 from bench.base.console import announce, print_json, print_text, run_program
-from bench.base.errors import ExitCode, MissingDependency
-from bench.base.options import Parser, seconds, whole
+from bench.base.errors import ExitCode, MissingDependency, NotRun
+from bench.base.options import Parser, whole
 from bench.base.signals import run
-from bench.learn.room.settings import Settings
-from bench.learn.room.stage import Stage
+from bench.learn.room.settings import MOST_LANES, Settings
+from bench.learn.room.supervisor import READY_WITHIN_S, start
 from bench.learn.room.visitors import Visitors
-from bench.learn.room.web import Pages, serve
 from bench.measure import cpu_placement
 from bench.measure.ports import free_port
-from bench.measure.processes import Process, work_folder
-from bench.measure.readiness import serving_stack
+from bench.measure.processes import work_folder
+from bench.measure.readiness import listens_within, serving_stack
 from bench.model.servers import HOST
 from bench.model.stacks import parse_stack
 
-STACK, VISITORS, DOTS, WARM_UP_S = "async_asgi@uvicorn", 50, 500, 2.0
+STACK, VISITORS, DOTS = "async_asgi@uvicorn", 50, 500
+SLICE_S, WARM_UP_S, FRAMES_AFTER_S, FRAMES_FOR_S = 1.0, 0.3, 2.0, 5.0
 TOKEN = "measuring"
-READER = "import sys, urllib.request as r\nfor line in r.urlopen(sys.argv[1]): pass"
 DRAWN = """async (for_ms) => {
   let drawn = 0;
   const began = performance.now();
@@ -55,115 +61,126 @@ async def drive(port: int, for_s: float) -> float:
     visitors.admit(port)
     visitors.resize(VISITORS)
     try:
-        return await _rate(visitors, for_s)
+        await asyncio.sleep(WARM_UP_S)
+        answered, began_s = visitors.books.answered, time.monotonic()
+        await asyncio.sleep(for_s)
+        return (visitors.books.answered - answered) / (time.monotonic() - began_s)
     finally:
         await visitors.close()
 
 
-async def drive_watched(stack: str, for_s: float) -> float:
-    """Return the answers per second of a lane of the room, with a page that is read."""
-    stage = Stage(
-        Settings(lanes=(stack,), visitors=VISITORS, wait_ms=0), lambda settings: None, lambda kind, data: None
-    )
+def drive_watched(room: psutil.Process, address: str, for_s: float) -> float:
+    """Return the answers per second of a room's lane while a page is read. Before and after, the room stands still."""
+    room.resume()
+    try:
+        with httpx.stream("GET", f"{address}frames", timeout=READY_WITHIN_S, trust_env=False) as stream:
+            frames = (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+            opened = next(frame for frame in frames if is_serving(frame))
+            first = next(frame for frame in frames if frame["at_s"] >= opened["at_s"] + WARM_UP_S)
+            last = next(frame for frame in frames if frame["at_s"] >= first["at_s"] + for_s)
+    finally:
+        room.suspend()
+    return float(_answered(last) - _answered(first)) / float(last["at_s"] - first["at_s"])
+
+
+def is_serving(frame: Mapping[str, Any]) -> bool:
+    """Return whether every lane serves."""
+    return bool(frame["lanes"]) and all(lane["state"] == "serving" for lane in frame["lanes"])
+
+
+def _answered(frame: Mapping[str, Any]) -> int:
+    return sum(lane["answered"] for lane in frame["lanes"])
+
+
+@contextmanager
+def opened_room(settings: Settings) -> Iterator[tuple[psutil.Process, str]]:
+    """Yield the process and the address of a room with these settings. NotRun if it does not open."""
     port = free_port()
-    tasks = [asyncio.create_task(stage.run()), asyncio.create_task(serve(Pages(stage, TOKEN), HOST, port))]
     with work_folder("cost") as folder:
-        reader: Process | None = None
+        kept = folder / "settings.json"
+        kept.write_bytes(msgspec.json.encode(settings))
+        process = start(HOST, port, TOKEN, kept, {})
         try:
-            await ready(stage)
-            address = f"http://{HOST}:{port}/{TOKEN}/frames"
-            reader = Process.start([sys.executable, "-c", READER, address], log=folder / "reader.log")
-            return await _rate(stage.lanes[0].visitors, for_s)
+            if not listens_within(process, port, READY_WITHIN_S):
+                raise NotRun(f"The room did not open: {process.log_tail()}")
+            yield psutil.Process(process.pid), f"http://{HOST}:{port}/{TOKEN}/"
         finally:
-            if reader:
-                reader.stop(0)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            process.popen.send_signal(signal.SIGCONT)  # what stands still does not hear SIGTERM
+            process.stop()
 
 
-async def ready(stage: Stage) -> None:
-    """Wait until every lane serves."""
-    async with stage.listening() as frames:
-        while not all(
-            lane["state"] == "serving" for lane in json.loads(await frames.get())["lanes"] or [{"state": ""}]
-        ):
-            pass
+def measure_pair(slices: int) -> dict[str, float]:
+    """Drive a server that the room watches and one that nobody does, side by side on one core, SLICE_S s each in turns.
 
-
-async def _rate(visitors: Visitors, for_s: float) -> float:
-    await asyncio.sleep(WARM_UP_S)
-    answered, began_s = visitors.books.answered, time.monotonic()
-    await asyncio.sleep(for_s)
-    return (visitors.books.answered - answered) / (time.monotonic() - began_s)
-
-
-def measure_cost(turns: int, for_s: float) -> dict[str, Any]:
-    """Measure both arms in random order, each turn on a new server; return rates and the ratio with its interval."""
+    Returns the answers per second of both. Two slices next to each other are in random order, so that a machine that
+    changes its speed does it to both.
+    """
+    settings = Settings(lanes=(STACK,), fixed_lanes=True, visitors=VISITORS, wait_ms=0)
+    cpus = cpu_placement.plan(MOST_LANES).server[:1]
     rates: dict[str, list[float]] = {"watched": [], "alone": []}
-    order = [arm for _ in range(turns) for arm in random.sample(list(rates), 2)]
-    for turn, arm in enumerate(order):
-        announce(f"{turn + 1}/{len(order)} {arm}")
-        if arm == "watched":
-            rates[arm].append(run(drive_watched(STACK, for_s), loop_factory=uvloop.new_event_loop))
-        else:
-            with serving_stack(parse_stack(STACK), cpus=cpu_placement.plan(1).server, grace_s=0) as server:
-                rates[arm].append(run(drive(server.port, for_s), loop_factory=uvloop.new_event_loop))
-    found = ratio_interval(rates["watched"], rates["alone"])
-    return {"stack": STACK, "visitors": VISITORS, **rates, "ratio": found and asdict(found)}
+    with opened_room(settings) as (room, address), serving_stack(parse_stack(STACK), cpus=cpus, grace_s=0) as server:
+        room.suspend()
+        for arm in [arm for _ in range(slices) for arm in random.sample(list(rates), 2)]:
+            if arm == "watched":
+                rates[arm].append(drive_watched(room, address, SLICE_S))
+            else:
+                rates[arm].append(run(drive(server.port, SLICE_S), loop_factory=uvloop.new_event_loop))
+    return {arm: fmean(found) for arm, found in rates.items()}
+
+
+def measure_cost(pairs: int, slices: int) -> dict[str, Any]:
+    """Measure so many pairs of servers; return rates, and the ratio of watched to alone with its interval."""
+    found = []
+    for turn in range(pairs):
+        announce(f"pair {turn + 1}/{pairs}")
+        found.append(measure_pair(slices))
+    ratio = median_interval([each["watched"] / each["alone"] for each in found])
+    return {"stack": STACK, "visitors": VISITORS, "pairs": found, "ratio": ratio and asdict(ratio)}
 
 
 async def count_frames(for_s: float) -> float:
     """Return how many frames a second a headless Chromium draws of a lane with 500 dots. MissingDependency without."""
     from playwright.async_api import async_playwright
 
-    stage = Stage(Settings(lanes=(STACK,), visitors=DOTS, wait_ms=1000), lambda settings: None, lambda kind, data: None)
-    port = free_port()
-    tasks = [asyncio.create_task(stage.run()), asyncio.create_task(serve(Pages(stage, TOKEN), HOST, port))]
-    try:
-        await ready(stage)
+    with opened_room(Settings(lanes=(STACK,), fixed_lanes=True, visitors=DOTS, wait_ms=1000)) as (_, address):
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             page = await browser.new_page(viewport={"width": 1920, "height": 1080})
-            await page.goto(f"http://{HOST}:{port}/{TOKEN}/")
+            await page.goto(address)
             await page.wait_for_selector(".lane[data-state=serving]")
-            await asyncio.sleep(WARM_UP_S)
+            await asyncio.sleep(FRAMES_AFTER_S)
             return float(await page.evaluate(DRAWN, 1000 * for_s))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def main(argv: Sequence[str]) -> int:
     """Measure and print. Exit 1 if the interval reaches 3 % or more of cost, or if fewer than 50 frames are drawn."""
     parser = Parser(prog="python -m bench.learn.room.cost", description=__doc__)
-    parser.add_argument("--turns", type=whole(3, 100), default=10, help="servers for each arm (default: 10)")
-    parser.add_argument("--duration", type=seconds, default=5.0, metavar="S", help="of each turn (default: 5)")
+    parser.add_argument("--pairs", type=whole(3, 100), default=20, help="of servers, a new one each (default: 20)")
+    parser.add_argument("--slices", type=whole(1, 100), default=8, help=f"of {SLICE_S:g} s for each (default: 8)")
     parser.add_argument("--frames", action="store_true", help="count frames per second in headless Chromium instead")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args(argv)
     if arguments.frames:
-        return _report_frames(arguments.duration, as_json=arguments.json)
+        return _report_frames(as_json=arguments.json)
     cpu_placement.bind_to_load_cores(cpu_placement.plan(1))
-    found = measure_cost(arguments.turns, arguments.duration)
+    found = measure_cost(arguments.pairs, arguments.slices)
     ratio = found["ratio"]
     if arguments.json:
         print_json(found)
     else:
         print_text(
             f"{STACK} answers {ratio['estimate']:.3f} times ({ratio['low']:.3f} to {ratio['high']:.3f}) as much "
-            f"watched as alone, {arguments.turns} servers each."
+            f"watched as alone, {arguments.pairs} pairs of servers."
         )
     return ExitCode.FINE if ratio["low"] > 0.97 else ExitCode.FAILED
 
 
-def _report_frames(for_s: float, *, as_json: bool) -> int:
+def _report_frames(*, as_json: bool) -> int:
     if importlib.util.find_spec("playwright") is None or not Path(shutil.which("chromium") or "").is_file():
         raise MissingDependency(
             "Frames are counted in Chromium: run ./scripts/set-up test and ./scripts/system-packages."
         )
-    frames_per_s = run(count_frames(for_s))
+    frames_per_s = run(count_frames(FRAMES_FOR_S))
     if as_json:
         print_json({"dots": DOTS, "frames_per_s": frames_per_s})
     else:

@@ -37,7 +37,7 @@ def keep_open(host: str, port: int, lanes: Sequence[str], files: Mapping[str, Pa
         if lanes:
             kept.write_bytes(msgspec.json.encode(Settings(lanes=require_lanes(lanes), fixed_lanes=True)))
         while True:
-            process = _start(host, port, token, kept, files)
+            process = start(host, port, token, kept, files)
             try:
                 if not listens_within(process, port, READY_WITHIN_S):
                     raise _ended(process)
@@ -54,7 +54,8 @@ def keep_open(host: str, port: int, lanes: Sequence[str], files: Mapping[str, Pa
             announce(f"The room's process ended {process.end_text}.")
 
 
-def _start(host: str, port: int, token: str, kept: Path, files: Mapping[str, Path]) -> Process:
+def start(host: str, port: int, token: str, kept: Path, files: Mapping[str, Path]) -> Process:
+    """Start the room's process. Its settings are those in the file `kept`, the defaults where there is none."""
     command = [sys.executable, "-m", "bench.learn.room", "--host", host, "--port", str(port), "--kept", str(kept)]
     command += [word for option, path in files.items() for word in (f"--{option}", str(path))]
     given = {name: os.environ[name] for name in (DATABASE_VARIABLE,) if name in os.environ}
