@@ -59,5 +59,5 @@ def why_unusable(trials: Sequence[Trial], measure: str, *, may_be_zero: bool = F
     values = usable_values(trials, measure)
     if not values:
         codes = dict.fromkeys(reason.code for trial in trials for reason in trial.reasons)
-        return f"no {measure} to go by ({', '.join(codes) or 'not measured'})"
-    return f"a {measure} of 0" if min(values) < LEAST and not may_be_zero else ""
+        return f"no usable number ({', '.join(codes) or 'not measured'})"
+    return "a value of 0" if min(values) < LEAST and not may_be_zero else ""

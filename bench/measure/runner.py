@@ -39,10 +39,9 @@ def new_run(name: str, profile_name: str, overrides: Overrides) -> tuple[Run, li
     experiment = load_experiment(name)
     profile = profile_of(experiment, profile_name)
     trials = _about(overrides.about, trials_of(experiment, profile_name, overrides))
-    repeats = overrides.repeats or profile.repeats
     first = capacity_trials(experiment, trials)
     rest = [trial for trial in trials if identity_of(trial) not in set(map(identity_of, first))]
-    ordered = [*in_random_order(first, repeats, overrides.seed), *in_random_order(rest, repeats, overrides.seed)]
+    ordered = [*in_random_order(first, overrides.seed), *in_random_order(rest, overrides.seed)]
     run = Run(
         schema=run_record.SCHEMA,
         experiment=name,

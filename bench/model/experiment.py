@@ -39,7 +39,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     streams that are read part by part, of which that share is left half way. `outage` takes the database away
     and `freeze` pauses the server: start and duration in seconds, counted from the window's start. `count_hops` also
     traces one request of each. `server_cores`: for each server, also those of the load if there are no others; without
-    it a server has one for each process.
+    it a server has one for each process. `restarts`: at least so many, where a claim turns on a small difference.
     """
 
     stacks: list[str]
@@ -59,6 +59,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     freeze: tuple[float, float] | None = None
     count_hops: bool = False
     server_cores: Some | None = None
+    restarts: int = 1
     middleware: list[list[str]] = msgspec.field(default_factory=lambda: [[]])
     profiles: list[ProfileName] = msgspec.field(default_factory=lambda: list(PROFILES))
 

@@ -95,7 +95,7 @@ def _names(holds: Callable[[Workload], bool]) -> str:
 
 
 def _once(trials: Iterable[TrialPlan]) -> list[TrialPlan]:
-    """Leave out trials that are the same as an earlier one."""
+    """Keep one of the trials that are the same: what the last block says of it counts."""
     return list({identity_of(trial): trial for trial in trials}.values())
 
 
@@ -164,6 +164,7 @@ def _cross(block: Block, profile: Profile, overrides: Overrides) -> list[TrialPl
             engine=overrides.engine,
             target=overrides.target,
             server_cores=overrides.server_cores or block.server_cores,
+            restarts=overrides.repeats or max(profile.repeats, block.restarts),
             load=load,
             count_hops=block.count_hops and overrides.target is None,
         )
@@ -216,12 +217,12 @@ def with_measured_rate(plan: TrialPlan, trials: Iterable[Trial], capacity_users:
     return replace(plan, load=replace(plan.load, rate_per_s=float(f"{rate_per_s:.3g}")))
 
 
-def in_random_order(trials: Sequence[TrialPlan], repeats: int, seed: int) -> list[TrialPlan]:
-    """Return one shuffled pass over all trials for each repeat; the same seed gives the same order."""
+def in_random_order(trials: Sequence[TrialPlan], seed: int) -> list[TrialPlan]:
+    """Return one shuffled pass for each repeat over the trials that have it; the same seed gives the same order."""
     shuffler = random.Random(seed)
     ordered = []
-    for repeat in range(repeats):
-        one_pass = [replace(trial, repeat=repeat) for trial in trials]
+    for repeat in range(max((trial.restarts for trial in trials), default=0)):
+        one_pass = [replace(trial, repeat=repeat) for trial in trials if repeat < trial.restarts]
         shuffler.shuffle(one_pass)
         ordered += one_pass
     return ordered

@@ -67,7 +67,7 @@ class TrialPlan:
 
     `outage`: when the database goes away, and for how long. `target` is the address of a server that is there already;
     without it each trial starts its own. `count_hops`: trace one request of it before the server starts.
-    `server_cores`: how many the server gets; None is one for each process.
+    `server_cores`: how many the server gets; None is one for each process. `restarts`: how often the trial is made.
     """
 
     stack: Stack
@@ -85,6 +85,7 @@ class TrialPlan:
     count_hops: bool = False
     outage: Outage | None = None
     server_cores: int | None = None
+    restarts: int = 1
 
     @property
     def users(self) -> int:

@@ -182,7 +182,7 @@ def test_a_reason_without_end_keeps_its_beginning_and_its_end() -> None:
 
 def test_a_ratio_over_next_to_nothing_is_not_told() -> None:
     row, *_ = rows.rows_of(runs.run_of([runs.trial_of(STACKS[0], throughput_per_s=1e-300)]))
-    assert row.why_not("throughput_per_s") == "a throughput_per_s of 0"
+    assert row.why_not("throughput_per_s") == "a value of 0"
 
 
 def test_a_run_in_results_that_cannot_be_read_is_named_and_ends_nothing(tmp_path: Path) -> None:

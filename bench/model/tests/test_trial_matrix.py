@@ -1,6 +1,7 @@
 """Experiments: their files hold together, and their order is fair. What befalls a run is in `test_faults_of_lab.py`."""
 
 import re
+from collections import Counter
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,10 @@ def test_every_experiment_has_a_plan_in_every_profile(name: str, profile: str) -
     loaded = experiment.load_experiment(name)
     asked = trials_of(loaded, profile, Overrides())
     needed = {str(cell(plan)) for plan in [*asked, *capacity_trials(loaded, asked)]}
-    assert run.plan.trials == len(ordered) == run.plan.repeats * len(needed)
-    assert {str(cell(plan)) for plan in ordered} == needed
+    made = Counter(str(cell(plan)) for plan in ordered)
+    assert run.plan.trials == len(ordered)
+    assert set(made) == needed
+    assert {run.plan.repeats} <= set(made.values()) <= {run.plan.repeats, *(block.restarts for block in loaded.matrix)}
     assert run.plan.seed == 1
     assert run.status == "running"
 
@@ -112,12 +115,22 @@ def test_the_quick_profile_of_the_demo_measures_for_at_most_90_seconds() -> None
 
 def test_each_repeat_is_one_pass_over_all_trials_in_an_order_of_its_own() -> None:
     trials = trials_of(experiment.load_experiment("io_wait"), "standard", Overrides())
-    ordered = in_random_order(trials, repeats=3, seed=11)
+    ordered = in_random_order(trials, seed=11)
     passes = [ordered[start : start + len(trials)] for start in range(0, len(ordered), len(trials))]
     keys = [[str(cell(plan)) for plan in one_pass] for one_pass in passes]
     assert [{plan.repeat for plan in one_pass} for one_pass in passes] == [{0}, {1}, {2}]
     assert [sorted(key) for key in keys] == [sorted(str(cell(plan)) for plan in trials)] * 3
     assert keys[0] != keys[1] != keys[2]
+
+
+def test_a_block_asks_for_more_restarts_of_its_trials_and_all_others_have_those_of_the_profile() -> None:
+    run, ordered = new_run("middleware_ladder", "reference", Overrides())
+    ends = {("sync_wsgi@gthread:8", ()), ("sync_wsgi@gthread:8", ("startproject",))}
+    ends |= {("async_asgi@uvicorn", middleware) for _, middleware in ends}
+    made = Counter((plan.stack.name, plan.middleware) for plan in ordered)
+    assert {key for key, count in made.items() if count == 25} == ends
+    assert set(made.values()) == {run.plan.repeats, 25} == {5, 25}
+    assert len(ordered) == run.plan.trials
 
 
 def test_the_seed_gives_the_same_order_again_and_another_seed_another() -> None:

@@ -135,11 +135,12 @@ def at_load(rows: Sequence[Row]) -> str:
 
 def subtitle_of(rows: Sequence[Row], what: str) -> str:
     """Return the subtitle: request, database, what is drawn, and of how many restarts."""
-    restarts = max((len(row.measured) for row in rows), default=0)
+    counts = sorted({len(row.measured) for row in rows} - {0}) or [0]
+    restarts = " to ".join(dict.fromkeys(map(str, (counts[0], counts[-1]))))
     requests = {row.request for row in rows}
     request = rows[0].request if len(requests) == 1 else f"{len(requests)} workloads"
     on = f" on {rows[0].vendor}" if rows[0].vendor else ""
-    return f"{request}{on} · {what} · medians of {restarts} restart{'' if restarts == 1 else 's'}"
+    return f"{request}{on} · {what} · medians of {restarts} restart{'' if restarts == '1' else 's'}"
 
 
 def holes_in(rows: Sequence[Row]) -> list[str]:
