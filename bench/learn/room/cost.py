@@ -34,7 +34,7 @@ from bench.base.signals import run
 from bench.learn.room.settings import MOST_LANES, Settings
 from bench.learn.room.supervisor import READY_WITHIN_S, start
 from bench.learn.room.visitors import Visitors
-from bench.measure import cpu_placement
+from bench.measure.cpu_placement import plan, watching_from_load_cores
 from bench.measure.ports import free_port
 from bench.measure.processes import work_folder
 from bench.measure.readiness import listens_within, serving_stack
@@ -116,9 +116,13 @@ def measure_pair(slices: int) -> dict[str, float]:
     changes its speed does it to both.
     """
     settings = Settings(lanes=(STACK,), fixed_lanes=True, visitors=VISITORS, wait_ms=0)
-    cpus = cpu_placement.plan(MOST_LANES).server[:1]
+    cpus = plan(MOST_LANES).server[:1]
     rates: dict[str, list[float]] = {"watched": [], "alone": []}
-    with opened_room(settings) as (room, address), serving_stack(parse_stack(STACK), cpus=cpus, grace_s=0) as server:
+    with (
+        opened_room(settings) as (room, address),
+        serving_stack(parse_stack(STACK), cpus=cpus, grace_s=0) as server,
+        watching_from_load_cores(),  # not before: the room would have no other core for its server
+    ):
         room.suspend()
         for arm in [arm for _ in range(slices) for arm in random.sample(list(rates), 2)]:
             if arm == "watched":
@@ -156,13 +160,12 @@ def main(argv: Sequence[str]) -> int:
     """Measure and print. Exit 1 if the interval reaches 3 % or more of cost, or if fewer than 50 frames are drawn."""
     parser = Parser(prog="python -m bench.learn.room.cost", description=__doc__)
     parser.add_argument("--pairs", type=whole(3, 100), default=20, help="of servers, a new one each (default: 20)")
-    parser.add_argument("--slices", type=whole(1, 100), default=8, help=f"of {SLICE_S:g} s for each (default: 8)")
+    parser.add_argument("--slices", type=whole(1, 100), default=5, help=f"of {SLICE_S:g} s for each (default: 5)")
     parser.add_argument("--frames", action="store_true", help="count frames per second in headless Chromium instead")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args(argv)
     if arguments.frames:
         return _report_frames(as_json=arguments.json)
-    cpu_placement.bind_to_load_cores(cpu_placement.plan(1))
     found = measure_cost(arguments.pairs, arguments.slices)
     ratio = found["ratio"]
     if arguments.json:
