@@ -51,7 +51,7 @@ my_prediction_threads = None
 # ```
 
 # %%
-display(Markdown(lessons.compare(my_prediction_hops, trace.hop_counts["sync_to_async"], "hops")))
+display(Markdown(lessons.compare(my_prediction_hops, trace.hop_counts["sync_to_async"], "hops to a thread")))
 display(Markdown(lessons.compare(my_prediction_threads, len(trace.lanes), "threads")))
 
 # %% [markdown]
@@ -181,8 +181,8 @@ display(Markdown(claim_table.settled_in("04_hops")))
 # %% [markdown]
 # ## Exercise
 #
-# A service without accounts leaves out the middlewares for sessions, authentication and messages. How many hops does a request to its async view
-# make under the four that remain? `lab trace async_asgi@uvicorn hello --middleware security,common,csrfview,xframeoptions` counts them.
+# A service without accounts leaves out the middlewares for sessions, authentication and messages. How often does a request to its async view
+# go to a thread under the four that remain? `lab trace async_asgi@uvicorn hello --middleware security,common,csrfview,xframeoptions` counts them.
 #
 # And one file to correct: the middleware in `labs/exercises/middleware_hops.py` goes to a thread twice in every request, although it has nothing to do there.
 # `lab check middleware_hops` counts its hops.
@@ -196,7 +196,7 @@ my_hops = None
 # %%
 left_out = (".sessions.", ".auth.", ".messages.")
 remaining = [layer.hops for layer in trace.middleware if not any(app in layer.path for app in left_out)]
-print(lessons.check(my_hops, always + sum(remaining), "hops", within=0))
+print(lessons.check(my_hops, always + sum(remaining), "hops to a thread", within=0))
 
 # %% [markdown]
 # ## Live

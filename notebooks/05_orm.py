@@ -62,7 +62,7 @@ gathered_ms = database.P50.of(gathers[stock, "gathered?n=5&ms=20", 1])
 (small,) = (row for row in database.wave_rows(connections, 40) if row.stack == stock)
 first = small.median("waves.first.first_failed")
 asked_async = next((count for stack, count in hops.items() if stack.startswith("async_asgi")), None)
-display(Markdown("Hops: " + lessons.compare(my_prediction_hops, asked_async, "hops")))
+display(Markdown("Hops: " + lessons.compare(my_prediction_hops, asked_async, "hops to a thread")))
 display(Markdown("Gathered: " + lessons.compare(my_prediction_ms, gathered_ms, "ms")))
 display(Markdown("First to fail: " + lessons.compare(my_prediction_first, first, "(its place in line)")))
 
@@ -80,7 +80,9 @@ print(lessons.difference_in("crud", "sync_wsgi", "async_asgi"))
 # How often such a request goes to a thread:
 
 # %%
-table = lessons.table("stack | hops:", [(f"`{stack}`", formatting.whole(count)) for stack, count in hops.items()])
+table = lessons.table(
+    "stack | hops to a thread:", [(f"`{stack}`", formatting.whole(count)) for stack, count in hops.items()]
+)
 display(Markdown(table if hops else f"`crud` was {lessons.NOT_MEASURED}."))
 
 # %% [markdown]
@@ -179,7 +181,7 @@ wave, hold_s, slots, allowed = small.trial.connections, small.io_wait_s, 16, 40
 at_100 = {row.stack: row for row in database.wave_rows(connections, 100)}
 slowest_s = at_100["async_asgi+pool_16@uvicorn"].median("waves.first.slowest_us") / 1e6
 lines = [
-    ("hops of four a-methods", "2 + 4", f"{2 + 4}", formatting.whole(asked_async)),
+    ("hops to a thread of four a-methods", "2 + 4", f"{2 + 4}", formatting.whole(asked_async)),
     ("five queries of 20 ms, gathered", "5 x 20 ms", f"{5 * 20} ms", f"{formatting.number(gathered_ms)} ms"),
     (f"connections, {wave} in flight", f"{wave}", f"{wave}", formatting.whole(at_100[stock].median("waves.first.open_max"))),
     (f"the first to fail where {allowed} are allowed", f"{allowed} + 1", f"{allowed + 1}", formatting.whole(first)),

@@ -57,7 +57,7 @@ def test_a_page_is_a_row_with_its_view_its_hops_and_how_long_it_took() -> None:
     ]
     assert "/shop/?page=2: not traced behind ASGI, it did not end." in pages.lines
     (more,) = [part for part in report_of(shown()) if part.title == "Pages"]
-    assert more.rows[0][-2:] == ["–", "2 sync_to_async, 1 thread"]
+    assert more.rows[0][-2:] == ["–", "2 hops to a thread, 1 thread"]
 
 
 def test_a_call_that_stops_several_pages_is_one_line_and_first_requests_are_a_number() -> None:

@@ -115,7 +115,7 @@ def test_show_hops_counts_the_hops_of_one_request_and_the_threads_of_a_crowd(mon
     assert tuple(threads) == crowded
     assert min(threads["sync_wsgi@gthread:100"], threads["async_asgi@uvicorn"]) >= show_hops.AT_ONCE
     assert threads["zero_hop@uvicorn"] < show_hops.AT_ONCE / 2
-    assert all(count in played for count in ("no hop · 1 thread", "2 sync_to_async · 2 threads"))
+    assert all(count in played for count in ("no hop · 1 thread", "2 hops to a thread · 2 threads"))
 
 
 def test_show_hops_shows_every_lane_and_then_the_crowd(monkeypatch: pytest.MonkeyPatch) -> None:

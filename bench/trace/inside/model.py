@@ -16,6 +16,7 @@ from typing import Any, Literal
 Kind = Literal["sync_to_async", "async_to_sync"]
 Runs = Literal["sync", "async", "not used", "unknown"]
 KINDS: tuple[Kind, ...] = ("sync_to_async", "async_to_sync")
+LEADS: dict[Kind, str] = {"sync_to_async": "to a thread", "async_to_sync": "to a loop"}
 LOOP, THREAD, REQUEST_THREAD = "event loop", "thread", "request thread"
 HOOKS = ("process_request", "process_response")
 """What MiddlewareMixin sends to a thread, one hop each, where it runs async."""
@@ -269,8 +270,9 @@ def _times(count: int) -> str:
 
 
 def hops_text(counts: dict[Kind, int]) -> str:
-    """`15 sync_to_async and 1 async_to_sync`, or `no hop`."""
-    return " and ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no hop"
+    """`15 hops to a thread and 1 hop to a loop`, or `no hop`."""
+    told = (f"{count} hop{'' if count == 1 else 's'} {LEADS[kind]}" for kind, count in counts.items() if count)
+    return " and ".join(told) or "no hop"
 
 
 def threads_text(count: int) -> str:

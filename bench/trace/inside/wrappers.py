@@ -150,7 +150,7 @@ def path_of(environ: Any) -> str:
 
 
 def server_timing(collector: Collector) -> str:
-    """`hops;desc="13 sync_to_async", handoff;dur=1.2, queued;dur=0, thread-work;dur=0.4`: milliseconds, so far.
+    """`hops;desc="13 hops to a thread", handoff;dur=1.2, queued;dur=0, thread-work;dur=0.4`: milliseconds, so far.
 
     Source: https://www.w3.org/TR/server-timing/
     """

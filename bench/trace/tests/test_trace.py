@@ -147,7 +147,7 @@ def test_somebodys_project_is_traced_without_a_change_to_it(site: Path, mark: st
     assert done.returncode == 0, done.stderr
     assert "event loop" in done.stdout
     assert "thread 1" in done.stdout
-    assert "6 sync_to_async · 2 threads · 200" in done.stdout
+    assert "6 hops to a thread · 2 threads · 200" in done.stdout
     assert "CommonMiddleware.process_response" in done.stdout
     assert "printed by the view" not in done.stdout
     wsgi = lab("--app", "site_of_mine:wsgi", "/", "--json")

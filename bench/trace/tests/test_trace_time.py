@@ -187,7 +187,7 @@ def test_a_request_that_does_not_end_is_shown_as_far_as_it_came(site: Path, monk
     monkeypatch.chdir(site)
     done = lab("--app", "somebody:application", "/never", "--time-limit", "1")
     assert done.returncode == 4
-    assert "1 sync_to_async" in done.stdout
+    assert "1 hop to a thread" in done.stdout
     assert "GET /never did not end within 1 s" in done.stderr
     assert "--leave-after" in done.stderr
 
