@@ -140,7 +140,7 @@ lines = [
         *(formatting.percent(row.median("load.busiest_share")), row.verdict_text),
     )
     for row in rows.rows_of(loaded)
-    if row.trial.capacity_share in (0.1, 0.9, 1.5) and row.measured
+    if row.trial.capacity_share in (0.1, 0.9, 1.2) and row.measured
 ]
 head = "stack | load: | requests/s asked: | left late by (p99): | driver's core: | verdict"
 display(Markdown(lessons.table(head, lines)))
