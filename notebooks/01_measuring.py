@@ -168,7 +168,7 @@ display(Markdown(f"So {told}."))
 # %% [markdown]
 # ## What this cannot tell
 #
-# - **Which loop your visitors are.** People on a page wait for it (closed). People who find your page do not wait for each other (open). Real traffic
+# - **Which loop your visitors are.** People on a page wait for it (closed). People who find your page come whether or not others have their answer (open). Real traffic
 #   is a mixture.
 # - **Anything about throughput.** Below capacity, an open loop gets as many answers as it asks for. For throughput against concurrency the
 #   closed loop is the right tool, and lesson 02 uses it.

@@ -166,7 +166,7 @@ if few_on_loop.measured:
     display(Markdown(lessons.table("all in step: | measured, requests/s: | spread out:", [line])))
 
 # %% [markdown]
-# And it can be tested. `latency_under_load` sends requests to the same loop at random, not from users who wait for each other. There the waves are gone:
+# And it can be tested. `latency_under_load` sends requests to the same loop at random moments, and waits for no answer before the next. There the waves are gone:
 
 # %%
 arrivals = [row for row in rows.rows_of(lessons.reference("latency_under_load")) if row.stack == few_on_loop.stack]

@@ -95,7 +95,7 @@ display(
 # %%
 four = {stack: reference_traces.load_trace(stack) for stack in reference_traces.FEEDS if "zero_hop" not in stack}
 lines = [(f"`{stack}`", hops_text(seen.hop_counts), ", ".join(seen.lanes)) for stack, seen in four.items()]
-display(Markdown(lessons.table("stack | crossings | runs on", lines)))
+display(Markdown(lessons.table("stack | hops | runs on", lines)))
 
 # %% [markdown]
 # And with more users: throughput, threads and memory. A pool has the threads that it was given. Behind ASGI there is one for each request in flight. gunicorn's

@@ -127,7 +127,7 @@ display(Markdown(claim_table.settled_in("09_choosing")))
 # ## What this cannot tell
 #
 # - **What your code costs here.** The prices are those of this machine. Ratios between stacks carry over, microseconds do not. Measure your own with the four commands above.
-# - **Latency of visitors who do not wait for each other.** The model's users ask again when they are answered. Lesson 01 shows what other visitors meet near full capacity.
+# - **Latency of visitors who come on their own schedule.** The model's users ask again when they are answered. Lesson 01 shows what other visitors meet near full capacity.
 # - **Your views' memory.** What they allocate comes on top, on every stack alike.
 # - **More users than we measured.** Between two measured numbers of users the CPU is interpolated. Beyond them it is taken as constant, which is too low for thousands of threads.
 # - **Your database.** The rule counts what a process can answer, not what reaches the database meanwhile. Lesson 05 does.

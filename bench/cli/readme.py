@@ -28,6 +28,7 @@ from bench.cli.checklist import BENCH, CHECKLIST, path_of_tests
 from bench.cli.faults import FAULTS
 from bench.cli.places import PLACES
 from bench.learn import build_notebooks
+from bench.learn.room import cost
 from bench.measure.calibrate import WAIT, WAIT_USERS, load_calibration
 from bench.model import run_store
 from bench.model.experiment import Experiment, experiment_names, load_experiment
@@ -44,7 +45,7 @@ FILES = [
     ROOT / name
     for name in (
         *("README.md", "bench/README.md", "bench/trace/inside/README.md", "labs/CATALOGUE.md", ".github/CHANGELOG.md"),
-        *(f"results/reference/{name}.md" for name in ("README", "claims/README", "conformance")),
+        *(f"results/reference/{name}.md" for name in ("README", "claims/README", "conformance", "room/README")),
         *("notebooks/README.md", "notebooks/TEACHING.md"),
     )
 ]
@@ -341,6 +342,11 @@ def detectors() -> str:
     return table(compared.headings(), compared.rows())
 
 
+def room_cost() -> str:
+    """What the room costs the servers that it watches, and how fast it draws."""
+    return cost.load_cost().text
+
+
 def conformance() -> str:
     """What each server keeps, from the kept answers: a question a line, a server and interface a column."""
     return table(*tables.overview_cells(kept.load_rows()))
@@ -359,7 +365,7 @@ PARTS: dict[str, Callable[[], str]] = {
     for part in (
         *(answer, first_table, caption, changelog, findings, claims_counted, claims_shown, claims),
         *(runs, machine, rooms, places, checklist, faults, labs, servers, workloads, experiments),
-        *(lessons, lessons_not_planned, conformance, conformance_details, detectors),
+        *(lessons, lessons_not_planned, conformance, conformance_details, detectors, room_cost),
     )
 }
 

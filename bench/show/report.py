@@ -98,7 +98,7 @@ HOW_TO_READ = {
     ),
     "closed loop": Term(
         "Every user waits for its answer before it sends again. A slow server therefore gets fewer "
-        "requests, and its latencies are lower bounds for people who do not wait for each other.",
+        "requests, and its latencies are lower bounds for people who come on their own schedule.",
         _any(lambda row: isinstance(row.load, Closed | Paced)),
     ),
 }

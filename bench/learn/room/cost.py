@@ -3,7 +3,7 @@
 `python -m bench.learn.room.cost` starts servers in pairs, one in a room and one that nobody watches, with the same
 visitors in turns. Watched: the sheet in the server, samples, frames, and a reader of the page's stream, all but the
 sheet on the load's core.
-`--frames` counts instead how often headless Chromium draws 500 dots, in frames per second.
+Then headless Chromium draws 500 dots, and its frames are counted.
 """
 
 import asyncio
@@ -16,21 +16,23 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import msgspec
 import psutil
 import uvloop
 
-from bench.analyse.stats import median_interval
-from bench.base.console import announce, print_json, print_text, run_program
+from bench.analyse.stats import Interval, median_interval
+from bench.base.console import announce, print_text, relative_to_here, run_program
 from bench.base.errors import ExitCode, MissingDependency, NotRun
+from bench.base.files import write_atomically
 from bench.base.options import Parser, whole
 from bench.base.signals import run
+from bench.learn.room.recorded_scenes import SCENES_FOLDER, machine_of_recording
 from bench.learn.room.settings import MOST_LANES, Settings
 from bench.learn.room.supervisor import READY_WITHIN_S, start
 from bench.learn.room.visitors import Visitors
@@ -42,6 +44,9 @@ from bench.model.servers import HOST
 from bench.model.stacks import parse_stack
 
 STACK, VISITORS, DOTS = "async_asgi@uvicorn", 50, 500
+MOST_COST, LEAST_FRAMES = 0.03, 50
+Arm = Literal["watched", "alone"]
+KEPT = SCENES_FOLDER / "cost.json"
 SLICE_S, WARM_UP_S, FRAMES_AFTER_S, FRAMES_FOR_S = 1.0, 0.3, 2.0, 5.0
 TOKEN = "measuring"
 DRAWN = """async (for_ms) => {
@@ -53,6 +58,43 @@ DRAWN = """async (for_ms) => {
   });
   return (1000 * drawn) / (performance.now() - began);
 }"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Answers per second of watched servers and of those beside them that nobody watches, a pair at each place, on a
+    machine as recordings describe it; and how often in a second Chromium draws so many `dots`."""
+
+    machine: dict[str, Any]
+    stack: str
+    visitors: int
+    watched_per_s: list[float]
+    alone_per_s: list[float]
+    dots: int
+    frames_per_s: float
+
+    @property
+    def ratio(self) -> Interval:
+        """Return how much is answered watched, as a share of what is answered alone: the median over pairs."""
+        pairs = zip(self.watched_per_s, self.alone_per_s, strict=True)
+        found = median_interval([watched / alone for watched, alone in pairs])
+        assert found, "measured with three pairs at least"
+        return found
+
+    @property
+    def is_small(self) -> bool:
+        """Return whether the whole interval is above what may be lost."""
+        return self.ratio.low > 1 - MOST_COST
+
+    @property
+    def text(self) -> str:
+        """Say both in a sentence each."""
+        ratio = self.ratio
+        return (
+            f"With {self.visitors} visitors `{self.stack}` answers {ratio.estimate:.3f} times ({ratio.low:.3f} to "
+            f"{ratio.high:.3f}) as much watched as alone: {len(self.alone_per_s)} pairs of servers, a second each in "
+            f"turns. Headless Chromium draws {self.dots} dots {self.frames_per_s:.0f} times a second."
+        )
 
 
 async def drive(port: int, for_s: float) -> float:
@@ -109,7 +151,7 @@ def opened_room(settings: Settings) -> Iterator[tuple[psutil.Process, str]]:
             process.stop()
 
 
-def measure_pair(slices: int) -> dict[str, float]:
+def measure_pair(slices: int) -> dict[Arm, float]:
     """Drive a server that the room watches and one that nobody does, side by side on one core, SLICE_S s each in turns.
 
     Returns the answers per second of both. Two slices next to each other are in random order, so that a machine that
@@ -117,7 +159,7 @@ def measure_pair(slices: int) -> dict[str, float]:
     """
     settings = Settings(lanes=(STACK,), fixed_lanes=True, visitors=VISITORS, wait_ms=0)
     cpus = plan(MOST_LANES).server[:1]
-    rates: dict[str, list[float]] = {"watched": [], "alone": []}
+    rates: dict[Arm, list[float]] = {"watched": [], "alone": []}
     with (
         opened_room(settings) as (room, address),
         serving_stack(parse_stack(STACK), cpus=cpus, grace_s=0) as server,
@@ -130,16 +172,6 @@ def measure_pair(slices: int) -> dict[str, float]:
             else:
                 rates[arm].append(run(drive(server.port, SLICE_S), loop_factory=uvloop.new_event_loop))
     return {arm: fmean(found) for arm, found in rates.items()}
-
-
-def measure_cost(pairs: int, slices: int) -> dict[str, Any]:
-    """Measure so many pairs of servers; return rates, and the ratio of watched to alone with its interval."""
-    found = []
-    for turn in range(pairs):
-        announce(f"pair {turn + 1}/{pairs}")
-        found.append(measure_pair(slices))
-    ratio = median_interval([each["watched"] / each["alone"] for each in found])
-    return {"stack": STACK, "visitors": VISITORS, "pairs": found, "ratio": ratio and asdict(ratio)}
 
 
 async def count_frames(for_s: float) -> float:
@@ -156,39 +188,38 @@ async def count_frames(for_s: float) -> float:
             return float(await page.evaluate(DRAWN, 1000 * for_s))
 
 
-def main(argv: Sequence[str]) -> int:
-    """Measure and print. Exit 1 if the interval reaches 3 % or more of cost, or if fewer than 50 frames are drawn."""
-    parser = Parser(prog="python -m bench.learn.room.cost", description=__doc__)
-    parser.add_argument("--pairs", type=whole(3, 100), default=20, help="of servers, a new one each (default: 20)")
-    parser.add_argument("--slices", type=whole(1, 100), default=5, help=f"of {SLICE_S:g} s for each (default: 5)")
-    parser.add_argument("--frames", action="store_true", help="count frames per second in headless Chromium instead")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    arguments = parser.parse_args(argv)
-    if arguments.frames:
-        return _report_frames(as_json=arguments.json)
-    found = measure_cost(arguments.pairs, arguments.slices)
-    ratio = found["ratio"]
-    if arguments.json:
-        print_json(found)
-    else:
-        print_text(
-            f"{STACK} answers {ratio['estimate']:.3f} times ({ratio['low']:.3f} to {ratio['high']:.3f}) as much "
-            f"watched as alone, {arguments.pairs} pairs of servers."
-        )
-    return ExitCode.FINE if ratio["low"] > 0.97 else ExitCode.FAILED
-
-
-def _report_frames(*, as_json: bool) -> int:
+def measure(pairs: int, slices: int) -> Cost:
+    """Measure so many pairs of servers, then frames. MissingDependency without Chromium or Playwright."""
     if importlib.util.find_spec("playwright") is None or not Path(shutil.which("chromium") or "").is_file():
         raise MissingDependency(
             "Frames are counted in Chromium: run ./scripts/set-up test and ./scripts/system-packages."
         )
+    rates: dict[Arm, list[float]] = {"watched": [], "alone": []}
+    for turn in range(pairs):
+        announce(f"pair {turn + 1}/{pairs}")
+        for arm, rate_per_s in measure_pair(slices).items():
+            rates[arm].append(rate_per_s)
     frames_per_s = run(count_frames(FRAMES_FOR_S))
-    if as_json:
-        print_json({"dots": DOTS, "frames_per_s": frames_per_s})
-    else:
-        print_text(f"{frames_per_s:.1f} frames a second with {DOTS} dots.")
-    return ExitCode.FINE if frames_per_s >= 50 else ExitCode.FAILED
+    return Cost(machine_of_recording(), STACK, VISITORS, rates["watched"], rates["alone"], DOTS, frames_per_s)
+
+
+def load_cost() -> Cost:
+    """Read what is kept. Raises OSError or msgspec.DecodeError."""
+    return msgspec.json.decode(KEPT.read_bytes(), type=Cost)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure, print and keep. Exit 1 if the interval reaches MOST_COST, or if fewer than LEAST_FRAMES are drawn."""
+    parser = Parser(prog="python -m bench.learn.room.cost", description=__doc__)
+    parser.add_argument("--pairs", type=whole(3, 100), default=20, help="of servers, a new one each (default: 20)")
+    parser.add_argument("--slices", type=whole(1, 100), default=5, help=f"of {SLICE_S:g} s for each (default: 5)")
+    parser.add_argument("--keep", action="store_true", help=f"write {relative_to_here(KEPT)}")
+    arguments = parser.parse_args(argv)
+    found = measure(arguments.pairs, arguments.slices)
+    print_text(found.text)
+    if arguments.keep:
+        write_atomically(KEPT, msgspec.json.format(msgspec.json.encode(found)))
+    return ExitCode.FINE if found.is_small and found.frames_per_s >= LEAST_FRAMES else ExitCode.FAILED
 
 
 if __name__ == "__main__":

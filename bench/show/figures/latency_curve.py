@@ -26,7 +26,7 @@ P99 = Measure("latency_us.p99", 1e-3, "p99, ms", number)
 KEY = "Medians over restarts, drawn as far as at least five answers of each lie beyond. Hollow: degraded."
 CLOSED_KEY = (
     KEY + " Closed loop: users wait for a slow server and ask it less, so tails read as lower bounds for those who "
-    "do not wait for each other."
+    "come on their own schedule."
 )
 OPEN_KEY = (
     KEY + " Open loop: counted from the intended send; where requests stayed unanswered, drawn as far as is known."
