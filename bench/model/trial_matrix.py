@@ -218,11 +218,21 @@ def with_measured_rate(plan: TrialPlan, trials: Iterable[Trial], capacity_users:
 
 
 def in_random_order(trials: Sequence[TrialPlan], seed: int) -> list[TrialPlan]:
-    """Return one shuffled pass for each repeat over the trials that have it; the same seed gives the same order."""
+    """Return shuffled passes over all trials; the same seed gives the same order.
+
+    There are as many as the fewest restarts of a trial. One with more has several in each pass, so that the restarts of
+    all are spread over the same time.
+    """
     shuffler = random.Random(seed)
+    passes = min((trial.restarts for trial in trials), default=0)
     ordered = []
-    for repeat in range(max((trial.restarts for trial in trials), default=0)):
-        one_pass = [replace(trial, repeat=repeat) for trial in trials if repeat < trial.restarts]
+    for number in range(passes):
+        one_pass = [
+            replace(trial, repeat=repeat)
+            for trial in trials
+            for repeat in range(trial.restarts)
+            if repeat * passes // trial.restarts == number
+        ]
         shuffler.shuffle(one_pass)
         ordered += one_pass
     return ordered

@@ -125,12 +125,24 @@ def test_each_repeat_is_one_pass_over_all_trials_in_an_order_of_its_own() -> Non
 
 def test_a_block_asks_for_more_restarts_of_its_trials_and_all_others_have_those_of_the_profile() -> None:
     run, ordered = new_run("middleware_ladder", "reference", Overrides())
-    ends = {("sync_wsgi@gthread:8", ()), ("sync_wsgi@gthread:8", ("startproject",))}
-    ends |= {("async_asgi@uvicorn", middleware) for _, middleware in ends}
+    more = {
+        (stack, middleware)
+        for stack in ("sync_wsgi@gthread:8", "async_asgi@uvicorn")
+        for middleware in ((), ("startproject",), ("startproject", "sync_only"))
+    }
     made = Counter((plan.stack.name, plan.middleware) for plan in ordered)
-    assert {key for key, count in made.items() if count == 25} == ends
-    assert set(made.values()) == {run.plan.repeats, 25} == {5, 25}
+    assert {key for key, count in made.items() if count == 15} == more
+    assert set(made.values()) == {run.plan.repeats, 15} == {5, 15}
     assert len(ordered) == run.plan.trials
+
+
+def test_the_restarts_of_all_trials_are_spread_over_the_same_time() -> None:
+    few, many = trials_of(experiment.load_experiment("io_wait"), "quick", Overrides())[:2]
+    ordered = in_random_order([replace(few, restarts=2), replace(many, restarts=6)], seed=3)
+    names = [str(cell(plan)) for plan in ordered]
+    for half in (names[:4], names[4:]):
+        assert (half.count(str(cell(few))), half.count(str(cell(many)))) == (1, 3)
+    assert sorted(plan.repeat for plan in ordered) == [0, 0, 1, 1, 2, 3, 4, 5]
 
 
 def test_the_seed_gives_the_same_order_again_and_another_seed_another() -> None:
