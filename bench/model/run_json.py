@@ -1,6 +1,6 @@
 """Writes a run as one JSON document and reads it: each command once, one trial a line, a digest of all of it.
 
-A trial leaves out what was not measured.
+A trial leaves out what was not measured (None) and what did not happen (an empty list or table).
 """
 
 import hashlib
@@ -61,8 +61,9 @@ def _without(kept: Run | Trial, *names: str) -> dict[str, Any]:
 
 
 def _measured(trial: Trial) -> dict[str, Any]:
-    """Return the fields of a trial, without its commands and without those that were not measured: None."""
-    left_out = {field.name for field in fields(Trial) if field.default is None and getattr(trial, field.name) is None}
+    """Return the fields of a trial, without its commands and without those that have nothing to tell: see above."""
+    may_lack = (one.name for one in fields(Trial) if one.default is None or one.default_factory in (list, dict))
+    left_out = (name for name in may_lack if getattr(trial, name) in (None, [], {}))
     return _without(trial, "commands", *left_out)
 
 
