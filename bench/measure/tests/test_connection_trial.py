@@ -18,6 +18,7 @@ from bench.measure import connection_trial, cpu_placement, preflight, process_us
 from bench.measure.load import departures, held
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.measure.tests.processes import assert_nothing_is_left
+from bench.measure.tests.windows import run_until
 from bench.measure.trial import run_trial
 from bench.model import experiment, trial_matrix, trial_record
 from bench.model.load import Held, Leaving, Waves
@@ -59,7 +60,7 @@ def held_in(trial: Trial) -> trial_record.HeldResult:
 
 
 def test_an_event_loop_without_hops_holds_feeds_on_the_threads_it_has_and_tells_them_all(mark: str) -> None:
-    seen = held_in(run_trial(planned("zero_hop@uvicorn", 40)))
+    seen = held_in(run_until(planned("zero_hop@uvicorn", 40)))
     assert (seen.served, seen.starved, seen.lost, seen.undelivered) == (40, 0, 0, 0)
     assert seen.published == seen.asked_to_publish == held.EVENTS
     assert max(seen.threads_held or 0, seen.threads_left or 0) <= (seen.threads_before or 0)
@@ -69,7 +70,7 @@ def test_an_event_loop_without_hops_holds_feeds_on_the_threads_it_has_and_tells_
 
 
 def test_stock_django_parks_a_thread_for_each_and_gives_them_all_back() -> None:
-    seen = held_in(run_trial(planned("async_asgi@uvicorn", 40)))
+    seen = held_in(run_until(planned("async_asgi@uvicorn", 40)))
     assert (seen.served, seen.undelivered) == (40, 0)
     assert seen.threads_held - seen.threads_before == 40
     assert seen.threads_left == seen.threads_before
@@ -138,8 +139,8 @@ def test_what_is_no_feed_is_counted_by_its_status(tmp_path: Path) -> None:
 
 
 def test_a_waiting_view_is_cut_short_on_a_loop_and_ends_in_vain_in_a_thread() -> None:
-    loop = run_trial(planned("async_asgi@uvicorn", 10, "wait?ms=1000", leave_after_s=0.4)).gone
-    pool = run_trial(planned("sync_wsgi@gthread:4", 10, "wait?ms=1000", leave_after_s=0.4)).gone
+    loop = run_until(planned("async_asgi@uvicorn", 10, "wait?ms=1000", leave_after_s=0.4)).gone
+    pool = run_until(planned("sync_wsgi@gthread:4", 10, "wait?ms=1000", leave_after_s=0.4)).gone
     assert loop
     assert pool
     assert (loop.left, loop.cut_short, loop.ended_in_vain, loop.never_begun) == (10, 10, 0, 0)

@@ -24,8 +24,7 @@ from bench.measure.contract import ask_environment
 from bench.measure.environment_maker import MARKER
 from bench.measure.readiness import serving_stack
 from bench.measure.tests.made_environments import make_environment, without_fetching
-from bench.measure.tests.windows import planned
-from bench.measure.trial import run_trial
+from bench.measure.tests.windows import planned, run_until
 from bench.model import environments
 from bench.model.environments import Environment, Recipe, load_environment
 from bench.model.stacks import parse_stack
@@ -74,7 +73,7 @@ def test_a_server_runs_in_its_environment_and_says_so(here: Environment) -> None
 
 
 def test_a_trial_keeps_what_its_server_said_and_no_path(here: Environment) -> None:
-    trial = run_trial(planned(STACK, "hello"))
+    trial = run_until(planned(STACK, "hello"))
     assert trial.environment is not None, trial.reasons
     assert (trial.stack, trial.environment.name) == (STACK, "here")
     assert trial.commands["server"][:3] == ["python%here", "-m", "gunicorn"]

@@ -20,6 +20,7 @@ from bench.measure.fronting import Addresses, account_for, running_front
 from bench.measure.ports import free_port
 from bench.measure.readiness import listens_within, serving_stack
 from bench.measure.tests.processes import assert_nothing_is_left
+from bench.measure.tests.windows import run_until
 from bench.measure.trial import run_trial
 from bench.model.fronts import FRONTS
 from bench.model.load import Closed
@@ -129,7 +130,7 @@ def planned(stack: str, duration_s: float) -> TrialPlan:
 
 
 def test_a_trial_counts_what_a_front_uses_apart_from_the_server() -> None:
-    trial = run_trial(planned(STACK, 0.8))
+    trial = run_until(planned(STACK, 0.8))
     assert trial.verdict in ("ok", "degraded"), trial.reasons
     assert trial.front
     assert trial.server
@@ -160,7 +161,7 @@ def test_a_front_that_dies_in_the_window_is_named(monkeypatch: pytest.MonkeyPatc
         look(self)
 
     monkeypatch.setattr(monitor.WindowRunner, "_look", kill_in_the_window)
-    trial = run_trial(planned(STACK, 0.5))
+    trial = run_until(planned(STACK, 0.5))
     assert trial.verdict == "invalid"
     assert trial.reasons[0].code == "server-died"
     assert trial.reasons[0].message.startswith("The front ended with status -9")

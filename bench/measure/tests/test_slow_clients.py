@@ -12,7 +12,7 @@ from bench.measure.load import slow_clients
 from bench.measure.load.slow_clients import Driver, Options
 from bench.measure.machine import read_text
 from bench.measure.readiness import RunningServer, serving_stack
-from bench.measure.trial import run_trial
+from bench.measure.tests.windows import run_until
 from bench.model import run_json
 from bench.model.load import Slow
 from bench.model.servers import HOST
@@ -42,7 +42,7 @@ def planned(stack: str, request: str) -> TrialPlan:
 
 
 def measured(stack: str, request: str) -> tuple[Trial, SlowResult]:
-    trial = run_trial(planned(stack, request))
+    trial = run_until(planned(stack, request))
     assert trial.slow, trial.reasons
     assert (trial.slow.served, trial.slow.starved, trial.slow.failed, trial.failed) == (CLIENTS, 0, 0, 0)
     assert trial.slow.beside.lasted_s >= OVER_S

@@ -16,7 +16,7 @@ from bench.measure.load.streams import Driver, Options, Stream
 from bench.measure.processes import Process
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.measure.services import Services, serving_upstream
-from bench.measure.trial import run_trial
+from bench.measure.tests.windows import run_until
 from bench.model import run_json
 from bench.model.histograms import decode_histogram
 from bench.model.load import Streams
@@ -40,7 +40,7 @@ def planned(stack: str, workload: str) -> TrialPlan:
 
 def measured(stack: str, workload: str = "tokens") -> tuple[Trial, StreamsResult]:
     """A trial of which every stream ended as planned."""
-    trial = run_trial(planned(stack, workload))
+    trial = run_until(planned(stack, workload))
     seen = trial.streams
     assert seen, trial.reasons
     assert (seen.whole, seen.left, seen.late, seen.failed) == (STAYING, LEAVING, 0, 0)
@@ -107,7 +107,7 @@ def test_an_upstream_that_dies_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         return watch(server, driver, services, settle_s)
 
     monkeypatch.setattr(connection_trial, "_watch", without_upstream)
-    trial = run_trial(planned("sync_wsgi@gthread:2", "tokens"))
+    trial = run_until(planned("sync_wsgi@gthread:2", "tokens"))
     assert (trial.verdict, trial.reasons[0].code) == ("invalid", "server-died")
     assert trial.reasons[0].message.startswith("The upstream ended with status -9")
 
@@ -115,7 +115,7 @@ def test_an_upstream_that_dies_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_view_whose_own_package_is_absent_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "aiohttp" else find(name))
-    trial = run_trial(planned("async_asgi@uvicorn", "tokens_lean"))
+    trial = run_until(planned("async_asgi@uvicorn", "tokens_lean"))
     assert trial.verdict == "not-run"
     assert "needs the package aiohttp, which is not installed: run `" in trial.reasons[0].message
 

