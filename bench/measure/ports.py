@@ -1,5 +1,6 @@
 """Ports and addresses of this machine: a free port, the owner of a taken one, an address that others can reach."""
 
+import random
 import socket
 from contextlib import suppress
 
@@ -8,13 +9,22 @@ import psutil
 from bench.base.errors import NotRun, UsageError
 from bench.model.servers import HOST
 
+# Below what systems hand to clients: no outgoing connection takes a port between choosing and listening, and one that
+# asks a stopped server again and again is never given the server's own port, and so connected with itself.
+PORTS = range(20_000, 30_000)
+_chance = random.SystemRandom()  # not seeded: two processes that begin alike choose apart
+
 
 def free_port(host: str = HOST) -> int:
-    """Find a port on which nothing listens. Another program may take it before we do: the nonce would notice."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find one of PORTS on which nothing listens; raises NotRun if there is none.
+
+    Another program may take it before we do: the nonce would notice.
+    """
+    for port in _chance.sample(PORTS, 100):
+        with suppress(NotRun):
+            require_free(port, host)
+            return port
+    raise NotRun(f"No port from {PORTS.start} to {PORTS.stop - 1} on {host} is free: stop programs that listen there.")
 
 
 def owner_of(port: int) -> str:
@@ -30,7 +40,8 @@ def own_address(host: str) -> str:
     """Return the IPv4 address of this machine with that name. Raises UsageError if it has none."""
     try:
         address = socket.gethostbyname(host)
-        free_port(address)
+        with socket.socket() as probe:
+            probe.bind((address, 0))
     except OSError as error:
         raise UsageError(f"{host} is no IPv4 address of this machine ({error.strerror or error}).") from None
     if address == "0.0.0.0":

@@ -6,7 +6,6 @@ Its data lies in a temporary folder that goes when this process ends, and so doe
 import atexit
 import ctypes
 import os
-import random
 import secrets
 import signal
 import subprocess
@@ -21,14 +20,11 @@ from psycopg import sql
 
 from bench.base.errors import NotRun
 from bench.measure.database.postgres_binaries import Binaries, copy_binaries
-from bench.measure.ports import require_free
+from bench.measure.ports import free_port
 from bench.measure.processes import Process, work_folder
 from bench.model.servers import HOST
 
 SUPERUSER, ROLE, NAME = "bench", "lab", "lab"
-# Below what systems hand to clients: one that asks again and again during an outage would in the end be given the
-# server's own port, and be connected with itself.
-PORTS = range(20_000, 30_000)
 RESERVED = 3  # for superusers, PostgreSQL's default
 MADE_WITHIN_S, READY_WITHIN_S, STOPPED_WITHIN_S, ANSWER_WITHIN_S = 60.0, 30.0, 5.0, 5
 SETTINGS = {
@@ -177,15 +173,6 @@ def _remove_segment(pid_file: Path) -> None:
         system = ctypes.CDLL(None)
         if system.shmget(key, 0, 0) == segment:  # else it was removed, and the number may be another's
             system.shmctl(segment, 0, None)  # IPC_RMID
-
-
-def free_port() -> int:
-    """Find one of PORTS on which nothing listens. Raises NotRun if there is none."""
-    for port in random.sample(PORTS, 100):
-        with suppress(NotRun):
-            require_free(port)
-            return port
-    raise NotRun(f"No port between {PORTS.start} and {PORTS.stop} is free for PostgreSQL.")
 
 
 at_exit = ExitStack()
