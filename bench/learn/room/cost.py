@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -86,6 +86,17 @@ class Cost:
         """Return whether the whole interval is above what may be lost."""
         return self.ratio.low > 1 - MOST_COST
 
+    def beside(self, kept: "Cost") -> "Cost":
+        """Return this with the pairs kept before it, so that no run is chosen for its result; alone if they were
+        measured on another machine or of something else."""
+        if conditions_of(kept) != conditions_of(self):
+            return self
+        return replace(
+            self,
+            watched_per_s=kept.watched_per_s + self.watched_per_s,
+            alone_per_s=kept.alone_per_s + self.alone_per_s,
+        )
+
     @property
     def text(self) -> str:
         """Say both in a sentence each."""
@@ -95,6 +106,12 @@ class Cost:
             f"{ratio.high:.3f}) as much watched as alone: {len(self.alone_per_s)} pairs of servers, a second each in "
             f"turns. Headless Chromium draws {self.dots} dots {self.frames_per_s:.0f} times a second."
         )
+
+
+def conditions_of(cost: Cost) -> tuple[dict[str, Any], str, int]:
+    """Return what two measurements must share to be one: the machine without its load, the stack, the visitors."""
+    machine = {name: value for name, value in cost.machine.items() if name != "load_average_before"}
+    return machine, cost.stack, cost.visitors
 
 
 async def drive(port: int, for_s: float) -> float:
@@ -213,12 +230,13 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser(prog="python -m bench.learn.room.cost", description=__doc__)
     parser.add_argument("--pairs", type=whole(3, 100), default=20, help="of servers, a new one each (default: 20)")
     parser.add_argument("--slices", type=whole(1, 100), default=5, help=f"of {SLICE_S:g} s for each (default: 5)")
-    parser.add_argument("--keep", action="store_true", help=f"write {relative_to_here(KEPT)}")
+    parser.add_argument("--keep", action="store_true", help=f"add the pairs to {relative_to_here(KEPT)}")
     arguments = parser.parse_args(argv)
     found = measure(arguments.pairs, arguments.slices)
-    print_text(found.text)
     if arguments.keep:
+        found = found.beside(load_cost()) if KEPT.exists() else found
         write_atomically(KEPT, msgspec.json.format(msgspec.json.encode(found)))
+    print_text(found.text)
     return ExitCode.FINE if found.is_small and found.frames_per_s >= LEAST_FRAMES else ExitCode.FAILED
 
 

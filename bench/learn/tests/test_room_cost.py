@@ -1,6 +1,7 @@
 """What the room costs: how it is judged, how it is measured, and what is kept of it."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,14 @@ def test_the_text_has_the_ratio_with_its_interval_and_the_frames() -> None:
         "answers 0.990 times (0.980 to 1.000) as much watched as alone: 5 pairs" in found(0.98, 0.99, 0.985, 1, 1).text
     )
     assert "500 dots 60 times a second" in found(1, 1, 1, 1, 1).text
+
+
+def test_pairs_are_added_to_those_kept_of_the_same_machine_and_to_no_others() -> None:
+    before, now = found(0.97, 0.98, 0.99, 1.0, 1.0), found(0.95, 0.96, 0.97, 1.0, 1.0)
+    both = now.beside(replace(before, machine={"load_average_before": [9.0]}))
+    assert (both.watched_per_s, both.alone_per_s) == (before.watched_per_s + now.watched_per_s, ALONE + ALONE)
+    assert now.beside(replace(before, machine={"cpu": "another"})) == now
+    assert now.beside(replace(before, visitors=51)) == now
 
 
 def test_what_is_kept_costs_less_than_three_per_cent_and_draws_enough() -> None:
