@@ -50,7 +50,7 @@ FILES = [
     )
 ]
 SHOWN_EXPERIMENT, SHOWN_REQUEST, SHOWN_USERS = "io_wait", "wait?ms=100", 400
-SHOWN_CLAIMS = ("A1", "N3", "D1", "D3", "F3", "N8")
+SHOWN_CLAIMS = ("A1", "N3", "F3", "G6", "B1", "P7")
 ANSWER_COLUMNS = ("question", "answer", "what was seen", "who says so")
 CLAIM_COLUMNS = ("id", "claim", "finding", "what was measured here")
 HOPS = "hops.svg"
