@@ -21,8 +21,8 @@ def free_port(host: str = HOST) -> int:
     Another program may take it before we do: the nonce would notice.
     """
     for port in _chance.sample(PORTS, 100):
-        with suppress(NotRun):
-            require_free(port, host)
+        with suppress(OSError):
+            _take(port, host)
             return port
     raise NotRun(f"No port from {PORTS.start} to {PORTS.stop - 1} on {host} is free: stop programs that listen there.")
 
@@ -40,8 +40,7 @@ def own_address(host: str) -> str:
     """Return the IPv4 address of this machine with that name. Raises UsageError if it has none."""
     try:
         address = socket.gethostbyname(host)
-        with socket.socket() as probe:
-            probe.bind((address, 0))
+        _take(0, address)
     except OSError as error:
         raise UsageError(f"{host} is no IPv4 address of this machine ({error.strerror or error}).") from None
     if address == "0.0.0.0":
@@ -51,12 +50,17 @@ def own_address(host: str) -> str:
 
 def require_free(port: int, host: str = HOST, *, option: str = "--port") -> None:
     """Raise NotRun if a program listens on the port already; `option` is where the user may choose another."""
+    try:
+        _take(port, host)
+    except OSError as error:
+        raise NotRun(
+            f"Port {port} on {host} is taken{owner_of(port)} ({error.strerror}): "
+            f"stop that program or choose another port with {option}."
+        ) from None
+
+
+def _take(port: int, host: str) -> None:
+    """Take a port and give it back. Raises OSError if a program listens there, or if the address is not ours."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise NotRun(
-                f"Port {port} on {host} is taken{owner_of(port)} ({error.strerror}): "
-                f"stop that program or choose another port with {option}."
-            ) from None
+        probe.bind((host, port))
