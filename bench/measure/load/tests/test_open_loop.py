@@ -21,6 +21,7 @@ import pytest
 
 from bench.base.polling import eventually
 from bench.measure import cpu_placement
+from bench.measure.load.driver import HEARTBEAT_S
 from bench.measure.load.open_accounting import COLUMNS, silences
 from bench.measure.load.open_loop import Options, Sender, schedule
 from bench.measure.processes import Process
@@ -141,16 +142,23 @@ def sleep_until(at_s: float) -> None:
     time.sleep(max(0, at_s - time.monotonic()))
 
 
-def freeze(processes: list[psutil.Process], folder: Path) -> None:
-    """Let nothing of them run for a second in the middle of the window."""
-    sleep_until(window_of(folder)[0] + FREEZE_AT_S)
+def freeze(processes: list[psutil.Process], folder: Path) -> tuple[float, float]:
+    """Let nothing of them run for a second in the middle of the window. Returns from when to when, in seconds of it."""
+    start_s, _ = window_of(folder)
+    sleep_until(start_s + FREEZE_AT_S)
     try:
         for process in processes:
             process.send_signal(signal.SIGSTOP)
+        frozen_at_s = time.monotonic()
         time.sleep(FREEZE_FOR_S)
+        return frozen_at_s - start_s, time.monotonic() - start_s
     finally:
         for process in processes:
             process.send_signal(signal.SIGCONT)
+
+
+def longest(spans: list[tuple[float, float]]) -> tuple[float, float]:
+    return max(spans, key=lambda span: span[1] - span[0])
 
 
 @pytest.fixture(scope="module")
@@ -266,25 +274,25 @@ def test_a_kept_connection_that_closes_is_a_failure_and_is_not_asked_again(tmp_p
 
 def test_a_frozen_server_shows_in_the_latencies_and_as_a_silence(server: RunningServer, tmp_path: Path) -> None:
     with driver(tmp_path, server.url, "/hello", schedule="constant", duration=4) as process:
-        freeze(server.family(), tmp_path)
+        frozen_at_s, thawed_at_s = freeze(server.family(), tmp_path)
         seen = ended(process, tmp_path)
     assert seen.outcomes == {"ok": 410}
     assert seen.latency_us().p99 >= 800_000
-    at_s, to_s = max(seen.recording["silences"], key=lambda silence: silence[1] - silence[0])
-    assert (at_s, to_s - at_s) == (pytest.approx(FREEZE_AT_S, abs=0.4), pytest.approx(FREEZE_FOR_S, abs=0.4))
-    assert sum(to_s - at_s for at_s, to_s in seen.recording["stalls"]) < FREEZE_FOR_S / 2
+    at_s, to_s = longest(seen.recording["silences"])
+    assert at_s < frozen_at_s + 0.4 < thawed_at_s <= to_s
+    assert all(to_s - at_s < FREEZE_FOR_S for at_s, to_s in seen.recording["stalls"])
 
 
 def test_a_frozen_driver_says_that_it_was_its_own_pause(server: RunningServer, tmp_path: Path) -> None:
     with driver(tmp_path, server.url, "/hello", schedule="constant", duration=3) as process:
-        freeze([psutil.Process(process.pid)], tmp_path)
+        frozen_at_s, thawed_at_s = freeze([psutil.Process(process.pid)], tmp_path)
         seen = ended(process, tmp_path)
     assert seen.outcomes == {"ok": 310}
     assert seen.latency_us().p99 >= 800_000
     assert seen.latency_us("histogram_from_send").p50 < 500_000
     assert seen.recording["lateness_us"]["p99"] >= 800_000
-    at_s, to_s = max(seen.recording["stalls"], key=lambda stall: stall[1] - stall[0])
-    assert (at_s, to_s - at_s) == (pytest.approx(FREEZE_AT_S, abs=0.4), pytest.approx(FREEZE_FOR_S, abs=0.4))
+    at_s, to_s = longest(seen.recording["stalls"])
+    assert at_s < frozen_at_s + HEARTBEAT_S < thawed_at_s <= to_s
 
 
 def test_a_pause_while_the_driver_looks_for_the_stop_is_a_pause_too() -> None:
@@ -319,5 +327,5 @@ def test_a_stop_cuts_the_window_short_and_the_books_still_balance(
         seen = ended(process, tmp_path)
     assert seen.outcomes.keys() == {"in flight"}
     assert len(seen.rows) < 20 * 100 / 2
-    assert seen.recording["duration_s"] == pytest.approx(0.5 if warmup_s < 1 else 0, abs=0.4)
+    assert 0.1 < seen.recording["duration_s"] < 10 if warmup_s < 1 else seen.recording["duration_s"] == 0
     assert (seen.recording["issued"] > 0) == (warmup_s < 1)
