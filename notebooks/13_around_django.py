@@ -123,7 +123,7 @@ display(Markdown(claim_table.to_markdown("W3")))
 # Claims about these packages:
 
 # %%
-display(Markdown(claim_table.to_markdown("G1", "G2", "V2")))
+display(Markdown(claim_table.settled_in("13_around_django")))
 
 # %% [markdown]
 # ## What this cannot tell
