@@ -38,7 +38,7 @@ users = at.crowd(request, 100)
 # ## Predict
 #
 # A view waits 100 ms for something else and computes nothing. 100 users ask it: each waits for its answer and asks again at once. The server is gunicorn with 8
-# threads. Within how many milliseconds does half of the answers come? And on uvicorn, with the same view made async?
+# threads. Within how many milliseconds do half of the answers come? And on uvicorn, with the same view made async?
 #
 # Put your numbers into the cell and go on. A wrong number teaches more than none: it shows where your mental model is off.
 

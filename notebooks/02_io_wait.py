@@ -133,7 +133,7 @@ lines = [(f"`{stack}`", *(as_predicted(at[stack, request, n]) for n in levels)) 
 display(Markdown(lessons.table(f"stack | {' | '.join(f'{n} users:' for n in levels)}", lines)))
 
 # %% [markdown]
-# Near 1, the model knows all that matters. For the two stacks behind ASGI it promises too much at 50 users, and their cores are not busy either.
+# Near 1, the model knows all that matters. For the two stacks behind ASGI it promises too much at 50 and at 200 users, and their cores are not busy either.
 #
 # ### Why a loop stays below its limit while its core is idle
 #
@@ -181,7 +181,7 @@ lines = [
 display(Markdown(lessons.table("requests come from | requests/s: | p50, ms: | core busy:", lines)))
 
 # %% [markdown]
-# The loop answers more requests per second there, and each of them sooner. So the loop is not too slow: its users come together. These runs do not show what brings users
+# The loop answers more requests per second there, and half of them within a shorter time. So the loop is not too slow: its users come together. These runs do not show what brings users
 # into step on a loop and not in a pool.
 #
 # ### Why the CPU per request falls as a server gets busier

@@ -55,7 +55,7 @@ my_prediction_ms = None
 #
 # ```sh
 # lab run first_look             # the crowd
-# lab trace sync_asgi@uvicorn hello --middleware startproject
+# lab trace sync_asgi@uvicorn hello
 # ./scripts/show_stall           # for a room: one blocking line, switched on and off
 # ```
 
@@ -110,7 +110,8 @@ resources.threads_and_memory(run, request)
 # - **Outside is the loop.** It reads the request, runs Django's async handler, and sends everything sync to a thread: the view, each hook of a middleware, a signal, `close`.
 # - **Inside is one thread for each request.** The request's first hop makes it, and it is parked until the request ends. So sync views behind ASGI do run side by side, each on its
 #   own thread, and nothing bounds their number. An async view has such a thread as well, because Django's own `request_started` needs one.
-# - **There are a few more threads than users.** A request keeps its thread until `close` has run there. A short-lived extra thread shuts it down.
+# - **There are more threads than users.** A request keeps its thread until `close` has run there, and a short-lived extra thread shuts it down. The more users, the more of these: the
+#   table in the README has the number for 400.
 # - **A hop costs CPU.** For 100 users who wait it comes to this:
 
 

@@ -166,7 +166,7 @@ display(Markdown(lessons.findings(without)))
 # %% [markdown]
 # ## What people say
 #
-# Claims about what a switch is, what causes one, and what it costs:
+# Claims about what a switch is, what causes one, and what it costs. The time of a hop there is that of an undisturbed request; the table above has what a hop takes in a crowd:
 
 # %%
 display(Markdown(claim_table.settled_in("04_hops")))

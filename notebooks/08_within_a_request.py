@@ -37,7 +37,7 @@ wsgi, loop = "sync_wsgi@gthread:16", "async_asgi@uvicorn"
 # %% [markdown]
 # ## Predict
 #
-# - An async view gathers the five calls. Eight users ask for it at once, again and again. Within how many milliseconds does half of the answers come?
+# - An async view gathers the five calls. Eight users ask for it at once, again and again. Within how many milliseconds do half of the answers come?
 # - Eight users ask for the sync view that makes its calls in five threads. How many threads does the server have at most?
 
 # %%

@@ -72,12 +72,20 @@ for mine, measured, what in (
 # ## See
 #
 # Hops and threads are those of one request behind ASGI. The CPU is that of the same page behind ASGI, compared with WSGI: both doors take turns in one process, round by round.
+# No server is in this, which takes CPU of its own behind both doors: so these ratios are higher than those of lesson 09.
 # Compare the ratios of sync pages with each other, and those of async pages with each other: behind WSGI an async page gets an event loop of its own for each request, so its baseline is higher.
 
 # %%
 versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
 display(Markdown(f"{found['python']}, {versions}; {found['rounds']} rounds of {found['requests']} requests."))
-display(Markdown(lessons.table("asked | hops to a thread: | threads: | CPU, compared with WSGI:", around.lines())))
+display(
+    Markdown(
+        lessons.table(
+            "asked | hops to a thread: | threads: | CPU behind WSGI, µs: | behind ASGI, µs: | compared with WSGI:",
+            around.lines(),
+        )
+    )
+)
 
 # %% [markdown]
 # ## Explain

@@ -35,7 +35,7 @@ def differences(first: Run, second: Run) -> list[str]:
         *_packages(left, right),
         *_fronts(left, right),
         *_environments(first, second),
-        *_differing(vars(first.plan), vars(second.plan), SAME_PLAN),
+        *_differing(_of_plan(first, SAME_PLAN), _of_plan(second, SAME_PLAN), SAME_PLAN),
     ]
 
 
@@ -43,6 +43,11 @@ def _differing(left: Mapping[str, Any], right: Mapping[str, Any], names: Sequenc
     for name in names:
         if left.get(name) != right.get(name):
             yield f"{name.replace('_', ' ')} {_value_text(left.get(name))} / {_value_text(right.get(name))}"
+
+
+def _of_plan(run: Run, names: Sequence[str]) -> dict[str, Any]:
+    """Return these fields of the plan; one that was read from a file has its defaults on the class, not in `vars`."""
+    return {name: getattr(run.plan, name) for name in names}
 
 
 def _release(environment: Mapping[str, Any]) -> str | None:
@@ -114,7 +119,7 @@ def notes_of(first: Run, second: Run) -> list[str]:
     left, right = ({"commit": commit_of(run)} for run in (first, second))
     notes = [
         *_differing(vars(first), vars(second), ("experiment", "profile")),
-        *_differing(vars(first.plan), vars(second.plan), NOTED_OF_PLAN),
+        *_differing(_of_plan(first, NOTED_OF_PLAN), _of_plan(second, NOTED_OF_PLAN), NOTED_OF_PLAN),
         *_differing(left, right, ("commit",)),
         *_differing(first.environment, second.environment, ("system",)),
     ]

@@ -64,7 +64,7 @@ def judge_connections(
         reasons_of(trial, "lab-gap") if missed_a_phase else ()
     )
     busy = (
-        Reason("client-limited", f"The driver used {share:.0%} of its core while {phase}: delays are its own.")
+        Reason("client-limited", f"The driver used {100 * share:.0f} % of its core while {phase}: delays are its own.")
         for phase, share in driver_shares.items()
         if share > CLIENT_FULL
     )
@@ -100,7 +100,7 @@ def _invalidating(trial: Trial, lost: int, shortest_s: float | None) -> Iterator
     elif _is_above_limit(trial):
         target = f"what answers at the target is not {trial.stack}, or does not do the work"
         cause = "the measurement is wrong" if trial.server else target
-        yield Reason("above-limit", f"{_share_of_limit(trial):.0%} of the physical limit: {cause}.")
+        yield Reason("above-limit", f"{100 * _share_of_limit(trial):.0f} % of the physical limit: {cause}.")
 
 
 def _unseen(trial: Trial) -> Iterator[Reason]:
@@ -165,7 +165,7 @@ def _answer_checks(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
     first, second = trial.halves_per_s or [0.0, 0.0]
     is_steady = not any(event.code in ASKED_FOR for event in trial.events)  # else the experiment asks for unlike halves
     if is_steady and halves_differ(first, second, MAX_DRIFT) and abs(first - second) > _noise(trial):
-        yield Reason("drift", f"The window's halves differ: {first:.0f} and {second:.0f} requests/s.")
+        yield Reason("drift", f"The window's halves differ: {first:,.0f} and {second:,.0f} requests/s.")
 
 
 def _littles_law(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
@@ -184,7 +184,7 @@ def _littles_law(trial: Trial, mean_latency_s: float) -> Iterator[Reason]:
     if error > MAX_LITTLE_ERROR + littles_law_noise(mean_latency_s, trial.users, trial.duration_s):
         yield Reason(
             "unsteady",
-            f"Throughput x latency is {error:.0%} off the number of users: the queue had not settled, "
+            f"The queue had not settled: throughput x latency is {100 * error:.0f} % off the number of users, "
             f"so latencies are not those of a steady state.",
         )
 
@@ -227,8 +227,8 @@ def _load_checks(trial: Trial) -> Iterator[Reason]:
     elif trial.load and _is_client_busy(trial):
         yield Reason(
             "client-limited",
-            f"The load generator used {trial.load.busiest_share:.0%} of its core: a faster one might show more. "
-            f"Spread the load with --load-processes or on other machines.",
+            f"The load generator used {100 * trial.load.busiest_share:.0f} % of its core: a faster one might show "
+            f"more. Spread the load with --load-processes or on other machines.",
         )
 
 

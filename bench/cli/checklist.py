@@ -16,6 +16,7 @@ from bench.measure.calibrate import load_calibration
 from bench.model.experiment import Block, Experiment, experiment_names, load_experiment
 from bench.model.stacks import parse_stack
 from bench.model.workloads import parse_request
+from bench.show.tables.formatting import percent
 
 BENCH = Path(__file__).parents[1]
 TIMER_LOOKS, TIMER_STEP_S, TIMER_LATE_US = 200, 0.002, 2000
@@ -119,7 +120,10 @@ def limit_bounds() -> Result:
     """15: a queueing model's best case stays below the limit that every trial is checked against."""
     limit_per_s = queueing.limit_per_s(users=50, io_wait_s=0.1, cpu_s=0.001, threads=8)
     (point,) = queueing.thread_pool_curve([50], io_wait_s=0.1, cpu_s=0.001, threads=8)
-    return point.throughput_per_s <= limit_per_s, f"a pool of 8 at 50 users: {point.throughput_per_s / limit_per_s:.0%}"
+    return (
+        point.throughput_per_s <= limit_per_s,
+        f"a pool of 8 at 50 users: {percent(point.throughput_per_s / limit_per_s)}",
+    )
 
 
 def environment_told() -> Result:

@@ -85,7 +85,7 @@ def plain_name(stack: str) -> str:
 
 
 def answer() -> str:
-    """The answer to the lab's question in one sentence, from the reference runs."""
+    """What the reference runs say to the lab's question, and the answer in one sentence."""
     at = {row.stack: row for row in shown_rows()}
     loop, wide, narrow = (at[name] for name in ("async_asgi@uvicorn", "sync_wsgi@gthread:400", "sync_wsgi@gthread:8"))
     more, less = (ratio_of(*pair, "throughput_per_s") for pair in ((wide, loop), (loop, narrow)))
@@ -95,11 +95,12 @@ def answer() -> str:
         if row.trial.connections == HELD_AT_ONCE
     }
     return (
-        "**In short:** ASGI does not make views that wait faster. It removes the bound that a pool of threads sets. "
         f"With {SHOWN_USERS} users, {SHOWN_USERS} threads behind WSGI answered {describe_ratio(more)} what async views "
         f"behind ASGI answered, and async views answered {describe_ratio(less)} what 8 threads did. "
         f"Of {HELD_AT_ONCE:,} open streams, 64 threads served {held['sync_wsgi@gthread:64']}, and an event loop "
-        f"{held['async_asgi@uvicorn']}."
+        f"{held['async_asgi@uvicorn']}.\n\n"
+        "**In short: ASGI does not make a view that waits faster; it serves more requests and open connections at a "
+        "time than you can give threads.**"
     )
 
 
@@ -136,8 +137,9 @@ def caption() -> str:
 
 
 def _reservation(row: Row) -> str:
-    """The first reservation of a row, in the words of its verdict."""
-    return f"*{plain_name(row.stack)}*: {row.why.partition(';')[0].rstrip('.')}."
+    """The first reservation of a row, in the words of its verdict, as far as its colon, and in how many restarts."""
+    said, _, restarts = row.why.partition(";")[0].rpartition(" (")
+    return f"*{plain_name(row.stack)}*: {said.partition(':')[0].rstrip('.')} ({restarts.rstrip('.')}."
 
 
 def findings() -> str:
@@ -203,7 +205,7 @@ def _wrk_peak() -> str:
     if peak is None:
         return ""
     return (
-        f"wrk sustained {peak.throughput_per_s:,.0f} requests/s with {peak.cpu_share:.0%} of its core, which is "
+        f"wrk sustained {peak.throughput_per_s:,.0f} requests/s with {percent(peak.cpu_share)} of its core, which is "
         f"{peak.per_busy_core_s:,.0f} for each core that it keeps busy. "
     )
 

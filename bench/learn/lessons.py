@@ -19,24 +19,25 @@ from bench.model.trial_record import Reason, Trial
 from bench.model.workloads import parse_request
 from bench.show.tables.markdown import finding_point, markdown_line
 
-RESULTS_VARIABLE = "LAB_RESULTS"
+RESULTS_VARIABLE, LATEST = "LAB_RESULTS", "latest"
 NOT_MEASURED = "not measured in this run; `--profile standard` measures all that this lesson shows"
 
 
 def run_to_show(experiment: str) -> Run:
     """Read the run that a lesson shows: the reference run, or with LAB_RESULTS the reader's own.
 
-    LAB_RESULTS names a run. If that is a run of another experiment, the newest run of this one in results/local is
-    shown, and the reference run where there is none. A path may start at the top of the project, because a notebook
-    runs in a folder of its own.
+    LAB_RESULTS names a run. If that is a run of another experiment, or `latest` before any run, the newest run of this
+    one in results/local is shown, and the reference run where there is none. A path may start at the top of the
+    project, because a notebook runs in a folder of its own.
     """
     named = os.environ.get(RESULTS_VARIABLE)
     if not named:
         return reference(experiment)
     from_top = HOME / named
-    run = run_store.load_run(run_store.find_run(str(from_top) if from_top.exists() else named))
-    if run.experiment == experiment:
-        return run
+    if from_top.name != LATEST or (run_store.LOCAL / LATEST).exists():
+        run = run_store.load_run(run_store.find_run(str(from_top) if from_top.exists() else named))
+        if run.experiment == experiment:
+            return run
     newest = run_store.newest_local_run(experiment)
     return run_store.load_run(newest) if newest else reference(experiment)
 

@@ -167,9 +167,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     late_us = [round(one.lateness_p99_us) for one in found.open_repeats]
     assert found.wrk_peak
     lines = (
-        f"wrk, {PEAK_USERS} users, hello: {found.wrk_peak.throughput_per_s:.0f} requests/s with recording on, with "
-        f"{found.wrk_peak.cpu_share:.0%} of its core: {found.wrk_peak.per_busy_core_s:.0f} for each busy core",
-        f"Locust, {PEAK_USERS} users, hello: {found.peak_per_s:.0f} requests/s with recording on",
+        f"wrk, {PEAK_USERS} users, hello: {found.wrk_peak.throughput_per_s:,.0f} requests/s with recording on, with "
+        f"{100 * found.wrk_peak.cpu_share:.0f} % of its core: {found.wrk_peak.per_busy_core_s:,.0f} for each busy core",
+        f"Locust, {PEAK_USERS} users, hello: {found.peak_per_s:,.0f} requests/s with recording on",
         f"{WAIT_USERS} users, {WAIT}: Locust {found.locust.throughput_per_s:.1f}/s, p50 {found.locust.p50_us:.0f} us",
         f"{WAIT_USERS} users, {WAIT}: wrk    {found.wrk.throughput_per_s:.1f}/s, p50 {found.wrk.p50_us:.0f} us",
         f"Locust / wrk: rate {found.throughput_ratio:.3f}, median {found.p50_ratio:.3f}",

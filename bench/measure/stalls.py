@@ -46,7 +46,7 @@ def _silence(trial: Trial, stretch: Stretch) -> Event:
     """Call it a pause of the server, unless it worked meanwhile: then it is a property of the stack, as its rate is."""
     if _server_share(trial, stretch) >= WORKING_SHARE:
         return _event("server-busy", stretch, "The server worked, but answered nothing for")
-    return _event("server-gap", stretch, "While the client was running nothing was answered for")
+    return _event("server-gap", stretch, "The client ran, but no answer came for")
 
 
 def _server_share(trial: Trial, stretch: Stretch) -> float:
@@ -69,4 +69,4 @@ def _explains(known: Stretch, silence: Stretch) -> bool:
 
 def _event(code: str, stretch: Stretch, what: str) -> Event:
     at_s, for_s = round(stretch[0], 3), round(_length(stretch), 3)
-    return Event(code, at_s, for_s, f"{what} {for_s:.1f} s from {at_s:.1f} s into the window on.")
+    return Event(code, at_s, for_s, f"{what} {for_s:.1f} s, {at_s:.1f} s into the window.")

@@ -114,11 +114,6 @@ class Hops:
     sync_to_async: Count
     async_to_sync: Count
 
-    @property
-    def both(self) -> int:
-        """Return the crossings to threads and to the loop together."""
-        return self.sync_to_async + self.async_to_sync
-
 
 @dataclass(frozen=True)
 class MachineUse:

@@ -90,7 +90,7 @@ def _another_crowd(case: Case, prices: Sequence[Price], chosen: Option) -> list[
     """Say from or below how many users the rule takes the other interface; nothing where memory decides."""
     turn = turning_point(case, prices)
     if turn is None:
-        return [f"no crowd up to {MOST_USERS:,} at once would"]
+        return [f"nothing up to {MOST_USERS:,} at once"]
     if chosen.slots:
         return [f"from about {turn:,} at once on the rule takes ASGI"] if turn > case.users else []
     return [f"below about {turn:,} at once the rule stays with threads behind WSGI"] if turn > 1 else []

@@ -63,7 +63,7 @@ def title_of(trace: Trace) -> str:
         return f"One request, no hop: all of it ran on one thread, in {trace.took_us / 1000:.1f} ms"
     return (
         f"{trace.summary.removesuffix('.')}; "
-        f"{trace.handed_off_us / 1000:.1f} of {trace.took_us / 1000:.1f} ms are hand-off"
+        f"{trace.handed_off_us / 1000:.1f} of {trace.took_us / 1000:.1f} ms went on handing over between threads"
     )
 
 

@@ -1,9 +1,9 @@
 """A lazy queryset given to a template by an async view.
 
 People write: `render(request, template, {"products": Product.objects.all()})` in an async view: no query in sight.
-What happens: the template asks the database, on the loop. `{% for %}` raises SynchronousOnlyOperation, which is at
-least loud. `{% if products.count > 0 %}` swallows it, as it swallows every exception in a comparison, and the page
-says with status 200 that there is nothing. Both behind either door.
+What happens: the template asks the database, on the loop. `{% for %}` raises SynchronousOnlyOperation, which
+everybody sees. `{% if products.count > 0 %}` swallows it, as it swallows every exception in a comparison, and the page
+says with status 200 that there is nothing. Both happen behind both doors.
 Instead: make a list of what the page shows, and give that.
 """
 

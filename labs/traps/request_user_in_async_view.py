@@ -1,7 +1,7 @@
 """`request.user` in an async view.
 
 People write: `if request.user.is_authenticated`, as in every sync view.
-What happens: a visitor without a session cookie is anonymous without a question to anybody, so tests pass. With one,
+What happens: a visitor without a session cookie is anonymous without a query, so tests pass. With one,
 `request.user` asks the database for session and user, on the loop: SynchronousOnlyOperation, behind both doors.
 Instead: `await request.auser()`.
 """

@@ -200,6 +200,13 @@ def test_another_load_generator_is_refused(plan: dict[str, Any]) -> None:
         compare(RUN, replace(RUN, plan=replace(RUN.plan, **plan)))
 
 
+def test_a_run_that_keeps_no_engine_was_made_by_the_default_one() -> None:
+    reference = run_store.load_run(run_store.REFERENCE / "first_look")
+    again = replace(reference, plan=replace(reference.plan, engine="locust"))
+    assert "engine" not in vars(reference.plan)
+    assert differences(reference, again) == []
+
+
 def test_profiles_windows_and_unfinished_runs_are_notes() -> None:
     other = replace(RUN, profile="quick", status="aborted", plan=replace(RUN.plan, duration_s=1.5, trials=9))
     assert compare(RUN, other).notes == [

@@ -114,7 +114,7 @@ def test_monday_begins_with_the_server_and_its_budget() -> None:
     pool = choice_steps.steps(CASE, PRICES)
     assert "`gunicorn --worker-class gthread --threads 400 mysite.wsgi:application`" in pool
     assert "`CONN_MAX_AGE = 60`" in pool
-    assert "no crowd up to 10,000 at once would" in pool
+    assert "nothing up to 10,000 at once" in pool
     loop = choice_steps.steps(replace(CASE, wait_s=5.0, users=2000, threads=64), PRICES)
     assert "the sync views as they are: `uvicorn --limit-concurrency 4000 mysite.asgi:application`. " in loop
     assert "That is twice what you have in flight; to more it answers 503." in loop

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from rich.table import Table
@@ -130,13 +131,14 @@ def cpu_ratio(row: dict[str, Any]) -> Interval | None:
     return ratio_interval(row["cpu_us"]["asgi"], row["cpu_us"]["wsgi"])
 
 
-def lines() -> list[tuple[str, str, str, str]]:
-    """Return the table: what is asked, hops to a thread behind ASGI, threads, and the CPU compared with WSGI."""
+def lines() -> list[tuple[str, ...]]:
+    """Return the table: what is asked, hops to a thread behind ASGI, threads, µs of CPU behind both, their ratio."""
     return [
         (
             row["what"],
             str(row["traces"]["asgi"]["hops"]["sync_to_async"]),
             str(row["traces"]["asgi"]["threads"]),
+            *(f"{median(row['cpu_us'][door]):,.0f}" for door in ("wsgi", "asgi")),
             describe_ratio(cpu_ratio(row)),
         )
         for row in load_around()["rows"]
@@ -145,7 +147,9 @@ def lines() -> list[tuple[str, str, str, str]]:
 
 def table() -> Table:
     """Return the table for a terminal."""
-    shown = Table("asked", "hops to a thread", "threads", "CPU, compared with WSGI", box=None)
+    shown = Table(
+        "asked", "hops to a thread", "threads", "CPU behind WSGI, µs", "behind ASGI, µs", "compared with WSGI", box=None
+    )
     for line in lines():
         shown.add_row(*line)
     return shown

@@ -69,7 +69,7 @@ SCENES = (
     ),
     Scene(
         "fifteen_hops",
-        "Fifteen hops",
+        "Where a request runs",
         "An async view that does nothing, the seven middlewares. How often does one request go to a thread?",
         *(0, "hops"),
         {"lanes": [ASYNC, ZERO_HOP], "visitors": 10, "wait_ms": 0, "middleware": True},

@@ -141,15 +141,15 @@ def test_who_is_behind_asgi_today_stays_there_or_switches_back() -> None:
 @pytest.mark.parametrize(
     ("today", "others", "limiter"),
     [
-        (SLOW, [POOL], "its 8 threads: 56 of 64 requests wait for one, and the CPU is used 40%"),
+        (SLOW, [POOL], "its 8 threads: 56 of 64 requests wait for one, and the CPU is used 40 %"),
         (SLOW, [], "its 8 threads: 56 of 64 requests wait for one"),
-        (replace(SLOW, cpu_share=0.97), [POOL], "the server's CPU: 97% of 1 core, 500 µs a request"),
-        (replace(SLOW, load_share=0.8), [], "the load generator, which used 80% of its core"),
+        (replace(SLOW, cpu_share=0.97), [POOL], "the server's CPU: 97 % of 1 core, 500 µs a request"),
+        (replace(SLOW, load_share=0.8), [], "the load generator, which used 80 % of its core"),
         (replace(SLOW, slots=64), [], "what requests wait for: there is a thread for each"),
         (
             SLOW,
             [arm("threads", 28, 31, 36)],
-            "unknown; with 64 threads it answers no more for sure, and the CPU is used 40%",
+            "unknown; with 64 threads it answers no more for sure, and the CPU is used 40 %",
         ),
     ],
 )
@@ -238,7 +238,9 @@ def test_the_three_first_things_to_mend_have_places_and_what_each_is_worth() -> 
     assert (pool.place, pool.gain) == ("Procfile:1", pytest.approx(250 / 31))
     assert "64 threads instead of 8" in pool.what
     assert blocking.place == "shop/views.py:7"
-    assert blocking.worth.startswith("4.00 ms in 25% of the requests: 1.00 ms of the loop each, 63% of its time at 630")
+    assert blocking.worth.startswith(
+        "4.00 ms in 25 % of the requests: 1.00 ms of the loop each, 63 % of its time at 630"
+    )
     assert hops.place == "a.py:3"
     assert hops.worth.startswith("2.00 of 4.00 hops x 200 µs = 400 of the 1,300 µs of CPU")
     assert pool.gain > blocking.gain > hops.gain > 1

@@ -217,6 +217,18 @@ def test_a_run_of_another_experiment_lets_a_lesson_show_the_newest_of_its_own(
     assert lessons.describe_run(shown).startswith("Your run of `io_wait`: 2003-01-01")
 
 
+def test_before_any_run_of_ones_own_latest_is_the_reference_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run_store, "LOCAL", tmp_path)
+    for latest in ("latest", "results/local/latest"):
+        monkeypatch.setenv(lessons.RESULTS_VARIABLE, latest)
+        assert lessons.run_to_show("io_wait") is lessons.reference("io_wait")
+    run_store.save_run(replace(lessons.reference("io_wait"), started_at="2001-01-01"), tmp_path / "latest")
+    monkeypatch.setenv(lessons.RESULTS_VARIABLE, "latest")
+    assert lessons.run_to_show("io_wait").started_at == "2001-01-01"
+
+
 def test_the_blocking_call_to_predict_is_the_one_that_was_measured() -> None:
     (said_s,) = re.findall(r"whose author wrote `time\.sleep\(([\d.]+)\)`", SOURCES[3].read_text())
     measured = traps.load()["blocking_in_async_view"]["asgi"]["trap"].values

@@ -44,7 +44,7 @@ def screen(found: Examination) -> list[str]:
 def test_no_line_of_the_screen_is_wider_than_80_columns_and_what_goes_on_hangs() -> None:
     lines = screen(shown())
     assert max(map(len, lines)) <= 80
-    begins = next(number for number, line in enumerate(lines) if line.startswith("- /wall (100%): not measured, why"))
+    begins = next(number for number, line in enumerate(lines) if line.startswith("- /wall (100 %): not measured, why"))
     assert lines[begins + 1].startswith("  ")
 
 
@@ -52,8 +52,8 @@ def test_a_page_is_a_row_with_its_view_its_hops_and_how_long_it_took() -> None:
     (pages,) = [part for part in screen_of(shown()) if part.title == "Pages"]
     assert pages.heads == ("page", "share", "view", "ASGI hops", "WSGI ms", "ASGI ms")
     assert pages.rows == [
-        ["/", "100%", "sync", "2", "–", "0.01"],
-        ["/shop/?page=2", "50%", "sync", "–", "–", "–"],
+        ["/", "100 %", "sync", "2", "–", "0.01"],
+        ["/shop/?page=2", "50 %", "sync", "–", "–", "–"],
     ]
     assert "/shop/?page=2: not traced behind ASGI, it did not end." in pages.lines
     (more,) = [part for part in report_of(shown()) if part.title == "Pages"]

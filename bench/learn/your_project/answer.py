@@ -14,7 +14,7 @@ from bench.analyse.stats import MIN_RESTARTS, Interval, describe_ratio, median_o
 from bench.analyse.utilisation import CLIENT_FULL, FULL
 from bench.learn.your_project.mends import mends_of
 from bench.learn.your_project.model import Answer, Arm, Checked, Examination, Terms, Value
-from bench.show.tables.formatting import whole
+from bench.show.tables.formatting import percent, whole
 
 ENOUGH = 0.5
 """Of the requests: where less of them could be measured, the answer would be about something else."""
@@ -98,7 +98,7 @@ def _why_not_measured(checked: Sequence[Checked], found: Examination) -> str:
     for one in lost:
         pages.setdefault(_cause(one, found), []).append(one.page.name)
     causes = [f"{', '.join(names)}: {cause}" for cause, names in pages.items()]
-    which = "No page" if len(lost) == len(checked) else f"Less than {1 - ENOUGH:.0%} of the requests"
+    which = "No page" if len(lost) == len(checked) else f"Less than {percent(1 - ENOUGH)} of the requests"
     return f"{which} could be measured as it is. {'; '.join(causes)}."
 
 
@@ -192,14 +192,14 @@ def limiter_of(sides: Sides) -> str:
     With fewer threads than requests all threads are busy, whatever they do; whether more of them help was measured.
     How long a request waits is not known, so a row's share of its threads is not, and a busy client comes before them.
     """
-    arm, cpu = sides.today, f"the CPU is used {sides.today.cpu_share or 0.0:.0%}"
+    arm, cpu = sides.today, f"the CPU is used {percent(sides.today.cpu_share or 0.0)}"
     larger = [other for other in sides.wsgi if other.role == "threads" and (other.slots or 0) > (arm.slots or 0)]
     helped = [ratio for other in larger if (ratio := ratio_of(other, arm)) and ratio.low > 1]
     if (arm.cpu_share or 0.0) >= FULL:
         cores = f"{sides.terms.cores} core{'' if sides.terms.cores == 1 else 's'}"
-        return f"the server's CPU: {arm.cpu_share:.0%} of {cores}, {whole(arm.cpu_us or 0)} µs a request"
+        return f"the server's CPU: {percent(arm.cpu_share)} of {cores}, {whole(arm.cpu_us or 0)} µs a request"
     if (arm.load_share or 0.0) > CLIENT_FULL:
-        return f"the load generator, which used {arm.load_share:.0%} of its core"
+        return f"the load generator, which used {percent(arm.load_share)} of its core"
     if arm.slots and arm.slots < arm.users and (helped or not larger):
         threads = f"{arm.slots} thread{'' if arm.slots == 1 else 's'}"
         return f"its {threads}: {arm.users - arm.slots:,} of {arm.users:,} requests wait for one, and {cpu}"

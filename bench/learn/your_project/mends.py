@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bench.analyse.stats import describe_ratio, ratio_interval
 from bench.learn.your_project.model import Arm, Examination, Mend, Traced
-from bench.show.tables.formatting import number, whole
+from bench.show.tables.formatting import number, percent, whole
 from bench.trace.inside.model import Hop, Trace
 
 MOST = 3
@@ -52,9 +52,10 @@ def _of_blocking(found: Examination) -> Iterator[Mend]:
         share = blocked.page.weight / total
         stands_s = blocked.ms * share / 1000
         busy = min(per_s * stands_s, 1 - 1 / MOST_GAIN)
-        worth = f"{number(blocked.ms)} ms in {share:.0%} of the requests: {number(1000 * stands_s)} ms of the loop each"
+        in_share = f"{number(blocked.ms)} ms in {percent(share)} of the requests"
+        worth = f"{in_share}: {number(1000 * stands_s)} ms of the loop each"
         if asgi:
-            worth += f", {busy:.0%} of its time at {number(per_s)} requests/s behind ASGI"
+            worth += f", {percent(busy)} of its time at {number(per_s)} requests/s behind ASGI"
         yield Mend(f"behind ASGI, {blocked.call} stops the event loop", blocked.place, worth, 1 / (1 - busy))
 
 

@@ -183,7 +183,7 @@ def _pages_part(found: Examination, *, is_short: bool) -> Part:
 
 def _refusal_line(one: Checked) -> str:
     why = one.refused or f"it differs behind ASGI: {' '.join(one.difference)[:100]}"
-    return f"{one.page.name} ({one.page.weight:.0%}): not measured, {why}"
+    return f"{one.page.name} ({percent(one.page.weight)}): not measured, {why}"
 
 
 def page_cells(one: Checked, found: Examination) -> list[str]:
@@ -191,7 +191,7 @@ def page_cells(one: Checked, found: Examination) -> list[str]:
     wsgi, asgi = (_trace_of(found, one, door) for door in ("wsgi", "asgi"))
     view = "async" if one.view and one.view.is_async else "sync"
     return [
-        *(one.page.name, f"{one.page.weight:.0%}", view, whole(len(asgi.hops) if asgi else None)),
+        *(one.page.name, f"{percent(one.page.weight)}", view, whole(len(asgi.hops) if asgi else None)),
         *(number(trace.took_us / 1000 if trace else None) for trace in (wsgi, asgi)),
         *(f"{hops_text(trace.hop_counts)}, {threads_text(trace.threads)}" if trace else HOLE for trace in (wsgi, asgi)),
     ]

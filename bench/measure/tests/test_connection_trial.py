@@ -201,7 +201,7 @@ def test_a_driver_out_of_breath_is_told_and_touches_delays_only() -> None:
     limited = connection_trial._judge(A_TRIAL, seen)
     reasons = limited.reasons
     assert [reason.code for reason in reasons] == ["client-limited"]
-    assert "90%" in reasons[0].message
+    assert "90 %" in reasons[0].message
     assert not is_usable(limited, "held.delivery_us.p50")
     assert is_usable(limited, "held.threads_held")
 

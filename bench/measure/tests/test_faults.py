@@ -183,8 +183,7 @@ def test_a_pause_of_the_server_is_told_from_one_of_the_client(
     assert 0.8 <= gap.for_s <= 1.6
     assert longest_s(trial, "client-gap") < 0.8
     assert gap.message == (
-        f"While the client was running nothing was answered for {gap.for_s:.1f} s from {gap.at_s:.1f} s "
-        f"into the window on."
+        f"The client ran, but no answer came for {gap.for_s:.1f} s, {gap.at_s:.1f} s into the window."
     )
     assert_nothing_is_left(mark)
 

@@ -103,7 +103,7 @@ def test_the_limit_without_any_cpu_holds_for_a_server_that_nobody_looks_into() -
     )
     verdict, (reason,) = judge(trial, lost=0, mean_latency_s=0.001)
     assert (verdict, reason.code) == ("invalid", "above-limit")
-    assert reason.message.startswith("1945% of the physical limit: ")
+    assert reason.message.startswith("1945 % of the physical limit: ")
     fast_enough = replace(trial, completed=519, throughput_per_s=519.0)  # 500/s, 2 %, and one request of each user
     assert judge(fast_enough, lost=0, mean_latency_s=0.02)[0] == "degraded"
 

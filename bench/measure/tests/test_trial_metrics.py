@@ -51,7 +51,7 @@ def test_a_young_unanswered_request_could_have_stood_anywhere_above_its_age() ->
 def test_a_silence_while_the_client_ran_is_the_servers() -> None:
     (event,) = gap_events(TRIAL, seen(silences=[(1.0, 2.5)]))
     assert (event.code, event.at_s, event.for_s) == ("server-gap", 1.0, 1.5)
-    assert event.message == "While the client was running nothing was answered for 1.5 s from 1.0 s into the window on."
+    assert event.message == "The client ran, but no answer came for 1.5 s, 1.0 s into the window."
 
 
 @pytest.mark.parametrize(("share", "code"), [(0.4, "server-gap"), (0.6, "server-busy")])
@@ -71,7 +71,7 @@ def test_a_silence_while_the_client_stood_still_is_the_clients() -> None:
 def test_a_lab_that_did_not_look_is_told_from_server_and_client() -> None:
     (event,) = gap_events(TRIAL, replace(seen(), held_up=[(3.5, 5.0)]))
     assert (event.code, event.at_s, event.for_s) == ("lab-gap", 3.5, 1.5)
-    assert event.message == "The lab itself was held up, and read nothing, for 1.5 s from 3.5 s into the window on."
+    assert event.message == "The lab itself was held up, and read nothing, for 1.5 s, 3.5 s into the window."
 
 
 def reading(at_s: float, cpu_s: float) -> Reading:

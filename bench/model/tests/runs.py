@@ -51,7 +51,7 @@ CLAIMS = [
     ),
     Assertion("More processes answer more", {"stack": "async_asgi@uvicorn:x2"}, {"stack": "async_asgi@uvicorn"}),
 ]
-CLIENT_LIMITED = Reason("client-limited", "The load generator used 83% of its core: a faster one might show more.")
+CLIENT_LIMITED = Reason("client-limited", "The load generator used 83 % of its core: a faster one might show more.")
 DIED = Reason("server-died", "The server died 2.1 s into the window (exit status 137) after 312 answers.")
 OVERLOAD = Reason("overload", "90 of 3000 requests were not answered until the end of the drain: at least.")
 RESTARTED = Event("server-restarted", 2.1, 0.0, "Process 77 of the server ended 2.1 s into the window.")

@@ -151,7 +151,7 @@ def away_rows(run: Run) -> list[Row]:
 def away(run: Run) -> Picture:
     """Draw the requests that failed while the database was away, and the time from its return to the right answers."""
     rows = away_rows(run)
-    texts = [f"{row.stack} refuses {whole(REFUSED.of(row))} requests" for row in extremes_of(rows, REFUSED)]
+    texts = [f"{whole(REFUSED.of(row))} requests fail on {row.stack}" for row in extremes_of(rows, REFUSED)]
     longest = max(RECOVERY.of(row) or 0.0 for row in rows)
-    title = f"{'; '.join(texts)}; after its return all answer within {whole(longest)} ms"
+    title = f"{', '.join(texts)}; once the database is back the slowest stack answers within {whole(longest)} ms"
     return bars(rows, [REFUSED, RECOVERY], title)

@@ -65,8 +65,10 @@ def _compact(svg: str) -> str:
     shorter = re.sub(r'(<use [^>]*)transform="translate\((\S+) (\S+)\)"', r'\1x="\2" y="\3"', shorter)
     shorter = re.sub(r" ?([MLQCz]) ?(?=[-\dML\"])|([:;]) (?=[\w#])", r"\1\2", shorter.replace(' y="0"', ""))
     shorter = re.sub(r"<!--.*?-->", "", shorter, flags=re.DOTALL).replace("xlink:href", "href")
+    shorter = re.sub(r' id="[\w.]+_\d+"', "", shorter)  # of groups, which nothing refers to
     shorter = re.sub(r"DejaVuSans(Mono)?-(?:([A-Z])\w*-)?(?=[0-9a-f]+\")", _glyph, shorter)
-    return re.sub(r">\s+<", ">\n<", re.sub(r"\s*\n\s*", " ", shorter))
+    lines = re.sub(r">\s+<", ">\n<", re.sub(r"\s*\n\s*", " ", shorter))
+    return re.sub(r"<g>\n(<(?:use|path) [^>]*/>)\n</g>", r"\1", lines)  # a group of one
 
 
 def _new_picture(finding: str, width_in: float, height_in: float) -> Picture:

@@ -17,7 +17,7 @@ from bench.show.figures.stack_style import INK, look_of, styled
 from bench.show.tables.formatting import whole
 from labs.common.middleware import NAMES, STARTPROJECT
 
-HOPS = Measure("hops.both", 1, "hops, both ways", whole, log=False)
+HOPS = Measure("hops.sync_to_async", 1, "hops to a thread", whole, log=False)
 SPECIAL = {"sync_only": "a sync-only one", "async_only": "an async-only one", "both": "one that can be both"}
 TELLING = "async_asgi@uvicorn"
 """The stack whose numbers stand in the titles, if the run has it."""
@@ -119,7 +119,7 @@ def _growth(rows: Sequence[Row]) -> str:
         return ""
     fewest, most = (whole(HOPS.of(row)) for row in (first, last))
     change = most if fewest == most else f"{fewest} to {most}"
-    hops = f"{first.stack} {change} hop{'' if change == '1' else 's'}"
+    hops = f"{first.stack} {change} hop{'' if change == '1' else 's'} to a thread"
     ratio = ratio_of(last, first, CPU.path)
     return f"{hops}, CPU {describe_ratio(ratio)}" if ratio else hops
 
@@ -175,7 +175,7 @@ def _positions_title(rows: Sequence[Row]) -> str:
     outer, *_, inner = at_place
     ratio = ratio_of(inner, outer, CPU.path)
     cpu = f", and CPU per request {describe_ratio(ratio)}" if ratio else ""
-    hops = f"outermost {whole(HOPS.of(outer))} hops, innermost {whole(HOPS.of(inner))}"
+    hops = f"outermost {whole(HOPS.of(outer))} hops to a thread, innermost {whole(HOPS.of(inner))}"
     return f"The place of one sync-only middleware: {hops}{cpu} ({TELLING})"
 
 

@@ -72,7 +72,8 @@ def _timeline_title(trials: Sequence[Trial]) -> str:
     if len(trials) > 1 and frozen:
         sent = ", ".join(f"{_sender_text(trial)} {trial.issued:,}" for trial in trials)
         length = f"{trials[0].duration_s:g} s"
-        return f"Requests in {length} while the server stands still for {' and '.join(dict.fromkeys(frozen))}: {sent}"
+        still = " and ".join(dict.fromkeys(frozen))
+        return f"Requests in one window of {length} while the server stands still for {still}: {sent}"
     trial = trials[0]
     if _is_outage(trial):
         texts = [_event_text(event) for event in trial.events if event.code in ASKED]

@@ -68,11 +68,18 @@ COLUMNS = (
         counts_requests,
     ),
     Column(
-        "hops",
-        _median("hops.both", 1, whole),
+        "hops to a thread",
+        _median("hops.sync_to_async", 1, whole),
         1,
-        "hops of one such request between event loop and threads, counted outside of the window",
-        has("hops.both"),
+        "hops of one such request from an event loop to a thread, counted outside of the window",
+        has("hops.sync_to_async"),
+    ),
+    Column(
+        "back",
+        _median("hops.async_to_sync", 1, whole),
+        2,
+        "hops of one such request from a thread to an event loop",
+        has("hops.async_to_sync"),
     ),
     Column(
         "interval",

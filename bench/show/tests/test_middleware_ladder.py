@@ -51,11 +51,11 @@ def test_a_special_middleware_is_placed_by_those_outside_of_it(run: Run) -> None
 
 def test_titles_tell_hops_and_cpu_of_the_ends(run: Run) -> None:
     assert middleware_ladder.ladder(run, "hello").finding == (
-        "From no middleware to 7: async_asgi@uvicorn 2 to 16 hops, CPU 4.49× (4.48 to 4.50); "
-        "sync_wsgi@gthread:8 0 hops, CPU no difference detected (0.990 to 1.010)"
+        "From no middleware to 7: async_asgi@uvicorn 2 to 16 hops to a thread, CPU 4.49× (4.48 to 4.50); "
+        "sync_wsgi@gthread:8 0 hops to a thread, CPU no difference detected (0.990 to 1.010)"
     )
     assert middleware_ladder.positions(run, "hello").finding.startswith(
-        "The place of one sync-only middleware: outermost 18 hops, innermost 4, and CPU per request 0.3003×"
+        "The place of one sync-only middleware: outermost 17 hops to a thread, innermost 3, and CPU per request 0.3003×"
     )
 
 
@@ -63,10 +63,10 @@ def test_a_run_of_its_ends_alone_tells_their_hops(run: Run) -> None:
     ends = ((), SEVEN, ("sync_only", *SEVEN), (*SEVEN, "sync_only"))
     once = runs.run_of([trial for trial in run.trials if trial.repeat == 0 and tuple(trial.middleware) in ends])
     assert middleware_ladder.ladder(once, "hello").finding == (
-        "From no middleware to 7: async_asgi@uvicorn 2 to 16 hops; sync_wsgi@gthread:8 0 hops"
+        "From no middleware to 7: async_asgi@uvicorn 2 to 16 hops to a thread; sync_wsgi@gthread:8 0 hops to a thread"
     )
     assert middleware_ladder.positions(once, "hello").finding == (
-        "The place of one sync-only middleware: outermost 18 hops, innermost 4 (async_asgi@uvicorn)"
+        "The place of one sync-only middleware: outermost 17 hops to a thread, innermost 3 (async_asgi@uvicorn)"
     )
 
 

@@ -25,7 +25,16 @@ from bench.show.tables.terminal import print_run
 
 EVENT_LOOP, THREADS = "async_asgi@uvicorn", "sync_wsgi@gthread:8"
 ABOUT_DATABASES = {
-    *("hops", "DB connections", "errors", "first right answer ms", "left open", "wave 1 failed", "wave 2 failed"),
+    *(
+        "hops to a thread",
+        "back",
+        "DB connections",
+        "errors",
+        "first right answer ms",
+        "left open",
+        "wave 1 failed",
+        "wave 2 failed",
+    ),
     *("first failure", "slowest ms", "recovery ms", "coins lost", "payments lost"),
 }
 ABOUT_CONNECTIONS = {
