@@ -183,10 +183,11 @@ def describe_queries(values: Values) -> str:
 
 
 def describe_connections(values: Values) -> str:
-    """Return a phrase with how many connections were opened, and were open at most."""
+    """Return a phrase with how many connections were opened, served another request, and were open at most."""
     return (
         f"{values['requests']} requests, one after the other: {_counted(values['connections'], 'connection')} opened, "
-        f"at most {values['open_most']} open between two requests"
+        f"{values['requests'] - values['connections']} requests on one that was there, at most {values['open_most']} "
+        f"open between two"
     )
 
 
