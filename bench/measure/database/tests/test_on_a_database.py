@@ -79,7 +79,8 @@ def test_each_request_in_flight_holds_a_connection_and_the_first_beyond_those_al
 def test_under_asgi_conn_max_age_leaves_a_connection_of_every_request_behind() -> None:
     seen, _ = waves_through("async_asgi+max_age_60@uvicorn", 30)
     assert (seen.first.failed, seen.first.open_left) == (0, 20)
-    assert seen.second.failed > 0  # though nobody was in flight before
+    # None was of use to the second wave, though nobody was in flight: it opened more, as many as the database allows.
+    assert seen.second.failed > 0 or seen.second.open_max > 20
 
 
 def test_a_bounded_set_of_threads_holds_no_more_connections_than_it_has_threads() -> None:
