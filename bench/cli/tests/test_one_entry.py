@@ -28,7 +28,7 @@ from bench.measure import machine, processes, variables
 from bench.measure.ports import free_port
 from bench.measure.readiness import serving_stack
 from bench.measure.tests.processes import assert_nothing_is_left, end, running
-from bench.measure.tests.windows import MADE_AGAIN
+from bench.measure.tests.windows import valid_run
 from bench.model import experiment, run_store
 from bench.model.experiment import experiment_names, load_experiment
 from bench.model.fronts import FILE, FRONTS, Front
@@ -50,16 +50,14 @@ def listed(what: str, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str,
     return {row["name"]: row for row in json.loads(capsys.readouterr().out)[what]}
 
 
-def measured(folder: Path, *words: str) -> dict[str, Any]:
-    """The run.json of a small run that `lab run` makes here; again where a busy machine made a trial invalid."""
-    for _ in range(MADE_AGAIN):
-        shutil.rmtree(folder / "run", ignore_errors=True)
-        status = main(["run", *words, *SMALL, "--out", str(folder / "run")])
-        if status != ExitCode.INVALID:
-            break
-        shutil.rmtree(folder)
-    assert status == ExitCode.FINE
-    return dict(json.loads((folder / "run" / "run.json").read_bytes()))
+def measured(folder: Path, *words: str) -> Path:
+    """The folder of a small run that `lab run` makes here; again where a busy machine made a trial invalid."""
+    return valid_run(folder, lambda at: main(["run", *words, *SMALL, "--out", str(at)]))
+
+
+def document_in(folder: Path) -> dict[str, Any]:
+    """What its run.json holds."""
+    return dict(json.loads((folder / "run.json").read_bytes()))
 
 
 @pytest.fixture
@@ -129,7 +127,7 @@ def test_a_server_that_cannot_reload_says_so(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_run_keeps_the_versions_of_a_server_and_the_doctor_looks_for_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = measured(tmp_path, "first_look", "--stack", "sync_wsgi@made_up:3", "--workload", "hello")
+    run = document_in(measured(tmp_path, "first_look", "--stack", "sync_wsgi@made_up:3", "--workload", "hello"))
     assert run["environment"]["packages"]["h11"] == metadata.version("h11")
     assert [(trial["stack"], trial["verdict"] in ("ok", "degraded")) for trial in run["trials"]] == [
         ("sync_wsgi@made_up:3", True)
@@ -260,9 +258,10 @@ def shout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("shout")
 def test_a_workload_is_served_asked_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stacks = ("sync_wsgi@gthread:2", "sync_asgi@uvicorn", "async_asgi@uvicorn")
-    run = measured(tmp_path / "run", "first_look", "--stack", ",".join(stacks), "--workload", "shout?n=2")
-    assert {(trial["workload"], trial["parameters"]["n"]) for trial in run["trials"]} == {("shout", 2)}
-    trials = run_store.load_run(tmp_path / "run" / "run").trials
+    folder = measured(tmp_path, "first_look", "--stack", ",".join(stacks), "--workload", "shout?n=2")
+    written = document_in(folder)["trials"]
+    assert {(trial["workload"], trial["parameters"]["n"]) for trial in written} == {("shout", 2)}
+    trials = run_store.load_run(folder).trials
     assert {trial.stack for trial in trials if trial.is_measured and trial.request == "shout?n=2"} == set(stacks)
     capsys.readouterr()
     with serving_stack(parse_stack("async_asgi@uvicorn"), grace_s=0) as server:
@@ -335,7 +334,7 @@ def test_a_draft_is_measured_and_listed_and_asked_for_no_reference_run(
         assert checklist.restarts_enough()[0]
     finally:
         checklist._experiments.cache_clear()
-    run = measured(tmp_path / "run", "a_draft")
+    run = document_in(measured(tmp_path, "a_draft"))
     assert (run["title"], [trial["stack"] for trial in run["trials"]]) == (
         "A made-up experiment",
         ["async_asgi@uvicorn"],

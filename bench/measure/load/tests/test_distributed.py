@@ -27,7 +27,7 @@ from bench.measure.monitor import WindowRunner
 from bench.measure.ports import free_port
 from bench.measure.readiness import serving_stack
 from bench.measure.tests.processes import assert_nothing_is_left, end, lab, running
-from bench.measure.tests.windows import longest_s
+from bench.measure.tests.windows import longest_s, valid_run
 from bench.measure.trial import run_trial
 from bench.model import histograms, run_store, trial_record
 from bench.model.load import Closed
@@ -114,17 +114,21 @@ def test_recordings_of_three_processes_are_merged_exactly(mark: str, monkeypatch
 
 @pytest.mark.timeout(60)
 def test_two_of_three_load_workers_serve_one_trial_after_the_other(mark: str, tmp_path: Path) -> None:
+    ended: list[tuple[int, str, str]] = []
     port = free_port()
-    with load_worker(port) as first, load_worker(port) as second, load_worker(port) as third:
-        expected = ("--expect-workers", "2", "--bind", f"{HOST}:{port}", "--repeats", "2", "--out", str(tmp_path))
-        done = lab(*RUN, *expected)
-        assert done.returncode == 0, done.stderr
-        ended = [end(worker, how) for worker, how in ((first, signal.SIGINT), (second, signal.SIGTERM))]
-        ended.append(end(third, signal.SIGINT))
+
+    def made_in(folder: Path) -> int:
+        with load_worker(port) as first, load_worker(port) as second, load_worker(port) as third:
+            expected = ("--expect-workers", "2", "--bind", f"{HOST}:{port}", "--repeats", "2", "--out", str(folder))
+            status = lab(*RUN, *expected).returncode
+            ends = ((first, signal.SIGINT), (second, signal.SIGTERM), (third, signal.SIGINT))
+            ended[:] = [end(worker, how) for worker, how in ends]
+        return status
+
+    run = run_store.load_run(valid_run(tmp_path, made_in))
     assert [status for status, _, _ in ended] == [130, 130, 130]
     assert sum(err.count(": done") for _, _, err in ended) == 4
     assert all(err.endswith("lab: interrupted.\n") for _, _, err in ended)
-    run = run_store.load_run(tmp_path)
     assert (run.plan.load_processes, run.plan.expect_workers, len(run.trials)) == (0, 2, 2)
     for trial in run.trials:
         assert_books_balance(trial, processes=2)
@@ -341,16 +345,21 @@ def hosts() -> Iterator[list[Host]]:
 @pytest.mark.timeout(60)
 def test_three_hosts_measure_one_server(mark: str, hosts: list[Host], tmp_path: Path) -> None:
     server, *others = hosts
-    arguments = ("--expect-workers", "2", "--bind", server.address, OWN, "--repeats", "1", "--out", str(tmp_path))
-    with ExitStack() as stack:
-        options = ("--master", server.address, OWN)
-        workers = [stack.enter_context(host.lab("load-worker", *options)) for host in others]
-        with server.lab(*of_django(RUN), *arguments) as popen:
-            _, err = popen.communicate(timeout=50)
-        ended = [end(worker, signal.SIGINT) for worker in workers]
-    assert popen.returncode == 0, err
+    ended: list[tuple[int, str, str]] = []
+
+    def made_in(folder: Path) -> int:
+        arguments = ("--expect-workers", "2", "--bind", server.address, OWN, "--repeats", "1", "--out", str(folder))
+        with ExitStack() as stack:
+            options = ("--master", server.address, OWN)
+            workers = [stack.enter_context(host.lab("load-worker", *options)) for host in others]
+            with server.lab(*of_django(RUN), *arguments) as popen:
+                popen.communicate(timeout=50)
+            ended[:] = [end(worker, signal.SIGINT) for worker in workers]
+        return popen.returncode
+
+    run = valid_run(tmp_path, made_in)
     assert [(status, worker.count(": done")) for status, _, worker in ended] == [(130, 1), (130, 1)], ended
-    (trial,) = run_store.load_run(tmp_path).trials
+    (trial,) = run_store.load_run(run).trials
     assert_books_balance(trial, processes=2)
     assert trial.load
     assert trial.load.busiest_share < trial.load.cpu_share  # both have worked
@@ -363,17 +372,20 @@ def test_three_hosts_measure_one_server(mark: str, hosts: list[Host], tmp_path: 
 @pytest.mark.timeout(40)
 def test_a_server_on_another_host_is_measured(mark: str, hosts: list[Host], tmp_path: Path) -> None:
     here, there, _ = hosts
-    target = ("--target", f"http://{there.address}:8000", "--repeats", "1", "--out", str(tmp_path))
-    command = of_django((*RUN, *target))
+    target = ("--target", f"http://{there.address}:8000", "--repeats", "1")
+
+    def made_in(folder: Path) -> int:
+        with here.lab(*of_django((*RUN, *target)), "--out", str(folder), OWN) as popen:
+            popen.communicate(timeout=30)
+        return popen.returncode
+
     with there.lab("serve", DJANGO, "--bind", there.address, OWN) as serving:
         assert serving.stdout
         assert f"LAB_ALLOWED_HOST={there.address} " in serving.stdout.readline()
         assert serving.stderr
         assert any("ready" in line for line in serving.stderr)
-        with here.lab(*command, OWN) as popen:
-            _, err = popen.communicate(timeout=30)
+        run = valid_run(tmp_path, made_in)
         assert end(serving, signal.SIGINT)[0] == 130
-    assert popen.returncode == 0, err
-    (trial,) = run_store.load_run(tmp_path).trials
+    (trial,) = run_store.load_run(run).trials
     assert_books_balance(trial, processes=1)
     assert_nothing_is_left(mark)
