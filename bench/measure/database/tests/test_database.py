@@ -203,7 +203,7 @@ def test_the_labs_get_as_many_connections_as_asked_and_the_bench_still_gets_in(k
             open_ones.enter_context(psycopg.connect(url(served)))
         with pytest.raises(psycopg.OperationalError, match="connection slots are reserved"):
             psycopg.connect(url(served))
-        assert served.connections() == 3
+        assert eventually(lambda: served.connections() == 3, within_s=5)  # the one that was refused is still ending
         served.leave()
         assert served.connections() == 3
 
