@@ -99,8 +99,8 @@ def answer() -> str:
         f"behind ASGI answered, and async views answered {describe_ratio(less)} what 8 threads did. "
         f"Of {HELD_AT_ONCE:,} open streams, 64 threads served {held['sync_wsgi@gthread:64']}, and an event loop "
         f"{held['async_asgi@uvicorn']}.\n\n"
-        "**In short: ASGI does not make a view that waits faster; it serves more requests and open connections at a "
-        "time than you can give threads.**"
+        "**In short: ASGI does not make a view that waits faster; it removes the bound that a pool of threads sets on "
+        "requests and open connections at a time.**"
     )
 
 

@@ -186,8 +186,8 @@ def describe_connections(values: Values) -> str:
     """Return a phrase with how many connections were opened, served another request, and were open at most."""
     return (
         f"{values['requests']} requests, one after the other: {_counted(values['connections'], 'connection')} opened, "
-        f"{values['requests'] - values['connections']} requests on one that was there, at most {values['open_most']} "
-        f"open between two"
+        f"{values['requests'] - values['connections']} requests used an earlier one, "
+        f"at most {values['open_most']} open between two requests"
     )
 
 

@@ -153,5 +153,5 @@ def away(run: Run) -> Picture:
     rows = away_rows(run)
     texts = [f"{whole(REFUSED.of(row))} requests fail on {row.stack}" for row in extremes_of(rows, REFUSED)]
     longest = max(RECOVERY.of(row) or 0.0 for row in rows)
-    title = f"{', '.join(texts)}; once the database is back the slowest stack answers within {whole(longest)} ms"
+    title = f"{', '.join(texts)}; once the database is back the slowest takes {whole(longest)} ms to answer (median)"
     return bars(rows, [REFUSED, RECOVERY], title)
