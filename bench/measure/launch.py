@@ -3,8 +3,8 @@
     python -I -S launch.py PARENT_PID CPUS ACCOUNT SIGNAL ADOPTS PROGRAM ...
 
 CPUS is `0,1`, ACCOUNT is `UID:GID`, each may be `-` for none: an account is for root and a program that refuses root.
-When the parent dies, also by kill -9, the kernel sends SIGNAL, a number, here (Linux). If ADOPTS is 1 and not 0,
-orphans become the program's children.
+When the thread that started it ends, also by kill -9 of the parent, the kernel sends SIGNAL, a number, here (Linux).
+If ADOPTS is 1 and not 0, orphans become the program's children.
 Runs without site packages, so that it costs milliseconds and every thread of the program inherits the binding.
 """
 

@@ -169,10 +169,11 @@ def start(
     end_by: signal.Signals = signal.SIGTERM,
     adopts: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a command in a folder, bound to `cpus`, in a session of its own, ending when this process ends.
+    """Start a command in a folder, bound to `cpus`, in a session of its own, ending when the calling thread ends.
 
-    It then gets the signal `end_by`. As root, `account` is whose process it becomes. With `adopts` also what it
-    starts in the background remains its child, to be ended with it.
+    So do not call it by `asyncio.to_thread`, whose threads end with the loop. The process then gets the signal
+    `end_by`. As root, `account` is whose process it becomes. With `adopts` also what it starts in the background
+    remains its child, to be ended with it.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
