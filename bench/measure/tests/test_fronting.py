@@ -130,7 +130,8 @@ def planned(stack: str, duration_s: float) -> TrialPlan:
 
 
 def test_a_trial_counts_what_a_front_uses_apart_from_the_server() -> None:
-    trial = run_until(planned(STACK, 0.8))
+    # Connections are counted before the window: a busy machine may not have let the users in by then.
+    trial = run_until(planned(STACK, 0.8), lambda trial: trial.front is not None and trial.front.connections_max >= 2)
     assert trial.verdict in ("ok", "degraded"), trial.reasons
     assert trial.front
     assert trial.server
