@@ -22,7 +22,7 @@ import psutil
 from bench.analyse import gates
 from bench.analyse.gates import TrialInvalid
 from bench.analyse.stats import median_of
-from bench.measure import preflight, process_usage, stalls
+from bench.measure import preflight, process_usage, socket_counts, stalls
 from bench.measure.contract import PROBED_WITHIN_S, check_contract
 from bench.measure.cpu_placement import CpuPlan
 from bench.measure.database.database import Database
@@ -191,8 +191,8 @@ def _watch(server: RunningServer, driver: Process, services: Services, settle_s:
     while not (folder / "seen.json").exists():
         _require_alive(server, services, driver, deadline_s)
         if not seen.connections and "holding" in _phases(folder):
-            seen.connections = process_usage.established(server.port)
-            seen.front_connections = process_usage.established(server.front.port) if server.front else 0
+            seen.connections = socket_counts.established(server.port)
+            seen.front_connections = socket_counts.established(server.front.port) if server.front else 0
         time.sleep(LOOK_EVERY_S)
         seen.server.append(process_usage.read(members))
         seen.front += _read_optional(front)

@@ -13,7 +13,7 @@ import psutil
 
 from bench.analyse.gates import TrialInvalid
 from bench.base.errors import NotRun
-from bench.measure import process_usage
+from bench.measure import process_usage, socket_counts
 from bench.measure.load.launcher import DRAIN_S, RunningLoad
 from bench.measure.load.recording import Recording, Stretch, merge
 from bench.measure.processes import has_ended
@@ -118,7 +118,7 @@ class WindowRunner:
         self.start_s, end_s = self._wait_for_window()
         self._sleep_until(self.start_s - PREPARE_S)
         connections, front_connections = (
-            process_usage.established(it.port) if it else 0 for it in (self.server, self.front)
+            socket_counts.established(it.port) if it else 0 for it in (self.server, self.front)
         )
         self._note_early_ends()
         readings = self._readings(end_s)

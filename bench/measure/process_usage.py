@@ -1,16 +1,14 @@
-"""What a process tree uses: CPU time to the nanosecond, memory, threads, open connections."""
+"""What a process tree uses: CPU time to the nanosecond, memory, threads."""
 
-import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import psutil
 
-from bench.measure.accept_queue import accept_queue
+from bench.measure.socket_counts import accept_queue
 from bench.model.trial_record import FrontUse, Samples
 
 
@@ -97,26 +95,6 @@ def add_readings(one: Reading, other: Reading) -> Reading:
         rss_bytes=one.rss_bytes + other.rss_bytes,
         threads=one.threads + other.threads,
     )
-
-
-def established(port: int) -> int:
-    """Count established connections to the port, accepted or not. Never look inside a window: it takes the kernel 5 ms
-    and would hold up the load generator, on whose core we run.
-    """
-    try:
-        table = Path("/proc/net/tcp").read_bytes()  # proc_net_tcp(5): local and remote address, state, queues
-    except OSError:
-        return _established_portably(port)
-    return len(re.findall(rb": \w{8}:%04X \w+:\w+ 01 " % port, table))
-
-
-def _established_portably(port: int) -> int:
-    with suppress(psutil.Error):
-        return sum(
-            connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == port
-            for connection in psutil.net_connections("tcp4")
-        )
-    return 0
 
 
 def samples_of(readings: Sequence[Reading], start_s: float) -> Samples:
