@@ -3,6 +3,7 @@
 What makes a process a server that is ready stands in `readiness.py`.
 """
 
+import atexit
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from typing import Any, Self
 import psutil
 
 from bench.base.files import ROOT
-from bench.base.markers import hold_marker, is_abandoned
+from bench.base.markers import hold_marker, is_abandoned, is_held
 from bench.measure import launch
 from bench.measure.variables import clean_environment
 from bench.model.environments import program_of
@@ -144,10 +145,22 @@ def has_ended(process: psutil.Process) -> bool:
 
 @contextmanager
 def work_folder(what: str) -> Iterator[Path]:
-    """Make a temporary folder, removed on the way out or, if this process is killed, at the next start."""
+    """Make a temporary folder, removed on the way out or, if this process is killed, at the next start.
+
+    Where a signal comes while it is made or removed, it is removed when the process ends.
+    """
     made = tempfile.TemporaryDirectory(prefix=f"lab-{os.getpid()}-{what}-", ignore_cleanup_errors=True)
     with made as name, hold_marker(Path(name), WORK_MARKER):
         yield Path(name)
+
+
+def _remove_own_folders() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"lab-{os.getpid()}-*"):
+        if not is_held(folder / WORK_MARKER):  # as by a process of the same number in another container
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+atexit.register(_remove_own_folders)
 
 
 def remove_abandoned_folders() -> None:

@@ -27,11 +27,23 @@ from bench.measure.tests.processes import abandon, assert_nothing_is_left, end, 
 from bench.measure.tests.windows import NEEDS_WRK, codes_of, events_of, longest_s, valid_run
 from bench.model import run_store
 from bench.model.tests import runs
+from labs.tests.ask import run_python
 
 CLOSED = ("--users", "10")
 OPEN = ("--rate", "50")
 THREE = "bare_asgi@uvicorn,async_asgi@uvicorn,sync_wsgi@gthread:8"
 LOADS = pytest.mark.parametrize("load", [CLOSED, OPEN], ids=["closed", "open"])
+INTERRUPTED_FOLDER = """
+import tempfile
+from bench.measure.processes import work_folder
+make = tempfile.mkdtemp
+def interrupted(*arguments, **options):
+    {first}
+    raise KeyboardInterrupt
+tempfile.{name} = interrupted
+with work_folder("load"):
+    pass
+"""
 STEPPED_CLOCK = """
 import os, subprocess, time
 real, flag = time.time, os.environ["CLOCK_IS_STEPPED_WHEN"]
@@ -133,6 +145,19 @@ def test_a_run_that_is_interrupted_between_two_trials_is_aborted_too(
     run = run_store.load_run(folder)
     assert (status, run.status, run.trials[-1].verdict) == (130, "aborted", "aborted"), err
     assert_nothing_is_left(mark)
+    assert os.listdir(temporary) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("mkdtemp", "make(*arguments, **options)"), ("TemporaryDirectory._rmtree", "")],
+    ids=["made", "removed"],
+)
+def test_a_folder_is_removed_also_where_a_signal_comes_while_it_is_made_or_removed(
+    name: str, first: str, temporary: Path
+) -> None:
+    done = run_python("-c", INTERRUPTED_FOLDER.format(name=name, first=first))
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
     assert os.listdir(temporary) == []
 
 
