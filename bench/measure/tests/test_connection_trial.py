@@ -59,6 +59,10 @@ def held_in(trial: Trial) -> trial_record.HeldResult:
     return trial.held
 
 
+def gives_back(seen: trial_record.HeldResult) -> bool:
+    return seen.threads_left == seen.threads_before
+
+
 def test_an_event_loop_without_hops_holds_feeds_on_the_threads_it_has_and_tells_them_all(mark: str) -> None:
     seen = held_in(run_until(planned("zero_hop@uvicorn", 40)))
     assert (seen.served, seen.starved, seen.lost, seen.undelivered) == (40, 0, 0, 0)
@@ -70,10 +74,11 @@ def test_an_event_loop_without_hops_holds_feeds_on_the_threads_it_has_and_tells_
 
 
 def test_stock_django_parks_a_thread_for_each_and_gives_them_all_back() -> None:
-    seen = held_in(run_until(planned("async_asgi@uvicorn", 40)))
+    # A thread of the check before the trial may still be there when threads are first counted.
+    seen = held_in(run_until(planned("async_asgi@uvicorn", 40), lambda trial: gives_back(held_in(trial))))
     assert (seen.served, seen.undelivered) == (40, 0)
     assert seen.threads_held - seen.threads_before == 40
-    assert seen.threads_left == seen.threads_before
+    assert gives_back(seen)
 
 
 @pytest.mark.parametrize(("since_s", "verdict"), [(1.0, "degraded"), (1.8, "invalid")])
