@@ -21,7 +21,7 @@ from typing import Any, Self
 import psutil
 
 from bench.base.files import ROOT
-from bench.base.markers import hold_marker, is_abandoned, is_held
+from bench.base.markers import hold_marker, is_abandoned
 from bench.measure import launch
 from bench.measure.variables import clean_environment
 from bench.model.environments import program_of
@@ -31,6 +31,7 @@ STOP_WITHIN_S = 3.0
 WORK_MARKER = ".made-by-the-lab"
 MOST_OF_LOG_BYTES = 100_000
 Account = tuple[int, int]  # uid and gid
+_MADE = set[str]()  # working folders that have not been removed yet
 
 
 @dataclass
@@ -150,14 +151,18 @@ def work_folder(what: str) -> Iterator[Path]:
     Where a signal comes while it is made or removed, it is removed when the process ends.
     """
     made = tempfile.TemporaryDirectory(prefix=f"lab-{os.getpid()}-{what}-", ignore_cleanup_errors=True)
+    _MADE.add(made.name)
     with made as name, hold_marker(Path(name), WORK_MARKER):
         yield Path(name)
+    _MADE.discard(made.name)
 
 
 def _remove_own_folders() -> None:
+    for name in list(_MADE):
+        shutil.rmtree(name, ignore_errors=True)
     for folder in Path(tempfile.gettempdir()).glob(f"lab-{os.getpid()}-*"):
-        if not is_held(folder / WORK_MARKER):  # as by a process of the same number in another container
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # a name proves nothing: what holds a file may be somebody else's
+            folder.rmdir()
 
 
 atexit.register(_remove_own_folders)
