@@ -24,7 +24,7 @@ FOREIGN_PREFIXES = (
     *("UV_", "GEVENT", "GREENLET_", "ASGI_", "DJANGO_", "LAB_"),  # gevent: Locust runs on it too
     "WEBSOCKETS_",  # those of servers stand in their entries
     *("LOCUST_", "LUA_", "AIOHTTP_", "YARL_", "MULTIDICT_", "FROZENLIST_", "PROPCACHE_", "PSYCOPG_", "PYZMQ_"),
-    *("LISTEN_", "PG"),
+    *("LISTEN_", "PG", "RUST_"),  # with a backtrace the end of a log has no room for what went wrong
 )
 FOREIGN_VARIABLES = (
     *("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "PORT", "SENDFILE", "SCRIPT_NAME", "NOTIFY_SOCKET"),

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from threading import Lock
 
 import psutil
 
@@ -22,10 +21,6 @@ from bench.model.stacks import LIVE, Lab, Stack
 SHORT_KEEP_ALIVE_S, THREADS = 2, 4
 SHORTER = {"75": "2", "60000": "2000"}
 """The words by which commands of SERVERS set how long an idle connection is kept, and those for SHORT_KEEP_ALIVE_S."""
-
-
-_given: set[int] = set()
-_giving = Lock()
 
 
 class CouldNotAsk(Exception):
@@ -147,7 +142,7 @@ def stack_of(kind: ServerKind, interface: Interface) -> Stack:
 @contextmanager
 def serving_subject(kind: ServerKind, interface: Interface) -> Iterator[Subject]:
     """Start a server with a short keep-alive; ended at once afterwards. Raises NotRun if it does not boot."""
-    stack, port = stack_of(kind, interface), _port_of_its_own()
+    stack, port = stack_of(kind, interface), free_port()
     stack.require_installed()
     command = [SHORTER.get(word, word) for word in stack.command(port)]
     with (
@@ -155,15 +150,6 @@ def serving_subject(kind: ServerKind, interface: Interface) -> Iterator[Subject]
         serving(command, port, environment={"LAB_NOTES": str(notes)}, grace_s=0) as server,
     ):
         yield Subject(port, notes, interface, server)
-
-
-def _port_of_its_own() -> int:
-    """Return a free port that no other server of ours was given: several start at the same time."""
-    with _giving:
-        while (port := free_port()) in _given:
-            pass
-        _given.add(port)
-        return port
 
 
 def pids_of(subject: Subject) -> set[int]:
