@@ -42,7 +42,7 @@ RESTORE = f"UPDATE shop_account SET coins = {COINS_EACH} WHERE coins <> {COINS_E
 CLEAN = "VACUUM (ANALYZE) shop_account, shop_note, shop_product"
 CONNECTIONS = (
     "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-    " AND datname = current_database() AND pid <> pg_backend_pid()"
+    f" AND datname = current_database() AND application_name <> '{postgres_cluster.OUR_NAME}'"
 )
 
 
@@ -257,7 +257,8 @@ def _enter_given(entry: dict[str, Any]) -> psycopg.Connection:
     where = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
     named: dict[str, Any] = {name: entry[key] for name, key in where.items() if entry[key]}
     limit = {"connect_timeout": postgres_cluster.ANSWER_WITHIN_S}
-    return psycopg.connect(**limit | named | options, autocommit=True)
+    ours = {"application_name": postgres_cluster.OUR_NAME}
+    return psycopg.connect(**limit | named | options | ours, autocommit=True)
 
 
 def _fill(url: str) -> None:
