@@ -21,6 +21,10 @@ configure()
 def work():
     time.sleep(0.1)
 
+def work_together(threads):
+    threads.wait(30)  # a thread that is done early would take the next one's work
+    work()
+
 async def gathers(request):
     await asyncio.gather(*(sync_to_async(work)() for _ in range(3)))
     return HttpResponse("gathered")
@@ -41,7 +45,8 @@ async def nests(request):
     return HttpResponse("nested")
 
 async def to_threads(request):
-    await asyncio.gather(*(asyncio.to_thread(work) for _ in range(3)))
+    threads = threading.Barrier(3)
+    await asyncio.gather(*(asyncio.to_thread(work_together, threads) for _ in range(3)))
     return HttpResponse("threads")
 
 async def one_by_one(request):
@@ -54,7 +59,7 @@ async def one_by_one(request):
 def pool(request):
     from concurrent.futures import ThreadPoolExecutor
     with ThreadPoolExecutor(2, thread_name_prefix="pool") as pool:
-        list(pool.map(lambda number: work(), range(2)))
+        list(pool.map(work_together, 2 * [threading.Barrier(2)]))
     return HttpResponse("pool")
 
 def endless():
