@@ -56,6 +56,8 @@ class Running:
             raise NotRun("Interrupted.")
         subject = serving.enter_context(serving_subject(*behind))
         self.subjects.add(subject)
+        if self.is_over:  # since then, too late for `end` to find it
+            raise NotRun("Interrupted.")
         return subject
 
     def end(self) -> None:
