@@ -5,6 +5,7 @@ is (`/proc/self/task/TID/syscall`, proc_pid_syscall(5)); elsewhere waits are not
 """
 
 import os
+import sys
 import threading
 import time
 from typing import Any
@@ -22,7 +23,8 @@ LONGEST = 256
 NEAR = 512
 """Bytes within which the parts of the GIL lie (a mutex, two conditions). Source: pycore_gil.h of CPython."""
 HELD_US = 2000
-TRIES = 20
+FOUND_WITHIN_S = 5.0
+"""For another thread to wait for the GIL, which takes some ms: on a busy machine that thread may not run for long."""
 
 
 class ThreadState:
@@ -32,7 +34,10 @@ class ThreadState:
         self._clock = time.pthread_getcpuclockid(thread.ident or 0)
         self._file = _open(thread)
         self.sees_waits = bool(self._file and LIBC)
-        self._gil = _find_gil() if self.sees_waits else 0
+        self._gil = 0
+        if self.sees_waits and getattr(sys, "_is_gil_enabled", lambda: True)():
+            self._gil = _find_gil()
+            self.sees_waits = self._gil != 0  # else each wait for the GIL would be one in a call
 
     def cpu_ns(self) -> int:
         """Return the CPU time that it has used."""
@@ -40,7 +45,7 @@ class ThreadState:
 
     def waits_in(self) -> str:
         """Return the system call in which it waits, with its arguments; empty where it runs or waits for the GIL."""
-        said = _read(self._file) if self._file and LIBC else ""
+        said = _read(self._file) if self._file and self.sees_waits else ""
         return "" if said[:1] in ("", "r", "-") or self._is_gil(said) else said
 
     def _is_gil(self, said: str) -> bool:
@@ -80,12 +85,10 @@ def _find_gil() -> int:
     thread = threading.Thread(target=compute, daemon=True)
     thread.start()
     file = _open(thread)
-    said = ""
-    for _ in range(TRIES if file else 0):
+    said, until_s = "", time.monotonic() + FOUND_WITHIN_S
+    while file and not said[:1].isdigit() and time.monotonic() < until_s:
         LIBC.usleep(HELD_US)
         said = _read(file)
-        if said[:1].isdigit():
-            break
     done.set()
     thread.join()
     if file:

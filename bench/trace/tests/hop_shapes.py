@@ -11,7 +11,6 @@ import asyncio
 import json
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from asgiref.sync import AsyncToSync, SyncToAsync, async_to_sync, sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
+from bench.base.polling import eventually
 from bench.trace.inside import asgi_client, wsgi_client
 from bench.trace.inside.asgiref_hooks import monitoring, wrapping
 from bench.trace.inside.collector import Collector
@@ -104,7 +104,9 @@ async def slow(request: HttpRequest) -> HttpResponse:
 
 
 async def slow_in_thread(request: HttpRequest) -> HttpResponse:
-    await sync_to_async(time.sleep)(0.2)
+    task = asyncio.current_task()
+    assert task
+    await sync_to_async(eventually)(task.cancelling, 30)
     await asyncio.sleep(30)
     return HttpResponse("slow")
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -33,6 +33,17 @@ from bench.trace.tracer import find_blocking
 LEAST_MS = 20.0
 LONG_S, COMPUTED_S = 0.3, 0.12  # of waiting: on a busy machine the detector comes late to look; of CPU
 WAYS = ["sync_to_async", "sync view"]
+MADE_AGAIN = 5
+Seen = TypeVar("Seen")
+
+
+def until_seen(make: Callable[[], Seen], sees: Callable[[Seen], object] = bool) -> Seen:
+    """What is made, made again where the watchdog came too late to look on a busy machine; five times."""
+    for _ in range(MADE_AGAIN):
+        seen = make()
+        if sees(seen):
+            break
+    return seen
 
 
 def watch(*steps: Callable[[], Awaitable[None]]) -> list[dict[str, Any]]:
@@ -48,6 +59,10 @@ def watch(*steps: Callable[[], Awaitable[None]]) -> list[dict[str, Any]]:
     if not detector.sees_waits:
         pytest.skip("this machine does not say in which call a thread waits")
     return [finding for finding in detector.found() if finding["in_project"]]
+
+
+def times_of(found: list[dict[str, Any]]) -> int:
+    return sum(one["times"] for one in found)
 
 
 def line_of(function: Any, text: str) -> int:
@@ -104,7 +119,7 @@ async def computes() -> None:
 def test_a_call_that_blocks_is_found_with_its_line_and_ways_to_mend_it(
     step: Any, place: str, call: str, twin: str | None
 ) -> None:
-    (found,) = watch(step)
+    (found,) = until_seen(lambda: watch(step))
     assert (found["file"], found["line"]) == (__file__, line_of(step, place))
     assert found["where"].endswith(f"test_blocking.py:{found['line']}")
     assert (found["function"], found["times"], found["import"]) == (step.__name__, 1, False)
@@ -118,13 +133,13 @@ def test_a_call_that_blocks_is_found_with_its_line_and_ways_to_mend_it(
 
 @pytest.mark.live
 def test_a_program_that_is_waited_for_has_its_twin() -> None:
-    (found,) = watch(runs_a_program)
+    (found,) = until_seen(lambda: watch(runs_a_program))
     assert found["line"] == line_of(runs_a_program, "subprocess.run")
     assert "create_subprocess_exec" in found["mend"][0]["do"]
 
 
 def test_what_a_project_computes_itself_is_found_in_its_function() -> None:
-    (found,) = watch(computes)
+    (found,) = until_seen(lambda: watch(computes))
     assert found["function"] == "helper"
     assert found["computes"]
     assert found["mend"][-1]["do"].startswith("def computes(…)")
@@ -136,7 +151,7 @@ def test_two_calls_of_one_function_are_two_findings_and_one_place_is_counted() -
         await asyncio.to_thread(time.sleep, LONG_S)
         time.sleep(2 * LONG_S)
 
-    found = watch(both, both)
+    found = until_seen(lambda: watch(both, both), lambda found: times_of(found) >= 4)
     assert [(one["line"], one["times"]) for one in found] == [
         (line_of(both, "2 * LONG_S"), 2),
         (line_of(both, "time.sleep(LONG_S)"), 2),
@@ -176,26 +191,27 @@ def test_waiting_for_the_gil_is_no_finding() -> None:
         while not done.is_set():
             pass
 
-    took_s: list[float] = []
+    took_s = [0.0]
 
     async def lets_go() -> None:
-        began_s = time.perf_counter()
-        while time.perf_counter() - began_s < 5 * LEAST_MS / 1000:
+        """Ends as well where it has computed for long itself: nobody else ran."""
+        began_s, computes_until_s = time.perf_counter(), time.thread_time() + LEAST_MS / 2000
+        while max(took_s) < 5 * LEAST_MS / 1000 and time.thread_time() < computes_until_s:
             os.stat(__file__)
             time.sleep(0)
-        took_s.append(time.perf_counter() - began_s)
+            took_s.append(time.perf_counter() - began_s)
 
     threads = [threading.Thread(target=neighbour, daemon=True) for _ in range(6)]
     for thread in threads:
         thread.start()
     try:
-        found = watch(lets_go)
+        found = watch(*MADE_AGAIN * [lets_go])
     finally:
         done.set()
         for thread in threads:
             thread.join()
     assert found == []
-    assert took_s[0] >= 5 * LEAST_MS / 1000
+    assert max(took_s) >= 5 * LEAST_MS / 1000
 
 
 STOPPED = """
@@ -302,18 +318,27 @@ def look(project: Path, path: str, within_s: float = 60.0, app: str = "somebody:
     return find_blocking(spec, os.environ, project, within_s)
 
 
+def of_file(name: str, findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each for each in findings if each["file"].endswith(name)]
+
+
+def look_at(name: str, project: Path, path: str, **more: Any) -> Any:
+    """A look in which something of that file blocks."""
+    return until_seen(lambda: look(project, path, **more), lambda report: of_file(name, report["blocking"]))
+
+
 @pytest.mark.live
 def test_loading_is_told_from_blocking(project: Path) -> None:
-    report = look(project, "/loads")
+    report = look_at("somebody.py", project, "/loads")
     assert while_running(report) == []
-    (finding,) = [each for each in while_loading(report) if each["file"].endswith("somebody.py")]
+    (finding,) = of_file("somebody.py", while_loading(report))
     assert (finding["first_time"], finding["import"], finding["times"]) == (True, False, 1)
-    report = look(project, "/imports")
+    report = look_at("heavy.py", project, "/imports")
     assert while_running(report) == []
-    (finding,) = [each for each in while_loading(report) if each["file"].endswith("heavy.py")]
+    (finding,) = of_file("heavy.py", while_loading(report))
     assert (finding["line"], finding["import"], finding["mend"][0]["way"]) == (2, True, "at start-up")
-    once = look(project, "/loads", method="POST")  # sent once: it may be more than loading
-    assert [each["first_time"] for each in once["blocking"] if each["file"].endswith("somebody.py")] == [False]
+    once = look_at("somebody.py", project, "/loads", method="POST")  # sent once: it may be more than loading
+    assert [each["first_time"] for each in of_file("somebody.py", once["blocking"])] == [False]
 
 
 @pytest.mark.live
@@ -355,8 +380,8 @@ def test_the_command_says_it_in_a_sentence_and_as_json_and_exits_with_1(project:
     assert_nothing_is_left(mark)
 
 
-@pytest.mark.live
-def test_a_server_tells_each_finding_as_it_comes_and_all_at_its_end(project: Path, mark: str) -> None:
+def serve_what_blocks(project: Path) -> tuple[int, str, dict[str, Any]]:
+    """A server whose view that blocks is asked twice: its exit status, what it told meanwhile, its report."""
     port = free_port()
     command = [*LAB, "trace", "--serve", "--app", "somebody:application", "--blocking", "--json", "--port", str(port)]
     with subprocess.Popen(
@@ -368,10 +393,18 @@ def test_a_server_tells_each_finding_as_it_comes_and_all_at_its_end(project: Pat
         finally:
             running.send_signal(signal.SIGINT)
             printed, told = running.communicate(timeout=20)
+    return running.returncode, told, json.loads(printed)
+
+
+@pytest.mark.live
+def test_a_server_tells_each_finding_as_it_comes_and_all_at_its_end(project: Path, mark: str) -> None:
+    status, told, report = until_seen(
+        lambda: serve_what_blocks(project), lambda seen: times_of(of_file("somebody.py", seen[-1]["blocking"])) >= 2
+    )
     line = line_in(project, "    time.sleep(0.12)")
-    assert running.returncode == 130
+    assert status == 130
     assert f"/blocks · somebody.py:{line} · time.sleep(0.12) · await asyncio.sleep(…)" in told
-    (finding,) = while_running(json.loads(printed))
+    (finding,) = while_running(report)
     assert (finding["line"], finding["times"]) == (line, 2)
     assert_nothing_is_left(mark)
 

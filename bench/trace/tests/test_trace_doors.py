@@ -347,9 +347,12 @@ def test_sockets_are_served_and_each_is_told_with_the_thread_of_its_consumer(tmp
     with served(tmp_path) as (port, printed):
         thread, here = (asyncio.run(says(port, path)) for path in ("sync", "async"))
     assert here == "here"
-    lines = [line for line in printed if line.startswith("WEBSOCKET")]
-    assert re.match(rf"WEBSOCKET /sync · 101 · consumer on thread {re.escape(thread)} · ", lines[0])
-    assert lines[1].startswith("WEBSOCKET /async · 101 · consumer on the event loop · ")
+    in_thread, on_loop = (
+        [line for line in printed if line.startswith(f"WEBSOCKET /{way} ")] for way in ("sync", "async")
+    )
+    assert len(in_thread) == len(on_loop) == 1
+    assert re.match(rf"WEBSOCKET /sync · 101 · consumer on thread {re.escape(thread)} · ", in_thread[0])
+    assert on_loop[0].startswith("WEBSOCKET /async · 101 · consumer on the event loop · ")
     assert "The application has no lifespan." in printed
     assert_nothing_is_left(mark)
 

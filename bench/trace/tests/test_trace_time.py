@@ -8,7 +8,7 @@ import pytest
 
 from bench.show.trace_terminal import totals
 from bench.trace.inside.collector import Collector
-from bench.trace.inside.model import Hop, from_json, with_queues
+from bench.trace.inside.model import Hop, Trace, from_json, with_queues
 from bench.trace.inside.sink import REQUEST
 from bench.trace.inside.wrappers import server_timing
 from bench.trace.perfetto import to_chrome
@@ -42,7 +42,9 @@ async def in_row(request):
     return HttpResponse("one after the other")
 
 async def side_by_side(request):
-    await asyncio.gather(*(sync_to_async(work, thread_sensitive=False)() for _ in range(3)))
+    threads = threading.Barrier(3)
+    calls = (sync_to_async(work_together, thread_sensitive=False)(threads) for _ in range(3))
+    await asyncio.gather(*calls)
     return HttpResponse("side by side")
 
 async def nests(request):
@@ -88,11 +90,24 @@ urlpatterns = [path(view.__name__, view) for view in (
 """
 
 
+QUICK_US = 20_000
+"""A fifth of what is worked in each of the hops: within it their worker and the loop were woken."""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     write_project(folder, VIEWS)
     return folder
+
+
+def ask_for_gathered_calls(site: Path) -> Trace:
+    """Their trace, made again where a busy machine woke a thread late; five times."""
+    for _ in range(5):
+        trace = ask(site, "/gathers")
+        if all(each.handed_off_us <= QUICK_US for each in trace.hops):
+            break
+    return trace
 
 
 def hop(number: int, asked: float, started: float | None, done: float | None, lane: int = 1, **more: Any) -> Hop:
@@ -127,7 +142,7 @@ def test_a_call_that_never_began_or_never_ended_is_no_error() -> None:
 
 
 def test_gathered_calls_queue_and_a_line_says_so(site: Path) -> None:
-    trace = ask(site, "/gathers")
+    trace = ask_for_gathered_calls(site)
     first, second, third = [each for each in trace.hops if each.what == "work_when"]
     assert second.queued_us == pytest.approx(left_us(first, second.asked_us))
     assert third.queued_us == pytest.approx(left_us(first, third.asked_us) + second.worked_us)
@@ -144,7 +159,7 @@ def test_what_does_not_queue_is_not_said_to(site: Path, view: str) -> None:
 
 
 def test_the_three_parts_are_told_apart_in_every_form(site: Path) -> None:
-    trace = ask(site, "/gathers")
+    trace = ask_for_gathered_calls(site)
     data = trace.to_json()
     works = [each for each in data["crossings"] if each["what"] == "work_when"]
     assert works[2]["queued_us"] > works[1]["queued_us"] > works[1]["handed_off_us"]
