@@ -20,7 +20,7 @@ from bench.model.servers import LOOPBACK, OWN_HOST_VARIABLE
 TICK_S = 0.25  # silence is counted in ticks of this process: while it is paused itself, no time passes
 LOST_AFTER_S = 3.0  # a worker shows itself every second
 GONE_AFTER_S = 4.0  # and the master answers each time; the worker is the more patient of the two
-SEND_S = 0.2  # for a message to leave before the process does
+SEND_MS = 3000  # for a message to leave before the process does
 
 
 class Master:
@@ -104,7 +104,8 @@ class Worker:
         self.runner, self.measure, self.stop = runner, measure, stop
         self.silent_ticks: Counter[str] = Counter()
         runner.register_message("lab_window", self.on_window)
-        runner.register_message("lab_stop", lambda environment, msg, **_: self.stop())
+        # Not at once: what `on_window` has spawned may not have begun to measure.
+        runner.register_message("lab_stop", lambda environment, msg, **_: gevent.spawn(self.stop))
         runner.register_message("lab_thanks", lambda environment, msg, **_: leave(0, DONE))
         runner.environment.events.heartbeat_received.add_listener(lambda **_: self.silent_ticks.clear())
         gevent.spawn(self.watch)
@@ -116,7 +117,9 @@ class Worker:
             return
         sentence = f"The master asks to load {url}, which is not loopback"
         self.runner.send_message("lab_refused", {"sentence": sentence})
-        gevent.sleep(SEND_S)
+        context = self.runner.client.socket.context
+        self.runner.client.close(SEND_MS)
+        context.term()  # once it has left
         leave(REFUSED, sentence)
 
     def on_window(self, environment: Any, msg: Any, **_: Any) -> None:

@@ -82,7 +82,7 @@ class RunningLoad:
     def stop(self) -> None:
         """End the load at once; its recordings stay."""
         for process in self.processes:
-            process.stop(within_s=0)
+            process.stop(_farewell_s(self.engine))
 
     def window(self) -> Stretch | None:
         """Start and end of the window in monotonic seconds, once all users are there."""
@@ -204,6 +204,14 @@ def _fitting(engine: Engine, load: WindowLoad) -> Engine:
     return replace(engine, processes=min(engine.processes, load.users)) if engine.program == "wrk" else engine
 
 
+def _farewell_s(engine: Engine) -> float:
+    """Return how long a load process has to end.
+
+    A master tells workers elsewhere that all is done or over: they would find out by themselves seconds later.
+    """
+    return FAREWELL_S if engine.expect_workers else 0
+
+
 @contextmanager
 def running_load(
     spec: LoadSpec, folder: Path, *, engine: Engine, cpus: Sequence[int], allowed: bool = False
@@ -224,7 +232,6 @@ def running_load(
             log = folder / f"load-{index}.log"
             popen = start(command, environment=environment, cpus=cpus, log=log)
             process = Process(command, popen, log, list(cpus))
-            # A master that is asked to end tells workers elsewhere, who would find out by themselves seconds later.
-            stack.callback(process.stop, within_s=FAREWELL_S if engine.expect_workers else 0)
+            stack.callback(process.stop, within_s=_farewell_s(engine))
             running.append(process)
         yield RunningLoad(folder, running, engine)
