@@ -27,7 +27,7 @@ LOAD_WITHIN_S = 60.0
 RECORDED_WITHIN_S = 10.0 + DRAIN_S
 CLOCK_STEP_S = 1.0
 PREPARE_S = 0.1  # before the window: slow look-ups in it would hold up the load, for we run on its core
-HAND_IN_WITHIN_S = 1.0
+HAND_IN_WITHIN_S = 5.0  # after Ctrl-C, or a server's end: what the load has recorded so far
 HELD_UP_S = 0.3
 """From this long on, no look of ours is a gap in the lab: it was stopped, or had no core."""
 

@@ -101,9 +101,10 @@ def _wait_until_ready(server: RunningServer, nonce: str, path: str = READY_PATH)
                 f"The server did not boot: `{' '.join(server.command)}` {failure}. "
                 f"The end of its log:\n{server.log_tail()}"
             )
-        answer = _instance_at(server.url, path)
-        if answer == nonce:
+        seen = _instance_at(server.url, path)
+        if seen == nonce:
             return
+        answer = seen if seen is not None else answer
         time.sleep(0.02)
     if answer is not None:
         raise NotRun(f"Port {server.port} is taken{owner_of(server.port)}: what answers there is not ours.")

@@ -23,7 +23,6 @@ from bench.measure.trial_metrics import metrics_of
 from bench.model.load import Open, WindowLoad
 from bench.model.trial_record import Trial
 
-HAND_IN_WITHIN_S = 1.0  # after Ctrl-C: what the load has recorded so far
 LATENCIES: dict[str, Any] = {"latency_us": None, "latency_from_send_us": None, "latency_at_least": []}
 HISTOGRAMS: dict[str, Any] = {"histogram": None, "histogram_from_send": None}
 OTHER_NUMBERS: dict[str, Any] = {
@@ -104,7 +103,7 @@ class WindowTrial(Strategy[RunningLoad, WindowEvidence]):
         except SecondInterrupt:
             raise
         except KeyboardInterrupt:
-            raise TrialInterrupted(driver.hand_in(HAND_IN_WITHIN_S)) from None
+            raise TrialInterrupted(driver.hand_in(monitor.HAND_IN_WITHIN_S)) from None
         driver.stop()
         if self.requests_path and driver.requests_file.exists():
             self.requests_path.parent.mkdir(parents=True, exist_ok=True)

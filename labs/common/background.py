@@ -38,6 +38,8 @@ class Background:
         if self.url and self.listener is None:
             tell("No lifespan from this server: the coroutine starts with the first request.")
             await self.start()
+        elif self.listener:
+            await self.listener.has_tried.wait()  # also for who asks while the first request waits
         await self.application(scope, receive, send)
 
     async def live(self, receive: Any, send: Any) -> None:
