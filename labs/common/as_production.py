@@ -68,8 +68,11 @@ def main() -> dict[str, int]:
 
     found = {}
     for name, ask in (("in the test client", ask_client), ("behind a server", ask_server)):
-        GAUGE.most = 0
-        asyncio.run(ask("/wait?ms=300"))
+        for _ in range(5):
+            GAUGE.most = 0
+            asyncio.run(ask("/wait?ms=300"))
+            if GAUGE.most in (1, TOGETHER):  # else a busy machine kept some from meeting
+                break
         found[name] = GAUGE.most
     return found
 

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,12 @@ CALLERS, BLOCKED_MS, OTHER_AFTER_S, OTHER_BLOCKED_MS = 10, 250, 0.1, 500
 QUERIES, QUERY_MS = 5, 100
 EVENTS, PAUSE_MS = 4, 100
 VISITS = 40
+TRIES = 3
+"""A busy machine separates what belongs together: what is seen once is proof, what is not seen is looked for again."""
+ASKED_BEFORE_HUNG = 2
+"""The first request to a view may be slow."""
+LOOKS, LOOK_EVERY_S = 50, 0.02
+"""For connections that are about to close: in all, since those of a leak stay."""
 ERROR = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Operation|Configured)): ", re.MULTILINE)
 Values = dict[str, Any]
 
@@ -33,9 +40,11 @@ class Visitor:
     def status(self, path: str) -> Values:
         """Ask a path; return its status, None if no answer came in time, and the error that the server logged."""
         log_bytes = self.server.log.stat().st_size
-        try:
-            status = self.client.get(path, timeout=HANGS_AFTER_S).status_code
-        except httpx.ReadTimeout:
+        for _ in range(ASKED_BEFORE_HUNG):
+            with suppress(httpx.ReadTimeout):
+                status = self.client.get(path, timeout=HANGS_AFTER_S).status_code
+                break
+        else:
             return {"status": None, "waited_s": HANGS_AFTER_S}
         logged = self.server.log.read_bytes()[log_bytes:].decode(errors="replace")
         errors = ERROR.findall(logged) if status == 500 else []
@@ -75,15 +84,14 @@ def ask_page(visitor: Visitor, path: str) -> Values:
 
 def measure_crowd(visitor: Visitor, path: str) -> Values:
     """Return how many callers are inside at once, how long all take, and how long another page takes meanwhile."""
-    visitor.census()
-    with ThreadPoolExecutor(CALLERS) as pool:
-        began_s = time.monotonic()
-        list(pool.map(visitor.took_ms, [f"{path}?ms={BLOCKED_MS}"] * CALLERS))
-        took_ms = _ms_since(began_s)
-        inside_most = visitor.census()["inside_most"]
-        pool.submit(visitor.took_ms, f"{path}?ms={OTHER_BLOCKED_MS}")
-        time.sleep(OTHER_AFTER_S)
-        other_ms = visitor.took_ms("/ready")
+    for _ in range(TRIES):
+        inside_most, took_ms = _send_crowd(visitor, path)
+        if not 1 < inside_most < CALLERS:
+            break
+    other_ms, held_up_ms = 0, (OTHER_BLOCKED_MS - 1000 * OTHER_AFTER_S) / 2
+    for _ in range(TRIES if inside_most == 1 else 1):
+        if other_ms < held_up_ms:
+            other_ms = max(other_ms, _other_ms(visitor, path))
     return {
         "callers": CALLERS,
         "blocked_ms": BLOCKED_MS,
@@ -94,11 +102,32 @@ def measure_crowd(visitor: Visitor, path: str) -> Values:
     }
 
 
+def _send_crowd(visitor: Visitor, path: str) -> tuple[int, int]:
+    """Return how many of CALLERS are inside at once, and the milliseconds until all are answered."""
+    visitor.census()
+    with ThreadPoolExecutor(CALLERS) as pool:
+        began_s = time.monotonic()
+        list(pool.map(visitor.took_ms, [f"{path}?ms={BLOCKED_MS}"] * CALLERS))
+        took_ms = _ms_since(began_s)
+    return visitor.census()["inside_most"], took_ms
+
+
+def _other_ms(visitor: Visitor, path: str) -> int:
+    """Return how long another page takes that is asked while one caller waits."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(visitor.took_ms, f"{path}?ms={OTHER_BLOCKED_MS}")
+        time.sleep(OTHER_AFTER_S)
+        return visitor.took_ms("/ready")
+
+
 def measure_queries(visitor: Visitor, path: str) -> Values:
     """Ask a view that makes QUERIES slow queries; return its time, and the threads and connections it took."""
-    before = visitor.census()
-    took_ms = visitor.took_ms(f"{path}?n={QUERIES}&ms={QUERY_MS}")
-    after = visitor.census()
+    for _ in range(TRIES):
+        before = visitor.census()
+        took_ms = visitor.took_ms(f"{path}?n={QUERIES}&ms={QUERY_MS}")
+        after = visitor.census()
+        if not 1 < after["threads_asking"] < QUERIES:
+            break
     return {
         "queries": QUERIES,
         "query_ms": QUERY_MS,
@@ -110,10 +139,14 @@ def measure_queries(visitor: Visitor, path: str) -> Values:
 
 def count_connections(visitor: Visitor, path: str) -> Values:
     """Ask VISITS times in turn; return connections opened, and the most that were open between two requests."""
-    before, seen = visitor.census(), list[Values]()
+    before, seen, looks = visitor.census(), list[Values](), LOOKS
     for _ in range(VISITS):
         visitor.took_ms(path)
         seen.append(visitor.census())
+        while seen[-1]["open"] - before["open"] > 1 and looks:
+            looks -= 1
+            time.sleep(LOOK_EVERY_S)
+            seen[-1] = visitor.census()
     open_most = max(each["open"] - before["open"] for each in seen)
     return {"requests": VISITS, "connections": seen[-1]["opened"] - before["opened"], "open_most": open_most}
 
@@ -128,6 +161,15 @@ def measure_streams(visitor: Visitor, path: str) -> Values:
 
 def measure_stream(visitor: Visitor, path: str) -> Values:
     """Return when the first byte of the body came, and whether its source was still at work then."""
+    tries = []
+    for _ in range(TRIES):
+        tries.append(_read_stream(visitor, path))
+        if not is_buffered(tries[-1]):
+            return tries[-1]
+    return min(tries, key=lambda values: int(values["headers_ms"]))
+
+
+def _read_stream(visitor: Visitor, path: str) -> Values:
     began_s = time.monotonic()
     with visitor.client.stream("GET", f"{path}?n={EVENTS}&ms={PAUSE_MS}") as response:
         headers_ms = _ms_since(began_s)

@@ -26,7 +26,7 @@ ROWS = 3
 PARSERS = {"httptools": "labs.common.workers.PinnedUvicornWorker", "h11": "uvicorn_worker.UvicornH11Worker"}
 EVENTS, PAUSE_MS = 4, 300
 STREAM = f"/feed?n={EVENTS}&ms={PAUSE_MS}"
-REQUESTS, STREAMS, LEFT_WITHIN_S, SETTLES_S = 20, 5, 5.0, 0.5
+REQUESTS, STREAMS, TRIES, LEFT_WITHIN_S, SETTLES_S = 20, 5, 3, 5.0, 0.5
 # nginx as a site has it that sets nothing; below `/off` its own setting is to hold nothing back.
 PLAIN = replace(
     FRONTS["nginx"],
@@ -98,13 +98,26 @@ def _before(server: RunningServer) -> Iterator[str]:
 
 
 def _first_event(way: str, server: RunningServer, url: str, asked: str = "") -> dict[str, Any]:
-    """Return the milliseconds until the first event, and whether the stream was still open then: not held back."""
+    """Return the milliseconds until the first event, and whether the stream was still open then: not held back.
+
+    One that was not open is read again, because a busy machine may have looked too late.
+    """
+    tries = []
+    for _ in range(TRIES):
+        tries.append(_read_first(server, f"{url}{STREAM}{asked}"))
+        if tries[-1][1]:
+            break
+    took_ms, streams = tries[-1] if tries[-1][1] else min(tries)
+    return {f"{way}_ms": took_ms, f"{way}_streams": streams}
+
+
+def _read_first(server: RunningServer, url: str) -> tuple[int, bool]:
     began_s = time.monotonic()
-    with httpx.stream("GET", f"{url}{STREAM}{asked}", trust_env=False, timeout=30) as feed:
+    with httpx.stream("GET", url, trust_env=False, timeout=30) as feed:
         events = feed.iter_bytes()  # kept: when it goes, it closes the connection
         next(events)
         took_ms = int((time.monotonic() - began_s) * 1000)
-        return {f"{way}_ms": took_ms, f"{way}_streams": publish(server, "one") > 0}
+        return took_ms, publish(server, "one") > 0
 
 
 def _connections(server: RunningServer, nginx: str) -> dict[str, Any]:

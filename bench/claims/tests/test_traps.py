@@ -136,7 +136,7 @@ def test_only_the_garbage_collector_closes_what_is_kept_behind_asgi(database: Da
         env=clean_environment(database.environment),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [0, 40, 0]

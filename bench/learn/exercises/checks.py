@@ -35,6 +35,7 @@ from bench.learn.exercises.visits import (
 from bench.model.stacks import Stack
 from bench.trace.inside.request_spec import RequestSpec
 from bench.trace.tracer import trace_application
+from labs.common.gauge import Gauge
 
 WAIT_MS, CROWD_WAIT_MS = 50, 300
 LONG_MS, OVERTAKEN_AFTER_S = 300, 0.1
@@ -105,6 +106,8 @@ def _require_took(subject: Subject, stack: Stack) -> None:
     """The middleware has to do its work, however it runs: for every page, and for two visitors at once."""
     with serving_exercise(subject, stack) as visitor, ThreadPoolExecutor(1) as pool:
         long = pool.submit(_require_header, visitor, stack, LONG_MS)
+        while not visitor.census()["inside_now"] and not long.done():
+            time.sleep(LOOK_EVERY_S)
         time.sleep(OVERTAKEN_AFTER_S)
         _require_header(visitor, stack, WAIT_MS)
         long.result()
@@ -173,8 +176,12 @@ def overlapping_calls(subject: Subject) -> CheckResult:
 def _look_at_side(subject: Subject, name: str, stack: Stack) -> Side:
     path = f"/{name}?n={CALLS}&ms={CALL_MS}"
     with slow_service() as service, serving_exercise(subject, stack, LAB_UPSTREAM_URL=service.url) as visitor:
-        answer = visitor.client.get(path).raise_for_status()
-        most, made = service.gauge.most, service.gauge.ended
+        for _ in range(CROWDS):
+            service.gauge = Gauge()
+            answer = visitor.client.get(path).raise_for_status()
+            most, made = service.gauge.most, service.gauge.ended
+            if not 1 < most < CALLS:  # else a busy machine may have held up some
+                break
         lets_others_in = any(_lets_others_in(visitor, service, path) for _ in range(CROWDS))
     expected = {"calls": CALLS, "waited_ms": CALLS * CALL_MS}
     _require_equal(f"The {name} view", answer.text, expected, "Look at how the answers of the calls are added up.")

@@ -9,8 +9,8 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -24,19 +24,20 @@ from bench.base.errors import ExitCode
 from bench.base.files import ROOT
 from bench.base.polling import eventually
 from bench.cli.main import main
-from bench.learn.exercises import catalogue, learner_code, visits
+from bench.learn.exercises import catalogue, checks, learner_code, visits
 from bench.learn.exercises import plateau as plateau_check
 from bench.learn.exercises import traps as traps_check
 from bench.learn.exercises.checks import CALLS, CHECKS
 from bench.learn.exercises.connections import MOST_CONNECTIONS, VISITORS
 from bench.learn.exercises.traps import QUERIES, TRAPS
 from bench.learn.exercises.visits import CALLERS, CheckResult, Subject
-from bench.learn.tests.exercise_attempts import RIGHT, WRONG
+from bench.learn.tests.exercise_attempts import RIGHT, WRONG, Attempt
 from bench.measure.database import database as databases
 from bench.measure.database.database import Database
 from bench.measure.tests.processes import assert_nothing_is_left, end, left_of, running
 from labs.exercises.project.names import EXERCISES
 
+pytestmark = pytest.mark.timeout(600)  # the fixture `checked` checks every attempt before the first test that needs one
 FOLDERS = ("exercises", "solutions")
 # What a solution may change beside its imports and its first lines.
 MEANT = {
@@ -48,6 +49,9 @@ MEANT = {
     "stream": {"numbers"},
     "traps": set(TRAPS),
 }
+# What never ends is said in these words. It is waited for only briefly, and all else as long as a busy machine needs.
+HANGS = {"still busy": (learner_code, "IMPORT_WITHIN_S", 1.0), "had no": (visits, "ANSWER_WITHIN_S", 4.0)}
+PATIENCE_S = 30.0
 Found = dict[str, dict[str, CheckResult]]
 Made = TypeVar("Made")
 
@@ -81,7 +85,7 @@ def once(made: Callable[[], Made]) -> Callable[[], Made]:
 
 
 class Checks:
-    """What the checks of many files see, each asked for at once and waited for where it is needed.
+    """What the checks of many files see.
 
     Four at a time, of which one at most makes a database of its own, in which it counts connections.
     """
@@ -99,31 +103,46 @@ class Checks:
         pool = self.one if name == "bounded_connections" else self.two
         self.seen[key] = pool.submit(catalogue.check_file, subject)
 
+    def begin_attempts(self, attempts: Mapping[str, Attempt]) -> None:
+        for key, attempt in attempts.items():
+            folder, _, name = attempt.file.partition("/")
+            self.begin(key, name, attempt.made_of(text_of(folder, name)))
+
     def __getitem__(self, key: str) -> CheckResult:
         return self.seen[key].result()
 
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory, database: Database) -> Iterator[Checks]:
-    """Every check of every file and of every attempt, with little patience for what never ends.
+    """Every check of every file and of every attempt: first those of what never ends, with little patience.
 
-    One database serves all that fall into traps, and one measured window all that compute a plateau.
+    All have ended before the first test, so that none runs beside tests that want to be alone. One database serves all
+    that fall into traps, and one measured window all that compute a plateau.
     """
     learner = tmp_path_factory.mktemp("learner")
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(3) as two:
         patch.setenv("PYTHONPATH", str(learner))
-        patch.setattr(learner_code, "IMPORT_WITHIN_S", 5.0)
-        patch.setattr(visits, "ANSWER_WITHIN_S", 4.0)
+        for module, name in (
+            (learner_code, "IMPORT_WITHIN_S"),
+            (visits, "ANSWER_WITHIN_S"),
+            (checks, "ANSWER_WITHIN_S"),
+        ):
+            patch.setattr(module, name, PATIENCE_S)
         patch.setattr(traps_check, "database", SimpleNamespace(serving_database=lambda: nullcontext(database)))
         patch.setattr(plateau_check, "measure_window", once(plateau_check.measure_window))
-        checks = Checks(learner, one, two)
+        found, left = Checks(learner, one, two), {**RIGHT, **WRONG}
+        for said, (module, name, within_s) in HANGS.items():
+            hanging = {key: left.pop(key) for key, attempt in WRONG.items() if said in attempt.said}
+            with pytest.MonkeyPatch.context() as briefly:
+                briefly.setattr(module, name, within_s)
+                found.begin_attempts(hanging)
+                wait(found.seen.values())
         for folder in FOLDERS:
             for name in EXERCISES:
-                checks.begin(f"{folder}/{name}", name, text_of(folder, name))
-        for key, attempt in {**RIGHT, **WRONG}.items():
-            folder, _, name = attempt.file.partition("/")
-            checks.begin(key, name, attempt.made_of(text_of(folder, name)))
-        yield checks
+                found.begin(f"{folder}/{name}", name, text_of(folder, name))
+        found.begin_attempts(left)
+        wait(found.seen.values())
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -28,13 +28,18 @@ from bench.model.workloads import WORKLOADS
 
 EARLY = "bench.base.options"
 """A module of ours that every show imports, with many more to come."""
+PLAYED, ENOUGH = 5, 5
+"""So often at most, until a busy machine has let a crowd meet, or the fast client have so many answers."""
 SCREEN = Console(file=io.StringIO(), width=100)
 
 
 @pytest.mark.live
 def test_one_blocking_line_makes_the_fast_client_wait_for_the_slow_one() -> None:
     pace = replace(show_stall.QUICK, phase_s=1.5)
-    before, blocked, after = show_stall.show(pace, SCREEN)
+    for _ in range(PLAYED):
+        before, blocked, after = show_stall.show(pace, SCREEN)
+        if blocked.took_ms and min(len(before.took_ms), len(after.took_ms)) >= ENOUGH:
+            break
     assert max(blocked.took_ms) > pace.slow_ms / 2
     for free in (before, after):
         assert sorted(free.took_ms)[len(free.took_ms) // 2] < pace.slow_ms / 2
@@ -53,15 +58,22 @@ def test_the_lines_shown_are_those_of_the_views() -> None:
 @pytest.mark.live
 def test_threads_grow_with_the_crowd_where_they_do_and_a_pool_lets_in_no_more_than_it_has() -> None:
     pace = show_threads.Pace(levels=(1, 4, 12), wait_ms=400, pause_s=0.0)
-    pool, stock, free = show_threads.show(
-        pace, SCREEN, ["sync_wsgi@gthread:4", "async_asgi@uvicorn", "zero_hop@uvicorn"]
-    )
-    assert [level.inside for level in pool.levels] == [1, 4, 4]
-    assert [level.inside for level in stock.levels] == [level.inside for level in free.levels] == [1, 4, 12]
-    assert stock.levels[-1].threads - stock.levels[0].threads >= 9
+    for _ in range(PLAYED):
+        pool, stock, free = show_threads.show(
+            pace, SCREEN, ["sync_wsgi@gthread:4", "async_asgi@uvicorn", "zero_hop@uvicorn"]
+        )
+        inside = [[level.inside for level in column.levels] for column in (pool, stock, free)]
+        if inside == [[1, 4, 4], [1, 4, 12], [1, 4, 12]] and threads_added(stock) >= 9:
+            break
+    assert inside == [[1, 4, 4], [1, 4, 12], [1, 4, 12]]
+    assert threads_added(stock) >= 9
     assert free.levels[-1].threads <= free.levels[0].threads  # one that only helped it to start may have ended
     assert all(level.rss_bytes > 0 and not level.failed for column in (pool, stock, free) for level in column.levels)
     assert show_threads.summary([pool, stock, free]).row_count == 3
+
+
+def threads_added(column: show_threads.Column) -> int:
+    return column.levels[-1].threads - column.levels[0].threads
 
 
 def test_each_level_doubles_the_one_before() -> None:
@@ -103,15 +115,20 @@ def test_where_nobody_looks_each_phase_is_a_line_and_a_table_ends_it() -> None:
     assert "The fast client of" in lines[3]
 
 
+@pytest.mark.timeout(300)  # it may play several times
 def test_show_hops_counts_the_hops_of_one_request_and_the_threads_of_a_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Console(file=io.StringIO(), width=100)
     show_hops.show_lanes(screen, 0.0)
     crowded = ("sync_wsgi@gthread:100", "async_asgi@uvicorn", "zero_hop@uvicorn")
     monkeypatch.setattr(show_hops, "STACKS", {name: show_hops.STACKS[name] for name in crowded})
     monkeypatch.setattr(show_hops, "WAIT_MS", 2000)
-    show_hops.show_crowd(screen)
-    played = screen.file.getvalue()  # type: ignore[attr-defined]
-    threads = {name: int(count) for name, count in re.findall(r"^(\S+@\S+) +(\d+) threads  █", played, re.MULTILINE)}
+    for _ in range(PLAYED):
+        show_hops.show_crowd(screen)
+        played = screen.file.getvalue()  # type: ignore[attr-defined]
+        counted = re.findall(r"^(\S+@\S+) +(\d+) threads  █", played, re.MULTILINE)
+        threads = {name: int(count) for name, count in counted}  # the last play's
+        if min(threads[name] for name in crowded[:2]) >= show_hops.AT_ONCE:
+            break
     assert tuple(threads) == crowded
     assert min(threads["sync_wsgi@gthread:100"], threads["async_asgi@uvicorn"]) >= show_hops.AT_ONCE
     assert threads["zero_hop@uvicorn"] < show_hops.AT_ONCE / 2
