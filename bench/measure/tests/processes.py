@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import psutil
@@ -22,11 +23,13 @@ from bench.base.markers import hold_marker
 from bench.base.polling import eventually
 from bench.measure.ports import owner_of
 from bench.measure.processes import has_ended
+from bench.measure.readiness import RunningServer
 from bench.model.servers import HOST
 
 MARK = "TEST_MARK_OF_BENCH"  # an environment variable that every process of one test inherits
 TIME_LIMIT_S = 60
 AGREE_AFTER_S = 0.15
+INSIDE_WITHIN_S = 10.0
 Seen = TypeVar("Seen")
 FEW_FILES = ("sh", "-c", 'ulimit -n 256; exec "$@"', "sh")
 """In front of a command: no trial with more users than that can begin, so that a run takes no time."""
@@ -112,12 +115,52 @@ def left_of(mark: str) -> list[psutil.Process]:
     return left
 
 
-def assert_nothing_is_left(mark: str, *ports: int, within_s: float = 2.0) -> None:
+def assert_nothing_is_left(mark: str, *ports: int, within_s: float = 20.0) -> None:
     """No process with the mark, and nobody who listens on the ports."""
     eventually(lambda: not left_of(mark), within_s)
     assert left_of(mark) == []
     # Only who listens: a connection that somebody else opens may come from any port that is free again.
     assert [owner for port in ports if (owner := owner_of(port))] == []
+
+
+def inside(server: RunningServer) -> int:
+    """Callers that are in the work of a view now."""
+    return int(httpx.get(f"{server.url}/whoami", trust_env=False, timeout=30).json()["inside_now"])
+
+
+def all_inside(server: RunningServer, asked: Sequence["asyncio.Task[Any]"]) -> bool:
+    """Whether those asked come to be inside at once, before one of them is answered."""
+
+    def is_one_answered() -> bool:
+        return any(task.done() for task in asked)
+
+    met = eventually(lambda: inside(server) == len(asked) or is_one_answered(), INSIDE_WITHIN_S)
+    return met and not is_one_answered()
+
+
+def outcomes_of_sigterm(server: RunningServer, clients: int, *waits_ms: int) -> Counter[str]:
+    """So many requests, SIGTERM while they are inside, and what each of them got.
+
+    They are asked again with the next wait where a busy machine did not let all in before one was answered.
+    """
+
+    async def one(client: httpx.AsyncClient, ms: int) -> str:
+        try:
+            return str((await client.get(f"/wait?ms={ms}")).status_code)
+        except httpx.HTTPError:
+            return "lost"
+
+    async def ask() -> Counter[str]:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as client:
+            for ms in waits_ms:
+                asked = [asyncio.create_task(one(client, ms)) for _ in range(clients)]
+                if await asyncio.to_thread(all_inside, server, asked):
+                    server.popen.send_signal(signal.SIGTERM)
+                    return Counter(await asyncio.gather(*asked))
+                await asyncio.gather(*asked)
+        raise AssertionError("they were not inside at once")
+
+    return asyncio.run(ask())
 
 
 @contextmanager

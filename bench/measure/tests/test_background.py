@@ -19,6 +19,7 @@ from bench.measure.readiness import RunningServer, serving
 from bench.measure.tests.live import LIVE_STACKS, WITHIN_S, enter, get, heard, publish, refused_with, socket
 from bench.measure.tests.processes import assert_nothing_is_left, at_rest
 from bench.measure.tests.redis_server import RedisServer, needs_redis, redis_that_is_down, running_redis
+from bench.measure.tests.windows import MADE_AGAIN
 from bench.model.stacks import parse_stack
 from labs.common import background
 from labs.common.background import Background
@@ -182,13 +183,22 @@ def test_a_redis_that_is_frozen_counts_as_lost(
 ) -> None:
     monkeypatch.setattr(background, "QUIET_S", 0.2)
 
+    async def said_while_quiet(redis: RedisServer) -> str:
+        capsys.readouterr()
+        asked = pings(redis)
+        await until(lambda: pings(redis) > asked + 1)
+        return capsys.readouterr().err
+
     async def live(redis: RedisServer) -> None:
         lifespan = Lifespan(application := Background(None, redis.url))
         await lifespan.ask("startup")
-        listener, asked = application.listener, pings(redis)
+        listener = application.listener
         assert listener
-        await until(lambda: pings(redis) > asked + 1)
-        assert not listener.is_lost  # it has nothing to say, but answers
+        for _ in range(MADE_AGAIN):  # a busy machine may keep it from answering
+            said = await said_while_quiet(redis)
+            if not said:
+                break
+        assert not said  # it has nothing to say, but answers
         redis.send(signal.SIGSTOP)
         await until(lambda: listener.is_lost)
         redis.send(signal.SIGCONT)
@@ -199,7 +209,7 @@ def test_a_redis_that_is_frozen_counts_as_lost(
     with running_redis() as redis:
         asyncio.run(live(redis))
     said = capsys.readouterr().err.splitlines()
-    assert [line.partition(" (")[0] for line in said] == ["background: Redis is lost", BACK]
+    assert [line.partition(" (")[0] for line in said[:2]] == ["background: Redis is lost", BACK]
 
 
 @pytest.mark.parametrize("stack", LIVE_STACKS)
@@ -215,6 +225,11 @@ async def all_hear_what_is_published(servers: list[RunningServer]) -> None:
         answer = await asyncio.to_thread(publish, servers[0], "one")
         assert answer.json() == {"heard": 3}
         await listeners.all_hear("one")
+
+
+def are_subscribed(redis: RedisServer, processes: int) -> bool:
+    with redis.client() as client:
+        return bool(client.pubsub_numsub(CHANNEL)[0][1] == processes)
 
 
 def three_listen(server: RunningServer) -> bool:
@@ -266,6 +281,7 @@ class Listeners:
 def test_through_redis_every_process_hears_and_what_is_open_outlives_a_killed_redis(mark: str) -> None:
     with running_redis() as redis, ExitStack() as running:
         servers = [running.enter_context(serving_live(stack, redis.url)) for stack in LIVE_STACKS]
+        assert eventually(lambda: are_subscribed(redis, 2), WITHIN_S)
         assert publish(servers[0], "nobody there").json() == {"processes": 2}
         asyncio.run(outlive(redis, servers))
         for server, earlier in zip(servers, ([], [FIRST_REQUEST]), strict=True):

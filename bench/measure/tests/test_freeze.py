@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.measure.tests.processes import assert_nothing_is_left
-from bench.measure.tests.windows import longest_s
+from bench.measure.tests.windows import MADE_AGAIN, events_of, longest_s
 from bench.measure.trial import run_trial
 from bench.model import experiment, trial_matrix
 from bench.model.load import Load, Open, Paced
@@ -34,6 +34,15 @@ def both_loops() -> tuple[Trial, Trial]:
     return opened, closed
 
 
+def undisturbed_loops() -> tuple[Trial, Trial]:
+    """Both, made again where the machine itself held something up beside the freeze."""
+    for _ in range(MADE_AGAIN):
+        trials = both_loops()
+        if not any(events_of(trial, gap) for trial in trials for gap in ("server-gap", "client-gap", "lab-gap")):
+            break
+    return trials
+
+
 def _of_few(load: Load) -> Load:
     return replace(load, users=USERS) if isinstance(load, Paced) else load
 
@@ -47,14 +56,14 @@ def test_by_the_experiment_s_numbers_the_open_loop_s_p99_sees_the_freeze_and_the
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(150)
 def test_the_open_loop_sees_a_freeze_that_the_closed_loop_hides(mark: str) -> None:
-    opened, closed = both_loops()
+    opened, closed = undisturbed_loops()
     assert opened.latency_us, opened.reasons
     assert closed.latency_us, closed.reasons
     for trial in (opened, closed):
         assert (trial.rate_per_s, trial.duration_s) == (100, WINDOW_S)
-        (freeze,) = (event for event in trial.events if event.code == "frozen")
+        (freeze,) = events_of(trial, "frozen")
         assert FREEZE_S <= freeze.for_s < FREEZE_S + 0.5
         assert longest_s(trial, "server-gap") <= FREEZE_S / 2
     assert opened.latency_us.p99 >= SEEN_S * 1e6

@@ -5,17 +5,15 @@ import signal
 import socket
 import sys
 import time
-from collections import Counter
 
-import httpx
 import pytest
 
 from bench.base.errors import NotRun, UsageError
-from bench.base.polling import eventually
 from bench.measure.ports import free_port
 from bench.measure.readiness import RunningServer, serving, serving_stack
 from bench.measure.tests.live import LIVE_STACKS, WITHIN_S, Elsewhere, enter, get, heard
-from bench.measure.tests.processes import assert_nothing_is_left, end, running
+from bench.measure.tests.processes import assert_nothing_is_left, end, outcomes_of_sigterm, running
+from bench.model import servers
 from bench.model.servers import BACKLOG, HOST, KEEP_ALIVE_S, LARGEST_MESSAGE_BYTES
 from bench.model.stacks import LIVE, STACKS, parse_stack
 from labs.common import hypercorn_settings
@@ -81,32 +79,16 @@ def test_daphne_that_does_not_boot_is_told_with_the_end_of_its_log(mark: str) ->
     assert_nothing_is_left(mark, port)
 
 
-def outcomes_of_sigterm(server: RunningServer) -> Counter[str]:
-    """What CLIENTS requests get that are inside when the server is told to end, though they need only a moment more."""
-
-    async def one(client: httpx.AsyncClient) -> str:
-        try:
-            return str((await client.get("/wait?ms=400")).status_code)
-        except httpx.HTTPError:
-            return "lost"
-
-    async def ask() -> Counter[str]:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as client:
-            asked = [asyncio.create_task(one(client)) for _ in range(CLIENTS)]
-            inside = lambda: get(server, "/whoami")["inside_now"] == CLIENTS  # noqa: E731
-            assert await asyncio.to_thread(eventually, inside, WITHIN_S)
-            server.popen.send_signal(signal.SIGTERM)
-            return Counter(await asyncio.gather(*asked))
-
-    return asyncio.run(ask())
-
-
-@pytest.mark.parametrize(("stack", "outcome", "status"), [(LIVE_STACKS[0], "200", -15), (LIVE_STACKS[1], "lost", 0)])
+@pytest.mark.parametrize(
+    ("stack", "waits_ms", "outcome", "status"),
+    [(LIVE_STACKS[0], (400, 1500, 4000), "200", -15), (LIVE_STACKS[1], (8000,), "lost", 0)],
+)
 def test_sigterm_lets_uvicorn_answer_what_is_short_and_daphne_lose_it(
-    stack: str, outcome: str, status: int, mark: str
+    stack: str, waits_ms: tuple[int, ...], outcome: str, status: int, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(servers, "GRACEFUL_STOP_S", 10)
     with serving_stack(parse_stack(stack)) as server:
-        assert outcomes_of_sigterm(server) == {outcome: CLIENTS}
+        assert outcomes_of_sigterm(server, CLIENTS, *waits_ms) == {outcome: CLIENTS}
         assert server.popen.wait(WITHIN_S) == status
         assert "Traceback" not in server.log.read_text()
     assert_nothing_is_left(mark, server.port)
@@ -146,10 +128,12 @@ def test_lab_serve_serves_a_room_until_ctrl_c(stack: str, mark: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stack", "answers_at_once"), [("channels_live@uvicorn", True), ("channels_live@granian", False)]
+    ("stack", "wait_s", "answers_at_once"), [("channels_live@uvicorn", 8, True), ("channels_live@granian", 1.5, False)]
 )
-def test_granian_answers_a_ping_only_when_the_application_receives(stack: str, answers_at_once: bool) -> None:
-    async def pong_after_s(wait_s: float) -> float:
+def test_granian_answers_a_ping_only_when_the_application_receives(
+    stack: str, wait_s: float, answers_at_once: bool
+) -> None:
+    async def pong_after_s() -> float:
         async with await enter(server, "/ws/chat/ping") as client:
             began_s = time.monotonic()
             await client.send(f"/wait {1000 * wait_s:.0f}")
@@ -157,7 +141,7 @@ def test_granian_answers_a_ping_only_when_the_application_receives(stack: str, a
             return time.monotonic() - began_s
 
     with serving_stack(parse_stack(stack), grace_s=0) as server:
-        assert (asyncio.run(pong_after_s(wait_s=1.5)) < 1.5) is answers_at_once
+        assert (asyncio.run(pong_after_s()) < wait_s) is answers_at_once
 
 
 def test_hypercorn_serves_a_room_and_ends_with_it_open(mark: str) -> None:

@@ -1,6 +1,7 @@
 """The pages in a headless Chromium, as a reader uses them, and by raw requests where a browser would not go."""
 
 import re
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from contextlib import ExitStack, contextmanager
@@ -79,7 +80,7 @@ def open_draft(page: Page, server: RunningServer, name: str, way: str) -> None:
 
 
 def expect_preview(page: Page, html: str) -> None:
-    page.wait_for_function("html => document.getElementById('preview').innerHTML === html", arg=html, timeout=5000)
+    page.wait_for_function("html => document.getElementById('preview').innerHTML === html", arg=html, timeout=30_000)
 
 
 @needs_chromium
@@ -123,7 +124,7 @@ def test_a_typed_script_is_shown_and_does_not_run(
     assert preview.locator("script, img").count() == 0
     assert page.evaluate("window.ran") is None
     page.evaluate("html => htmx.swap('#preview', html, {swapStyle: 'innerHTML'})", ATTACK)
-    page.wait_for_function("window.ran", timeout=5000)  # what escaping has prevented
+    page.wait_for_function("window.ran", timeout=30_000)  # what escaping has prevented
 
 
 @needs_chromium
@@ -188,7 +189,7 @@ def test_with_as_many_streams_as_threads_wsgi_answers_nobody_until_one_of_them_e
         with pytest.raises(TimeoutError):
             answer.result(timeout=0.5)
         first.close()
-        assert answer.result(timeout=2 * 2 * SILENT_AT_MOST_S).status_code == 200
+        assert answer.result(timeout=10 * SILENT_AT_MOST_S).status_code == 200
 
 
 def inside(server: RunningServer) -> int:
@@ -198,15 +199,15 @@ def inside(server: RunningServer) -> int:
 
 def test_streams_and_sockets_that_are_left_hold_nothing(servers: dict[str, RunningServer]) -> None:
     server = servers["asgi"]
-    assert eventually(lambda: inside(server) == 0, within_s=5)
+    assert eventually(lambda: inside(server) == 0, within_s=20)
     streams: list[Iterator[str]] = []  # one that is forgotten closes its connection
     with httpx.Client(base_url=server.url, trust_env=False) as client, ExitStack() as stack:
         for _ in range(3):
             streams.append(stack.enter_context(client.stream("GET", "/drafts/left/events")).iter_text())
             assert "event loop" in next(streams[-1])
             stack.enter_context(socket_to(server, server.url))
-        assert eventually(lambda: inside(server) == 6, within_s=5)
-    assert eventually(lambda: inside(server) == 0, within_s=5)
+        assert eventually(lambda: inside(server) == 6, within_s=20)
+    assert eventually(lambda: inside(server) == 0, within_s=20)
 
 
 def socket_to(server: RunningServer, origin: str | None) -> ClientConnection:
@@ -238,7 +239,8 @@ def test_a_socket_that_says_nonsense_is_told_so_and_stays(servers: dict[str, Run
 def test_a_message_beyond_the_server_s_limit_ends_its_socket_and_no_other(servers: dict[str, RunningServer]) -> None:
     server = servers["asgi"]
     with socket_to(server, server.url) as other, socket_to(server, server.url) as socket:
-        socket.send("x" * (LARGEST_MESSAGE_BYTES + 1))
+        # Its header alone: what the server has not read when it closes would reset the connection.
+        socket.socket.sendall(b"\x81\xff" + struct.pack(">Q", LARGEST_MESSAGE_BYTES + 1) + bytes(4))
         with pytest.raises(ConnectionClosed, match="1009"):
             wait_for("what never comes", socket)
         other.send('{"text": "alive"}')

@@ -84,12 +84,15 @@ def test_a_port_that_is_taken_is_refused_with_the_pid_of_its_owner(stack: str, s
 
 
 def test_a_stranger_who_came_between_is_told_by_the_nonce(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.measure.readiness.READY_WITHIN_S", 0.5)
     monkeypatch.setattr("bench.measure.readiness.require_free", lambda port, host: None)
-    with answering_stranger() as port:
-        command = ["python", "-c", "import time; time.sleep(60)"]
-        with pytest.raises(NotRun) as refusal, serving(command, port, environment={}):
-            pass
+    for within_s in (0.5, 5.0):  # on a busy machine the stranger may be slow to answer
+        monkeypatch.setattr("bench.measure.readiness.READY_WITHIN_S", within_s)
+        with answering_stranger() as port:
+            command = ["python", "-c", "import time; time.sleep(60)"]
+            with pytest.raises(NotRun) as refusal, serving(command, port, environment={}):
+                pass
+        if "did not answer within" not in str(refusal.value):
+            break
     assert f"Port {port} is taken by pid {os.getpid()}: what answers there is not ours." in str(refusal.value)
     assert_nothing_is_left(mark)
 
@@ -183,7 +186,7 @@ def test_the_server_ends_by_itself_when_the_one_who_started_it_is_killed(
         family = [psutil.Process(pid) for pid in pids]
         assert len(family) >= 2
         parent.send_signal(signal.SIGKILL)
-        assert eventually(lambda: all(map(has_ended, family)), within_s=5)
+        assert eventually(lambda: all(map(has_ended, family)), within_s=20)
     assert_nothing_is_left(mark, port)
 
 

@@ -26,6 +26,8 @@ SOCKETS = 1000
 AT_ONCE = 50
 LEFT_AFTER_S = 30.0
 WAIT_MS = 1000
+TRIES = 3
+"""Of what has to come while a socket waits: on a busy machine it may come after that."""
 MASK = b"\x00\x00\x00\x00"
 # The first two bytes of RFC 6455, section 5.2: final bit and opcode, mask bit and length.
 RUDE_FRAMES = {
@@ -81,7 +83,7 @@ WAITED, HELLOS = [f"/wait {WAIT_MS}"], ["hello"] * 3
 
 def test_an_async_consumer_that_waits_holds_up_nobody(live: RunningServer) -> None:
     rooms = ("/ws/chat/wait", "/ws/chat/wait", "/ws/chat/wait")
-    assert asyncio.run(order_heard(live, *rooms)) == HELLOS + WAITED
+    assert any(asyncio.run(order_heard(live, *rooms)) == HELLOS + WAITED for _ in range(TRIES))
 
 
 def test_a_sync_consumer_that_waits_holds_up_every_other_sync_socket(live: RunningServer) -> None:
@@ -96,15 +98,16 @@ def test_a_sync_consumer_that_waits_holds_up_the_async_sockets_too(live: Running
 
 
 def test_http_is_answered_while_a_sync_consumer_waits(live: RunningServer) -> None:
-    async def ask() -> None:
+    async def is_answered_first() -> bool:
         async with await enter(live, "/ws/chat_sync/http") as waiter:
             await waiter.send(f"/wait {WAIT_MS}")
             said = asyncio.create_task(waiter.recv())
             assert await asyncio.to_thread(get, live, "/hello") == {"message": "hello"}
-            assert not said.done()
+            is_first = not said.done()
             assert json.loads(await said)["text"] == f"/wait {WAIT_MS}"
+            return is_first
 
-    asyncio.run(ask())
+    assert any(asyncio.run(is_answered_first()) for _ in range(TRIES))
 
 
 @pytest.mark.parametrize(("path", "is_the_loop_s"), [("/ws/chat/thread", True), ("/ws/chat_sync/thread", False)])

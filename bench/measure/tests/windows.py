@@ -12,6 +12,7 @@ import pytest
 
 from bench.base.errors import ExitCode
 from bench.base.programs import find_program
+from bench.measure.load.recording import Stretch
 from bench.measure.monitor import WindowRunner
 from bench.measure.trial import run_trial
 from bench.model.load import Closed, Open
@@ -35,16 +36,28 @@ def planned(stack: str = "async_asgi@uvicorn", request: str = "wait?ms=20", **ch
     return replace(plan, **changes)
 
 
-def in_the_window(monkeypatch: pytest.MonkeyPatch, act: Callable[[WindowRunner], None], after_s: float = 0.5) -> None:
-    """Have something happen to the next trial so long after its window has begun."""
-    original = WindowRunner._wait_for_window
+def in_the_window(
+    monkeypatch: pytest.MonkeyPatch, act: Callable[[WindowRunner], None], after_s: float = 0.5
+) -> list[Stretch]:
+    """Have something happen to each next trial so long after its window has begun.
 
-    def wait_for_window(watch: WindowRunner) -> tuple[float, float]:
+    Returns a list that gets when it began and was done, in seconds of the window: a busy machine does it late.
+    """
+    original, acted = WindowRunner._wait_for_window, list[Stretch]()
+
+    def wait_for_window(watch: WindowRunner) -> Stretch:
         window = original(watch)
-        threading.Timer(window[0] + after_s - time.monotonic(), act, [watch]).start()
+
+        def act_and_note() -> None:
+            began_s = time.monotonic()
+            act(watch)
+            acted.append((began_s - window[0], time.monotonic() - window[0]))
+
+        threading.Timer(window[0] + after_s - time.monotonic(), act_and_note).start()
         return window
 
     monkeypatch.setattr(WindowRunner, "_wait_for_window", wait_for_window)
+    return acted
 
 
 def server_of(watch: WindowRunner) -> list[psutil.Process]:
@@ -83,19 +96,21 @@ def run_until(plan: TrialPlan, holds: Callable[[Trial], bool] = lambda trial: Tr
     """The trial, made again where a busy machine kept the lab from looking, or from what `holds` asks; five times."""
     for _ in range(MADE_AGAIN):
         trial = run_trial(plan)
-        if holds(trial) and not (trial.verdict == "invalid" and "lab-gap" in codes_of(trial)):
+        if not (trial.verdict == "invalid" and "lab-gap" in codes_of(trial)) and holds(trial):
             break
     return trial
 
 
-def valid_run(folder: Path, made_in: Callable[[Path], int]) -> Path:
+def valid_run(folder: Path, made_in: Callable[[Path], int], holds: Callable[[Path], bool] = lambda run: True) -> Path:
     """The folder of a run, made again in another where a busy machine made a trial invalid; five times.
+
+    Or where it kept it from what `holds` asks of the run in this folder.
 
     `made_in` makes the run in the folder that it is given, and returns the exit status of `lab run`.
     """
     for number in range(MADE_AGAIN):
         status = made_in(folder / f"run-{number}")
-        if status != ExitCode.INVALID:
+        if status != ExitCode.INVALID and holds(folder / f"run-{number}"):
             break
     assert status == ExitCode.FINE
     return folder / f"run-{number}"

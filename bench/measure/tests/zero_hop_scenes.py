@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core import signals
-from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
@@ -41,7 +41,10 @@ LOG: list[str] = []
 
 @dataclass(frozen=True)
 class Scene:
-    """A request: whether under the seven, who listens to Django's signals, when the client leaves."""
+    """A request: whether under the seven, who listens to Django's signals, when the client leaves.
+
+    `leave_after_s` counts from when the view has begun; 0 is before that.
+    """
 
     path: str
     seven: bool = False
@@ -88,9 +91,9 @@ SCENES = {
     "receivers and the ORM": Scene("/orm", True, listens="sync"),
     "a client leaves": Scene("/slow", ask={"leave_after_s": 0.05}),
     "a client leaves, with receivers": Scene("/slow", True, listens="sync", ask={"leave_after_s": 0.05}),
-    "a client leaves a view that used the ORM": Scene("/slow_orm", ask={"leave_after_s": 0.2}),
+    "a client leaves a view that used the ORM": Scene("/slow_orm", ask={"leave_after_s": 0.05}),
     "a client leaves a view that takes no notice": Scene("/stubborn", ask={"leave_after_s": 0.05}),
-    "a client leaves a stream": Scene("/slow_stream", ask={"leave_after_s": 0.1}),
+    "a client leaves a stream": Scene("/slow_stream", ask={"leave_after_s": 0.05}),
     "a client leaves before the body": Scene("/async", ask={"leave_after_s": 0.0, "method": "POST"}),
     "a bad path": Scene("/async?x=%ff"),
 }
@@ -186,8 +189,14 @@ async def makes_token(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(len(get_token(request))))
 
 
+def has_begun(request: HttpRequest) -> None:
+    """Let the client leave, or the server end the request."""
+    cast(ASGIRequest, request).scope["begun"].set()
+
+
 async def slow(request: HttpRequest) -> HttpResponse:
     try:
+        has_begun(request)
         await asyncio.sleep(30)
     except asyncio.CancelledError:
         LOG.append("view cancelled")
@@ -197,6 +206,7 @@ async def slow(request: HttpRequest) -> HttpResponse:
 
 async def stubborn(request: HttpRequest) -> HttpResponse:
     try:
+        has_begun(request)
         await asyncio.sleep(30)
     except asyncio.CancelledError:
         LOG.append("view went on")
@@ -266,22 +276,26 @@ def watching(listens: str) -> Iterator[None]:
             signal.disconnect(receiver)
 
 
-async def asked(application: Any, ask: RequestSpec) -> list[dict[str, Any]]:
-    """The messages that the application sent."""
-    sent, asked_for = list[dict[str, Any]](), list[bool]()
+async def asked(application: Any, ask: RequestSpec, begun: asyncio.Event | None = None) -> list[dict[str, Any]]:
+    """The messages that the application sent. `begun` is set by a view that waits, and by the first part sent."""
+    sent, asked_for, begun = list[dict[str, Any]](), list[bool](), begun or asyncio.Event()
 
     async def receive() -> dict[str, Any]:
         if not asked_for and ask.leave_after_s != 0:
             asked_for.append(True)
             return {"type": "http.request", "body": ask.body.encode()}
+        if ask.leave_after_s:
+            await begun.wait()
         await (asyncio.sleep(ask.leave_after_s) if ask.leave_after_s is not None else asyncio.Event().wait())
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
+        if message.get("body"):
+            begun.set()
 
     with suppress(Exception):
-        await application(scope_of(ask), receive, send)
+        await application({**scope_of(ask), "begun": begun}, receive, send)
     LOG.extend(["still being cancelled"] * cast("asyncio.Task[None]", asyncio.current_task()).cancelling())
     return sent
 
@@ -317,8 +331,9 @@ def ended_by_the_server(handler_class: type[ASGIHandler]) -> list[str]:
     LOG.clear()
 
     async def started_and_cancelled() -> None:
-        request = asyncio.create_task(asked(handler_class(), RequestSpec("", "/slow")))
-        await asyncio.sleep(0.05)
+        begun = asyncio.Event()
+        request = asyncio.create_task(asked(handler_class(), RequestSpec("", "/slow"), begun))
+        await begun.wait()
         request.cancel()
         try:
             await request

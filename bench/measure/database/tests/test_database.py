@@ -86,6 +86,19 @@ def says(database: Database, words: str) -> None:
         connection.execute(words.encode())
 
 
+def connected_soon(database: Database) -> psycopg.Connection:
+    """A connection as soon as there is one to have: those of the bench that were closed before it are still ending."""
+    opened = []
+
+    def connects() -> bool:
+        with suppress(psycopg.OperationalError):
+            opened.append(psycopg.connect(url(database)))
+        return bool(opened)
+
+    assert eventually(connects, within_s=10)
+    return opened[0]
+
+
 def a_given_one(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv(VARIABLE, address)
 
@@ -165,10 +178,10 @@ def test_a_throw_away_one_has_tables_and_coins_and_counts_who_is_connected(kind:
         assert served.kind == kind
         assert served.vendor.startswith("PostgreSQL 1")
         assert served.coins() > 0
-        assert eventually(lambda: served.connections() == 0, within_s=5)
+        assert eventually(lambda: served.connections() == 0, within_s=20)
         with psycopg.connect(url(served)), psycopg.connect(url(served)):
             assert served.connections() == 2
-        assert eventually(lambda: served.connections() == 0, within_s=5)
+        assert eventually(lambda: served.connections() == 0, within_s=20)
         port, family = psycopg.conninfo.conninfo_to_dict(url(served))["port"], served.family()
         assert len(family) > 1
     require_free(int(str(port)))
@@ -200,10 +213,10 @@ def test_it_listens_on_loopback_and_nowhere_else(served: Database) -> None:
 def test_the_labs_get_as_many_connections_as_asked_and_the_bench_still_gets_in(kind: str) -> None:
     with serving_database(max_connections=3) as served, ExitStack() as open_ones:
         for _ in range(3):
-            open_ones.enter_context(psycopg.connect(url(served)))
+            open_ones.enter_context(connected_soon(served))
         with pytest.raises(psycopg.OperationalError, match="connection slots are reserved"):
             psycopg.connect(url(served))
-        assert eventually(lambda: served.connections() == 3, within_s=5)  # the one that was refused is still ending
+        assert eventually(lambda: served.connections() == 3, within_s=20)  # the one that was refused is still ending
         served.leave()
         assert served.connections() == 3
 
@@ -291,9 +304,8 @@ def test_after_kill_9_of_the_bench_the_server_ends_by_itself_and_the_next_start_
     assert eventually(lambda: all(map(has_ended, family)), within_s=10)
     require_free(port)
     assert segment not in segments()
-    assert folder.exists()
     processes.remove_abandoned_folders()
-    assert not folder.exists()
+    assert eventually(lambda: not folder.exists(), within_s=10)  # another test's bench may be at it as well
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/sysvipc")
@@ -370,7 +382,7 @@ def test_a_given_one_is_filled_and_counted_and_left_running(served: Database, mo
         assert (given.kind, given.vendor, given.environment) == ("given", served.vendor, served.environment)
         assert given.coins() == served.coins()
         with psycopg.connect(url(given)):
-            assert eventually(lambda: given.connections() == 1, within_s=5)  # those of tests before are still ending
+            assert eventually(lambda: given.connections() == 1, within_s=20)  # those of tests before are still ending
         assert given.family() == []
         for outage in (given.stop, given.start):
             with pytest.raises(NotRun, match=f"not a server of ours.*unset {VARIABLE}"):

@@ -18,7 +18,7 @@ from bench.model.redaction import VARIABLE
 from bench.model.servers import HOST
 from bench.model.stacks import parse_stack
 
-DELAY_S, CLIENTS = 0.1, 20
+DELAY_S, CLIENTS = 0.1, 100
 LATER = pytest.mark.timeout(60)
 
 
