@@ -168,7 +168,7 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
     def watch(self, server: RunningServer | None, driver: Process, services: Services) -> ConnectionEvidence:
         """Give the go, read the server until some seconds after the driver's end, and gather what it wrote."""
         assert server, "connections are held to servers of ours"
-        return _watch(server, driver, services, self.settle_s)
+        return _watch(server, driver, services, self.load.connections, self.settle_s)
 
     def payments(self, seen: ConnectionEvidence) -> int | None:
         """The answers to checkouts, those of the warm-up too."""
@@ -179,7 +179,9 @@ class ConnectionTrial(Strategy[Process, ConnectionEvidence]):
         return _judge(_with_numbers(trial, self.plan, seen, where), seen)
 
 
-def _watch(server: RunningServer, driver: Process, services: Services, settle_s: float) -> ConnectionEvidence:
+def _watch(
+    server: RunningServer, driver: Process, services: Services, connections: int, settle_s: float
+) -> ConnectionEvidence:
     folder, database = driver.log.parent, services.database
     members, front, upstream = (it.family() if it else [] for it in (server, server.front, services.upstream))
     ours = [*members, *front, *upstream, *driver.family()]
@@ -190,9 +192,10 @@ def _watch(server: RunningServer, driver: Process, services: Services, settle_s:
     deadline_s = time.monotonic() + DRIVEN_WITHIN_S
     while not (folder / "seen.json").exists():
         _require_alive(server, services, driver, deadline_s)
-        if not seen.connections and "holding" in _phases(folder):
-            seen.connections = socket_counts.established(server.port)
-            seen.front_connections = socket_counts.established(server.front.port) if server.front else 0
+        if max(seen.connections, seen.front_connections) < connections and "holding" in _phases(folder):
+            seen.connections = max(seen.connections, socket_counts.established(server.port))
+            if server.front:
+                seen.front_connections = max(seen.front_connections, socket_counts.established(server.front.port))
         time.sleep(LOOK_EVERY_S)
         seen.server.append(process_usage.read(members))
         seen.front += _read_optional(front)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,13 +116,13 @@ def test_an_upstream_that_dies_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     watch = connection_trial._watch
 
     def without_upstream(
-        server: RunningServer, driver: Process, services: Services, settle_s: float
+        server: RunningServer, driver: Process, services: Services, *more: Any
     ) -> connection_trial.ConnectionEvidence:
         upstream = services.upstream
         assert upstream
         os.kill(upstream.pid, signal.SIGKILL)
-        assert eventually(lambda: upstream.exit_status is not None, 5)
-        return watch(server, driver, services, settle_s)
+        assert eventually(lambda: upstream.exit_status is not None, 20)
+        return watch(server, driver, services, *more)
 
     monkeypatch.setattr(connection_trial, "_watch", without_upstream)
     trial = run_until(planned("sync_wsgi@gthread:2", "tokens"))
