@@ -9,6 +9,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from bench.analyse.findings import findings_of, ratio_of
@@ -23,7 +24,7 @@ from bench.claims import claim_page, claim_table, ledger
 from bench.claims.conformance import kept, tables
 from bench.claims.evidence import ReferenceMaterial
 from bench.claims.exhibits import detectors as compared
-from bench.claims.schema import load_claim
+from bench.claims.judging import JudgedClaim
 from bench.cli.checklist import BENCH, CHECKLIST, path_of_tests
 from bench.cli.faults import FAULTS
 from bench.cli.places import PLACES
@@ -58,9 +59,19 @@ CLAIM_PAGES, CLAIM_PAGE = ROOT / claim_page.FOLDER, "[A-Z]*[0-9].md"
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
 
+load_once = cache(run_store.load_run)
+
+
 def reference(name: str) -> Run:
     """Read the committed run of an experiment."""
-    return run_store.load_run(run_store.REFERENCE / name)
+    return load_once(run_store.REFERENCE / name)
+
+
+@cache
+def judged() -> tuple[list[JudgedClaim], ReferenceMaterial]:
+    """All claims with their findings, and what they were judged by."""
+    material = ReferenceMaterial()
+    return ledger.judge_all(material), material
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -324,18 +335,19 @@ def _lesson_link(source: Path) -> str:
 
 def claims() -> str:
     """Common claims and what was measured here, from the stored findings."""
-    return table(CLAIM_COLUMNS, claim_table.to_rows(ledger.judge_all(ReferenceMaterial()), pages="."))
+    return table(CLAIM_COLUMNS, claim_table.to_rows(judged()[0], pages="."))
 
 
 def claims_shown() -> str:
     """The claims to begin with."""
-    found = ledger.judge_all(ReferenceMaterial(), list(map(load_claim, SHOWN_CLAIMS)))
-    return table(CLAIM_COLUMNS, claim_table.to_rows(found, pages=claim_page.FOLDER))
+    found = {each.entry.id: each for each in judged()[0]}
+    shown = [found[number] for number in SHOWN_CLAIMS]
+    return table(CLAIM_COLUMNS, claim_table.to_rows(shown, pages=claim_page.FOLDER))
 
 
 def claims_counted() -> str:
     """How many claims have which finding, in a sentence."""
-    found = ledger.judge_all(ReferenceMaterial())
+    found, _ = judged()
     return f"Of {len(found)} claims that people make about Django, WSGI and ASGI: {ledger.counts_text(found)}."
 
 
@@ -428,8 +440,7 @@ def write_page(name: str) -> None:
 
 def claim_pages() -> dict[Path, str]:
     """The page of each claim, by its path."""
-    material = ReferenceMaterial()
-    found = ledger.judge_all(material)
+    found, material = judged()
     return {CLAIM_PAGES / f"{each.entry.id}.md": claim_page.to_page(each, material) for each in found}
 
 

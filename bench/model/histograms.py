@@ -69,5 +69,6 @@ def latency_of(histogram: Any) -> Latency | None:
     """Return the percentiles in microseconds; None if nothing was recorded."""
     if histogram.get_total_count() == 0:
         return None
-    p50, p90, p99, p999 = (int(histogram.get_value_at_percentile(p)) for p in (50, 90, 99, 99.9))
+    values = histogram.get_percentile_to_value_dict([50, 90, 99, 99.9])
+    p50, p90, p99, p999 = (int(values[percentile]) for percentile in (50, 90, 99, 99.9))
     return Latency(p50, p90, p99, p999, int(histogram.get_max_value()))

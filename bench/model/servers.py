@@ -1,6 +1,7 @@
 """The one list of servers for labs: an entry of SERVERS holds all that the lab knows of one.
 
 To add a server, add its entry: `lab serve`, its reloading, run.json, the environment, figures and README follow.
+`lab conformance NAME --keep` then stores how it behaves.
 `lab trace --serve` serves projects that are not labs, and has a list of its own: `cli/trace_serve.py`.
 """
 

@@ -18,7 +18,7 @@ INLINE = re.compile(r"`([^`\n]+)`")
 INDENTED = re.compile(r"(?<=\n\n)(?: {4}\S.*\n?)+")
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
 COMMENT = re.compile(r"\s+# .*")
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Quoted(NamedTuple):
@@ -61,9 +61,17 @@ def docstrings() -> dict[Path, str]:
     found = {}
     for path in tracked():
         if path.suffix == ".py" and path not in pages():
-            nodes = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, DOCUMENTED))
-            found[path] = "\n\n".join(filter(None, map(ast.get_docstring, nodes)))
+            found[path] = "\n\n".join(filter(None, map(ast.get_docstring, documented(ast.parse(path.read_text())))))
     return found
+
+
+def documented(node: ast.AST) -> Iterator[Documented]:
+    """What can have a docstring, at any depth; expressions have none in them and are left out, for speed."""
+    if isinstance(node, Documented):
+        yield node
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.expr):
+            yield from documented(child)
 
 
 def links() -> Iterator[Quoted]:

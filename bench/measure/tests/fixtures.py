@@ -25,6 +25,15 @@ if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
+WORKERS = 4
+"""Tests at a time: most of them wait for a server."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Say how many processes `-n auto` is. Tests that start no server compute: more than the cores would be slower."""
+    return (os.cpu_count() or 1) if config.option.markexpr == "not live" else WORKERS
+
+
 @pytest.fixture
 def mark(monkeypatch: pytest.MonkeyPatch) -> str:
     """Everything that this test starts carries the mark; see `processes.left_of`."""

@@ -14,12 +14,12 @@ from websockets.asyncio.client import ClientConnection
 
 from bench.base.errors import NotRun
 from bench.base.polling import eventually
+from bench.base.tests.attempts import MADE_AGAIN
 from bench.measure.ports import free_port
 from bench.measure.readiness import RunningServer, serving
 from bench.measure.tests.live import LIVE_STACKS, WITHIN_S, enter, get, heard, publish, refused_with, socket
 from bench.measure.tests.processes import assert_nothing_is_left, at_rest
 from bench.measure.tests.redis_server import RedisServer, needs_redis, redis_that_is_down, running_redis
-from bench.measure.tests.windows import MADE_AGAIN
 from bench.model.stacks import parse_stack
 from labs.common import background
 from labs.common.background import Background

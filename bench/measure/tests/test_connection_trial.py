@@ -14,11 +14,12 @@ import pytest
 from bench.analyse.findings import finding_for
 from bench.analyse.rows import rows_of
 from bench.analyse.usable_trials import is_usable
+from bench.base.tests.attempts import until
 from bench.measure import connection_trial, cpu_placement, preflight, process_usage
 from bench.measure.load import departures, held
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.measure.tests.processes import assert_nothing_is_left
-from bench.measure.tests.windows import MADE_AGAIN, run_until
+from bench.measure.tests.windows import run_until
 from bench.measure.trial import run_trial
 from bench.model import experiment, trial_matrix, trial_record
 from bench.model.load import Held, Leaving, Waves
@@ -115,10 +116,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_impatient")
 def test_a_pool_serves_as_many_feeds_as_it_has_threads_and_has_nobody_to_publish(tmp_path: Path) -> None:
-    for _ in range(MADE_AGAIN):  # a busy machine may not begin all within the second that is given here
-        driver = driven(tmp_path, "sync_wsgi@gthread:8", 12)
-        if driver.served == 8:
-            break
+    # A busy machine may not begin all within the second that is given here.
+    driver = until(lambda driver: driver.served == 8, lambda: driven(tmp_path, "sync_wsgi@gthread:8", 12))
     assert (driver.served, driver.settled) == (8, 8)
     assert driver.refused_to_publish == 1
 

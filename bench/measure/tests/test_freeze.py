@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from bench.base.tests.attempts import until
 from bench.measure.tests.processes import assert_nothing_is_left
-from bench.measure.tests.windows import MADE_AGAIN, events_of, longest_s
+from bench.measure.tests.windows import events_of, longest_s
 from bench.measure.trial import run_trial
 from bench.model import experiment, trial_matrix
 from bench.model.load import Load, Open, Paced
@@ -36,11 +37,8 @@ def both_loops() -> tuple[Trial, Trial]:
 
 def undisturbed_loops() -> tuple[Trial, Trial]:
     """Both, made again where the machine itself held something up beside the freeze."""
-    for _ in range(MADE_AGAIN):
-        trials = both_loops()
-        if not any(events_of(trial, gap) for trial in trials for gap in ("server-gap", "client-gap", "lab-gap")):
-            break
-    return trials
+    gaps = ("server-gap", "client-gap", "lab-gap")
+    return until(lambda trials: not any(events_of(trial, gap) for trial in trials for gap in gaps), both_loops)
 
 
 def _of_few(load: Load) -> Load:

@@ -10,12 +10,13 @@ import pytest
 
 from bench.analyse.gates import MAX_OVER_LIMIT
 from bench.base.errors import ExitCode, SecondInterrupt
+from bench.base.tests.attempts import until_in
 from bench.cli.saved_runs import exit_code_of
 from bench.measure import runner
 from bench.measure.load.launcher import RunningLoad
 from bench.measure.monitor import WindowRunner
 from bench.measure.tests.processes import assert_nothing_is_left
-from bench.measure.tests.windows import MADE_AGAIN, OPEN, assert_without_numbers, codes_of, planned, run_until
+from bench.measure.tests.windows import OPEN, assert_without_numbers, codes_of, planned, run_until
 from bench.measure.trial import run_trial
 from bench.model import histograms, run_store, trial_matrix
 from bench.model.servers import SERVERS
@@ -175,12 +176,13 @@ def test_a_missing_package_is_a_hole_and_the_rest_of_the_run_goes_on(
         stacks=("bare_asgi@absent", "bare_asgi@uvicorn"), requests=("hello",), users=(2,), repeats=1, duration_s=1.5
     )
     run, ordered = runner.new_run("first_look", "quick", wishes)
-    for number in range(MADE_AGAIN):
-        folder = tmp_path / f"run-{number}"
-        finished = runner.perform(run, sorted(ordered, key=lambda plan: plan.stack.name), folder)
-        absent, present = finished.trials
-        if "lab-gap" not in codes_of(present):
-            break
+    plans = sorted(ordered, key=lambda plan: plan.stack.name)
+    folder, finished = until_in(
+        tmp_path,
+        lambda made: "lab-gap" not in codes_of(made[1].trials[-1]),
+        lambda folder: (folder, runner.perform(run, plans, folder)),
+    )
+    absent, present = finished.trials
     assert (absent.stack, absent.verdict) == ("bare_asgi@absent", "not-run")
     assert "python -m pip install no-such-package" in absent.reasons[0].message
     assert present.is_measured, present.reasons

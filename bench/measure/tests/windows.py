@@ -12,6 +12,7 @@ import pytest
 
 from bench.base.errors import ExitCode
 from bench.base.programs import find_program
+from bench.base.tests.attempts import until, until_in
 from bench.measure.load.recording import Stretch
 from bench.measure.monitor import WindowRunner
 from bench.measure.trial import run_trial
@@ -25,7 +26,6 @@ from bench.model.workloads import parse_request
 OPEN: dict[str, Any] = {"load": Open(100.0)}
 WRK: dict[str, Any] = {"engine": Engine(program="wrk")}
 NEEDS_WRK = pytest.mark.skipif(not find_program("wrk"), reason="wrk is absent: run ./scripts/system-packages")
-MADE_AGAIN = 5
 
 
 def planned(stack: str = "async_asgi@uvicorn", request: str = "wait?ms=20", **changes: Any) -> TrialPlan:
@@ -94,11 +94,11 @@ def codes_of(trial: Trial) -> list[str]:
 
 def run_until(plan: TrialPlan, holds: Callable[[Trial], bool] = lambda trial: True) -> Trial:
     """The trial, made again where a busy machine kept the lab from looking, or from what `holds` asks; five times."""
-    for _ in range(MADE_AGAIN):
-        trial = run_trial(plan)
-        if not (trial.verdict == "invalid" and "lab-gap" in codes_of(trial)) and holds(trial):
-            break
-    return trial
+
+    def is_looked_at(trial: Trial) -> bool:
+        return not (trial.verdict == "invalid" and "lab-gap" in codes_of(trial)) and holds(trial)
+
+    return until(is_looked_at, lambda: run_trial(plan))
 
 
 def valid_run(folder: Path, made_in: Callable[[Path], int], holds: Callable[[Path], bool] = lambda run: True) -> Path:
@@ -108,12 +108,14 @@ def valid_run(folder: Path, made_in: Callable[[Path], int], holds: Callable[[Pat
 
     `made_in` makes the run in the folder that it is given, and returns the exit status of `lab run`.
     """
-    for number in range(MADE_AGAIN):
-        status = made_in(folder / f"run-{number}")
-        if status != ExitCode.INVALID and holds(folder / f"run-{number}"):
-            break
+
+    def is_valid(made: tuple[int, Path]) -> bool:
+        status, run = made
+        return status != ExitCode.INVALID and holds(run)
+
+    status, run = until_in(folder, is_valid, lambda at: (made_in(at / "run"), at / "run"))
     assert status == ExitCode.FINE
-    return folder / f"run-{number}"
+    return run
 
 
 def assert_without_numbers(trial: Trial, code: str) -> str:

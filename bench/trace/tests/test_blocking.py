@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
@@ -20,6 +20,7 @@ import pytest
 from bench.base.errors import UsageError
 from bench.base.files import ROOT
 from bench.base.polling import eventually
+from bench.base.tests.attempts import MADE_AGAIN, until
 from bench.measure.ports import free_port
 from bench.measure.tests.processes import assert_nothing_is_left
 from bench.trace.blocking_report import merge_reports, while_loading, while_running
@@ -33,17 +34,6 @@ from bench.trace.tracer import find_blocking
 LEAST_MS = 20.0
 LONG_S, COMPUTED_S = 0.3, 0.12  # of waiting: on a busy machine the detector comes late to look; of CPU
 WAYS = ["sync_to_async", "sync view"]
-MADE_AGAIN = 5
-Seen = TypeVar("Seen")
-
-
-def until_seen(make: Callable[[], Seen], sees: Callable[[Seen], object] = bool) -> Seen:
-    """What is made, made again where the watchdog came too late to look on a busy machine; five times."""
-    for _ in range(MADE_AGAIN):
-        seen = make()
-        if sees(seen):
-            break
-    return seen
 
 
 def watch(*steps: Callable[[], Awaitable[None]]) -> list[dict[str, Any]]:
@@ -119,7 +109,7 @@ async def computes() -> None:
 def test_a_call_that_blocks_is_found_with_its_line_and_ways_to_mend_it(
     step: Any, place: str, call: str, twin: str | None
 ) -> None:
-    (found,) = until_seen(lambda: watch(step))
+    (found,) = until(bool, lambda: watch(step))
     assert (found["file"], found["line"]) == (__file__, line_of(step, place))
     assert found["where"].endswith(f"test_blocking.py:{found['line']}")
     assert (found["function"], found["times"], found["import"]) == (step.__name__, 1, False)
@@ -133,13 +123,13 @@ def test_a_call_that_blocks_is_found_with_its_line_and_ways_to_mend_it(
 
 @pytest.mark.live
 def test_a_program_that_is_waited_for_has_its_twin() -> None:
-    (found,) = until_seen(lambda: watch(runs_a_program))
+    (found,) = until(bool, lambda: watch(runs_a_program))
     assert found["line"] == line_of(runs_a_program, "subprocess.run")
     assert "create_subprocess_exec" in found["mend"][0]["do"]
 
 
 def test_what_a_project_computes_itself_is_found_in_its_function() -> None:
-    (found,) = until_seen(lambda: watch(computes))
+    (found,) = until(bool, lambda: watch(computes))
     assert found["function"] == "helper"
     assert found["computes"]
     assert found["mend"][-1]["do"].startswith("def computes(…)")
@@ -151,7 +141,7 @@ def test_two_calls_of_one_function_are_two_findings_and_one_place_is_counted() -
         await asyncio.to_thread(time.sleep, LONG_S)
         time.sleep(2 * LONG_S)
 
-    found = until_seen(lambda: watch(both, both), lambda found: times_of(found) >= 4)
+    found = until(lambda found: times_of(found) >= 4, lambda: watch(both, both))
     assert [(one["line"], one["times"]) for one in found] == [
         (line_of(both, "2 * LONG_S"), 2),
         (line_of(both, "time.sleep(LONG_S)"), 2),
@@ -324,7 +314,7 @@ def of_file(name: str, findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def look_at(name: str, project: Path, path: str, **more: Any) -> Any:
     """A look in which something of that file blocks."""
-    return until_seen(lambda: look(project, path, **more), lambda report: of_file(name, report["blocking"]))
+    return until(lambda report: of_file(name, report["blocking"]), lambda: look(project, path, **more))
 
 
 @pytest.mark.live
@@ -398,8 +388,8 @@ def serve_what_blocks(project: Path) -> tuple[int, str, dict[str, Any]]:
 
 @pytest.mark.live
 def test_a_server_tells_each_finding_as_it_comes_and_all_at_its_end(project: Path, mark: str) -> None:
-    status, told, report = until_seen(
-        lambda: serve_what_blocks(project), lambda seen: times_of(of_file("somebody.py", seen[-1]["blocking"])) >= 2
+    status, told, report = until(
+        lambda seen: times_of(of_file("somebody.py", seen[-1]["blocking"])) >= 2, lambda: serve_what_blocks(project)
     )
     line = line_in(project, "    time.sleep(0.12)")
     assert status == 130

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from bench.base.polling import eventually
+from bench.base.tests.attempts import until_in
 from bench.measure import cpu_placement
 from bench.measure.calibrate import GeneratorRates, median_rates
 from bench.measure.load.launcher import LoadSpec, running_load
 from bench.measure.load.recording import Recording, merge
-from bench.measure.load.tests.attempts import until
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.measure.tests.windows import NEEDS_WRK
 from bench.model import histograms
@@ -78,7 +78,7 @@ def recorded(
             assert running.window()
             return running.parts()
 
-    parts = until(lambda parts: merge(parts).completed + merge(parts).failed, parts_in, folder)
+    parts = until_in(folder, lambda parts: merge(parts).completed + merge(parts).failed, parts_in)
     return merge(parts), parts
 
 
@@ -127,7 +127,7 @@ def test_what_is_handed_in_early_is_a_window_cut_short(program: Program, tmp_pat
 
     for processes in (1, 2):
         with serving_stack(parse_stack(SERVER), cpus=WHERE.server) as server:
-            seen = until(lambda seen: seen.completed, handed_in, tmp_path / str(processes))
+            seen = until_in(tmp_path / str(processes), lambda seen: seen.completed, handed_in)
         assert 0.2 < seen.duration_s < 15.0
         assert (seen.failed, seen.lost) == (0, 0)
         assert seen.completed > 0

@@ -20,11 +20,11 @@ import psutil
 import pytest
 
 from bench.base.polling import eventually
+from bench.base.tests.attempts import until_in
 from bench.measure import cpu_placement
 from bench.measure.load.driver import HEARTBEAT_S
 from bench.measure.load.open_accounting import COLUMNS, silences
 from bench.measure.load.open_loop import Options, Sender, schedule
-from bench.measure.load.tests.attempts import until
 from bench.measure.processes import Process
 from bench.measure.readiness import RunningServer, serving_stack
 from bench.measure.tests.processes import listening
@@ -245,10 +245,10 @@ def test_refused_connections_are_counted_with_their_errno(tmp_path: Path) -> Non
 
 
 def test_a_request_without_an_answer_in_time_is_timed_out(server: RunningServer, tmp_path: Path) -> None:
-    seen = until(
+    seen = until_in(
+        tmp_path,
         lambda seen: int(seen.rows[0]["sent_us"]) < 100_000,
         lambda folder: asked(folder, server.url, "/wait?ms=3000", timeout=0.25),
-        tmp_path,
     )
     assert seen.outcomes.keys() == {"timed out"}
     assert seen.latency_us("histogram_censored").p50 >= 245_000  # timers count whole milliseconds
@@ -265,10 +265,10 @@ def test_what_is_open_after_the_drain_is_censored_with_its_age(server: RunningSe
 
 
 def test_a_request_beyond_the_bound_is_dropped_and_never_delayed(server: RunningServer, tmp_path: Path) -> None:
-    seen = until(
+    seen = until_in(
+        tmp_path,
         lambda seen: not seen.recording["stalls"],
         lambda folder: asked(folder, server.url, "/wait?ms=1000", body="", max_in_flight=5),
-        tmp_path,
     )
     assert seen.outcomes == {"ok": 5, "dropped": len(seen.rows) - 5}
     assert {row["sent_us"] for row in seen.rows if row["outcome"] == "dropped"} == {""}
@@ -291,12 +291,12 @@ def test_a_kept_connection_that_closes_is_a_failure_and_is_not_asked_again(tmp_p
 
 
 def test_a_frozen_server_shows_in_the_latencies_and_as_a_silence(server: RunningServer, tmp_path: Path) -> None:
-    frozen_at_s, thawed_at_s, seen = until(
+    frozen_at_s, thawed_at_s, seen = until_in(
+        tmp_path,
         lambda frozen: (
             frozen[1] < 4 and not any(to_s - at_s > FREEZE_FOR_S / 2 for at_s, to_s in frozen[2].recording["stalls"])
         ),
         lambda folder: while_frozen(folder, server.url, lambda driver: server.family(), duration=4),
-        tmp_path,
     )
     assert seen.outcomes == {"ok": 410}
     assert seen.latency_us().p99 >= 800_000
@@ -306,10 +306,10 @@ def test_a_frozen_server_shows_in_the_latencies_and_as_a_silence(server: Running
 
 
 def test_a_frozen_driver_says_that_it_was_its_own_pause(server: RunningServer, tmp_path: Path) -> None:
-    frozen_at_s, thawed_at_s, seen = until(
+    frozen_at_s, thawed_at_s, seen = until_in(
+        tmp_path,
         lambda frozen: frozen[1] < 3,
         lambda folder: while_frozen(folder, server.url, lambda driver: [psutil.Process(driver.pid)], duration=3),
-        tmp_path,
     )
     assert seen.outcomes == {"ok": 310}
     assert seen.latency_us().p99 >= 800_000
