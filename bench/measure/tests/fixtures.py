@@ -1,5 +1,6 @@
 """Fixtures for tests with real processes. Helpers without state are in `processes.py`."""
 
+import gc
 import os
 import signal
 import uuid
@@ -25,6 +26,8 @@ if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
+# Figures make many objects and few cycles: by default, looking for cycles takes a sixth of the time of such tests.
+gc.set_threshold(50_000)
 WORKERS = 4
 """Tests at a time: most of them wait for a server."""
 
