@@ -1,6 +1,5 @@
 """Fixtures for tests with real processes. Helpers without state are in `processes.py`."""
 
-import gc
 import os
 import signal
 import uuid
@@ -26,12 +25,11 @@ if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
-# Figures make many objects and few cycles: by default, looking for cycles takes a sixth of the time of such tests.
-gc.set_threshold(50_000)
 WORKERS = 4
 """Tests at a time: most of them wait for a server."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist says how many cores there are
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Say how many processes `-n auto` is. Tests that start no server compute: more than the cores would be slower."""
     return (os.cpu_count() or 1) if config.option.markexpr == "not live" else WORKERS
