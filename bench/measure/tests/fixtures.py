@@ -1,6 +1,7 @@
 """Fixtures for tests with real processes. Helpers without state are in `processes.py`."""
 
 import os
+import re
 import signal
 import uuid
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
+OPERATORS = {"and", "or", "not"}
 WORKERS = 4
 """Tests at a time: most of them wait for a server."""
 
@@ -33,6 +35,17 @@ WORKERS = 4
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Say how many processes `-n auto` is. Tests that start no server compute: more than the cores would be slower."""
     return (os.cpu_count() or 1) if config.option.markexpr == "not live" else WORKERS
+
+
+@pytest.hookimpl(trylast=True)  # when every plugin has named its marks
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse tests and marks that are not there: xdist's workers would say it, and it does not pass that on."""
+    known = [line.partition(":")[0].partition("(")[0] for line in config.getini("markers")]
+    for name in set(re.findall(r"\w+", config.option.markexpr)) - OPERATORS - set(known):
+        raise pytest.UsageError(f"there is no mark {name!r}: `pytest --markers` lists all.")
+    for name in config.args:
+        if not (config.invocation_params.dir / name.partition("::")[0]).exists():
+            raise pytest.UsageError(f"{name} is not there: give a file or folder of tests, such as bench/analyse.")
 
 
 @pytest.fixture
